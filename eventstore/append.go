@@ -1,0 +1,283 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Expected is the version at which a caller expects a stream before an append,
+// made by [ExpectVersion] or [ExpectAny]. The zero value expects an empty stream.
+type Expected struct {
+	version int64
+	any     bool
+}
+
+// ExpectVersion lets an append take effect only if the stream is at that
+// version; 0 is an empty stream.
+func ExpectVersion(version int64) Expected { return Expected{version: version} }
+
+// ExpectAny appends to whatever the session stands at.
+func ExpectAny() Expected { return Expected{any: true} }
+
+// Append appends events to the stream, all or none, and returns the version
+// of the last. Each is a value of a registered Go type, or an [Event] to go with metadata of
+// its own. When Append returns without an error the events are durable, as far as the store is, and
+// every reader sees them.
+//
+// It returns a [VersionMismatchError] if the stream is not where expected, or an event's
+// sequence number, says; an [IdempotencyIDUsedError]; a [TypeNotRegisteredError]; a
+// [BatchTooLargeError] if the events do not fit into one request; an
+// [ArgumentError]; a [StorageError] if it certainly did not take effect; an
+// [OutcomeUnknownError] if that is not certain; and the errors of a session that has
+// ended. Where several are wrong, the first of these in the order arguments, session, version,
+// idempotency is returned.
+func (s *Session) Append(ctx context.Context, expected Expected, events ...any) (int64, error) {
+	if err := s.check(); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	drafts, err := s.drafts(expected, events)
+	if err != nil {
+		return 0, err
+	}
+	ctx, done, err := s.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	c, err := s.place(ctx, expected, drafts)
+	if err != nil {
+		return 0, s.ended(err)
+	}
+	if err := s.writer.commit(ctx, c); err != nil {
+		var mismatch *VersionMismatchError
+		if errors.As(err, &mismatch) {
+			mismatch.Metadata = drafts[0].metadata
+		}
+		return 0, s.ended(err)
+	}
+	s.history.log.DebugContext(ctx, "appended", "session", s.id, "version", c.version(), "count", len(events), "duration", time.Since(began))
+	return c.version(), nil
+}
+
+// Retry brings an append whose outcome was unknown to its end: it looks up what became of it and,
+// where it has not taken effect, appends the very same events at the very same
+// version. It may be called in the session of the append or in a later one. Errors are those of Append; a
+// [VersionMismatchError] says that the append will never take effect.
+func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (int64, error) {
+	if err := s.check(); err != nil {
+		return 0, err
+	}
+	if unknown == nil || len(unknown.commit.events) == 0 {
+		return 0, &ArgumentError{Argument: "unknown", Reason: "it is no OutcomeUnknownError that Append returned"}
+	}
+	if unknown.Stream != s.history.Stream {
+		return 0, &ArgumentError{Argument: "unknown", Reason: fmt.Sprintf("it is of stream %s, the session is on %s", unknown.Stream, s.history.Stream)}
+	}
+	ctx, done, err := s.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	if err := s.writer.resolve(ctx, unknown.commit, unknown.Cause); err != nil {
+		return 0, s.ended(err)
+	}
+	s.writer.settle(ctx)
+	return unknown.commit.version(), nil
+}
+
+// draft is one event of an append before it has its place.
+type draft struct {
+	metadata Metadata
+	raw      Raw
+}
+
+// drafts checks what can be checked without looking at the stream, and encodes the payloads.
+func (s *Session) drafts(expected Expected, events []any) ([]draft, error) {
+	if len(events) == 0 {
+		return nil, &ArgumentError{Argument: "events", Reason: "there are none to append"}
+	}
+	if !expected.any && expected.version < 0 {
+		return nil, &ArgumentError{Argument: "expected", Reason: fmt.Sprintf("version %d is negative", expected.version)}
+	}
+	drafts := make([]draft, len(events))
+	used := map[string]int{}
+	for i, event := range events {
+		argument := fmt.Sprintf("events[%d]", i)
+		e, ok := event.(Event)
+		if p, isPointer := event.(*Event); isPointer && p != nil {
+			e, ok = *p, true
+		}
+		if !ok {
+			e = Event{Data: event}
+		}
+		raw, err := s.history.registry.encode(argument, s.history.Stream, e.Data)
+		if err != nil {
+			return nil, err
+		}
+		m := e.Metadata
+		if e.Version != 0 && m.Context.SequenceNumber == 0 {
+			m.Context.SequenceNumber = e.Version
+		}
+		if err := s.complete(argument, &m, raw); err != nil {
+			return nil, err
+		}
+		if id := m.Context.IdempotencyID; id != "" {
+			if other, ok := used[id]; ok {
+				return nil, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("its idempotency id %q is that of events[%d] too", id, other)}
+			}
+			used[id] = i
+		}
+		drafts[i] = draft{metadata: m, raw: raw}
+	}
+	return drafts, nil
+}
+
+// complete fills in and checks an event's metadata, all but its place.
+func (s *Session) complete(argument string, m *Metadata, raw Raw) error {
+	stream := s.history.Stream
+	bad := func(format string, args ...any) error {
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf(format, args...)}
+	}
+	for _, given := range [...]struct {
+		what  string
+		value *string
+		want  string
+	}{
+		{"aggregate type", &m.Message.AggregateType, stream.Type},
+		{"aggregate id", &m.Message.AggregateID, stream.ID},
+		{"partition id", &m.Context.PartitionID, stream.Database},
+	} {
+		if *given.value != "" && *given.value != given.want {
+			return bad("its %s is %q, the stream's is %q", given.what, *given.value, given.want)
+		}
+		*given.value = given.want
+	}
+	if m.Context.SequenceNumber < 0 {
+		return bad("its sequence number %d is negative", m.Context.SequenceNumber)
+	}
+	if id := m.Context.IdempotencyID; id != "" {
+		if err := validateName("idempotency id of "+argument, id); err != nil {
+			return err
+		}
+		if limit := s.history.caps.MaxKeyBytes; limit > 0 && len(s.history.keys.idempotency(id)) > limit {
+			return bad("with its idempotency id %q a key would have %d bytes, the store takes %d", id, len(s.history.keys.idempotency(id)), limit)
+		}
+	}
+	if m.Message.Created.IsZero() {
+		m.Message.Created = time.Now()
+	}
+	if m.Context.Timestamp.IsZero() {
+		m.Context.Timestamp = m.Message.Created
+	}
+	for _, t := range [...]*time.Time{&m.Message.Created, &m.Context.Timestamp} {
+		*t = t.UTC().Round(0)
+		if t.Year() < 1 || t.Year() > 9999 {
+			return bad("its time %s is outside the years 1 to 9999", t)
+		}
+	}
+	if m.Message.ID == "" {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return bad("no id could be made for it: %v", err)
+		}
+		m.Message.ID = id.String()
+	}
+	m.Message.Type, m.Message.SchemaVersion = raw.Type, raw.SchemaVersion
+	m.Context.SessionID = s.id
+	return nil
+}
+
+// place finds the version at which the drafts go, checks all that depends on
+// it, and makes their records.
+func (s *Session) place(ctx context.Context, expected Expected, drafts []draft) (commit, error) {
+	w := s.writer
+	mismatch := func(want int64, m Metadata) error {
+		actual := w.head.version
+		// The session may be behind: what it says is read afresh.
+		w.fresh = false
+		if now, err := w.refresh(ctx); err == nil || errors.Is(err, errMoved) {
+			actual = now
+		}
+		return &VersionMismatchError{Stream: s.history.Stream, Expected: want, Actual: actual, Metadata: m}
+	}
+	if len(w.unknown) > 0 {
+		w.fresh = false // the head may be one of ours that we do not know
+		if actual, err := w.refresh(ctx); err != nil {
+			return commit{}, s.moved(err, w.head.version, actual, drafts[0].metadata)
+		}
+	}
+	base := w.head.version
+	if !expected.any && expected.version != base {
+		return commit{}, mismatch(expected.version, drafts[0].metadata)
+	}
+	for i, d := range drafts {
+		if n := d.metadata.Context.SequenceNumber; n != 0 && n != base+int64(i)+1 {
+			return commit{}, mismatch(n-int64(i)-1, d.metadata)
+		}
+	}
+	if actual, err := w.refresh(ctx); err != nil {
+		return commit{}, s.moved(err, base, actual, drafts[0].metadata)
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return commit{}, s.history.failed("append", err)
+	}
+	c := commit{id: id.String(), base: base, events: make([]record, len(drafts))}
+	for i, d := range drafts {
+		if err := s.unused(ctx, d.metadata.Context.IdempotencyID); err != nil {
+			return commit{}, err
+		}
+		d.metadata.Context.SequenceNumber = base + int64(i) + 1
+		c.events[i] = encodeEvent(s.history.keys.partition, c.id, d.metadata, d.raw)
+	}
+	return c, nil
+}
+
+// moved turns the refresh error that another has written into what the caller of an append is told.
+func (s *Session) moved(err error, expected, actual int64, m Metadata) error {
+	if !errors.Is(err, errMoved) {
+		return err
+	}
+	return &VersionMismatchError{Stream: s.history.Stream, Expected: expected, Actual: actual, Metadata: m}
+}
+
+// unused checks that the stream holds no event with that idempotency id: the head's tail first, which
+// was read before, then the idempotency key. (Rule 9)
+func (s *Session) unused(ctx context.Context, id string) error {
+	if strings.TrimSpace(id) == "" {
+		return nil
+	}
+	version, err := s.history.versionOf(ctx, s.writer.head, id)
+	if err != nil || version == 0 {
+		return err
+	}
+	return &IdempotencyIDUsedError{Stream: s.history.Stream, IdempotencyID: id, Version: version}
+}
+
+// versionOf finds the version of an idempotency id, or 0.
+func (h *history) versionOf(ctx context.Context, hd head, id string) (int64, error) {
+	for _, r := range hd.tail {
+		if r.idempotencyID == id && r.version >= hd.first {
+			return r.version, nil
+		}
+	}
+	key := h.keys.idempotency(id)
+	item, err := h.get(ctx, "look up idempotency id of", key)
+	if err != nil || !item.Found() {
+		return 0, err
+	}
+	version, err := decodeIdempotency(h.keys.partition, id, item.Value)
+	if err != nil {
+		return 0, h.damaged(key, 0, err)
+	}
+	if version < hd.first {
+		return 0, nil // of before the stream was deleted
+	}
+	return version, nil
+}

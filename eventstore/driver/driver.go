@@ -1,0 +1,141 @@
+// Package driver defines what an event store asks of the world below it: a
+// key-value [State] store with ETags, and optionally a [Locker]. Users of the
+// event store see package eventstore; only who connects another store needs
+// this package. The split follows database/sql and database/sql/driver.
+//
+// The interfaces say no more than what Dapr's state and lock APIs give on
+// every store with ETags: one conditional write of one key, plain writes
+// of several keys, reads. What some stores can do beyond that is declared in
+// [Capabilities].
+package driver
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// State is a key-value store in which one key can be written conditionally.
+//
+// All methods are safe for concurrent use. Every request belongs to one stream;
+// partition names it, for stores that place data by a partition key. Keys hold
+// only the characters A–Z a–z 0–9 - _ . ~ % : { } and values are never empty.
+// Implementations must not keep or change a value after they return, and the
+// values they return belong to the caller.
+//
+// A method that returns an error may still have taken effect, at once or
+// later, unless the error matches [ErrRefused].
+type State interface {
+	// Capabilities tells what the store can do. The answer never changes.
+	Capabilities() Capabilities
+
+	// Get reads one key, with the strongest consistency that the store has. A
+	// key that is absent is an Item without an ETag, and no error.
+	Get(ctx context.Context, partition, key string) (Item, error)
+
+	// GetMany reads keys in one request where the store allows, in as few as
+	// possible otherwise. It returns one Item for each key, in the order of
+	// keys. It is no snapshot: each item may be from another moment. An item
+	// that could not be read carries its error in Item.Err.
+	GetMany(ctx context.Context, partition string, keys []string) ([]Item, error)
+
+	// Swap writes one key if its ETag is still etag, or, where etag is empty,
+	// if the key is absent. It is the one operation that everything rests on:
+	// of any number of swaps with the same ETag at most one succeeds.
+	Swap(ctx context.Context, partition, key string, value []byte, etag string) error
+
+	// Write applies writes unconditionally, in any order, in as few requests
+	// as possible. It is not atomic: on an error any of them may have been
+	// applied. Writing the same again does no harm.
+	Write(ctx context.Context, partition string, writes []Write) error
+
+	// Commit is Swap of one key together with writes, as a whole or not at all.
+	// It is called only where Capabilities.Atomic is true.
+	Commit(ctx context.Context, partition string, swap Swap, writes []Write) error
+}
+
+// Item is one key as it was read.
+type Item struct {
+	Key   string
+	Value []byte
+	ETag  string // empty if the key is absent
+	Err   error  // set by GetMany if this one key could not be read
+}
+
+// Found reports whether the key was there.
+func (i Item) Found() bool { return i.ETag != "" }
+
+// Write is one unconditional write.
+type Write struct {
+	Key   string
+	Value []byte // nil deletes the key; deleting an absent key is no error
+}
+
+// Swap is one conditional write, see [State.Swap].
+type Swap struct {
+	Key   string
+	Value []byte
+	ETag  string // empty: the key must be absent
+}
+
+// Capabilities declare what a store can do beyond a swap of one key. The zero
+// value is always safe: it takes the careful way.
+type Capabilities struct {
+	// Store names the kind of store for logs and messages, "state.redis".
+	Store string
+
+	// Atomic says that State.Commit takes effect as a whole or not at all, and
+	// that its swap is refused like one by State.Swap, whichever of the two wrote the
+	// key last. Redis transactions do neither.
+	Atomic bool
+
+	// CountedETags says that a key's ETag is a decimal number that is 1 after
+	// the creation and grows by 1 with each write, so that the next one is known
+	// without reading it.
+	CountedETags bool
+
+	// MaxRequestBytes bounds the keys and values of one Swap or Commit; 0 is no bound.
+	// Write and GetMany divide what does not fit into several requests.
+	MaxRequestBytes int
+
+	// MaxCommitWrites bounds len(writes) of one Commit; 0 is no bound.
+	MaxCommitWrites int
+
+	// MaxKeyBytes bounds the length of a key; 0 is no bound.
+	MaxKeyBytes int
+}
+
+// ErrRefused is matched by the error of a request that certainly has not taken
+// effect and will not later: it was never sent, or it was turned
+// down before it reached the store. A condition that did not hold is no refusal,
+// since an intermediary may have repeated a request that did succeed.
+var ErrRefused = errors.New("refused, nothing was changed")
+
+// Locker keeps sessions apart. Its locks are for order only: the event store
+// stays correct where two owners hold one lock.
+//
+// All methods are safe for concurrent use.
+type Locker interface {
+	// TryLock takes the lock of resource for owner, without waiting, for at least
+	// expiry (implementations may round up to a whole second). An owner
+	// that already holds the lock is not given it again.
+	TryLock(ctx context.Context, resource, owner string, expiry time.Duration) (Lock, error)
+
+	// Unlock gives the lock back.
+	Unlock(ctx context.Context, resource, owner string) (UnlockStatus, error)
+}
+
+// Lock is the answer to [Locker.TryLock].
+type Lock struct {
+	Acquired bool
+	Holder   string // who holds it instead, where known
+}
+
+// UnlockStatus is the answer to [Locker.Unlock].
+type UnlockStatus int
+
+const (
+	Unlocked        UnlockStatus = iota // it was held by owner and is free now
+	LockAbsent                          // nobody held it: it had expired
+	LockHeldByOther                     // it had expired, and another owner holds it
+)

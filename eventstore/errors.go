@@ -1,0 +1,315 @@
+package eventstore
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// Every error of this package is one of the struct types of this file, often
+// wrapping its cause. Match the kind with errors.Is against an empty value and
+// get at what it carries with errors.As:
+//
+//	if errors.Is(err, &eventstore.VersionMismatchError{}) { … }
+//
+//	var mismatch *eventstore.VersionMismatchError
+//	if errors.As(err, &mismatch) { … mismatch.Actual … }
+//
+// The habit of struct errors with an Is method is riverqueue/river's, that of
+// saying whether the operation may have happened nats.go's.
+
+// NotOpenError says that a session or reader was never opened, or that the
+// session has been closed. The operation did not take effect.
+type NotOpenError struct {
+	Stream  Stream
+	Session string // empty if there never was one
+}
+
+func (e *NotOpenError) Error() string {
+	if e.Session == "" {
+		return "eventstore: not open: get a Session from Provider.Open or a Reader from Provider.Reader first"
+	}
+	return fmt.Sprintf("eventstore: session %s on stream %s is closed: open a new one", e.Session, e.Stream)
+}
+
+// Is reports whether target is of the same kind.
+func (e *NotOpenError) Is(target error) bool { return sameKind[NotOpenError](target) }
+
+// SessionExpiredError says that the session's time, Settings.SessionTimeout, has run
+// out. The operation did not take effect. From Close it says that the session ran
+// out before; what was appended in it stands.
+type SessionExpiredError struct {
+	Stream    Stream
+	Session   string
+	ExpiredAt time.Time
+}
+
+func (e *SessionExpiredError) Error() string {
+	return fmt.Sprintf("eventstore: session %s on stream %s expired at %s: open a new session, or raise Settings.SessionTimeout",
+		e.Session, e.Stream, e.ExpiredAt.UTC().Format(time.RFC3339Nano))
+}
+
+// Is reports whether target is of the same kind.
+func (e *SessionExpiredError) Is(target error) bool { return sameKind[SessionExpiredError](target) }
+
+// SessionLostError says that the session no longer has the stream: another
+// one holds its lock now, or has written to it. The operation did not take
+// effect. From Close it says that the lock was lost before; what was appended
+// in the session stands.
+type SessionLostError struct {
+	Stream  Stream
+	Session string
+	Holder  string // the other session, where known
+}
+
+func (e *SessionLostError) Error() string {
+	holder := "another session"
+	if e.Holder != "" {
+		holder = "session " + e.Holder
+	}
+	return fmt.Sprintf("eventstore: session %s lost stream %s to %s: open a new session and read what has been written since",
+		e.Session, e.Stream, holder)
+}
+
+// Is reports whether target is of the same kind.
+func (e *SessionLostError) Is(target error) bool { return sameKind[SessionLostError](target) }
+
+// OpenTimeoutError says that other sessions held the stream for the whole of
+// Settings.OpenTimeout, or until the context ended. Nothing was opened.
+type OpenTimeoutError struct {
+	Stream Stream
+	Waited time.Duration
+	Holder string // the session that held it last, where known
+	Cause  error  // the context's error, or nil
+}
+
+func (e *OpenTimeoutError) Error() string {
+	holder := "another session"
+	if e.Holder != "" {
+		holder = "session " + e.Holder
+	}
+	return withCause(fmt.Sprintf("eventstore: stream %s could not be opened: %s holds it (waited %s): try again later, or raise Settings.OpenTimeout",
+		e.Stream, holder, e.Waited.Round(time.Millisecond)), e.Cause)
+}
+
+// Is reports whether target is of the same kind.
+func (e *OpenTimeoutError) Is(target error) bool { return sameKind[OpenTimeoutError](target) }
+func (e *OpenTimeoutError) Unwrap() error        { return e.Cause }
+
+// VersionMismatchError says that the stream is not at the version that the
+// caller expected, that an event named, or that the session stood at. Nothing
+// of the append was stored.
+type VersionMismatchError struct {
+	Stream   Stream
+	Expected int64
+	Actual   int64
+	Metadata Metadata // of the first event that did not fit
+}
+
+func (e *VersionMismatchError) Error() string {
+	event := ""
+	if e.Metadata.Message.Type != "" {
+		event = fmt.Sprintf(" (appending %s %s)", e.Metadata.Message.Type, e.Metadata.Message.ID)
+	}
+	return fmt.Sprintf("eventstore: stream %s is at version %d, not %d%s: nothing was stored; read the newer events, decide again and append with the new version",
+		e.Stream, e.Actual, e.Expected, event)
+}
+
+// Is reports whether target is of the same kind.
+func (e *VersionMismatchError) Is(target error) bool { return sameKind[VersionMismatchError](target) }
+
+// VersionNotFoundError says that the stream has no event of that version.
+type VersionNotFoundError struct {
+	Stream  Stream
+	Version int64
+	Current int64 // the stream's version
+}
+
+func (e *VersionNotFoundError) Error() string {
+	return fmt.Sprintf("eventstore: stream %s has no version %d: it is at version %d", e.Stream, e.Version, e.Current)
+}
+
+// Is reports whether target is of the same kind.
+func (e *VersionNotFoundError) Is(target error) bool { return sameKind[VersionNotFoundError](target) }
+
+// SnapshotNotFoundError says that there is no snapshot at that version, or, where
+// Version is 0, none at all.
+type SnapshotNotFoundError struct {
+	Stream  Stream
+	Version int64
+}
+
+func (e *SnapshotNotFoundError) Error() string {
+	if e.Version == 0 {
+		return fmt.Sprintf("eventstore: stream %s has no snapshot", e.Stream)
+	}
+	return fmt.Sprintf("eventstore: stream %s has no snapshot at version %d: Snapshots lists those it has", e.Stream, e.Version)
+}
+
+// Is reports whether target is of the same kind.
+func (e *SnapshotNotFoundError) Is(target error) bool { return sameKind[SnapshotNotFoundError](target) }
+
+// IdempotencyIDNotFoundError says that no event of the stream has that idempotency id.
+type IdempotencyIDNotFoundError struct {
+	Stream        Stream
+	IdempotencyID string
+}
+
+func (e *IdempotencyIDNotFoundError) Error() string {
+	return fmt.Sprintf("eventstore: stream %s has no event with idempotency id %q", e.Stream, e.IdempotencyID)
+}
+
+// Is reports whether target is of the same kind.
+func (e *IdempotencyIDNotFoundError) Is(target error) bool {
+	return sameKind[IdempotencyIDNotFoundError](target)
+}
+
+// IdempotencyIDUsedError says that the stream already holds an event with
+// that idempotency id. Nothing of this append was stored; the event of the
+// earlier one stands at Version.
+type IdempotencyIDUsedError struct {
+	Stream        Stream
+	IdempotencyID string
+	Version       int64
+}
+
+func (e *IdempotencyIDUsedError) Error() string {
+	return fmt.Sprintf("eventstore: stream %s already holds idempotency id %q at version %d: nothing was stored, the earlier append stands",
+		e.Stream, e.IdempotencyID, e.Version)
+}
+
+// Is reports whether target is of the same kind.
+func (e *IdempotencyIDUsedError) Is(target error) bool {
+	return sameKind[IdempotencyIDUsedError](target)
+}
+
+// DamagedError says that stored data is missing, undecodable, out of order or not of
+// this stream. The operation did not take effect.
+type DamagedError struct {
+	Stream  Stream
+	Key     string // as the store knows it, without what Dapr puts before it
+	Version int64  // 0 where the key is not that of an event or snapshot
+	Cause   error
+}
+
+func (e *DamagedError) Error() string {
+	version := ""
+	if e.Version != 0 {
+		version = fmt.Sprintf(" at version %d", e.Version)
+	}
+	return withCause(fmt.Sprintf("eventstore: stream %s is damaged%s, look at key %s", e.Stream, version, e.Key), e.Cause)
+}
+
+// Is reports whether target is of the same kind.
+func (e *DamagedError) Is(target error) bool { return sameKind[DamagedError](target) }
+func (e *DamagedError) Unwrap() error        { return e.Cause }
+
+// TypeNotRegisteredError says that the registry has no such type. When appending, Type is the
+// Go type and nothing was stored; when reading, it is the stored type name.
+type TypeNotRegisteredError struct {
+	Stream  Stream
+	Version int64 // of the event or snapshot; 0 when appending
+	Type    string
+}
+
+func (e *TypeNotRegisteredError) Error() string {
+	if e.Version == 0 {
+		return fmt.Sprintf("eventstore: Go type %s is not registered, nothing was stored on stream %s: add Type[%s](name) to the registry", e.Type, e.Stream, e.Type)
+	}
+	return fmt.Sprintf("eventstore: version %d of stream %s is of type %q, which is not registered: add it to the registry, or read with AsRaw",
+		e.Version, e.Stream, e.Type)
+}
+
+// Is reports whether target is of the same kind.
+func (e *TypeNotRegisteredError) Is(target error) bool {
+	return sameKind[TypeNotRegisteredError](target)
+}
+
+// BatchTooLargeError says that the events of one append, or one snapshot, do not fit into one
+// request to the sidecar. Nothing was stored.
+type BatchTooLargeError struct {
+	Stream Stream
+	Size   int // bytes
+	Limit  int // bytes
+}
+
+func (e *BatchTooLargeError) Error() string {
+	return fmt.Sprintf("eventstore: %d bytes for stream %s do not fit into one request of %d bytes, nothing was stored: append fewer or smaller events, or raise the sidecar's --max-body-size and the adapter's limit with it",
+		e.Size, e.Stream, e.Limit)
+}
+
+// Is reports whether target is of the same kind.
+func (e *BatchTooLargeError) Is(target error) bool { return sameKind[BatchTooLargeError](target) }
+
+// OutcomeUnknownError says that an append may or may not have taken effect, and
+// may still do so: the store did not answer in time. As a whole or not
+// at all, in any case. To find out, ask [Reader.Outcome], from this or any
+// other process; to have it done for certain, pass the error to [Session.Retry].
+type OutcomeUnknownError struct {
+	Stream   Stream
+	CommitID string
+	Base     int64 // the stream's version before the append
+	Cause    error
+
+	commit commit // for Retry
+}
+
+func (e *OutcomeUnknownError) Error() string {
+	return withCause(fmt.Sprintf("eventstore: unknown whether the append to stream %s after version %d took effect: ask Reader.Outcome(ctx, %d, %q), or pass this error to Session.Retry",
+		e.Stream, e.Base, e.Base, e.CommitID), e.Cause)
+}
+
+// Is reports whether target is of the same kind.
+func (e *OutcomeUnknownError) Is(target error) bool { return sameKind[OutcomeUnknownError](target) }
+func (e *OutcomeUnknownError) Unwrap() error        { return e.Cause }
+
+// StorageError says that a request to the store failed. A read had no effect; an append did not
+// take effect and will not (where that is not certain, the error is an
+// [OutcomeUnknownError]); opening, closing and changes of snapshots may have, and are
+// safe to repeat.
+type StorageError struct {
+	Stream    Stream
+	Operation string // "open", "append", "read", …
+	Cause     error
+}
+
+func (e *StorageError) Error() string {
+	return withCause(fmt.Sprintf("eventstore: storage failed to %s stream %s", e.Operation, e.Stream), e.Cause)
+}
+
+// Is reports whether target is of the same kind.
+func (e *StorageError) Is(target error) bool { return sameKind[StorageError](target) }
+func (e *StorageError) Unwrap() error        { return e.Cause }
+
+// ArgumentError says that the caller passed something unusable. Nothing was
+// sent to the store.
+type ArgumentError struct {
+	Argument string
+	Reason   string
+	Cause    error
+}
+
+func (e *ArgumentError) Error() string {
+	return withCause(fmt.Sprintf("eventstore: bad argument %s: %s", e.Argument, e.Reason), e.Cause)
+}
+
+// Is reports whether target is of the same kind.
+func (e *ArgumentError) Is(target error) bool { return sameKind[ArgumentError](target) }
+func (e *ArgumentError) Unwrap() error        { return e.Cause }
+
+func sameKind[E any](target error) bool {
+	_, ok := any(target).(*E)
+	return ok
+}
+
+func withCause(message string, cause error) string {
+	if cause == nil {
+		return message
+	}
+	return message + ": " + cause.Error()
+}
+
+// refused reports whether a request certainly has not taken effect.
+func refused(err error) bool { return errors.Is(err, driver.ErrRefused) }

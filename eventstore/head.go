@@ -1,0 +1,111 @@
+package eventstore
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// head is the one record that decides what of a stream is committed. The zero
+// head with first 1 is that of an empty stream.
+type head struct {
+	version int64  // last committed version; 0 is an empty stream
+	first   int64  // lowest version that still counts
+	commit  string // unique id of the last commit
+	time    time.Time
+
+	// tail holds events up to version that may not stand under their own keys yet, in
+	// ascending order. Until then this is the only place they are.
+	tail []record
+}
+
+func emptyHead() head { return head{first: 1} }
+
+// encode makes the head's record; the tail's records are its body, one after the other.
+func (h head) encode(name string) []byte {
+	size := 0
+	bodies := make([][]byte, len(h.tail))
+	for i, r := range h.tail {
+		bodies[i] = r.data
+		size += len(r.data) + 24
+	}
+	w := newRecord(kindHead, name, size)
+	w.number("version", h.version)
+	w.number("first", h.first)
+	w.text("commit", h.commit)
+	w.time("time", h.time)
+	for _, r := range h.tail {
+		w.text("tail", strconv.FormatInt(r.version, 10)+" "+strconv.Itoa(len(r.data)))
+	}
+	return w.finish(bodies...)
+}
+
+// decodeHead reads a head with all of its tail; the records share data's memory.
+func decodeHead(stream Stream, name string, data []byte) (head, error) {
+	var (
+		h       head
+		lengths []int
+	)
+	body, err := readRecord(data, kindHead, name, func(field, value string) error {
+		switch field {
+		case "version":
+			return parseNumber(value, &h.version)
+		case "first":
+			return parseNumber(value, &h.first)
+		case "commit":
+			h.commit = value
+		case "time":
+			return parseTime(value, &h.time)
+		case "tail":
+			version, length, _ := strings.Cut(value, " ")
+			var r record
+			if err := parseNumber(version, &r.version); err != nil {
+				return err
+			}
+			n, err := strconv.ParseUint(length, 10, 31)
+			if err != nil {
+				return err
+			}
+			h.tail, lengths = append(h.tail, r), append(lengths, int(n))
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return head{}, err
+	case h.version < 1 || h.first < 1 || h.commit == "":
+		return head{}, errors.New("the head lacks version, first or commit")
+	}
+	below := int64(0)
+	for i, want := range h.tail {
+		if want.version <= below || want.version > h.version {
+			return head{}, fmt.Errorf("the head's tail has version %d out of order", want.version)
+		}
+		if lengths[i] > len(body) {
+			return head{}, errors.New("the head ends within its tail")
+		}
+		r, _, _, err := decodeEventAt(stream, name, want.version, body[:lengths[i]:lengths[i]])
+		if err != nil {
+			return head{}, fmt.Errorf("version %d in the head's tail: %w", want.version, err)
+		}
+		h.tail[i] = r
+		below, body = want.version, body[lengths[i]:]
+	}
+	if len(body) > 0 {
+		return head{}, fmt.Errorf("the head has %d bytes behind its tail", len(body))
+	}
+	return h, nil
+}
+
+// inTail finds the record of one version in the tail.
+func (h head) inTail(version int64) (record, bool) {
+	i, ok := slices.BinarySearchFunc(h.tail, version, func(r record, v int64) int { return cmp.Compare(r.version, v) })
+	if !ok {
+		return record{}, false
+	}
+	return h.tail[i], true
+}

@@ -1,0 +1,149 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// history is one stream as a provider reaches it: its name, its keys, the store they are
+// in. It knows how to read what the protocol consists of, and holds nothing of what it has read.
+type history struct {
+	Stream
+	keys     keys
+	state    driver.State
+	caps     driver.Capabilities
+	registry *Registry
+	settings Settings
+	log      *slog.Logger // says which stream
+}
+
+// readAttempts bounds how often a read that can't be true, as one of a stale replica, is repeated.
+const readAttempts = 8
+
+// get reads one key with the strongest consistency.
+func (h *history) get(ctx context.Context, operation, key string) (driver.Item, error) {
+	item, err := h.state.Get(ctx, h.keys.partition, key)
+	if err != nil {
+		return driver.Item{}, h.failed(operation, err)
+	}
+	return item, nil
+}
+
+// getMany reads keys in one request; an item that failed fails the whole.
+func (h *history) getMany(ctx context.Context, operation string, keys []string) ([]driver.Item, error) {
+	items, err := h.state.GetMany(ctx, h.keys.partition, keys)
+	if err != nil {
+		return nil, h.failed(operation, err)
+	}
+	if len(items) != len(keys) {
+		return nil, h.failed(operation, fmt.Errorf("the store gave %d items for %d keys", len(items), len(keys)))
+	}
+	for _, item := range items {
+		if item.Err != nil {
+			return nil, h.failed(operation, fmt.Errorf("key %s: %w", item.Key, item.Err))
+		}
+	}
+	return items, nil
+}
+
+// readHead reads the head and the ETag that belongs to it. A stream without a head is empty, with
+// the ETag "".
+func (h *history) readHead(ctx context.Context, operation string) (head, string, error) {
+	item, err := h.get(ctx, operation, h.keys.head())
+	if err != nil {
+		return head{}, "", err
+	}
+	return h.headOf(item)
+}
+
+func (h *history) headOf(item driver.Item) (head, string, error) {
+	if !item.Found() {
+		return emptyHead(), "", nil
+	}
+	hd, err := decodeHead(h.Stream, h.keys.partition, item.Value)
+	if err != nil {
+		return head{}, "", h.damaged(h.keys.head(), 0, err)
+	}
+	return hd, item.ETag, nil
+}
+
+// opening is what a stream is found as.
+type opening struct {
+	head      head
+	etag      string
+	snapshots driver.Item
+}
+
+// open reads head, snapshot list and event 1 in one request. A missing head means
+// an empty stream only if nothing else stands.
+func (h *history) open(ctx context.Context, operation string) (opening, error) {
+	items, err := h.getMany(ctx, operation, []string{h.keys.head(), h.keys.snapshots(), h.keys.event(1)})
+	if err != nil {
+		return opening{}, err
+	}
+	headItem, snapshots, first := items[0], items[1], items[2]
+	if !headItem.Found() && (snapshots.Found() || first.Found()) {
+		// A bulk read is no snapshot in time: the stream may just have begun.
+		if headItem, err = h.get(ctx, operation, h.keys.head()); err != nil {
+			return opening{}, err
+		}
+		if !headItem.Found() {
+			return opening{}, h.damaged(h.keys.head(), 0,
+				errors.New("the head is missing but events or snapshots are there: did the store evict or expire it?"))
+		}
+	}
+	hd, etag, err := h.headOf(headItem)
+	if err != nil {
+		return opening{}, err
+	}
+	return opening{head: hd, etag: etag, snapshots: snapshots}, nil
+}
+
+// event reads one committed event from its key.
+func (h *history) event(ctx context.Context, operation string, version int64) (r record, found bool, err error) {
+	key := h.keys.event(version)
+	item, err := h.get(ctx, operation, key)
+	if err != nil || !item.Found() {
+		return record{}, false, err
+	}
+	r, _, _, err = decodeEventAt(h.Stream, h.keys.partition, version, item.Value)
+	if err != nil {
+		return record{}, false, h.damaged(key, version, err)
+	}
+	return r, true, nil
+}
+
+func (h *history) failed(operation string, cause error) error {
+	return &StorageError{Stream: h.Stream, Operation: operation, Cause: cause}
+}
+
+func (h *history) damaged(key string, version int64, cause error) error {
+	return &DamagedError{Stream: h.Stream, Key: key, Version: version, Cause: cause}
+}
+
+// requestBytes estimates what a key and its value take of a request to the store, with
+// the partition and options that go with them.
+func (h *history) requestBytes(key string, value []byte) int {
+	return len(key) + len(value) + len(h.keys.partition) + 256
+}
+
+// backoff waits before attempt n, counted from 0: not at all, then 10 ms, doubling up to 500 ms. It
+// reports whether the context lived on.
+func backoff(ctx context.Context, n int) bool {
+	if n == 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(min(10*time.Millisecond<<min(n-1, 10), 500*time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,144 @@
+package eventstore
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Stream names the history of one aggregate. Any name is possible that is
+// not blank, is valid UTF-8 and has at most 200 bytes; names are case-sensitive.
+type Stream struct {
+	Database string // tenant or partition
+	Type     string // aggregate type
+	ID       string // aggregate instance
+}
+
+// maxNameBytes keeps keys within what stores take and people can read.
+const maxNameBytes = 200
+
+// String returns the three parts, escaped and joined by colons: the name by
+// which the store's keys begin. No two streams have the same.
+func (s Stream) String() string {
+	return escape(s.Database) + ":" + escape(s.Type) + ":" + escape(s.ID)
+}
+
+// ParseStream is the inverse of [Stream.String].
+func ParseStream(name string) (Stream, error) {
+	parts := strings.Split(name, ":")
+	if len(parts) != 3 {
+		return Stream{}, &ArgumentError{Argument: "stream name", Reason: fmt.Sprintf("%q is not database:type:id", name)}
+	}
+	for i, part := range parts {
+		plain, err := unescape(part)
+		if err != nil || escape(plain) != part {
+			return Stream{}, &ArgumentError{Argument: "stream name", Reason: fmt.Sprintf("%q is not escaped as Stream.String does it", name)}
+		}
+		parts[i] = plain
+	}
+	s := Stream{Database: parts[0], Type: parts[1], ID: parts[2]}
+	return s, s.validate()
+}
+
+func (s Stream) validate() error {
+	for _, part := range [...]struct{ name, value string }{
+		{"database", s.Database}, {"aggregate type", s.Type}, {"aggregate id", s.ID},
+	} {
+		if err := validateName(part.name, part.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func validateName(argument, value string) error {
+	switch {
+	case strings.TrimSpace(value) == "":
+		return &ArgumentError{Argument: argument, Reason: "it is blank"}
+	case !utf8.ValidString(value):
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("%q is not valid UTF-8", value)}
+	case len(value) > maxNameBytes:
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it has %d bytes, at most %d are possible", len(value), maxNameBytes)}
+	}
+	return nil
+}
+
+// keys are the keys of one stream: {database:type:id}:…, where the braces make a
+// Redis Cluster put them all into one hash slot.
+type keys struct {
+	partition string
+	prefix    string
+}
+
+func keysOf(s Stream) keys {
+	name := s.String()
+	return keys{partition: name, prefix: "{" + name + "}:"}
+}
+
+func (k keys) head() string                 { return k.prefix + "head" }
+func (k keys) event(version int64) string   { return k.prefix + strconv.FormatInt(version, 10) }
+func (k keys) idempotency(id string) string { return k.prefix + "idem:" + escape(id) }
+func (k keys) snapshots() string            { return k.prefix + "snapshots" }
+func (k keys) snapshot(v int64) string      { return k.prefix + "snapshot:" + strconv.FormatInt(v, 10) }
+func (k keys) lease() string                { return k.prefix + "lease" }
+
+// longest is an upper bound of the length of all keys but idempotency keys.
+func (k keys) longest() int { return len(k.prefix) + len("snapshot:9223372036854775807") }
+
+// escape makes any string of the characters A–Z a–z 0–9 - _ . ~ and %XX, which every Dapr store
+// accepts in a key. It is injective: percent-encoding as in RFC 3986, of every other byte.
+func escape(s string) string {
+	n := 0
+	for i := range len(s) {
+		if !unreserved(s[i]) {
+			n++
+		}
+	}
+	if n == 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s)+2*n)
+	for i := range len(s) {
+		if unreserved(s[i]) {
+			b = append(b, s[i])
+		} else {
+			b = appendPercent(b, s[i])
+		}
+	}
+	return string(b)
+}
+
+func unreserved(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		c == '-' || c == '_' || c == '.' || c == '~'
+}
+
+func appendPercent(b []byte, c byte) []byte {
+	const hex = "0123456789ABCDEF"
+	return append(b, '%', hex[c>>4], hex[c&15])
+}
+
+// unescape undoes percent-encoding.
+func unescape(s string) (string, error) {
+	if strings.IndexByte(s, '%') < 0 {
+		return s, nil
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] != '%' {
+			b = append(b, s[i])
+			continue
+		}
+		if i+2 >= len(s) {
+			return "", fmt.Errorf("%q ends within a %%XX", s)
+		}
+		c, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
+		if err != nil {
+			return "", fmt.Errorf("%q has a bad %%XX", s)
+		}
+		b = append(b, byte(c))
+		i += 2
+	}
+	return string(b), nil
+}

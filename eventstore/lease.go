@@ -1,0 +1,103 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// lease is a [driver.Locker] over the state store itself, for where there is no lock component. The
+// lease of a stream is one record that says who has it until when. It is taken and given back
+// by swaps and never deleted, so that its ETag never starts over.
+//
+// When it has run out is judged by the clock of who wants it, so clocks that differ shift
+// the end of a session by as much. Nothing else depends on them.
+type lease struct {
+	state driver.State
+}
+
+type leaseRecord struct {
+	owner   string // empty: free
+	expires time.Time
+}
+
+func (r leaseRecord) heldAt(now time.Time) bool { return r.owner != "" && now.Before(r.expires) }
+
+func (l lease) TryLock(ctx context.Context, resource, owner string, expiry time.Duration) (driver.Lock, error) {
+	key := keys{prefix: "{" + resource + "}:"}.lease()
+	before, etag, err := l.read(ctx, resource, key)
+	if err != nil {
+		return driver.Lock{}, err
+	}
+	now := time.Now()
+	if before.heldAt(now) {
+		return driver.Lock{Holder: before.owner}, nil
+	}
+	swapErr := l.state.Swap(ctx, resource, key, leaseRecord{owner, now.Add(expiry)}.encode(resource), etag)
+	if swapErr == nil {
+		return driver.Lock{Acquired: true}, nil
+	}
+	// Lost to another, or the answer was: the record tells.
+	after, etagNow, err := l.read(ctx, resource, key)
+	switch {
+	case err != nil:
+		return driver.Lock{}, errors.Join(swapErr, err)
+	case after.owner == owner:
+		return driver.Lock{Acquired: true}, nil
+	case etagNow == etag:
+		return driver.Lock{}, swapErr
+	}
+	return driver.Lock{Holder: after.owner}, nil
+}
+
+func (l lease) Unlock(ctx context.Context, resource, owner string) (driver.UnlockStatus, error) {
+	key := keys{prefix: "{" + resource + "}:"}.lease()
+	r, etag, err := l.read(ctx, resource, key)
+	switch {
+	case err != nil:
+		return 0, err
+	case r.owner == "":
+		return driver.LockAbsent, nil
+	case r.owner != owner:
+		return driver.LockHeldByOther, nil
+	}
+	swapErr := l.state.Swap(ctx, resource, key, leaseRecord{}.encode(resource), etag)
+	if swapErr == nil {
+		return driver.Unlocked, nil
+	}
+	if r, _, err = l.read(ctx, resource, key); err == nil && r.owner != owner {
+		return driver.Unlocked, nil // the answer was lost, or it had just run out and another took it
+	}
+	return 0, swapErr
+}
+
+func (l lease) read(ctx context.Context, resource, key string) (leaseRecord, string, error) {
+	item, err := l.state.Get(ctx, resource, key)
+	if err != nil || !item.Found() {
+		return leaseRecord{}, "", err
+	}
+	var r leaseRecord
+	_, err = readRecord(item.Value, kindLease, resource, func(field, value string) error {
+		switch field {
+		case "owner":
+			r.owner = value
+		case "expires":
+			return parseTime(value, &r.expires)
+		}
+		return nil
+	})
+	if err != nil {
+		return leaseRecord{}, "", fmt.Errorf("the lease at key %s is damaged: %w", key, err)
+	}
+	return r, item.ETag, nil
+}
+
+func (r leaseRecord) encode(resource string) []byte {
+	w := newRecord(kindLease, resource, 0)
+	w.text("owner", r.owner)
+	w.time("expires", r.expires)
+	return w.finish()
+}

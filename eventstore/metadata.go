@@ -1,0 +1,39 @@
+package eventstore
+
+import "time"
+
+// Metadata goes with every event. What an append leaves empty the store fills in where a field says so.
+type Metadata struct {
+	Message MessageMetadata
+	Context ContextMetadata
+}
+
+// MessageMetadata says what an event is.
+type MessageMetadata struct {
+	ID            string    // unique id of the event; default a new UUIDv7
+	Type          string    // type name; set from the registry
+	SchemaVersion int       // of the type; set from the registry
+	AggregateType string    // set from the stream; if given it must be the stream's
+	AggregateID   string    // set from the stream; if given it must be the stream's
+	Created       time.Time // default now; UTC
+}
+
+// ContextMetadata says how an event came about.
+type ContextMetadata struct {
+	CorrelationID string // what the event is part of, as a request or a process
+	CausationID   string // the message that caused it
+	UserID        string
+	PartitionID   string    // set to the stream's database; if given it must be that
+	Timestamp     time.Time // when it happened for the user; default Created; UTC
+	SessionID     string    // set to the session that appended it
+
+	// SequenceNumber is the event's version in its stream. Given on an append, the append
+	// fails with a VersionMismatchError unless the event gets that very version.
+	SequenceNumber int64
+
+	// IdempotencyID, where given, can be used once in a stream: see [IdempotencyIDUsedError]
+	// and [Reader.VersionOf].
+	IdempotencyID string
+
+	Scopes []string // what the user was allowed to
+}

@@ -1,0 +1,163 @@
+package eventstore
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// Provider opens streams of one store. It is safe for concurrent use, holds nothing open itself, and is
+// meant to live as long as the process.
+type Provider struct {
+	state    driver.State
+	locker   driver.Locker
+	registry *Registry
+	settings Settings
+	log      *slog.Logger
+}
+
+// Option configures a [Provider].
+type Option func(*Provider) error
+
+// WithLocker keeps sessions apart with a lock component, as sidecar.NewLocker
+// gives. Without it sessions use a lease that is kept in the state store.
+func WithLocker(locker driver.Locker) Option {
+	return func(p *Provider) error {
+		if locker == nil {
+			return &ArgumentError{Argument: "WithLocker", Reason: "the locker is nil: leave the option out to use a lease in the state store"}
+		}
+		p.locker = locker
+		return nil
+	}
+}
+
+// WithRegistry sets the Go types of events and snapshots. Without it only [Raw] events can be
+// appended and read.
+func WithRegistry(registry *Registry) Option {
+	return func(p *Provider) error {
+		if registry == nil {
+			return &ArgumentError{Argument: "WithRegistry", Reason: "the registry is nil: make it with NewRegistry"}
+		}
+		p.registry = registry
+		return nil
+	}
+}
+
+// WithSettings replaces the settings; defaults to [DefaultSettings].
+func WithSettings(settings Settings) Option {
+	return func(p *Provider) error {
+		p.settings = settings
+		return settings.validate()
+	}
+}
+
+// WithLogger sets where logs go; defaults to [slog.Default]. What goes well is logged at
+// debug, what someone may want to look at as a warning. Payloads are never logged.
+func WithLogger(logger *slog.Logger) Option {
+	return func(p *Provider) error {
+		if logger == nil {
+			return &ArgumentError{Argument: "WithLogger", Reason: "the logger is nil: use slog.New(slog.DiscardHandler) for none"}
+		}
+		p.log = logger
+		return nil
+	}
+}
+
+// NewProvider makes a provider over a state store. It sends nothing; a wrong option is an [ArgumentError].
+func NewProvider(state driver.State, options ...Option) (*Provider, error) {
+	if state == nil {
+		return nil, &ArgumentError{Argument: "state", Reason: "it is nil: make one with sidecar.NewState or a function of package inprocess"}
+	}
+	registry, err := NewRegistry()
+	if err != nil {
+		return nil, err
+	}
+	p := &Provider{state: state, registry: registry, settings: DefaultSettings(), log: slog.Default()}
+	for _, option := range options {
+		if option == nil {
+			return nil, &ArgumentError{Argument: "option", Reason: "it is nil"}
+		}
+		if err := option(p); err != nil {
+			return nil, err
+		}
+	}
+	if p.locker == nil {
+		p.locker = lease{state: state}
+	}
+	return p, nil
+}
+
+// Open opens a session on a stream of the default database: exclusive access for at most
+// Settings.SessionTimeout. Close it when done.
+//
+// It returns an [OpenTimeoutError] if another session holds the stream for longer than
+// Settings.OpenTimeout or the context; an [ArgumentError] for a name that is
+// not possible; a [StorageError] or [DamagedError].
+func (p *Provider) Open(ctx context.Context, aggregateType, id string) (*Session, error) {
+	return p.OpenIn(ctx, p.settings.DefaultDatabase, aggregateType, id)
+}
+
+// OpenFor is [Provider.Open] of the stream that metadata names by partition
+// id, aggregate type and aggregate id. Without a partition id it is in the default database.
+func (p *Provider) OpenFor(ctx context.Context, m Metadata) (*Session, error) {
+	database := m.Context.PartitionID
+	if database == "" {
+		database = p.settings.DefaultDatabase
+	}
+	return p.OpenIn(ctx, database, m.Message.AggregateType, m.Message.AggregateID)
+}
+
+// OpenIn is [Provider.Open] of a stream in the database given.
+func (p *Provider) OpenIn(ctx context.Context, database, aggregateType, id string) (*Session, error) {
+	h, err := p.history(Stream{Database: database, Type: aggregateType, ID: id})
+	if err != nil {
+		return nil, err
+	}
+	sessionID, err := uuid.NewV7()
+	if err != nil {
+		return nil, h.failed("open", err)
+	}
+	return openSession(ctx, h, p.locker, sessionID.String())
+}
+
+// Reader returns a reader of a stream of the default database. It needs no session, never waits for
+// a writer and never holds one up. It sends nothing; an impossible name is an [ArgumentError].
+func (p *Provider) Reader(aggregateType, id string) (*Reader, error) {
+	return p.ReaderIn(p.settings.DefaultDatabase, aggregateType, id)
+}
+
+// ReaderIn is [Provider.Reader] of a stream in the database given.
+func (p *Provider) ReaderIn(database, aggregateType, id string) (*Reader, error) {
+	h, err := p.history(Stream{Database: database, Type: aggregateType, ID: id})
+	if err != nil {
+		return nil, err
+	}
+	return newReader(h), nil
+}
+
+func (p *Provider) history(stream Stream) (*history, error) {
+	if err := stream.validate(); err != nil {
+		return nil, err
+	}
+	k, caps := keysOf(stream), p.state.Capabilities()
+	if caps.MaxKeyBytes > 0 && k.longest() > caps.MaxKeyBytes {
+		return nil, &ArgumentError{Argument: "stream name",
+			Reason: fmt.Sprintf("with %s keys would have up to %d bytes, the store takes %d", stream, k.longest(), caps.MaxKeyBytes)}
+	}
+	return &history{
+		Stream:   stream,
+		keys:     k,
+		state:    p.state,
+		caps:     caps,
+		registry: p.registry,
+		settings: p.settings,
+		log:      p.log.With("stream", k.partition),
+	}, nil
+}
+
+// unlockTimeout bounds giving a lock back: without it the lock runs out by itself.
+const unlockTimeout = 5 * time.Second

@@ -1,0 +1,369 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// Reader reads one stream. It is safe for concurrent use.
+//
+// Every method reads the stream as it was committed at one moment after the call
+// began; what is appended later a call already begun does not see. In a [Session] that is the
+// stream as the session stands at it.
+type Reader struct {
+	history *history
+	guard   func() error // says whether it may still be used
+	view    func(context.Context) (view, error)
+}
+
+// view is what a read goes by: a head, whose tail holds at least those events that do not stand
+// under their own keys.
+type view struct {
+	head      head
+	snapshots *driver.Item // the snapshot list, where it was read with the head
+}
+
+func newReader(h *history) *Reader {
+	return &Reader{
+		history: h,
+		guard:   func() error { return nil },
+		view: func(ctx context.Context) (view, error) {
+			o, err := h.open(ctx, "read")
+			if err != nil {
+				return view{}, err
+			}
+			return view{head: o.head, snapshots: &o.snapshots}, nil
+		},
+	}
+}
+
+func (r *Reader) usable() error {
+	if r == nil || r.history == nil {
+		return &NotOpenError{}
+	}
+	return r.guard()
+}
+
+// look checks that the reader can be used and returns what to read by.
+func (r *Reader) look(ctx context.Context) (view, error) {
+	if err := r.usable(); err != nil {
+		return view{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return view{}, r.history.failed("read", errors.Join(context.Cause(ctx), driver.ErrRefused))
+	}
+	return r.view(ctx)
+}
+
+// Stream returns the stream's name.
+func (r *Reader) Stream() Stream {
+	if r == nil || r.history == nil {
+		return Stream{}
+	}
+	return r.history.Stream
+}
+
+// Version returns the stream's current version: that of its last event, 0 if it is empty.
+func (r *Reader) Version(ctx context.Context) (int64, error) {
+	v, err := r.look(ctx)
+	return v.head.version, err
+}
+
+// ReadOption says what of a stream to read.
+type ReadOption func(*readRange) error
+
+type readRange struct {
+	from, to  int64 // to 0: up to the current version
+	backwards bool
+	raw       bool
+}
+
+// FromVersion starts a read at that version, included; defaults to 1. Versions below 1 are an
+// [ArgumentError].
+func FromVersion(version int64) ReadOption {
+	return func(r *readRange) error {
+		r.from = version
+		return validVersion("FromVersion", version)
+	}
+}
+
+// ToVersion ends a read at that version, included; defaults to the current version, and so does
+// what lies past it. Versions below 1 are an [ArgumentError].
+func ToVersion(version int64) ReadOption {
+	return func(r *readRange) error {
+		r.to = version
+		return validVersion("ToVersion", version)
+	}
+}
+
+// Backwards reads from the last version down to the first.
+func Backwards() ReadOption {
+	return func(r *readRange) error { r.backwards = true; return nil }
+}
+
+// AsRaw leaves events and snapshots as they are stored: their Data is a [Raw], and no type needs to
+// be registered.
+func AsRaw() ReadOption {
+	return func(r *readRange) error { r.raw = true; return nil }
+}
+
+func validVersion(argument string, version int64) error {
+	switch {
+	case version < 0:
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("version %d is negative", version)}
+	case version == 0:
+		return &ArgumentError{Argument: argument, Reason: "version 0 is the empty stream, events begin at 1"}
+	}
+	return nil
+}
+
+func readOptions(options []ReadOption) (readRange, error) {
+	r := readRange{from: 1}
+	for _, option := range options {
+		if option == nil {
+			return r, &ArgumentError{Argument: "option", Reason: "it is nil"}
+		}
+		if err := option(&r); err != nil {
+			return r, err
+		}
+	}
+	if r.to != 0 && r.from > r.to {
+		return r, &ArgumentError{Argument: "FromVersion", Reason: fmt.Sprintf("first version %d is above the last, %d", r.from, r.to)}
+	}
+	return r, nil
+}
+
+// Read reads events one after the other, in the order of their versions unless [Backwards] is given. Memory does not grow
+// with the stream: events come in chunks, the next of which is under way
+// while one is looked at.
+//
+// An error ends the sequence, as its last pair: an [ArgumentError], [StorageError],
+// [DamagedError] that names the version, or [TypeNotRegisteredError]; in a
+// session also the errors of one that has ended. A range past the end is empty without an error.
+func (r *Reader) Read(ctx context.Context, options ...ReadOption) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		rng, err := readOptions(options)
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		v, err := r.look(ctx)
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		r.events(ctx, v, rng)(yield)
+	}
+}
+
+// Slice reads the events from version first to version last, both included. What lies past
+// the end of the stream is left out, without an error. Errors are those of [Reader.Read].
+func (r *Reader) Slice(ctx context.Context, first, last int64, options ...ReadOption) ([]Event, error) {
+	var events []Event
+	for event, err := range r.Read(ctx, append([]ReadOption{FromVersion(first), ToVersion(last)}, options...)...) {
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, event)
+	}
+	return events, nil
+}
+
+// Event reads one event. Where there is none of that version it returns a [VersionNotFoundError].
+func (r *Reader) Event(ctx context.Context, version int64, options ...ReadOption) (Event, error) {
+	rng, err := readOptions(append([]ReadOption{FromVersion(version), ToVersion(version)}, options...))
+	if err != nil {
+		return Event{}, err
+	}
+	v, err := r.look(ctx)
+	if err != nil {
+		return Event{}, err
+	}
+	for event, err := range r.events(ctx, v, rng) {
+		return event, err
+	}
+	return Event{}, &VersionNotFoundError{Stream: r.history.Stream, Version: version, Current: v.head.version}
+}
+
+// VersionOf returns the version of the event that was appended with that idempotency
+// id, or an [IdempotencyIDNotFoundError].
+func (r *Reader) VersionOf(ctx context.Context, idempotencyID string) (int64, error) {
+	if err := validateName("idempotency id", idempotencyID); err != nil {
+		return 0, err
+	}
+	v, err := r.look(ctx)
+	if err != nil {
+		return 0, err
+	}
+	version, err := r.history.versionOf(ctx, v.head, idempotencyID)
+	if err == nil && version == 0 {
+		err = &IdempotencyIDNotFoundError{Stream: r.history.Stream, IdempotencyID: idempotencyID}
+	}
+	return version, err
+}
+
+// Outcome tells what became of an append that ended with an [OutcomeUnknownError], from
+// that error's Base and CommitID. Any process may ask, at any time.
+func (r *Reader) Outcome(ctx context.Context, base int64, commitID string) (Outcome, error) {
+	if err := r.usable(); err != nil {
+		return OutcomePending, err
+	}
+	if base < 0 || commitID == "" {
+		return OutcomePending, &ArgumentError{Argument: "base, commitID", Reason: "take them from an OutcomeUnknownError"}
+	}
+	outcome, _, _, err := r.history.lookup(ctx, base, commitID)
+	return outcome, err
+}
+
+const (
+	chunkEvents = 1000    // events in one bulk read, at most
+	chunkBytes  = 1 << 20 // and about as many bytes, once it is known how large events are
+)
+
+// chunk is a run of versions, ascending, with their records as they were read.
+type chunk struct {
+	from, to int64
+	data     [][]byte // nil where there was nothing under the key
+	bytes    int
+	err      error
+}
+
+// events reads the range as it is committed in view.
+func (r *Reader) events(ctx context.Context, v view, rng readRange) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		from, to := max(rng.from, v.head.first), v.head.version
+		if rng.to != 0 {
+			to = min(to, rng.to)
+		}
+		size := int64(chunkEvents)
+		// start fetches the next chunk without waiting for it.
+		start := func() <-chan chunk {
+			if from > to {
+				return nil
+			}
+			c := chunk{from: from, to: min(to, from+size-1)}
+			if rng.backwards {
+				c = chunk{from: max(from, to-size+1), to: to}
+				to = c.from - 1
+			} else {
+				from = c.to + 1
+			}
+			fetched := make(chan chunk, 1)
+			go func() { fetched <- r.fetch(ctx, v, c) }()
+			return fetched
+		}
+
+		ctx, cancel := context.WithCancel(ctx)
+		next := start()
+		defer func() { // leave no request behind
+			cancel()
+			if next != nil {
+				<-next
+			}
+		}()
+		for next != nil {
+			c := <-next
+			if c.bytes > 0 {
+				size = min(chunkEvents, max(1, chunkBytes*int64(len(c.data))/int64(c.bytes)))
+			}
+			next = nil
+			if c.err == nil {
+				next = start()
+			}
+			if err := r.guard(); err != nil {
+				c.err = err
+			}
+			if c.err != nil {
+				yield(Event{}, c.err)
+				return
+			}
+			for i := range c.data {
+				if rng.backwards {
+					i = len(c.data) - 1 - i
+				}
+				event, err := r.decode(ctx, c.from+int64(i), c.data[i], rng.raw)
+				if !yield(event, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// fetch reads the records of a chunk: from the tail, or from their keys.
+func (r *Reader) fetch(ctx context.Context, v view, c chunk) chunk {
+	h := r.history
+	c.data = make([][]byte, c.to-c.from+1)
+	keys := make([]string, 0, len(c.data))
+	places := make([]int, 0, len(c.data))
+	for i := range c.data {
+		version := c.from + int64(i)
+		if record, ok := v.head.inTail(version); ok {
+			c.data[i] = record.data
+			continue
+		}
+		keys, places = append(keys, h.keys.event(version)), append(places, i)
+	}
+	if len(keys) > 0 {
+		items, err := h.getMany(ctx, "read", keys)
+		if err != nil {
+			c.err = err
+			return c
+		}
+		for i, item := range items {
+			c.data[places[i]] = item.Value
+		}
+	}
+	for _, data := range c.data {
+		c.bytes += len(data)
+	}
+	return c
+}
+
+// decode makes the event of a committed record. One that is missing or unreadable is damage, but
+// only after a fresh look at head and then key. (Rule 5)
+func (r *Reader) decode(ctx context.Context, version int64, data []byte, raw bool) (Event, error) {
+	h := r.history
+	_, m, stored, err := decodeEventAt(h.Stream, h.keys.partition, version, data)
+	if err != nil {
+		if data, err = h.readAgain(ctx, version); err != nil {
+			return Event{}, err
+		}
+		if _, m, stored, err = decodeEventAt(h.Stream, h.keys.partition, version, data); err != nil {
+			return Event{}, h.damaged(h.keys.event(version), version, err)
+		}
+	}
+	event := Event{Version: version, Data: stored, Metadata: m}
+	if !raw {
+		if event.Data, err = h.registry.decode(h.Stream, h.keys.event(version), version, stored); err != nil {
+			return Event{}, err
+		}
+	}
+	return event, nil
+}
+
+// readAgain reads one committed record afresh: head, then key.
+func (h *history) readAgain(ctx context.Context, version int64) ([]byte, error) {
+	hd, _, err := h.readHead(ctx, "read")
+	if err != nil {
+		return nil, err
+	}
+	if version < hd.first {
+		return nil, &VersionNotFoundError{Stream: h.Stream, Version: version, Current: hd.version}
+	}
+	if record, ok := hd.inTail(version); ok {
+		return record.data, nil
+	}
+	item, err := h.get(ctx, "read", h.keys.event(version))
+	if err != nil {
+		return nil, err
+	}
+	if !item.Found() {
+		return nil, h.damaged(h.keys.event(version), version, errors.New("the event is committed but its key is missing"))
+	}
+	return item.Value, nil
+}

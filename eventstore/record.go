@@ -1,0 +1,159 @@
+package eventstore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Everything that is stored is a record: text that a person can read in ten
+// years without this library, then a body in whatever form it has.
+//
+//	eventstore/1 event 1c291ca3     format, kind, CRC-32C of all that follows this line
+//	stream=EventStores:BankAccount:123456000
+//	version=7
+//	…                               name=value, percent-encoded where needed; empty ones are left out
+//	                                an empty line
+//	{"Amount":50000}                the body
+//
+// Fields that a reader does not know it ignores, so that fields can be added;
+// what changes the meaning of the others raises the format number.
+
+const recordFormat = "eventstore/1"
+
+const (
+	kindEvent       = "event"
+	kindHead        = "head"
+	kindIdempotency = "idempotency"
+	kindSnapshots   = "snapshots"
+	kindSnapshot    = "snapshot"
+	kindLease       = "lease"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// recordWriter builds one record.
+type recordWriter struct {
+	buf   []byte
+	start int // where the checksummed part begins
+}
+
+func newRecord(kind, stream string, sizeHint int) *recordWriter {
+	w := &recordWriter{buf: make([]byte, 0, sizeHint+256)}
+	w.buf = append(w.buf, recordFormat+" "...)
+	w.buf = append(w.buf, kind...)
+	w.buf = append(w.buf, " 00000000\n"...)
+	w.start = len(w.buf)
+	w.text("stream", stream)
+	return w
+}
+
+func (w *recordWriter) text(name, value string) {
+	if value == "" {
+		return
+	}
+	w.buf = append(w.buf, name...)
+	w.buf = append(w.buf, '=')
+	for i := range len(value) {
+		if c := value[i]; c < ' ' || c == 0x7f || c == '%' {
+			w.buf = appendPercent(w.buf, c)
+		} else {
+			w.buf = append(w.buf, c)
+		}
+	}
+	w.buf = append(w.buf, '\n')
+}
+
+func (w *recordWriter) number(name string, value int64) {
+	if value == 0 {
+		return
+	}
+	w.buf = append(w.buf, name...)
+	w.buf = append(w.buf, '=')
+	w.buf = strconv.AppendInt(w.buf, value, 10)
+	w.buf = append(w.buf, '\n')
+}
+
+func (w *recordWriter) time(name string, value time.Time) {
+	if value.IsZero() {
+		return
+	}
+	w.buf = append(w.buf, name...)
+	w.buf = append(w.buf, '=')
+	w.buf = value.UTC().AppendFormat(w.buf, time.RFC3339Nano)
+	w.buf = append(w.buf, '\n')
+}
+
+// finish adds the body and returns the record.
+func (w *recordWriter) finish(body ...[]byte) []byte {
+	w.buf = append(w.buf, '\n')
+	for _, b := range body {
+		w.buf = append(w.buf, b...)
+	}
+	sum := crc32.Checksum(w.buf[w.start:], castagnoli)
+	copy(w.buf[w.start-9:], fmt.Appendf(nil, "%08x", sum))
+	return w.buf
+}
+
+// readRecord checks a record's frame and that it belongs to stream, calls field for each
+// field, and returns the body, which shares data's memory.
+func readRecord(data []byte, kind, stream string, field func(name, value string) error) (body []byte, err error) {
+	line, rest, ok := bytes.Cut(data, []byte{'\n'})
+	words := strings.Split(string(line[:min(len(line), 64)]), " ")
+	switch {
+	case !ok || len(words) != 3 || !strings.HasPrefix(words[0], "eventstore/"):
+		return nil, errors.New("the value was not written by this event store")
+	case words[0] != recordFormat:
+		return nil, fmt.Errorf("the value has format %q, this version of the library reads %q: update it", words[0], recordFormat)
+	case words[1] != kind:
+		return nil, fmt.Errorf("the value is a record of kind %q, not %q", words[1], kind)
+	}
+	if sum, err := strconv.ParseUint(words[2], 16, 32); err != nil || crc32.Checksum(rest, castagnoli) != uint32(sum) {
+		return nil, fmt.Errorf("the checksum %q does not fit the value", words[2])
+	}
+	end := bytes.Index(rest, []byte("\n\n"))
+	if end < 0 {
+		return nil, errors.New("the value ends within its header")
+	}
+	header := string(rest[:end]) // one string, which all fields share
+	seen := false
+	for len(header) > 0 {
+		var line string
+		line, header, _ = strings.Cut(header, "\n")
+		name, value, ok := strings.Cut(line, "=")
+		if !ok {
+			return nil, fmt.Errorf("the header has a line %q without =", line)
+		}
+		if value, err = unescape(value); err != nil {
+			return nil, err
+		}
+		if name == "stream" {
+			if value != stream {
+				return nil, fmt.Errorf("the value belongs to stream %s", value)
+			}
+			seen = true
+			continue
+		}
+		if err := field(name, value); err != nil {
+			return nil, fmt.Errorf("field %s: %w", name, err)
+		}
+	}
+	if !seen {
+		return nil, errors.New("the header has no stream")
+	}
+	return rest[end+2:], nil
+}
+
+func parseNumber(value string, to *int64) (err error) {
+	*to, err = strconv.ParseInt(value, 10, 64)
+	return err
+}
+
+func parseTime(value string, to *time.Time) (err error) {
+	*to, err = time.Parse(time.RFC3339Nano, value)
+	return err
+}

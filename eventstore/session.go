@@ -1,0 +1,213 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// Session is exclusive access to one stream for a limited time: it appends, and it reads by
+// the methods of [Reader]. It is safe for concurrent use; appends and snapshots wait for each other.
+//
+// A session that has expired, or that lost its stream to another, refuses every operation with a
+// [SessionExpiredError] or [SessionLostError]. Nothing that it had appended is
+// touched by that: a session is for order, while what makes an append safe is the
+// commit itself.
+type Session struct {
+	*Reader
+
+	id        string
+	expiresAt time.Time
+	locker    driver.Locker
+	writer    *writer
+	turn      chan struct{} // holds a token while writer is in use
+
+	mu     sync.Mutex
+	closed bool
+	lost   *SessionLostError
+}
+
+// openSession takes the lock, then reads what the stream consists of.
+func openSession(ctx context.Context, h *history, locker driver.Locker, id string) (*Session, error) {
+	began := time.Now()
+	locked, err := lockStream(ctx, h, locker, id)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{
+		id:        id,
+		expiresAt: locked.Add(h.settings.SessionTimeout),
+		locker:    locker,
+		turn:      make(chan struct{}, 1),
+	}
+	opened, err := h.open(ctx, "open")
+	if err != nil {
+		s.unlock(ctx, h)
+		return nil, err
+	}
+	s.writer = newWriter(h, opened)
+	s.Reader = &Reader{history: h, guard: s.check, view: s.view}
+	h.log.DebugContext(ctx, "opened", "session", id, "version", opened.head.version, "duration", time.Since(began))
+	return s, nil
+}
+
+// lockStream waits for the lock of the stream and returns when the time it was given for began.
+func lockStream(ctx context.Context, h *history, locker driver.Locker, id string) (time.Time, error) {
+	began := time.Now()
+	holder := ""
+	timeout := func(cause error) error {
+		return &OpenTimeoutError{Stream: h.Stream, Waited: time.Since(began), Holder: holder, Cause: cause}
+	}
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 250*time.Millisecond) {
+		if err := ctx.Err(); err != nil {
+			return time.Time{}, timeout(context.Cause(ctx))
+		}
+		now := time.Now()
+		lock, err := locker.TryLock(ctx, h.keys.partition, id, h.settings.SessionTimeout)
+		if err != nil {
+			// The lock may be ours all the same; nobody else should wait for it.
+			release, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			defer cancel()
+			_, _ = locker.Unlock(release, h.keys.partition, id)
+			return time.Time{}, h.failed("lock", err)
+		}
+		if lock.Acquired {
+			return now, nil
+		}
+		holder = lock.Holder
+		left := h.settings.OpenTimeout - time.Since(began)
+		if left <= 0 {
+			return time.Time{}, timeout(nil)
+		}
+		timer := time.NewTimer(min(wait, left))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// ID returns the session's unique id, which its events carry.
+func (s *Session) ID() string { return s.id }
+
+// ExpiresAt returns when the session ends by itself.
+func (s *Session) ExpiresAt() time.Time { return s.expiresAt }
+
+// Close gives the stream free. Closing again does nothing. A session that had expired or
+// lost its lock before says so with a [SessionExpiredError] or [SessionLostError]; what
+// was appended in it stands. After a [StorageError] the lock runs out by itself.
+func (s *Session) Close() error {
+	if s == nil || s.Reader == nil {
+		return &NotOpenError{}
+	}
+	s.mu.Lock()
+	closed := s.closed
+	s.closed = true
+	lost := s.lost
+	s.mu.Unlock()
+	if closed {
+		return nil
+	}
+	h := s.history
+	status, err := s.unlock(context.Background(), h)
+	h.log.Debug("closed", "session", s.id)
+	switch {
+	case lost != nil:
+		return lost
+	case !time.Now().Before(s.expiresAt):
+		return s.expired()
+	case err != nil:
+		return h.failed("unlock", err)
+	case status != driver.Unlocked:
+		h.log.Warn("the session's lock was gone before its time", "session", s.id)
+		return &SessionLostError{Stream: h.Stream, Session: s.id}
+	}
+	return nil
+}
+
+func (s *Session) unlock(ctx context.Context, h *history) (driver.UnlockStatus, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
+	defer cancel()
+	return s.locker.Unlock(ctx, h.keys.partition, s.id)
+}
+
+// check says whether the session can still be used.
+func (s *Session) check() error {
+	if s == nil || s.Reader == nil {
+		return &NotOpenError{}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return &NotOpenError{Stream: s.history.Stream, Session: s.id}
+	case !time.Now().Before(s.expiresAt):
+		return s.expired()
+	case s.lost != nil:
+		return s.lost
+	}
+	return nil
+}
+
+func (s *Session) expired() error {
+	return &SessionExpiredError{Stream: s.history.Stream, Session: s.id, ExpiredAt: s.expiresAt}
+}
+
+// begin waits for the writer and returns the context of one operation, which ends with the session.
+func (s *Session) begin(ctx context.Context) (context.Context, func(), error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, s.history.failed("use", errors.Join(context.Cause(ctx), driver.ErrRefused))
+	}
+	ctx, cancel := context.WithDeadlineCause(ctx, s.expiresAt, s.expired())
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		cancel()
+		return nil, nil, s.history.failed("use", fmt.Errorf("another operation of the session did not end: %w", context.Cause(ctx)))
+	}
+	if err := s.check(); err != nil {
+		<-s.turn
+		cancel()
+		return nil, nil, err
+	}
+	return ctx, func() { <-s.turn; cancel() }, nil
+}
+
+// ended notes from an operation's error that the stream has gone to somebody else.
+func (s *Session) ended(err error) error {
+	var mismatch *VersionMismatchError
+	if errors.As(err, &mismatch) && mismatch.Actual != s.writer.head.version || errors.Is(err, errMoved) {
+		s.mu.Lock()
+		s.lost = &SessionLostError{Stream: s.history.Stream, Session: s.id}
+		s.mu.Unlock()
+		s.history.log.Warn("the session lost its stream to another", "session", s.id, "version", s.writer.head.version)
+	}
+	if errors.Is(err, errMoved) {
+		return s.lost
+	}
+	return err
+}
+
+// view is the stream as the session stands at it.
+func (s *Session) view(ctx context.Context) (view, error) {
+	ctx, done, err := s.begin(ctx)
+	if err != nil {
+		return view{}, err
+	}
+	defer done()
+	w := s.writer
+	if len(w.unknown) > 0 {
+		w.fresh = false
+		if _, err := w.refresh(ctx); err != nil {
+			return view{}, s.ended(err)
+		}
+	}
+	v := view{head: w.head}
+	v.head.tail = w.unsettled // what stands is read from its keys
+	return v, nil
+}

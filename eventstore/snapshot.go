@@ -1,0 +1,366 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// Snapshot is the state of an aggregate as of one version of its stream, kept to spare reading the events up
+// to there. It is derived: one that is missing or unreadable costs time, never correctness.
+type Snapshot struct {
+	// Version is that of the last event that went into Data; 0 if there is no snapshot.
+	Version int64
+
+	// Data is a value of a registered Go type, or a [Raw].
+	Data any
+
+	Created time.Time // UTC
+}
+
+// Snapshots returns the versions at which there are snapshots, ascending.
+func (r *Reader) Snapshots(ctx context.Context) ([]int64, error) {
+	v, err := r.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.snapshotVersions(ctx, v, 0)
+}
+
+// Snapshot reads the snapshot at that version. Where there is none it returns a
+// [SnapshotNotFoundError], where it can't be read a [DamagedError].
+func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOption) (Snapshot, error) {
+	rng, err := readOptions(append([]ReadOption{ToVersion(version)}, options...))
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if err := r.usable(); err != nil {
+		return Snapshot{}, err
+	}
+	return r.history.snapshot(ctx, version, rng.raw)
+}
+
+// LastSnapshot reads the newest snapshot that can be read, with [ToVersion] the newest at or below that version.
+// Where there is none it returns a [SnapshotNotFoundError].
+func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (Snapshot, error) {
+	rng, err := readOptions(options)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	v, err := r.look(ctx)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	snapshot, err := r.newest(ctx, v, rng)
+	if err == nil && snapshot.Version == 0 {
+		err = &SnapshotNotFoundError{Stream: r.history.Stream}
+	}
+	return snapshot, err
+}
+
+// Load returns the newest usable snapshot, and the events after it to be read as from [Reader.Read].
+// Without one the snapshot's Version is 0 and all events follow. With [ToVersion] neither goes beyond that
+// version. Other read options but [AsRaw] are an [ArgumentError].
+func (r *Reader) Load(ctx context.Context, options ...ReadOption) (Snapshot, iter.Seq2[Event, error], error) {
+	rng, err := readOptions(options)
+	if err != nil {
+		return Snapshot{}, nil, err
+	}
+	if rng.from != 1 || rng.backwards {
+		return Snapshot{}, nil, &ArgumentError{Argument: "option", Reason: "Load begins at the newest snapshot and goes forwards: use Read for anything else"}
+	}
+	v, err := r.look(ctx)
+	if err != nil {
+		return Snapshot{}, nil, err
+	}
+	snapshot, err := r.newest(ctx, v, rng)
+	if err != nil {
+		return Snapshot{}, nil, err
+	}
+	rng.from = snapshot.Version + 1
+	return snapshot, r.events(ctx, v, rng), nil
+}
+
+// newest finds the newest snapshot that can be read, or none.
+func (r *Reader) newest(ctx context.Context, v view, rng readRange) (Snapshot, error) {
+	h := r.history
+	versions, err := r.snapshotVersions(ctx, v, rng.to)
+	var damaged *DamagedError
+	if errors.As(err, &damaged) {
+		h.log.WarnContext(ctx, "the list of snapshots is unreadable, they are not used", "error", err)
+		return Snapshot{}, nil
+	}
+	if err != nil {
+		return Snapshot{}, err
+	}
+	for _, version := range slices.Backward(versions) {
+		snapshot, err := h.snapshot(ctx, version, rng.raw)
+		if err == nil {
+			return snapshot, nil
+		}
+		if ctx.Err() != nil {
+			return Snapshot{}, err
+		}
+		h.log.WarnContext(ctx, "a snapshot is not used", "version", version, "error", err)
+	}
+	return Snapshot{}, nil
+}
+
+// snapshotVersions lists the snapshots that stand at committed versions, up to version to if that is not 0.
+func (r *Reader) snapshotVersions(ctx context.Context, v view, to int64) ([]int64, error) {
+	h := r.history
+	list := v.snapshots
+	if list == nil {
+		item, err := h.get(ctx, "read snapshots of", h.keys.snapshots())
+		if err != nil {
+			return nil, err
+		}
+		list = &item
+	}
+	versions, err := h.decodeSnapshots(*list)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(versions, func(version int64) bool {
+		return version < v.head.first || version > v.head.version || to != 0 && version > to
+	}), nil
+}
+
+// SaveSnapshot stores state, a value of a registered Go type, as the snapshot at that
+// version, which must be committed, else it returns a [VersionNotFoundError]. One that
+// is there already is replaced.
+func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	h := s.history
+	if err := validVersion("version", version); err != nil {
+		return err
+	}
+	raw, err := h.registry.encode("state", h.Stream, state)
+	if err != nil {
+		return err
+	}
+	ctx, done, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if hd := s.writer.head; version < hd.first || version > hd.version {
+		return &VersionNotFoundError{Stream: h.Stream, Version: version, Current: hd.version}
+	}
+	key, value := h.keys.snapshot(version), encodeSnapshot(h.keys.partition, version, raw)
+	if size, limit := h.requestBytes(key, value), h.caps.MaxRequestBytes; limit > 0 && size > limit {
+		return &BatchTooLargeError{Stream: h.Stream, Size: size, Limit: limit}
+	}
+	// The list first: a version in it without a snapshot costs one read, while a
+	// snapshot that no list names would stay for ever.
+	err = h.changeSnapshots(ctx, func(versions []int64) []int64 {
+		if slices.Contains(versions, version) {
+			return versions
+		}
+		return slices.Sorted(slices.Values(append(versions, version)))
+	})
+	if err != nil {
+		return err
+	}
+	if err := h.state.Write(ctx, h.keys.partition, []driver.Write{{Key: key, Value: value}}); err != nil {
+		return h.failed("save a snapshot of", err)
+	}
+	h.log.DebugContext(ctx, "saved a snapshot", "session", s.id, "version", version)
+	return nil
+}
+
+// ClearSnapshot removes the snapshot at that version; where there is none it returns a [SnapshotNotFoundError].
+func (s *Session) ClearSnapshot(ctx context.Context, version int64) error {
+	return s.clearSnapshots(ctx, version)
+}
+
+// ClearSnapshots removes all snapshots, if there are any.
+func (s *Session) ClearSnapshots(ctx context.Context) error {
+	return s.clearSnapshots(ctx, 0)
+}
+
+// clearSnapshots removes one snapshot, or with version 0 all: first the snapshots, then their place in the list.
+func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	if version < 0 {
+		return validVersion("version", version)
+	}
+	ctx, done, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	h := s.history
+	item, err := h.get(ctx, "read snapshots of", h.keys.snapshots())
+	if err != nil {
+		return err
+	}
+	versions, err := h.decodeSnapshots(item)
+	if err != nil {
+		return err
+	}
+	gone := versions
+	if version != 0 {
+		if !slices.Contains(versions, version) {
+			return &SnapshotNotFoundError{Stream: h.Stream, Version: version}
+		}
+		gone = []int64{version}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	deletes := make([]driver.Write, len(gone))
+	for i, v := range gone {
+		deletes[i] = driver.Write{Key: h.keys.snapshot(v)}
+	}
+	if err := h.state.Write(ctx, h.keys.partition, deletes); err != nil {
+		return h.failed("clear snapshots of", err)
+	}
+	return h.changeSnapshots(ctx, func(versions []int64) []int64 {
+		return slices.DeleteFunc(versions, func(v int64) bool { return slices.Contains(gone, v) })
+	})
+}
+
+// SnapshotEvery goes through the whole history and saves a snapshot at every n-th version: the fold's state, which
+// begins as initial. It returns the versions. An error of fold ends it and is returned as it is.
+func SnapshotEvery[S any](ctx context.Context, s *Session, n int64, initial S, fold func(S, Event) (S, error)) ([]int64, error) {
+	if n < 1 {
+		return nil, &ArgumentError{Argument: "n", Reason: fmt.Sprintf("%d is not positive", n)}
+	}
+	if fold == nil {
+		return nil, &ArgumentError{Argument: "fold", Reason: "it is nil"}
+	}
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	var versions []int64
+	state := initial
+	for event, err := range s.Read(ctx) {
+		if err == nil {
+			state, err = fold(state, event)
+		}
+		if err == nil && event.Version%n == 0 {
+			err = s.SaveSnapshot(ctx, event.Version, state)
+			versions = append(versions, event.Version)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return versions, nil
+}
+
+// changeSnapshots brings the list of snapshots to what change makes of it.
+func (h *history) changeSnapshots(ctx context.Context, change func([]int64) []int64) error {
+	var failure error
+	for n := range readAttempts {
+		if !backoff(ctx, n) {
+			return h.failed("change snapshots of", errors.Join(failure, context.Cause(ctx)))
+		}
+		item, err := h.get(ctx, "read snapshots of", h.keys.snapshots())
+		if err != nil {
+			return err
+		}
+		versions, err := h.decodeSnapshots(item)
+		if err != nil {
+			return err
+		}
+		changed := change(slices.Clone(versions))
+		if slices.Equal(versions, changed) {
+			return nil
+		}
+		w := newRecord(kindSnapshots, h.keys.partition, 16*len(changed))
+		for _, v := range changed {
+			w.number("snapshot", v)
+		}
+		if failure = h.state.Swap(ctx, h.keys.partition, h.keys.snapshots(), w.finish(), item.ETag); failure == nil {
+			return nil
+		}
+	}
+	return h.failed("change snapshots of", failure)
+}
+
+func (h *history) decodeSnapshots(item driver.Item) ([]int64, error) {
+	if !item.Found() {
+		return nil, nil
+	}
+	var versions []int64
+	_, err := readRecord(item.Value, kindSnapshots, h.keys.partition, func(field, value string) error {
+		if field != "snapshot" {
+			return nil
+		}
+		var v int64
+		err := parseNumber(value, &v)
+		versions = append(versions, v)
+		return err
+	})
+	if err != nil {
+		return nil, h.damaged(h.keys.snapshots(), 0, err)
+	}
+	return versions, nil
+}
+
+func encodeSnapshot(name string, version int64, raw Raw) []byte {
+	w := newRecord(kindSnapshot, name, len(raw.Payload))
+	w.number("version", version)
+	w.text("type", raw.Type)
+	w.number("schema", int64(raw.SchemaVersion))
+	w.text("content", raw.ContentType)
+	w.time("created", time.Now())
+	return w.finish(raw.Payload)
+}
+
+// snapshot reads one snapshot from its key.
+func (h *history) snapshot(ctx context.Context, version int64, raw bool) (Snapshot, error) {
+	key := h.keys.snapshot(version)
+	item, err := h.get(ctx, "read a snapshot of", key)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if !item.Found() {
+		return Snapshot{}, &SnapshotNotFoundError{Stream: h.Stream, Version: version}
+	}
+	var (
+		s      = Snapshot{}
+		stored Raw
+		schema int64
+	)
+	stored.Payload, err = readRecord(item.Value, kindSnapshot, h.keys.partition, func(field, value string) error {
+		switch field {
+		case "version":
+			return parseNumber(value, &s.Version)
+		case "type":
+			stored.Type = value
+		case "schema":
+			return parseNumber(value, &schema)
+		case "content":
+			stored.ContentType = value
+		case "created":
+			return parseTime(value, &s.Created)
+		}
+		return nil
+	})
+	if err == nil && s.Version != version {
+		err = fmt.Errorf("it holds version %d", s.Version)
+	}
+	if err != nil {
+		return Snapshot{}, h.damaged(key, version, err)
+	}
+	stored.SchemaVersion = int(schema)
+	s.Data = stored
+	if !raw {
+		if s.Data, err = h.registry.decode(h.Stream, key, version, stored); err != nil {
+			return Snapshot{}, err
+		}
+	}
+	return s, nil
+}
