@@ -48,7 +48,7 @@ func newRecord(kind, stream string, sizeHint int) *recordWriter {
 	w.buf = append(w.buf, kind...)
 	w.buf = append(w.buf, " 00000000\n"...)
 	w.start = len(w.buf)
-	w.text("stream", stream)
+	w.buf = append(w.buf, "stream="+stream+"\n"...) // it is escaped already
 	return w
 }
 
@@ -128,15 +128,15 @@ func readRecord(data []byte, kind, stream string, field func(name, value string)
 		if !ok {
 			return nil, fmt.Errorf("the header has a line %q without =", line)
 		}
-		if value, err = unescape(value); err != nil {
-			return nil, err
-		}
 		if name == "stream" {
 			if value != stream {
 				return nil, fmt.Errorf("the value belongs to stream %s", value)
 			}
 			seen = true
 			continue
+		}
+		if value, err = unescape(value); err != nil {
+			return nil, err
 		}
 		if err := field(name, value); err != nil {
 			return nil, fmt.Errorf("field %s: %w", name, err)
