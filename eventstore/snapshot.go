@@ -178,6 +178,9 @@ func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) er
 
 // ClearSnapshot removes the snapshot at that version; where there is none it returns a [SnapshotNotFoundError].
 func (s *Session) ClearSnapshot(ctx context.Context, version int64) error {
+	if err := validVersion("version", version); err != nil {
+		return err
+	}
 	return s.clearSnapshots(ctx, version)
 }
 
@@ -190,9 +193,6 @@ func (s *Session) ClearSnapshots(ctx context.Context) error {
 func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 	if err := s.check(); err != nil {
 		return err
-	}
-	if version < 0 {
-		return validVersion("version", version)
 	}
 	ctx, done, err := s.begin(ctx)
 	if err != nil {

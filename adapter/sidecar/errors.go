@@ -12,26 +12,98 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// failure makes what the SDK returned say more: it matches the context's error where that is why, and
-// [driver.ErrRefused] where the sidecar certainly turned the request down before any store saw it. In
-// doubt it does not: an error wrongly taken for a refusal would lose data.
-func failure(ctx context.Context, err error) error {
+// requestError is how a request to the sidecar ended. It matches its cause, the context's error
+// where that was why, and driver.ErrRefused if the request certainly changed nothing.
+type requestError struct {
+	text    string
+	cause   error // as the SDK returned it; nil if nothing was sent
+	context error
+	refused bool
+}
+
+func (e *requestError) Error() string {
+	if e.cause == nil {
+		return "sidecar: " + e.text
+	}
+	return "sidecar: " + e.text + ": " + e.cause.Error()
+}
+
+func (e *requestError) Unwrap() []error {
+	var errs []error
+	if e.cause != nil {
+		errs = append(errs, e.cause)
+	}
+	if e.context != nil {
+		errs = append(errs, e.context)
+	}
+	if e.refused {
+		errs = append(errs, driver.ErrRefused)
+	}
+	return errs
+}
+
+// failure says more of an error by the SDK. It marks as refused only what the sidecar
+// turns down before a store sees it; in doubt it does not, for an error wrongly taken for
+// a refusal would lose data.
+func failure(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil {
-		return errors.Join(err, context.Cause(ctx), ctx.Err())
-	}
+	e := &requestError{text: doing, cause: err}
 	switch status.Code(err) {
 	case codes.InvalidArgument, codes.Unimplemented:
-		return errors.Join(err, driver.ErrRefused)
+		e.refused = true
 	case codes.Unauthenticated, codes.PermissionDenied:
-		return fmt.Errorf("the sidecar does not let this client in, is DAPR_API_TOKEN the sidecar's? %w", errors.Join(err, driver.ErrRefused))
+		e.text += ": the sidecar does not let this client in, is DAPR_API_TOKEN the sidecar's?"
+		e.refused = true
+	case codes.FailedPrecondition:
+		// Of a sidecar without any state store. The code alone would not do: to
+		// pluggable components it says that an ETag did not match.
+		e.refused = strings.Contains(err.Error(), "is not configured")
 	case codes.ResourceExhausted:
-		// Of a write's own size; answers to writes are empty.
-		if strings.Contains(err.Error(), "larger than max") {
-			return fmt.Errorf("the request is larger than the sidecar takes, does its --max-body-size differ from 4 MiB? see WithMaxRequestBytes: %w", errors.Join(err, driver.ErrRefused))
+		if tooLarge(err) { // it is the request: the answer to a write is empty
+			e.text += ": the request is larger than the sidecar takes, see its --max-body-size and WithMaxRequestBytes"
+			e.refused = true
+		}
+	case codes.Unavailable:
+		e.text += ": the sidecar can't be reached"
+	case codes.Canceled:
+		e.context = ctx.Err()
+	case codes.DeadlineExceeded:
+		// The sidecar watches the deadline too, and may be a little ahead.
+		if _, ok := ctx.Deadline(); ok {
+			e.context = context.DeadlineExceeded
 		}
 	}
-	return err
+	return e
+}
+
+// tooLarge reports whether a message went over the limit of the sidecar or of the client.
+func tooLarge(err error) bool {
+	return status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "larger than max")
+}
+
+// notSent refuses what nobody waits for any more.
+func notSent(ctx context.Context, doing string) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return &requestError{text: doing + ": not sent, " + context.Cause(ctx).Error(), context: ctx.Err(), refused: true}
+}
+
+// refuse is the error of a request that was not sent.
+func refuse(format string, args ...any) error {
+	return &requestError{text: fmt.Sprintf(format, args...), refused: true}
+}
+
+// afterOthers takes back the refusal of one of several requests: the ones before it took effect.
+func afterOthers(err error) error {
+	var e *requestError
+	if !errors.As(err, &e) {
+		return err
+	}
+	later := *e
+	later.refused = false
+	later.text += " (after a part of the writes was made)"
+	return &later
 }

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	pb "github.com/dapr/dapr/pkg/proto/runtime/v1"
@@ -11,8 +12,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// Locker is a lock component of a Dapr sidecar. It is safe for concurrent use. Dapr does not tell who
-// holds a lock.
+// Locker is a lock component of a Dapr sidecar, for [driver.Locker]. It is safe for concurrent use. The
+// lock API is alpha, and does not tell who holds a lock.
 type Locker struct {
 	client dapr.Client
 	store  string
@@ -20,7 +21,10 @@ type Locker struct {
 
 var _ driver.Locker = (*Locker)(nil)
 
-// NewLocker connects to the lock component of that name, and refuses one that the sidecar does not have.
+// NewLocker connects to the lock component of that name, and refuses one that the sidecar does not have; the
+// error says which it has.
+//
+// The client stays the caller's, to be closed after the last use of the Locker.
 func NewLocker(ctx context.Context, client dapr.Client, store string) (*Locker, error) {
 	if _, err := find(ctx, client, "lock", store); err != nil {
 		return nil, err
@@ -28,21 +32,31 @@ func NewLocker(ctx context.Context, client dapr.Client, store string) (*Locker, 
 	return &Locker{client: client, store: store}, nil
 }
 
-// TryLock implements [driver.Locker]; expiry is rounded up to whole seconds.
+// TryLock implements [driver.Locker]. The expiry is rounded up to whole seconds, at least 1.
 func (l *Locker) TryLock(ctx context.Context, resource, owner string, expiry time.Duration) (driver.Lock, error) {
-	seconds := max(1, int32((expiry+time.Second-1)/time.Second))
-	answer, err := l.client.TryLockAlpha1(ctx, l.store, &dapr.LockRequest{ResourceID: resource, LockOwner: owner, ExpiryInSeconds: seconds})
+	answer, err := l.client.TryLockAlpha1(ctx, l.store, &dapr.LockRequest{
+		ResourceID: resource, LockOwner: owner, ExpiryInSeconds: wholeSeconds(expiry),
+	})
 	if err != nil {
-		return driver.Lock{}, failure(ctx, err)
+		return driver.Lock{}, failure(ctx, "locking "+resource, err)
 	}
 	return driver.Lock{Acquired: answer.Success}, nil
 }
 
+func wholeSeconds(d time.Duration) int32 {
+	n := d / time.Second
+	if d%time.Second > 0 {
+		n++
+	}
+	return int32(min(max(n, 1), math.MaxInt32))
+}
+
 // Unlock implements [driver.Locker].
 func (l *Locker) Unlock(ctx context.Context, resource, owner string) (driver.UnlockStatus, error) {
+	doing := "unlocking " + resource
 	answer, err := l.client.UnlockAlpha1(ctx, l.store, &dapr.UnlockRequest{ResourceID: resource, LockOwner: owner})
 	if err != nil {
-		return 0, failure(ctx, err)
+		return 0, failure(ctx, doing, err)
 	}
 	switch pb.UnlockResponse_Status(answer.StatusCode) {
 	case pb.UnlockResponse_SUCCESS:
@@ -51,6 +65,7 @@ func (l *Locker) Unlock(ctx context.Context, resource, owner string) (driver.Unl
 		return driver.LockAbsent, nil
 	case pb.UnlockResponse_LOCK_BELONGS_TO_OTHERS:
 		return driver.LockHeldByOther, nil
+	default:
+		return 0, fmt.Errorf("sidecar: %s: the lock component failed (%s)", doing, answer.Status)
 	}
-	return 0, fmt.Errorf("sidecar: unlocking failed in the lock component: %s", answer.Status)
 }

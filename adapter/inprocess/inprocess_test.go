@@ -1,0 +1,35 @@
+package inprocess_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/eventstore/storetest"
+)
+
+func TestMemory(t *testing.T) {
+	s, err := inprocess.NewMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conform(t, s)
+}
+
+func TestSQLite(t *testing.T) {
+	s, err := inprocess.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "awkward name %?#.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conform(t, s)
+}
+
+func conform(t *testing.T, s *inprocess.State) {
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("state", func(t *testing.T) { storetest.TestState(t, s, storetest.Limits{}) })
+	t.Run("event store", func(t *testing.T) { storetest.TestEventStore(t, storetest.Target{State: s}) })
+}

@@ -1,0 +1,104 @@
+package sidecar
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	dapr "github.com/dapr/go-sdk/client"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// bulkParallelism is how many keys of one bulk read the sidecar asks for at a time, of stores that can't
+// be asked for several. SQL stores ignore it.
+const bulkParallelism = 32
+
+// Get implements [driver.State].
+func (s *State) Get(ctx context.Context, partition, key string) (driver.Item, error) {
+	doing := "reading " + key
+	found, err := s.client.GetStateWithConsistency(ctx, s.store, key, partitionKey(partition), dapr.StateConsistencyStrong)
+	if err != nil {
+		return driver.Item{}, failRead(ctx, doing, err)
+	}
+	item := itemOf(key, found.Value, found.Etag)
+	return item, item.Err
+}
+
+// GetMany implements [driver.State]. If an answer is larger than sidecar or client let through, the
+// keys are asked for in smaller portions.
+func (s *State) GetMany(ctx context.Context, partition string, keys []string) ([]driver.Item, error) {
+	answers := make(map[string]driver.Item, len(keys))
+	wanted := unique(keys)
+	for portion := len(wanted); len(wanted) > 0; {
+		asked := wanted[:min(portion, len(wanted))]
+		found, err := s.client.GetBulkState(ctx, s.store, asked, partitionKey(partition), bulkParallelism)
+		switch {
+		case tooLarge(err) && len(asked) > 1:
+			portion = (len(asked) + 1) / 2
+			continue
+		case tooLarge(err):
+			err = failRead(ctx, "reading "+asked[0], err)
+			answers[asked[0]] = driver.Item{Key: asked[0], Err: err}
+		case err != nil:
+			return nil, failure(ctx, fmt.Sprintf("reading %d keys from %s", len(asked), asked[0]), err)
+		}
+		for _, f := range found {
+			if f.Error != "" {
+				answers[f.Key] = driver.Item{Key: f.Key, Err: fmt.Errorf("sidecar: reading %s: %s", f.Key, f.Error)}
+			} else {
+				answers[f.Key] = itemOf(f.Key, f.Value, f.Etag)
+			}
+		}
+		wanted = wanted[len(asked):]
+	}
+	return inOrder(keys, answers), nil
+}
+
+// inOrder lists the answers as they were asked for. Some stores shuffle them.
+func inOrder(keys []string, answers map[string]driver.Item) []driver.Item {
+	items := make([]driver.Item, len(keys))
+	for i, key := range keys {
+		item, ok := answers[key]
+		if !ok {
+			item = driver.Item{Key: key, Err: fmt.Errorf("sidecar: reading %s: the answer lacks the key", key)}
+		}
+		if len(answers) < len(keys) { // a key may be there twice, its value belongs to each
+			item.Value = bytes.Clone(item.Value)
+		}
+		items[i] = item
+	}
+	return items
+}
+
+// unique returns the keys, each once.
+func unique(keys []string) []string {
+	seen := make(map[string]bool, len(keys))
+	each := make([]string, 0, len(keys))
+	for _, key := range keys {
+		if !seen[key] {
+			seen[key] = true
+			each = append(each, key)
+		}
+	}
+	return each
+}
+
+// itemOf is the item of an answer. Of a key that is absent it has neither value nor ETag.
+func itemOf(key string, value []byte, etag string) driver.Item {
+	if etag == "" && len(value) > 0 {
+		return driver.Item{Key: key, Err: fmt.Errorf("sidecar: reading %s: it has no ETag, as if something else than the state API had written it", key)}
+	}
+	return driver.Item{Key: key, Value: value, ETag: etag}
+}
+
+// failRead is failure for one key: what is too large there is the answer.
+func failRead(ctx context.Context, doing string, err error) error {
+	if !tooLarge(err) {
+		return failure(ctx, doing, err)
+	}
+	return &requestError{
+		text:  doing + ": the value is larger than this client receives: dial it with a larger grpc.MaxCallRecvMsgSize, and give the sidecar as large a --max-body-size",
+		cause: err,
+	}
+}

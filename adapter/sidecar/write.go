@@ -1,0 +1,163 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+
+	dapr "github.com/dapr/go-sdk/client"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// One mode for a key and for ever: what swaps is first-write, what does not is last-write. Neither
+// can be left to defaults: the SDK's is last-write, with which Redis ignores ETags.
+var (
+	firstWrite = &dapr.StateOptions{Concurrency: dapr.StateConcurrencyFirstWrite, Consistency: dapr.StateConsistencyStrong}
+	lastWrite  = &dapr.StateOptions{Concurrency: dapr.StateConcurrencyLastWrite, Consistency: dapr.StateConsistencyStrong}
+)
+
+// Swap implements [driver.State].
+func (s *State) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
+	doing := "swapping " + key
+	if err := notSent(ctx, doing); err != nil {
+		return err
+	}
+	if err := s.fits(doing, size(partition, key, value)); err != nil {
+		return err
+	}
+	return failure(ctx, doing, s.client.SaveBulkState(ctx, s.store, swapItem(partition, driver.Swap{Key: key, Value: value, ETag: etag})))
+}
+
+// Commit implements [driver.State].
+func (s *State) Commit(ctx context.Context, partition string, swap driver.Swap, writes []driver.Write) error {
+	doing := fmt.Sprintf("committing %s and %d writes", swap.Key, len(writes))
+	if err := notSent(ctx, doing); err != nil {
+		return err
+	}
+	if !s.caps.Atomic {
+		return refuse("%s: the transactions of %s are not known to roll back", doing, s.caps.Store)
+	}
+	if limit := s.caps.MaxCommitWrites; limit > 0 && len(writes) > limit {
+		return refuse("%s: at most %d are possible", doing, limit)
+	}
+	total := size(partition, swap.Key, swap.Value)
+	operations := make([]*dapr.StateOperation, 0, len(writes)+1)
+	operations = append(operations, &dapr.StateOperation{Type: dapr.StateOperationTypeUpsert, Item: swapItem(partition, swap)})
+	for _, w := range writes {
+		total += size(partition, w.Key, w.Value)
+		operations = append(operations, operation(partition, w))
+	}
+	if err := s.fits(doing, total); err != nil {
+		return err
+	}
+	return failure(ctx, doing, s.client.ExecuteStateTransaction(ctx, s.store, partitionKey(partition), operations))
+}
+
+// Write implements [driver.State]. Where the store has transactions several writes go in one, not to be
+// atomic but because it is the fastest; elsewhere they go as one bulk save and one bulk delete.
+func (s *State) Write(ctx context.Context, partition string, writes []driver.Write) error {
+	for first := true; len(writes) > 0; first = false {
+		n := s.portion(partition, writes)
+		if err := s.write(ctx, partition, writes[:n]); err != nil {
+			if !first {
+				return afterOthers(err)
+			}
+			return err
+		}
+		writes = writes[n:]
+	}
+	return nil
+}
+
+// portion is how many of the writes fit one request, at least one.
+func (s *State) portion(partition string, writes []driver.Write) int {
+	total := 0
+	for i, w := range writes {
+		total += size(partition, w.Key, w.Value)
+		if i > 0 && total > s.caps.MaxRequestBytes {
+			return i
+		}
+	}
+	return len(writes)
+}
+
+// write applies writes that fit one request, or a single one.
+func (s *State) write(ctx context.Context, partition string, writes []driver.Write) error {
+	doing := fmt.Sprintf("writing %d keys from %s", len(writes), writes[0].Key)
+	if len(writes) == 1 {
+		doing = "writing " + writes[0].Key
+	}
+	if err := notSent(ctx, doing); err != nil {
+		return err
+	}
+	if len(writes) > 1 && s.transacts {
+		operations := make([]*dapr.StateOperation, len(writes))
+		for i, w := range writes {
+			operations[i] = operation(partition, w)
+		}
+		return failure(ctx, doing, s.client.ExecuteStateTransaction(ctx, s.store, partitionKey(partition), operations))
+	}
+	var puts []*dapr.SetStateItem
+	var deletes []*dapr.DeleteStateItem
+	for _, w := range writes {
+		item := item(partition, w.Key, w.Value, lastWrite)
+		if w.Value == nil {
+			deletes = append(deletes, (*dapr.DeleteStateItem)(item))
+		} else if err := s.fits(doing, size(partition, w.Key, w.Value)); err != nil {
+			return err
+		} else {
+			puts = append(puts, item)
+		}
+	}
+	if len(puts) > 0 {
+		if err := s.client.SaveBulkState(ctx, s.store, puts...); err != nil {
+			return failure(ctx, doing, err)
+		}
+	}
+	var err error
+	switch len(deletes) {
+	case 0:
+		return nil
+	case 1:
+		err = s.client.DeleteStateWithETag(ctx, s.store, deletes[0].Key, nil, partitionKey(partition), lastWrite)
+	default:
+		err = s.client.DeleteBulkStateItems(ctx, s.store, deletes)
+	}
+	if err = failure(ctx, doing, err); err != nil && len(puts) > 0 {
+		return afterOthers(err)
+	}
+	return err
+}
+
+func item(partition, key string, value []byte, options *dapr.StateOptions) *dapr.SetStateItem {
+	return &dapr.SetStateItem{Key: key, Value: value, Metadata: partitionKey(partition), Options: options}
+}
+
+func swapItem(partition string, swap driver.Swap) *dapr.SetStateItem {
+	item := item(partition, swap.Key, swap.Value, firstWrite)
+	if swap.ETag != "" {
+		item.Etag = &dapr.ETag{Value: swap.ETag}
+	}
+	return item
+}
+
+func operation(partition string, w driver.Write) *dapr.StateOperation {
+	kind := dapr.StateOperationTypeUpsert
+	if w.Value == nil {
+		kind = dapr.StateOperationTypeDelete
+	}
+	return &dapr.StateOperation{Type: kind, Item: item(partition, w.Key, w.Value, lastWrite)}
+}
+
+// size is an upper bound of what one write takes of a request.
+func size(partition, key string, value []byte) int {
+	return len(partition) + len(key) + len(value) + perWrite
+}
+
+// fits refuses what is larger than the sidecar takes.
+func (s *State) fits(doing string, bytes int) error {
+	if bytes > s.caps.MaxRequestBytes {
+		return refuse("%s: %d bytes are more than one request may have, %d: see WithMaxRequestBytes", doing, bytes, s.caps.MaxRequestBytes)
+	}
+	return nil
+}
