@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/dapr/components-contrib/state"
@@ -17,77 +18,102 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// NewMemory returns a new, empty state store in memory: Dapr's state.in-memory.
+// NewMemory returns a new, empty store in memory, Dapr's state.in-memory. It is gone with its Close.
 func NewMemory() (*State, error) {
-	return open(context.Background(), memory.NewInMemoryStateStore(quiet()), nil,
-		driver.Capabilities{Store: "state.in-memory", Atomic: true})
+	// Not initialised: all that Init does is to start a search for keys that expire, of which there
+	// are none, and which Close can wait for in vain.
+	return newState(memory.NewInMemoryStateStore(silent()), driver.Capabilities{Store: "state.in-memory", Atomic: true})
 }
 
-// OpenSQLite opens, or creates, a state store in a SQLite file: Dapr's state.sqlite. The folder must exist. What is committed
-// survives the end of the process and of the machine: the journal is a write-ahead log, synced at every
-// commit. Several processes of one machine may use the file at once; it must not lie on a network file system.
+// OpenSQLite opens the store in a SQLite file, Dapr's state.sqlite, and creates the file if it is not there; its
+// folder must be.
+//
+// What was acknowledged survives the end of the process and a power cut: SQLite writes ahead into a
+// log that it syncs with every commit. Several processes of one machine may have the file open; it must
+// not lie on a network file system. The log stands beside the file, as path-wal and path-shm, and belongs to it.
 func OpenSQLite(ctx context.Context, path string) (*State, error) {
 	if strings.TrimSpace(path) == "" {
 		return nil, errors.New("inprocess: the path of the SQLite file is blank")
 	}
+	if strings.HasPrefix(path, ":memory:") || strings.HasPrefix(path, "file:") {
+		return nil, fmt.Errorf("inprocess: %q is no path of a file: give a plain path, or use NewMemory", path)
+	}
 	absolute, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("inprocess: the path of the SQLite file: %w", err)
+		return nil, fmt.Errorf("inprocess: the SQLite file %s: %w", path, err)
 	}
-	file := url.URL{Scheme: "file", Path: absolute, RawQuery: url.Values{"_pragma": {"synchronous(FULL)"}}.Encode()}
-	s, err := open(ctx, sqlite.NewSQLiteStateStore(quiet()), map[string]string{
+	file := url.URL{Scheme: "file", Path: filepath.ToSlash(absolute), RawQuery: url.Values{"_pragma": {"synchronous(FULL)"}}.Encode()}
+	s, err := open(ctx, sqlite.NewSQLiteStateStore(silent()), map[string]string{
 		"connectionString": file.String(),
-		"busyTimeout":      "10s",
+		"disableWAL":       "false",
+		"busyTimeout":      "10s", // how long one writer waits for another
 	}, driver.Capabilities{Store: "state.sqlite", Atomic: true})
 	if err != nil {
-		return nil, fmt.Errorf("inprocess: the SQLite file %s can't be opened, does its folder exist and can it be written? %w", path, err)
+		return nil, fmt.Errorf("inprocess: can't open the SQLite file %s, is its folder there, and may this process write to it? %w", path, err)
 	}
 	return s, nil
 }
 
-// Redis says how to reach a Redis server.
-type Redis struct {
-	Addr     string // host:port; not blank
+// RedisOptions say how to reach a Redis server.
+type RedisOptions struct {
+	Addr     string // host:port, required; of a cluster several, with commas between
 	Username string // defaults to none
 	Password string // defaults to none
+	DB       int    // defaults to 0
 	TLS      bool   // defaults to false
+	Cluster  bool   // Addr is of a Redis Cluster; defaults to false
 }
 
-// OpenRedis connects to a state store on a Redis server: Dapr's state.redis. The server must not evict
-// keys (maxmemory-policy noeviction), and keeps what it acknowledged only as far as its persistence does.
-func OpenRedis(ctx context.Context, r Redis) (*State, error) {
-	if strings.TrimSpace(r.Addr) == "" {
-		return nil, errors.New("inprocess: the address of the Redis server is blank")
+// OpenRedis connects to the store on a Redis server, Dapr's state.redis.
+//
+// The server must not evict keys (maxmemory-policy noeviction). What was acknowledged survives the end
+// of the server only as far as the server persists: appendonly yes, and appendfsync always for all of it.
+func OpenRedis(ctx context.Context, options RedisOptions) (*State, error) {
+	if strings.TrimSpace(options.Addr) == "" {
+		return nil, errors.New("inprocess: RedisOptions.Addr is blank: give host:port")
 	}
-	s, err := open(ctx, redis.NewRedisStateStore(quiet()), map[string]string{
-		"redisHost":     r.Addr,
-		"redisUsername": r.Username,
-		"redisPassword": r.Password,
-		"enableTLS":     fmt.Sprint(r.TLS),
+	kind := "node"
+	if options.Cluster {
+		kind = "cluster"
+	}
+	s, err := open(ctx, redis.NewRedisStateStore(silent()), map[string]string{
+		"redisHost":     options.Addr,
+		"redisUsername": options.Username,
+		"redisPassword": options.Password,
+		"redisDB":       strconv.Itoa(options.DB),
+		"redisType":     kind,
+		"enableTLS":     strconv.FormatBool(options.TLS),
 	}, driver.Capabilities{Store: "state.redis", CountedETags: true})
 	if err != nil {
-		return nil, fmt.Errorf("inprocess: no Redis at %s: %w", r.Addr, err)
+		return nil, fmt.Errorf("inprocess: can't use the Redis at %s: %w", options.Addr, err)
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, store state.Store, p map[string]string, caps driver.Capabilities) (*State, error) {
+// open starts a component.
+func open(ctx context.Context, store state.Store, properties map[string]string, caps driver.Capabilities) (*State, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	var m state.Metadata
+	m.Name = caps.Store
+	m.Properties = properties
+	if err := store.Init(ctx, m); err != nil {
+		return nil, err
+	}
+	return newState(store, caps)
+}
+
+func newState(store state.Store, caps driver.Capabilities) (*State, error) {
 	multi, ok := store.(state.TransactionalStore)
 	if !ok {
 		return nil, fmt.Errorf("inprocess: the component %s takes no transactions", caps.Store)
 	}
-	var m state.Metadata
-	m.Name = caps.Store
-	m.Properties = p
-	if err := store.Init(ctx, m); err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
 	return &State{store: store, multi: multi, caps: caps}, nil
 }
 
-// quiet is a logger for components: what matters of theirs comes back as errors.
-func quiet() logger.Logger {
-	l := logger.NewLogger("eventstores-go.inprocess")
-	l.SetOutputLevel(logger.FatalLevel)
-	return l
+// silent is a logger for components. What matters of theirs comes back as errors; the rest would
+// go to standard output.
+func silent() logger.Logger {
+	return logger.FromContextOrDefault(context.Background())
 }

@@ -1,9 +1,3 @@
-// Package inprocess runs Dapr's own state components inside this process, without a sidecar: in memory for
-// tests, a SQLite file for local work and single services, Redis. They behave as they do behind a
-// sidecar, but for the key prefix that a sidecar adds: the two do not see each other's streams.
-//
-// There are no lock components; sessions use the lease that the event store keeps
-// in the state store itself.
 package inprocess
 
 import (
@@ -11,17 +5,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/dapr/components-contrib/state"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// State is a Dapr state component in this process. It is safe for concurrent use. Close it when done.
+// bulkParallelism is how many keys a component that can't be asked for several reads at a time.
+const bulkParallelism = 32
+
+// State is a Dapr state component in this process, for [driver.State]. It is safe for concurrent
+// use.
 type State struct {
-	store state.Store
-	multi state.TransactionalStore
-	caps  driver.Capabilities
+	store  state.Store
+	multi  state.TransactionalStore // the same
+	caps   driver.Capabilities
+	closed atomic.Bool
 }
 
 var _ driver.State = (*State)(nil)
@@ -29,106 +29,123 @@ var _ driver.State = (*State)(nil)
 // Capabilities implements [driver.State].
 func (s *State) Capabilities() driver.Capabilities { return s.caps }
 
-// Close releases the component. The state in memory is gone with it, all else stays where it is.
-func (s *State) Close() error { return s.store.Close() }
-
-const strong = state.Strong
-
-// Get implements [driver.State].
-func (s *State) Get(ctx context.Context, partition, key string) (driver.Item, error) {
-	answer, err := s.store.Get(ctx, &state.GetRequest{Key: key, Options: state.GetStateOption{Consistency: strong}})
-	if err != nil {
-		return driver.Item{}, failure(ctx, err)
+// Close releases the component. What was in memory is gone; files and servers keep theirs. All use after it
+// fails, but to close again, which does nothing. Requests should have ended before.
+func (s *State) Close() error {
+	if s.closed.Swap(true) {
+		return nil
 	}
-	return itemOf(key, answer.Data, answer.ETag)
+	return s.store.Close()
 }
 
-// itemOf makes an item that is the caller's own of an answer; an absent key is one without a value.
-func itemOf(key string, data []byte, etag *string) (driver.Item, error) {
-	if len(data) == 0 {
-		return driver.Item{Key: key}, nil
+// Get implements [driver.State].
+func (s *State) Get(ctx context.Context, _, key string) (driver.Item, error) {
+	if err := s.ready(ctx); err != nil {
+		return driver.Item{}, err
 	}
-	if etag == nil || *etag == "" {
-		return driver.Item{}, fmt.Errorf("inprocess: key %s came without an ETag", key)
+	found, err := s.store.Get(ctx, &state.GetRequest{Key: key, Options: strongRead})
+	if err != nil {
+		return driver.Item{}, failure(ctx, "reading "+key, err)
 	}
-	return driver.Item{Key: key, Value: bytes.Clone(data), ETag: *etag}, nil
+	item := itemOf(key, found.Data, found.ETag)
+	return item, item.Err
 }
 
 // GetMany implements [driver.State].
-func (s *State) GetMany(ctx context.Context, partition string, keys []string) ([]driver.Item, error) {
-	if len(keys) == 0 {
-		return nil, nil
+func (s *State) GetMany(ctx context.Context, _ string, keys []string) ([]driver.Item, error) {
+	if err := s.ready(ctx); err != nil || len(keys) == 0 {
+		return nil, err
 	}
+	doing := fmt.Sprintf("reading %d keys from %s", len(keys), keys[0])
 	requests := make([]state.GetRequest, len(keys))
 	for i, key := range keys {
-		requests[i] = state.GetRequest{Key: key, Options: state.GetStateOption{Consistency: strong}}
+		requests[i] = state.GetRequest{Key: key, Options: strongRead}
 	}
-	answers, err := s.store.BulkGet(ctx, requests, state.BulkGetOpts{Parallelism: 100})
+	found, err := s.store.BulkGet(ctx, requests, state.BulkGetOpts{Parallelism: bulkParallelism})
+	if err == nil {
+		// A SQL component takes for absent what it did not get to before the context ended.
+		err = ctx.Err()
+	}
 	if err != nil {
-		return nil, failure(ctx, err)
+		return nil, failure(ctx, doing, err)
 	}
-	byKey := make(map[string]*state.BulkGetResponse, len(answers))
-	for i := range answers {
-		byKey[answers[i].Key] = &answers[i]
+	answers := make(map[string]*state.BulkGetResponse, len(found))
+	for i := range found {
+		answers[found[i].Key] = &found[i]
 	}
 	items := make([]driver.Item, len(keys))
 	for i, key := range keys {
-		answer, ok := byKey[key]
-		switch {
+		switch answer, ok := answers[key]; {
 		case !ok:
-			items[i] = driver.Item{Key: key, Err: errors.New("the component's answer lacks the key")}
+			items[i] = driver.Item{Key: key, Err: fmt.Errorf("inprocess: reading %s: the answer lacks the key", key)}
 		case answer.Error != "":
-			items[i] = driver.Item{Key: key, Err: errors.New(answer.Error)}
+			items[i] = driver.Item{Key: key, Err: fmt.Errorf("inprocess: reading %s: %s", key, answer.Error)}
 		default:
-			item, err := itemOf(key, answer.Data, answer.ETag)
-			item.Key, item.Err = key, err
-			items[i] = item
+			items[i] = itemOf(key, answer.Data, answer.ETag)
 		}
 	}
 	return items, nil
 }
 
+// itemOf is the item of an answer, with a value of its own: the in-memory component gives
+// its own away. Of a key that is absent it has neither value nor ETag.
+func itemOf(key string, value []byte, etag *string) driver.Item {
+	switch {
+	case etag != nil && *etag != "":
+		return driver.Item{Key: key, Value: bytes.Clone(value), ETag: *etag}
+	case len(value) > 0:
+		return driver.Item{Key: key, Err: fmt.Errorf("inprocess: reading %s: it has no ETag, as if something else than Dapr had written it", key)}
+	default:
+		return driver.Item{Key: key}
+	}
+}
+
 // Swap implements [driver.State].
-func (s *State) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
-	if err := cancelled(ctx); err != nil {
+func (s *State) Swap(ctx context.Context, _, key string, value []byte, etag string) error {
+	if err := s.ready(ctx); err != nil {
 		return err
 	}
 	request := swapRequest(driver.Swap{Key: key, Value: value, ETag: etag})
-	return failure(ctx, s.store.Set(ctx, &request))
+	return failure(ctx, "swapping "+key, s.store.Set(ctx, &request))
 }
 
 // Commit implements [driver.State].
-func (s *State) Commit(ctx context.Context, partition string, swap driver.Swap, writes []driver.Write) error {
-	if !s.caps.Atomic {
-		return fmt.Errorf("inprocess: %s has no transactions that can be trusted: %w", s.caps.Store, driver.ErrRefused)
-	}
-	if err := cancelled(ctx); err != nil {
+func (s *State) Commit(ctx context.Context, _ string, swap driver.Swap, writes []driver.Write) error {
+	if err := s.ready(ctx); err != nil {
 		return err
+	}
+	doing := fmt.Sprintf("committing %s and %d writes", swap.Key, len(writes))
+	if !s.caps.Atomic {
+		return fmt.Errorf("inprocess: %s: the transactions of %s do not roll back: %w", doing, s.caps.Store, driver.ErrRefused)
 	}
 	operations := append(make([]state.TransactionalStateOperation, 0, len(writes)+1), swapRequest(swap))
 	for _, w := range writes {
 		operations = append(operations, writeRequest(w))
 	}
-	return failure(ctx, s.multi.Multi(ctx, &state.TransactionalStateRequest{Operations: operations}))
+	return failure(ctx, doing, s.multi.Multi(ctx, &state.TransactionalStateRequest{Operations: operations}))
 }
 
-// Write implements [driver.State], by one transaction: on every component here that is the fastest.
-func (s *State) Write(ctx context.Context, partition string, writes []driver.Write) error {
-	if err := cancelled(ctx); err != nil || len(writes) == 0 {
+// Write implements [driver.State], by one transaction: with every component here that is the fastest.
+func (s *State) Write(ctx context.Context, _ string, writes []driver.Write) error {
+	if err := s.ready(ctx); err != nil || len(writes) == 0 {
 		return err
 	}
 	operations := make([]state.TransactionalStateOperation, len(writes))
 	for i, w := range writes {
 		operations[i] = writeRequest(w)
 	}
-	return failure(ctx, s.multi.Multi(ctx, &state.TransactionalStateRequest{Operations: operations}))
+	doing := fmt.Sprintf("writing %d keys from %s", len(writes), writes[0].Key)
+	return failure(ctx, doing, s.multi.Multi(ctx, &state.TransactionalStateRequest{Operations: operations}))
 }
 
+var strongRead = state.GetStateOption{Consistency: state.Strong}
+
+// swapRequest is a first-write. Values are copied, since the in-memory component keeps what it is given.
 func swapRequest(swap driver.Swap) state.SetRequest {
 	request := state.SetRequest{
 		Key:     swap.Key,
 		Value:   bytes.Clone(swap.Value),
-		Options: state.SetStateOption{Concurrency: state.FirstWrite, Consistency: strong},
+		Options: state.SetStateOption{Concurrency: state.FirstWrite, Consistency: state.Strong},
 	}
 	if swap.ETag != "" {
 		request.ETag = &swap.ETag
@@ -136,29 +153,43 @@ func swapRequest(swap driver.Swap) state.SetRequest {
 	return request
 }
 
+// writeRequest is a last-write: one mode for a key, and for ever.
 func writeRequest(w driver.Write) state.TransactionalStateOperation {
 	if w.Value == nil {
-		return state.DeleteRequest{Key: w.Key, Options: state.DeleteStateOption{Concurrency: state.LastWrite, Consistency: strong}}
+		return state.DeleteRequest{Key: w.Key, Options: state.DeleteStateOption{Concurrency: state.LastWrite, Consistency: state.Strong}}
 	}
 	return state.SetRequest{
 		Key:     w.Key,
-		Value:   bytes.Clone(w.Value), // the in-memory component keeps it
-		Options: state.SetStateOption{Concurrency: state.LastWrite, Consistency: strong},
+		Value:   bytes.Clone(w.Value),
+		Options: state.SetStateOption{Concurrency: state.LastWrite, Consistency: state.Strong},
 	}
 }
 
-// cancelled refuses what no one waits for any more.
-func cancelled(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return errors.Join(context.Cause(ctx), driver.ErrRefused)
+var errClosed = errors.New("the store is closed")
+
+// ready refuses what nobody waits for any more, or came after Close.
+func (s *State) ready(ctx context.Context) error {
+	var err error
+	switch {
+	case s.closed.Load():
+		err = errClosed
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	default:
+		return nil
 	}
-	return nil
+	return fmt.Errorf("inprocess: %w: %w", err, driver.ErrRefused)
 }
 
-// failure makes a component's error match the context's where that is why.
-func failure(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		return errors.Join(err, context.Cause(ctx), ctx.Err())
+// failure names what failed. It never matches driver.ErrRefused: a component may have
+// repeated a write that did succeed. It matches the context's error if that is over.
+func failure(ctx context.Context, doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
+		return fmt.Errorf("inprocess: %s: %w (%w)", doing, err, ctx.Err())
+	default:
+		return fmt.Errorf("inprocess: %s: %w", doing, err)
 	}
-	return err
 }

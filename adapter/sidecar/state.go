@@ -71,9 +71,15 @@ var rollsBack = map[string]bool{
 	"state.mysql":      true,
 }
 
+// loses are the kinds of store that declare ETags and yet answer two writers that both have succeeded.
+var loses = map[string]string{
+	"state.etcd": "Dapr's etcd component compares the ETag first and writes afterwards, and takes a write that etcd then refuses for done",
+}
+
 // NewState connects to the state component of that name. It asks the sidecar once what the component can
-// do, and refuses a component that is not there, and one without ETags: on it two writers would
-// overwrite each other. The errors say what there is instead.
+// do, and refuses a component that is not there, one without ETags, and state.etcd, whose
+// ETags do not hold under concurrent writes: on these, two writers would overwrite each other. The
+// errors say what there is instead.
 //
 // The client stays the caller's, to be closed after the last use of the State.
 func NewState(ctx context.Context, client dapr.Client, store string, options ...Option) (*State, error) {
@@ -83,6 +89,9 @@ func NewState(ctx context.Context, client dapr.Client, store string, options ...
 	}
 	if !c.can("ETAG") {
 		return nil, fmt.Errorf("sidecar: state store %q (%s) has no ETags, with which a write is made conditional: two writers would overwrite each other's events. Choose a store with the capability ETAG", store, c.kind)
+	}
+	if why, ok := loses[c.kind]; ok {
+		return nil, fmt.Errorf("sidecar: state store %q (%s) would lose events where two write at once: %s. Choose another store", store, c.kind, why)
 	}
 	redis := c.kind == "state.redis"
 	s := &State{
