@@ -1,0 +1,155 @@
+package parts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	dapr "github.com/dapr/go-sdk/client"
+)
+
+// Daprd is a Dapr sidecar.
+type Daprd struct {
+	*Part
+	GRPCPort int
+	HTTPPort int
+	Token    string
+}
+
+// DaprdConfig says what sidecar to start.
+type DaprdConfig struct {
+	AppID      string
+	Components []string // component files
+	APIToken   string   // defaults to none
+}
+
+// StartDaprd starts a sidecar: the daprd of this project's integration/daprd, or a released one in a container.
+func StartDaprd(t testing.TB, config DaprdConfig) *Daprd {
+	t.Helper()
+	resources := t.TempDir()
+	for i, component := range config.Components {
+		if err := os.WriteFile(filepath.Join(resources, fmt.Sprintf("%d.yaml", i)), []byte(component), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ports := FreePorts(t, 3)
+	d := &Daprd{GRPCPort: ports[0], HTTPPort: ports[1], Token: config.APIToken}
+	p := program{
+		name:    "daprd",
+		local:   builtDaprd,
+		image:   "daprio/daprd:1.18.0",
+		inImage: "/daprd",
+		args: []string{
+			"--app-id", config.AppID,
+			"--resources-path", resources,
+			"--dapr-listen-addresses", "127.0.0.1",
+			"--dapr-grpc-port", strconv.Itoa(ports[0]),
+			"--dapr-http-port", strconv.Itoa(ports[1]),
+			"--dapr-internal-grpc-listen-address", "127.0.0.1",
+			"--dapr-internal-grpc-port", strconv.Itoa(ports[2]),
+			"--enable-metrics=false",
+			"--log-level", "warn",
+		},
+		folders: []string{resources},
+		ready:   func(ctx context.Context) error { return healthy(ctx, ports[1]) },
+	}
+	if config.APIToken != "" {
+		p.env = append(p.env, "DAPR_API_TOKEN="+config.APIToken)
+	}
+	d.Part = start(t, p)
+	return d
+}
+
+func builtDaprd() (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(root, "bin", "daprd")
+	if _, err := os.Stat(path); err != nil {
+		return "", errors.New("bin/daprd is missing: run `make daprd`, which builds it from source")
+	}
+	return path, nil
+}
+
+// healthy asks the sidecar whether its components are up.
+func healthy(ctx context.Context, port int) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/v1.0/healthz/outbound", port), nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusNoContent {
+		return fmt.Errorf("the sidecar's health is %s", answer.Status)
+	}
+	return nil
+}
+
+// GRPCAddr is the address of the sidecar's API.
+func (d *Daprd) GRPCAddr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(d.GRPCPort)) }
+
+// Client connects to the sidecar until the test ends.
+func (d *Daprd) Client(t testing.TB) dapr.Client {
+	t.Helper()
+	c, err := dapr.NewClientWithAddressContext(t.Context(), d.GRPCAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Token != "" {
+		c.WithAuthToken(d.Token)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// InMemoryState is the component file of a state store in the sidecar's memory.
+func InMemoryState(name string) string {
+	return component(name, "state.in-memory", "v1", nil)
+}
+
+// RedisState is the component file of a state store on Redis. Its keys have no prefix, so that all sidecars share them.
+func RedisState(name string, r *Redis) string {
+	return component(name, "state.redis", "v1", map[string]string{"redisHost": r.Addr, "redisPassword": "", "keyPrefix": "none"})
+}
+
+// RedisLock is the component file of a lock on Redis.
+func RedisLock(name string, r *Redis) string {
+	return component(name, "lock.redis", "v1", map[string]string{"redisHost": r.Addr, "redisPassword": "", "keyPrefix": "none"})
+}
+
+// SQLiteState is the component file of a state store in a SQLite file, which a sidecar in a container can't reach.
+func SQLiteState(name, file string) string {
+	return component(name, "state.sqlite", "v1", map[string]string{"connectionString": file, "keyPrefix": "none"})
+}
+
+// PostgresState is the component file of a state store on PostgreSQL, version v1 or v2.
+func PostgresState(name string, p *Postgres, version string) string {
+	return component(name, "state.postgresql", version, map[string]string{
+		"connectionString": p.ConnString, "keyPrefix": "none",
+		"tableName": "state_" + version, "metadataTableName": "meta_" + version,
+	})
+}
+
+func component(name, kind, version string, metadata map[string]string) string {
+	file := fmt.Sprintf("apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: %s\nspec:\n  type: %s\n  version: %s\n  metadata:\n", name, kind, version)
+	if len(metadata) == 0 {
+		file += "  - name: keyPrefix\n    value: none\n"
+	}
+	for key, value := range metadata {
+		file += fmt.Sprintf("  - name: %s\n    value: %q\n", key, value)
+	}
+	return file
+}

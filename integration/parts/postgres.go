@@ -1,0 +1,128 @@
+package parts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Postgres is a PostgreSQL server.
+type Postgres struct {
+	*Part
+	ConnString string
+}
+
+// StartPostgres starts a PostgreSQL server with a database of its own, as a local process: it refuses to run as root, and
+// its data folder must be its own.
+func StartPostgres(t testing.TB) *Postgres {
+	t.Helper()
+	bin, err := postgresBin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Not t.TempDir, whose parents other users can't enter.
+	dir, err := os.MkdirTemp("", "eventstores-postgres-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	credential, err := postgresUser(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(dir, "data")
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
+	initdb.Dir = dir
+	if out, err := initdb.CombinedOutput(); err != nil {
+		t.Fatalf("initdb: %v\n%s", err, out)
+	}
+	port := FreePorts(t, 1)[0]
+	return &Postgres{
+		ConnString: fmt.Sprintf("host=127.0.0.1 port=%d user=postgres database=postgres sslmode=disable", port),
+		Part: start(t, program{
+			name:  "postgres",
+			local: func() (string, error) { return filepath.Join(bin, "postgres"), nil },
+			args: []string{"-D", data, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1",
+				"-c", "unix_socket_directories=" + dir, "-c", "max_connections=200"},
+			user:  credential,
+			ready: func(ctx context.Context) error { return postgresAnswers(ctx, port) },
+		}),
+	}
+}
+
+func postgresBin() (string, error) {
+	find := func() (string, bool) {
+		found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+		if len(found) == 0 {
+			return "", false
+		}
+		return filepath.Dir(found[len(found)-1]), true
+	}
+	if bin, ok := find(); ok {
+		return bin, nil
+	}
+	if path, err := exec.LookPath("postgres"); err == nil {
+		return filepath.Dir(path), nil
+	}
+	if _, err := installed("pg_ctlcluster", "postgresql")(); err != nil {
+		return "", err
+	}
+	if bin, ok := find(); ok {
+		return bin, nil
+	}
+	return "", errors.New("PostgreSQL's programs are not in /usr/lib/postgresql: apt-get install postgresql")
+}
+
+// postgresUser is whom PostgreSQL runs as where this process is root, and makes dir theirs.
+func postgresUser(dir string) (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return nil, err
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, os.Chown(dir, int(uid), int(gid))
+}
+
+// postgresAnswers sends the opening message of a connection and looks for anything but an error, which PostgreSQL answers while it starts.
+func postgresAnswers(ctx context.Context, port int) error {
+	dialer := net.Dialer{Timeout: time.Second}
+	c, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(time.Second))
+	body := "\x00\x03\x00\x00user\x00postgres\x00database\x00postgres\x00\x00"
+	if _, err := c.Write(append([]byte{0, 0, 0, byte(len(body) + 4)}, body...)); err != nil {
+		return err
+	}
+	var kind [1]byte
+	if _, err := io.ReadFull(c, kind[:]); err != nil {
+		return err
+	}
+	if kind[0] != 'R' {
+		return fmt.Errorf("PostgreSQL answers with %q", kind)
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package parts
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Redis is a Redis server.
+type Redis struct {
+	*Part
+	Addr string // host:port
+}
+
+// RedisOption changes how a Redis server is started.
+type RedisOption func(t testing.TB, p *program)
+
+// Durable makes Redis sync every write to disk before it answers, so that nothing
+// acknowledged is lost when it is killed.
+func Durable() RedisOption {
+	return func(t testing.TB, p *program) {
+		dir := t.TempDir()
+		p.folders = append(p.folders, dir)
+		p.args = append(p.args, "--dir", dir, "--appendonly", "yes", "--appendfsync", "always")
+	}
+}
+
+// StartRedis starts a Redis server that keeps everything in memory, unless options say otherwise.
+func StartRedis(t testing.TB, options ...RedisOption) *Redis {
+	t.Helper()
+	port := FreePorts(t, 1)[0]
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	p := program{
+		name:    "redis",
+		local:   installed("redis-server", "redis-server"),
+		image:   "redis:7-alpine",
+		inImage: "/usr/local/bin/redis-server",
+		args:    []string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--maxmemory-policy", "noeviction"},
+		ready:   func(ctx context.Context) error { return redisAnswers(ctx, addr) },
+	}
+	for _, option := range options {
+		option(t, &p)
+	}
+	return &Redis{Part: start(t, p), Addr: addr}
+}
+
+// redisAnswers asks for a PONG, which comes only when the data is loaded.
+func redisAnswers(ctx context.Context, addr string) error {
+	dialer := net.Dialer{Timeout: time.Second}
+	c, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(time.Second))
+	if _, err := c.Write([]byte("PING\r\n")); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(line, "+PONG") {
+		return errors.New(strings.TrimSpace(line))
+	}
+	return nil
+}
+
+// installed finds an executable on the path, and installs Debian's package of it where that
+// is possible: the user is root and there is an apt-get.
+func installed(executable, debian string) func() (string, error) {
+	return func() (string, error) {
+		path, err := exec.LookPath(executable)
+		if err == nil {
+			return path, nil
+		}
+		missing := fmt.Errorf("%s is not on the PATH: install it, on Debian with apt-get install %s", executable, debian)
+		apt, err := exec.LookPath("apt-get")
+		if err != nil || os.Geteuid() != 0 {
+			return "", missing
+		}
+		fmt.Printf("parts: installing %s\n", debian)
+		install := exec.Command(apt, "install", "-y", "--no-install-recommends", debian)
+		install.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if out, err := install.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%w (apt-get failed: %w: %s)", missing, err, tail(string(out), 5))
+		}
+		return exec.LookPath(executable)
+	}
+}
