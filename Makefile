@@ -1,0 +1,54 @@
+# On a machine with Go, git and make: `make demo` shows what this is, `make test` proves it.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+MODULES     := . integration integration/daprd
+
+.PHONY: help
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Run the bank account's tour without a sidecar, on a SQLite file
+	go run ./cmd/demo
+
+.PHONY: test
+test: test-unit daprd ## Test everything, with real sidecars, Redis and PostgreSQL
+	cd integration && go test -race -timeout 20m ./...
+
+.PHONY: test-unit
+test-unit: gcc ## Test what needs no sidecar
+	go test -race ./...
+
+.PHONY: daprd
+daprd: bin/daprd ## Build the Dapr sidecar from source, into bin/daprd
+
+bin/daprd: $(wildcard integration/daprd/*.go) integration/daprd/go.mod integration/daprd/go.sum
+	@echo "building daprd from source, which takes some minutes the first time"
+	cd integration/daprd && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o ../../bin/daprd .
+
+.PHONY: lint
+lint: ## Check the format, go vet and staticcheck in all modules
+	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "run make fmt, these are not formatted:"; echo "$$unformatted"; exit 1; fi
+	@set -e; for module in $(MODULES); do \
+		echo "go vet and staticcheck in $$module"; \
+		(cd $$module && go vet ./... && go run $(STATICCHECK) ./...); \
+	done
+
+.PHONY: fmt
+fmt: ## Format the code
+	git ls-files -co --exclude-standard '*.go' | xargs gofmt -w
+
+# The race detector needs a C compiler.
+.PHONY: gcc
+gcc:
+	@command -v gcc >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing gcc, which the race detector needs"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; \
+	else \
+		echo "gcc is not on the PATH, the race detector needs it: install it, on Debian with apt-get install gcc libc6-dev"; exit 1; \
+	fi
