@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -310,7 +311,10 @@ func requirements(target Target) []test {
 				for i := range 2300 {
 					batch = append(batch, deposited{Amount: int64(i)})
 				}
-				appendOne(t, s, batch...)
+				portion := cmp.Or(target.State.Capabilities().MaxRequestBytes, 4<<20) / 1000
+				for events := range slices.Chunk(batch, portion) {
+					appendOne(t, s, events...)
+				}
 				for _, r := range []*eventstore.Reader{s.Reader, reader(t, p, id)} {
 					for _, c := range []struct{ first, last, wantFirst, wantLast int64 }{
 						{1, 1, 1, 1}, {2, 5, 2, 5}, {999, 1002, 999, 1002}, {2300, 2300, 2300, 2300}, {2299, 9999, 2299, 2300}, {2301, 2400, 1, 0}, {1, 2300, 1, 2300},

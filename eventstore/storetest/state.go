@@ -267,7 +267,7 @@ func commitTests(s driver.State, caps driver.Capabilities) []test {
 				writes := []driver.Write{{Key: n.key("gone")}}
 				write(t, s, n, driver.Write{Key: n.key("gone"), Value: []byte("x")})
 				var keys []string
-				for i := range 100 {
+				for i := range min(100, cmp.Or(caps.MaxCommitWrites, 101)-1) {
 					keys = append(keys, fmt.Sprint(i))
 					writes = append(writes, driver.Write{Key: n.key(keys[i]), Value: []byte("event")})
 				}

@@ -1,0 +1,265 @@
+package storetest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
+	"github.com/hexalith/eventstores-go/eventstore/storetest"
+)
+
+// around is what stands between the suite and a sound store, to break it.
+type around = func(ctx context.Context, r *memstate.Request, next func() error) error
+
+var errBroken = errors.New("broken on purpose")
+
+// broken are stores that break one rule each, by the case that must find it.
+var broken = map[string]func(*memstate.Store) driver.State{
+	"a swap without an ETag creates a key, once": by(func(_ context.Context, r *memstate.Request, next func() error) error {
+		err := next()
+		if r.Op == "swap" && r.Swap.ETag == "" {
+			return nil
+		}
+		return err
+	}),
+	"a swap with a stale ETag changes nothing": func(s *memstate.Store) driver.State { return lastWrite{s} },
+	"of concurrent swaps with one ETag exactly one succeeds": by(func(_ context.Context, r *memstate.Request, next func() error) error {
+		err := next()
+		if r.Op == "swap" && bytes.HasPrefix(r.Swap.Value, []byte("round")) {
+			return nil
+		}
+		return err
+	}),
+	"every swap changes the ETag, also one that writes the same value": by(func(_ context.Context, r *memstate.Request, next func() error) error {
+		err := next()
+		for i, item := range r.Items {
+			if item.Found() {
+				r.Items[i].ETag = string(item.Value)
+			}
+		}
+		return err
+	}),
+	"a read after a write sees it": func(s *memstate.Store) driver.State {
+		var mu sync.Mutex
+		before := map[string]driver.Item{}
+		s.Around = func(_ context.Context, r *memstate.Request, next func() error) error {
+			err := next()
+			mu.Lock()
+			defer mu.Unlock()
+			for i, item := range r.Items {
+				if old, ok := before[item.Key]; ok {
+					r.Items[i] = old
+				}
+				before[item.Key] = item
+			}
+			return err
+		}
+		return s
+	},
+	"an absent key is an item without an ETag, and no error": by(func(_ context.Context, r *memstate.Request, next func() error) error {
+		err := next()
+		if r.Op == "get" && !r.Items[0].Found() {
+			return errBroken
+		}
+		return err
+	}),
+	"values come back byte for byte": by(func(_ context.Context, r *memstate.Request, next func() error) error {
+		err := next()
+		for i := range r.Items {
+			r.Items[i].Value = bytes.TrimSpace(r.Items[i].Value)
+		}
+		return err
+	}),
+	"keys that differ in one character are different keys": func(s *memstate.Store) driver.State { return folding{s} },
+	"a bulk read gives one item for each key, in order, absent ones without an ETag": by(func(_ context.Context, r *memstate.Request, next func() error) error {
+		err := next()
+		if len(r.Items) > 100 {
+			slices.Reverse(r.Items)
+		}
+		return err
+	}),
+	"a bulk read gives the ETags that belong to the values": by(func(_ context.Context, r *memstate.Request, next func() error) error {
+		err := next()
+		if r.Op == "getmany" && len(r.Items) == 2 {
+			r.Items[1].ETag = "1x"
+		}
+		return err
+	}),
+	"a bulk read is divided where its answer is too large for one": by(func(_ context.Context, r *memstate.Request, next func() error) error {
+		err := next()
+		size := 0
+		for _, item := range r.Items {
+			size += len(item.Value)
+		}
+		if size > 7_000_000 {
+			return errBroken
+		}
+		return err
+	}),
+	"writes replace, and are divided where they are too many for one request": by(func(_ context.Context, r *memstate.Request, next func() error) error {
+		if r.Op == "write" && len(r.Writes) == 100 {
+			return errBroken
+		}
+		return next()
+	}),
+	"a write without a value deletes, also together with others, and of a key that is absent": by(func(_ context.Context, r *memstate.Request, next func() error) error {
+		if r.Op == "write" && len(r.Writes) == 3 {
+			r.Writes = r.Writes[1:]
+		}
+		return next()
+	}),
+	"a request whose context has ended is refused and changes nothing": func(s *memstate.Store) driver.State { return late{s} },
+	"values are copied": func(s *memstate.Store) driver.State { return &keeping{Store: s} },
+	"ETags count from 1": func(*memstate.Store) driver.State {
+		s := memstate.Transactional()
+		s.Caps.CountedETags = true
+		return s
+	},
+	"a swap that is too large is refused and changes nothing": func(s *memstate.Store) driver.State { return bragging{s} },
+	"a commit applies all of its writes": by(func(_ context.Context, r *memstate.Request, next func() error) error {
+		if r.Op == "commit" {
+			r.Writes = r.Writes[1:]
+		}
+		return next()
+	}),
+	"a commit whose swap is refused writes nothing": func(s *memstate.Store) driver.State { return halving{s} },
+	"of concurrent commits and swaps with one ETag exactly one succeeds": by(func(_ context.Context, r *memstate.Request, next func() error) error {
+		err := next()
+		if r.Op == "commit" && r.Has(":e") {
+			return nil
+		}
+		return err
+	}),
+}
+
+func by(a around) func(*memstate.Store) driver.State {
+	return func(s *memstate.Store) driver.State { s.Around = a; return s }
+}
+
+// lastWrite ignores ETags.
+type lastWrite struct{ *memstate.Store }
+
+func (s lastWrite) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
+	if etag != "" {
+		return s.Write(ctx, partition, []driver.Write{{Key: key, Value: value}})
+	}
+	return s.Store.Swap(ctx, partition, key, value, etag)
+}
+
+// folding takes upper and lower case for the same.
+type folding struct{ *memstate.Store }
+
+func (s folding) Write(ctx context.Context, partition string, writes []driver.Write) error {
+	for i := range writes {
+		writes[i].Key = strings.ToLower(writes[i].Key)
+	}
+	return s.Store.Write(ctx, partition, writes)
+}
+
+func (s folding) Get(ctx context.Context, partition, key string) (driver.Item, error) {
+	return s.Store.Get(ctx, partition, strings.ToLower(key))
+}
+
+// late sends what its caller has given up.
+type late struct{ *memstate.Store }
+
+func (s late) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
+	if err := s.Store.Swap(context.WithoutCancel(ctx), partition, key, value, etag); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// keeping gives away the memory that it keeps.
+type keeping struct {
+	*memstate.Store
+	values sync.Map
+}
+
+func (s *keeping) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
+	s.values.Store(key, value)
+	return s.Store.Swap(ctx, partition, key, value, etag)
+}
+
+func (s *keeping) Get(ctx context.Context, partition, key string) (driver.Item, error) {
+	item, err := s.Store.Get(ctx, partition, key)
+	if value, ok := s.values.Load(key); ok {
+		item.Value = value.([]byte)
+	}
+	return item, err
+}
+
+// bragging declares a limit that it does not keep.
+type bragging struct{ *memstate.Store }
+
+func (bragging) Capabilities() driver.Capabilities {
+	return driver.Capabilities{MaxRequestBytes: 1 << 20}
+}
+
+// halving does not roll back.
+type halving struct{ *memstate.Store }
+
+func (s halving) Commit(ctx context.Context, partition string, swap driver.Swap, writes []driver.Write) error {
+	return errors.Join(s.Write(ctx, partition, writes), s.Store.Commit(ctx, partition, swap, writes))
+}
+
+// brokenLocks are locks that break one rule each.
+var brokenLocks = map[string]driver.Locker{
+	"a lock has one owner at a time, and goes on when it is given back": lock{},
+	"of many that want a lock at once one gets it":                      lock{},
+	"unlocking says whether the lock was still there":                   lock{},
+}
+
+// lock is held by everybody.
+type lock struct{}
+
+func (lock) TryLock(context.Context, string, string, time.Duration) (driver.Lock, error) {
+	return driver.Lock{Acquired: true}, nil
+}
+
+func (lock) Unlock(context.Context, string, string) (driver.UnlockStatus, error) {
+	return driver.Unlocked, nil
+}
+
+const brokenCase = "STORETEST_BROKEN_CASE" // in the environment of the process that runs one
+
+// TestEachCaseFindsAStoreThatBreaksItsRule runs the suite on each broken store, in a process of its own since it must fail there.
+func TestEachCaseFindsAStoreThatBreaksItsRule(t *testing.T) {
+	if name := os.Getenv(brokenCase); name != "" {
+		if l, ok := brokenLocks[name]; ok {
+			storetest.TestLocker(t, l)
+		} else {
+			storetest.TestState(t, broken[name](memstate.Transactional()), storetest.Limits{})
+		}
+		return
+	}
+	t.Parallel()
+	names := slices.Concat(keys(broken), keys(brokenLocks))
+	if len(names) != 23 {
+		t.Errorf("%d cases have a store or lock that breaks them, want 23", len(names))
+	}
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := "TestEachCaseFindsAStoreThatBreaksItsRule/" + strings.ReplaceAll(name, " ", "_")
+			c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+strings.Replace(path, "/", "$/^", 1)+"$", "-test.v")
+			c.Env = append(os.Environ(), brokenCase+"="+name)
+			out, err := c.CombinedOutput()
+			if err == nil || !strings.Contains(string(out), "--- FAIL: "+path+" ") || !strings.Contains(string(out), "why it matters: ") {
+				t.Errorf("the suite did not find it: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

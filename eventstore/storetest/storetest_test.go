@@ -1,0 +1,45 @@
+package storetest_test
+
+import (
+	"testing"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
+	"github.com/hexalith/eventstores-go/eventstore/storetest"
+)
+
+// kinds are the stores there are, and one of each that has limits and declares nothing else.
+var kinds = map[string]func() *memstate.Store{
+	"transactional": memstate.Transactional,
+	"redis":         memstate.Redis,
+	"transactional, not known as such": func() *memstate.Store {
+		s := memstate.Transactional()
+		s.Caps = driver.Capabilities{Store: "unknown", MaxRequestBytes: 200_000}
+		return s
+	},
+	"transactional with limits": func() *memstate.Store {
+		s := memstate.Transactional()
+		s.Caps.MaxRequestBytes, s.Caps.MaxCommitWrites = 200_000, 100
+		return s
+	},
+	"redis, not known as such": func() *memstate.Store {
+		s := memstate.Redis()
+		s.Caps = driver.Capabilities{Store: "unknown", MaxRequestBytes: 200_000}
+		return s
+	},
+}
+
+func TestASoundStorePasses(t *testing.T) {
+	for name, kind := range kinds {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			t.Run("state", func(t *testing.T) {
+				s := kind()
+				storetest.TestState(t, s, storetest.Limits{MaxValueBytes: s.Caps.MaxRequestBytes / 2})
+			})
+			t.Run("event store", func(t *testing.T) {
+				storetest.TestEventStore(t, storetest.Target{State: kind()})
+			})
+		})
+	}
+}
