@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+)
+
+// accountType is the aggregate type of an account; its id is the account number.
+const accountType = "BankAccount"
+
+// The events of an account. What happened is written once and never changes.
+type (
+	// AccountOpened is the first event of every account.
+	AccountOpened struct {
+		Owner  string `json:"owner"`
+		Amount Money  `json:"amount"`
+	}
+
+	// FundsDeposited adds to the balance.
+	FundsDeposited struct {
+		Amount Money `json:"amount"`
+	}
+
+	// FundsWithdrawn takes from the balance.
+	FundsWithdrawn struct {
+		Amount Money `json:"amount"`
+	}
+)
+
+// Account is what its events make of an account. It is also what a snapshot holds.
+type Account struct {
+	Owner   string `json:"owner"`
+	Balance Money  `json:"balance"`
+}
+
+// newRegistry names the Go types as they are stored, for ever.
+func newRegistry() (*eventstore.Registry, error) {
+	return eventstore.NewRegistry(
+		eventstore.Type[AccountOpened]("AccountOpened"),
+		eventstore.Type[FundsDeposited]("FundsDeposited"),
+		eventstore.Type[FundsWithdrawn]("FundsWithdrawn"),
+		eventstore.Type[Account]("Account"),
+	)
+}
+
+// apply is the account after one more event.
+func (a Account) apply(event eventstore.Event) (Account, error) {
+	amount, err := change(event)
+	if err != nil {
+		return a, err
+	}
+	if opened, ok := event.Data.(AccountOpened); ok {
+		a.Owner = opened.Owner
+	}
+	a.Balance += amount
+	return a, nil
+}
+
+// change is what an event does to the balance.
+func change(event eventstore.Event) (Money, error) {
+	switch data := event.Data.(type) {
+	case AccountOpened:
+		return data.Amount, nil
+	case FundsDeposited:
+		return data.Amount, nil
+	case FundsWithdrawn:
+		return -data.Amount, nil
+	default:
+		return 0, fmt.Errorf("version %d is a %s, which is no event of an account", event.Version, event.Metadata.Message.Type)
+	}
+}
+
+// loaded is an account and what it was made of.
+type loaded struct {
+	Account
+	snapshot int64 // version of the snapshot that it began with; 0 if there was none
+	events   int   // that followed
+}
+
+// load makes an account of its newest snapshot and the events after it.
+func load(ctx context.Context, history *eventstore.Reader) (loaded, error) {
+	snapshot, events, err := history.Load(ctx)
+	if err != nil {
+		return loaded{}, err
+	}
+	result := loaded{snapshot: snapshot.Version}
+	if snapshot.Version != 0 {
+		account, ok := snapshot.Data.(Account)
+		if !ok {
+			return loaded{}, fmt.Errorf("the snapshot at version %d is a %T, not an account", snapshot.Version, snapshot.Data)
+		}
+		result.Account = account
+	}
+	for event, err := range events {
+		if err != nil {
+			return loaded{}, err
+		}
+		if result.Account, err = result.apply(event); err != nil {
+			return loaded{}, err
+		}
+		result.events++
+	}
+	return result, nil
+}
+
+// Money is an amount in minor units: 1,500.00 is 1_500_00. Integers, since fractions of binary floating point
+// do not add up to cents.
+type Money int64
+
+func (m Money) String() string {
+	sign, size := "", uint64(m)
+	if m < 0 {
+		sign, size = "-", -size
+	}
+	whole := strconv.FormatUint(size/100, 10)
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	return fmt.Sprintf("%s%s.%02d", sign, whole, size%100)
+}

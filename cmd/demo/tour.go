@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+)
+
+// firstNumber is the number of the first account. Every tour opens an account of its own, under the next one.
+const firstNumber = 123456000
+
+// tour goes through what the event store does, one step after the other. A step that does not
+// do what it says is an error and the end.
+type tour struct {
+	provider *eventstore.Provider
+	out      io.Writer
+	outErr   error // the first of writing to out
+
+	number  int                 // of the account
+	session *eventstore.Session // on it
+	account Account             // as of the last event appended
+	history []any               // the events appended
+}
+
+// takeTour runs the tour on a store.
+func takeTour(ctx context.Context, s store, out io.Writer) error {
+	provider, err := newProvider(s)
+	if err != nil {
+		return err
+	}
+	t := &tour{provider: provider, out: out}
+	t.say("A bank account on the event store, step by step\n\n%s\n", s.about)
+	if err := t.showEarlier(ctx); err != nil {
+		return err
+	}
+	defer func() { _ = t.session.Close() }() // again, if all went well
+	for i, step := range []struct {
+		says string
+		do   func(context.Context) error
+	}{
+		{"Open an account with 1,500.00", t.open},
+		{"Withdraw 500.00", t.withdraw},
+		{"Deposit 1,000.00", t.deposit},
+		{"Withdraw 500.00, as the event with sequence number 4", t.withdrawInSequence},
+		{"Read the history: versions, events and their metadata", t.readHistory},
+		{"Withdraw 500.00 as of version 3, which is not the last any more: refused", t.conflict},
+		{"Open a second session while the first is open: refused", t.openAgain},
+		{"Take a snapshot, and load the account from it", t.snapshot},
+		{"Close the session: the account is free for others", t.close},
+	} {
+		t.say("\n%d. %s\n", i+1, step.says)
+		if err := step.do(ctx); err != nil {
+			return fmt.Errorf("step %d (%s): %w", i+1, step.says, err)
+		}
+	}
+	t.say("\nEvery step did what it says. Run the demo again: it will show this history first.\n")
+	return t.outErr
+}
+
+func (t *tour) say(format string, args ...any) {
+	if _, err := fmt.Fprintf(t.out, format, args...); err != nil && t.outErr == nil {
+		t.outErr = fmt.Errorf("the tour could not be shown: %w", err)
+	}
+}
+
+// showEarlier shows the history that the run before this one left, and finds the number of a new account.
+func (t *tour) showEarlier(ctx context.Context) error {
+	var last *eventstore.Reader
+	for t.number = firstNumber; ; t.number++ {
+		reader, err := t.provider.Reader(accountType, strconv.Itoa(t.number))
+		if err != nil {
+			return err
+		}
+		version, err := reader.Version(ctx)
+		if err != nil {
+			return err
+		}
+		if version == 0 {
+			break
+		}
+		last = reader
+	}
+	if last == nil {
+		t.say("There are no accounts from earlier runs.\n")
+		return nil
+	}
+	t.say("Earlier runs opened %d of them, this one opens another. The last was %s; its history:\n\n", t.number-firstNumber, last.Stream().ID)
+	_, err := t.table(ctx, last)
+	return err
+}
+
+// open opens a session, which has the account to itself, and appends the first event.
+func (t *tour) open(ctx context.Context) error {
+	for ; ; t.number++ {
+		session, err := t.provider.Open(ctx, accountType, strconv.Itoa(t.number))
+		if errors.Is(err, &eventstore.OpenTimeoutError{}) && ctx.Err() == nil {
+			continue // another run of the demo is just opening this one
+		}
+		if err != nil {
+			return err
+		}
+		version, err := session.Version(ctx)
+		if err == nil && version == 0 {
+			t.session = session
+			break
+		}
+		if err := errors.Join(err, session.Close()); err != nil {
+			return err
+		}
+		// another run was faster
+	}
+	t.say("   session %s has account %d to itself until %s UTC\n",
+		short(t.session.ID()), t.number, t.session.ExpiresAt().UTC().Format(time.TimeOnly))
+	return t.append(ctx, eventstore.ExpectVersion(0), AccountOpened{Owner: "Ada", Amount: 1_500_00}, 1_500_00)
+}
+
+func (t *tour) withdraw(ctx context.Context) error {
+	return t.append(ctx, eventstore.ExpectVersion(1), FundsWithdrawn{Amount: 500_00}, 1_000_00)
+}
+
+func (t *tour) deposit(ctx context.Context) error {
+	return t.append(ctx, eventstore.ExpectVersion(2), FundsDeposited{Amount: 1_000_00}, 2_000_00)
+}
+
+// withdrawInSequence lets the event itself say where it belongs.
+func (t *tour) withdrawInSequence(ctx context.Context) error {
+	event := eventstore.Event{Data: FundsWithdrawn{Amount: 500_00}}
+	event.Metadata.Context.SequenceNumber = 4
+	return t.append(ctx, eventstore.ExpectAny(), event, 1_500_00)
+}
+
+// append appends one event, reads the account back and checks both.
+func (t *tour) append(ctx context.Context, expected eventstore.Expected, event any, balance Money) error {
+	version, err := t.session.Append(ctx, expected, event)
+	if err != nil {
+		return err
+	}
+	if e, ok := event.(eventstore.Event); ok {
+		event = e.Data
+	}
+	t.history = append(t.history, event)
+	if want := int64(len(t.history)); version != want {
+		return fmt.Errorf("the event has version %d, it should have %d", version, want)
+	}
+	now, err := load(ctx, t.session.Reader)
+	if err != nil {
+		return err
+	}
+	if now.Balance != balance {
+		return fmt.Errorf("the balance is %s, it should be %s", now.Balance, balance)
+	}
+	t.account = now.Account
+	t.say("   stored as version %d; the balance is %s\n", version, balance)
+	return nil
+}
+
+// readHistory shows the events and checks that they are those appended.
+func (t *tour) readHistory(ctx context.Context) error {
+	events, err := t.table(ctx, t.session.Reader)
+	if err != nil {
+		return err
+	}
+	if len(events) != len(t.history) {
+		return fmt.Errorf("there are %d events, %d were appended", len(events), len(t.history))
+	}
+	for i, event := range events {
+		if event.Version != int64(i+1) || event.Data != t.history[i] {
+			return fmt.Errorf("event %d is version %d with %+v, it should have %+v", i+1, event.Version, event.Data, t.history[i])
+		}
+		if session := event.Metadata.Context.SessionID; session != t.session.ID() {
+			return fmt.Errorf("version %d says that session %s appended it", event.Version, session)
+		}
+	}
+	return nil
+}
+
+// conflict appends as somebody would who has not seen the last event.
+func (t *tour) conflict(ctx context.Context) error {
+	_, err := t.session.Append(ctx, eventstore.ExpectVersion(3), FundsWithdrawn{Amount: 500_00})
+	var mismatch *eventstore.VersionMismatchError
+	switch {
+	case err == nil:
+		return errors.New("an append for version 3 was taken at version 4")
+	case !errors.As(err, &mismatch):
+		return err
+	case mismatch.Expected != 3 || mismatch.Actual != 4:
+		return fmt.Errorf("the error should say that version 3 was expected and 4 is there: %w", err)
+	}
+	t.say("   %v\n", err)
+	switch version, err := t.session.Version(ctx); {
+	case err != nil:
+		return err
+	case version != 4:
+		return fmt.Errorf("the stream is at version %d after it", version)
+	}
+	return nil
+}
+
+// openAgain asks for the account as another process would.
+func (t *tour) openAgain(ctx context.Context) error {
+	second, err := t.provider.Open(ctx, accountType, t.session.Stream().ID)
+	if err == nil {
+		return errors.Join(errors.New("a second session was opened while the first is open"), second.Close())
+	}
+	var timeout *eventstore.OpenTimeoutError
+	if !errors.As(err, &timeout) || ctx.Err() != nil {
+		return err
+	}
+	t.say("   %v\n", err)
+	return nil
+}
+
+// snapshot keeps the account as it stands, then loads it as a reader without a session does.
+func (t *tour) snapshot(ctx context.Context) error {
+	if err := t.session.SaveSnapshot(ctx, 4, t.account); err != nil {
+		return err
+	}
+	reader, err := t.provider.Reader(accountType, t.session.Stream().ID)
+	if err != nil {
+		return err
+	}
+	now, err := load(ctx, reader)
+	if err != nil {
+		return err
+	}
+	if now.snapshot != 4 || now.events != 0 {
+		return fmt.Errorf("the account was loaded from the snapshot at version %d and %d events, it should be from 4 and none", now.snapshot, now.events)
+	}
+	if now.Account != t.account {
+		return fmt.Errorf("the snapshot holds %+v, the events make %+v", now.Account, t.account)
+	}
+	t.say("   loaded from the snapshot at version %d and %d events after it, without a session;\n   the balance is %s\n",
+		now.snapshot, now.events, now.Balance)
+	return nil
+}
+
+func (t *tour) close(context.Context) error {
+	if err := t.session.Close(); err != nil {
+		return err
+	}
+	t.say("   session %s is closed\n", short(t.session.ID()))
+	return nil
+}
+
+// table shows a history and returns it.
+func (t *tour) table(ctx context.Context, history *eventstore.Reader) ([]eventstore.Event, error) {
+	var (
+		events  []eventstore.Event
+		account Account
+	)
+	const row = "   %7s  %-14s  %9s  %-19s  %-9s  %s\n"
+	t.say(row, "version", "event", "amount", "time (UTC)", "session", "message")
+	for event, err := range history.Read(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if account, err = account.apply(event); err != nil {
+			return nil, err
+		}
+		amount, err := change(event)
+		if err != nil {
+			return nil, err
+		}
+		m := event.Metadata
+		t.say(row, strconv.FormatInt(event.Version, 10), m.Message.Type, signed(amount),
+			m.Context.Timestamp.Format(time.DateTime), short(m.Context.SessionID), short(m.Message.ID))
+		events = append(events, event)
+	}
+	t.say("   the balance is %s (ids are shown by their last 8 characters)\n", account.Balance)
+	return events, nil
+}
+
+// signed is an amount that says which way it goes.
+func signed(m Money) string {
+	if m > 0 {
+		return "+" + m.String()
+	}
+	return m.String()
+}
+
+// short is the end of an id: ids of one moment begin alike.
+func short(id string) string {
+	if len(id) <= 8 {
+		return id
+	}
+	return "…" + id[len(id)-8:]
+}
