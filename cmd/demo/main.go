@@ -111,7 +111,7 @@ func openSidecar(ctx context.Context) (_ store, err error) {
 	dapr.SetLogger(nil) // it would write to standard output
 	client, err := dapr.NewClient()
 	if err != nil {
-		return store{}, fmt.Errorf("no Dapr sidecar answers at DAPR_GRPC_PORT=%s; unset it to run without one: %w", os.Getenv("DAPR_GRPC_PORT"), err)
+		return store{}, fmt.Errorf("no Dapr sidecar answers at DAPR_GRPC_PORT=%s: its log says why, if it did start; unset the variable to run without one: %w", os.Getenv("DAPR_GRPC_PORT"), err)
 	}
 	defer func() {
 		if err != nil {

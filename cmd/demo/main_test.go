@@ -52,8 +52,8 @@ func TestTheTourRunsAgainOnTheSameFileAndShowsWhatWasThere(t *testing.T) {
 		rows    int
 	}{
 		{"There are no accounts from earlier runs.", 4},
-		{"Earlier runs opened 1 of them, this one opens another. The last was 123456000;", 8},
-		{"Earlier runs opened 2 of them, this one opens another. The last was 123456001;", 8},
+		{"Accounts that earlier runs opened: 1. This run opens another. The last was 123456000,", 8},
+		{"Accounts that earlier runs opened: 2. This run opens another. The last was 123456001,", 8},
 	} {
 		code, out, errs := runDemo(t, "-file", file)
 		if code != 0 || errs != "" {

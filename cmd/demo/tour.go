@@ -89,7 +89,7 @@ func (t *tour) showEarlier(ctx context.Context) error {
 		t.say("There are no accounts from earlier runs.\n")
 		return nil
 	}
-	t.say("Earlier runs opened %d of them, this one opens another. The last was %s; its history:\n\n", t.number-firstNumber, last.Stream().ID)
+	t.say("Accounts that earlier runs opened: %d. This run opens another. The last was %s, with this history:\n\n", t.number-firstNumber, last.Stream().ID)
 	_, err := t.table(ctx, last)
 	return err
 }
