@@ -34,7 +34,7 @@ func ExpectAny() Expected { return Expected{any: true} }
 // [BatchTooLargeError] if the events do not fit into one request; an
 // [ArgumentError]; a [StorageError] if it certainly did not take effect; an
 // [OutcomeUnknownError] if that is not certain; and the errors of a session that has
-// ended. Where several are wrong, the first of these in the order arguments, session, version,
+// ended. Where several are wrong, the first of these in the order session, arguments, version,
 // idempotency is returned.
 func (s *Session) Append(ctx context.Context, expected Expected, events ...any) (int64, error) {
 	if err := s.check(); err != nil {
@@ -45,7 +45,7 @@ func (s *Session) Append(ctx context.Context, expected Expected, events ...any) 
 	if err != nil {
 		return 0, err
 	}
-	ctx, done, err := s.begin(ctx)
+	ctx, done, err := s.begin(ctx, "append")
 	if err != nil {
 		return 0, err
 	}
@@ -55,10 +55,6 @@ func (s *Session) Append(ctx context.Context, expected Expected, events ...any) 
 		return 0, s.ended(err)
 	}
 	if err := s.writer.commit(ctx, c); err != nil {
-		var mismatch *VersionMismatchError
-		if errors.As(err, &mismatch) {
-			mismatch.Metadata = drafts[0].metadata
-		}
 		return 0, s.ended(err)
 	}
 	s.history.log.DebugContext(ctx, "appended", "session", s.id, "version", c.version(), "count", len(events), "duration", time.Since(began))
@@ -79,7 +75,7 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (int6
 	if unknown.Stream != s.history.Stream {
 		return 0, &ArgumentError{Argument: "unknown", Reason: fmt.Sprintf("it is of stream %s, the session is on %s", unknown.Stream, s.history.Stream)}
 	}
-	ctx, done, err := s.begin(ctx)
+	ctx, done, err := s.begin(ctx, "append")
 	if err != nil {
 		return 0, err
 	}
@@ -121,8 +117,16 @@ func (s *Session) drafts(expected Expected, events []any) ([]draft, error) {
 			return nil, err
 		}
 		m := e.Metadata
-		if e.Version != 0 && m.Context.SequenceNumber == 0 {
+		if m.Context.SequenceNumber == 0 {
 			m.Context.SequenceNumber = e.Version
+		}
+		switch n := m.Context.SequenceNumber; {
+		case e.Version != 0 && e.Version != n:
+			return nil, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("its version is %d, its sequence number %d", e.Version, n)}
+		case n < 0:
+			return nil, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("its sequence number %d is negative", n)}
+		case n > 0 && n <= int64(i):
+			return nil, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("its sequence number %d leaves no room for the %d events before it", n, i)}
 		}
 		if err := s.complete(argument, &m, raw); err != nil {
 			return nil, err
@@ -157,9 +161,6 @@ func (s *Session) complete(argument string, m *Metadata, raw Raw) error {
 			return bad("its %s is %q, the stream's is %q", given.what, *given.value, given.want)
 		}
 		*given.value = given.want
-	}
-	if m.Context.SequenceNumber < 0 {
-		return bad("its sequence number %d is negative", m.Context.SequenceNumber)
 	}
 	if id := m.Context.IdempotencyID; id != "" {
 		if err := validateName("idempotency id of "+argument, id); err != nil {
@@ -197,32 +198,23 @@ func (s *Session) complete(argument string, m *Metadata, raw Raw) error {
 // it, and makes their records.
 func (s *Session) place(ctx context.Context, expected Expected, drafts []draft) (commit, error) {
 	w := s.writer
-	mismatch := func(want int64, m Metadata) error {
-		actual := w.head.version
-		// The session may be behind: what it says is read afresh.
-		w.fresh = false
-		if now, err := w.refresh(ctx); err == nil || errors.Is(err, errMoved) {
-			actual = now
-		}
-		return &VersionMismatchError{Stream: s.history.Stream, Expected: want, Actual: actual, Metadata: m}
+	if mismatch := s.fit(expected, drafts, w.head.version); mismatch != nil || w.undecided() {
+		w.fresh = false // the session may be behind, or the head is one of ours that we do not know
 	}
-	if len(w.unknown) > 0 {
-		w.fresh = false // the head may be one of ours that we do not know
-		if actual, err := w.refresh(ctx); err != nil {
-			return commit{}, s.moved(err, w.head.version, actual, drafts[0].metadata)
-		}
+	actual, err := w.refresh(ctx)
+	if err != nil && !errors.Is(err, errMoved) {
+		return commit{}, err
+	}
+	if mismatch := s.fit(expected, drafts, actual); mismatch != nil {
+		return commit{}, mismatch
 	}
 	base := w.head.version
-	if !expected.any && expected.version != base {
-		return commit{}, mismatch(expected.version, drafts[0].metadata)
-	}
-	for i, d := range drafts {
-		if n := d.metadata.Context.SequenceNumber; n != 0 && n != base+int64(i)+1 {
-			return commit{}, mismatch(n-int64(i)-1, d.metadata)
-		}
-	}
-	if actual, err := w.refresh(ctx); err != nil {
-		return commit{}, s.moved(err, base, actual, drafts[0].metadata)
+	switch {
+	case err == nil:
+	case expected.any && actual != base:
+		return commit{}, &VersionMismatchError{Stream: s.history.Stream, Expected: base, Actual: actual, Metadata: drafts[0].metadata}
+	default:
+		return commit{}, err
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -239,12 +231,17 @@ func (s *Session) place(ctx context.Context, expected Expected, drafts []draft) 
 	return c, nil
 }
 
-// moved turns the refresh error that another has written into what the caller of an append is told.
-func (s *Session) moved(err error, expected, actual int64, m Metadata) error {
-	if !errors.Is(err, errMoved) {
-		return err
+// fit returns a VersionMismatchError if drafts do not fit a stream that is at that version.
+func (s *Session) fit(expected Expected, drafts []draft, version int64) error {
+	if !expected.any && expected.version != version {
+		return &VersionMismatchError{Stream: s.history.Stream, Expected: expected.version, Actual: version, Metadata: drafts[0].metadata}
 	}
-	return &VersionMismatchError{Stream: s.history.Stream, Expected: expected, Actual: actual, Metadata: m}
+	for i, d := range drafts {
+		if n := d.metadata.Context.SequenceNumber; n != 0 && n != version+int64(i)+1 {
+			return &VersionMismatchError{Stream: s.history.Stream, Expected: n - int64(i) - 1, Actual: version, Metadata: d.metadata}
+		}
+	}
+	return nil
 }
 
 // unused checks that the stream holds no event with that idempotency id: the head's tail first, which

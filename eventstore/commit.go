@@ -34,6 +34,12 @@ type commit struct {
 
 func (c commit) version() int64 { return c.base + int64(len(c.events)) }
 
+// metadata is that of the commit's first event.
+func (c commit) metadata(h *history) Metadata {
+	_, m, _, _ := decodeEvent(h.Stream, h.keys.partition, c.events[0].data)
+	return m
+}
+
 // writer is the writing side of one session. It is not safe for concurrent use.
 type writer struct {
 	*history
@@ -47,12 +53,12 @@ type writer struct {
 	// their own keys. (Rule 3)
 	unsettled []record
 
-	// unknown are ids of own commits whose outcome nobody knows yet.
-	unknown map[string]bool
+	// unknown are the own commits whose outcome was not known at first, by id, with their base versions.
+	unknown map[string]int64
 }
 
 func newWriter(h *history, o opening) *writer {
-	return &writer{history: h, head: o.head, etag: o.etag, fresh: true, unsettled: o.head.tail, unknown: map[string]bool{}}
+	return &writer{history: h, head: o.head, etag: o.etag, fresh: true, unsettled: o.head.tail, unknown: map[string]int64{}}
 }
 
 // adopt takes over a head as it was read. Whether its tail's records stand is not known then, but of those
@@ -69,7 +75,26 @@ func (w *writer) adopt(h head, etag string) {
 			w.unsettled = append(w.unsettled, r)
 		}
 	}
-	delete(w.unknown, h.commit)
+}
+
+// ours reports whether a head is the one that this writer knows, or was made by a commit
+// of its own since.
+func (w *writer) ours(h head) bool {
+	if h.version == w.head.version {
+		return h.commit == w.head.commit
+	}
+	_, ours := w.unknown[h.commit]
+	return ours && h.version > w.head.version
+}
+
+// undecided reports whether a commit of this writer may still take effect, or may have.
+func (w *writer) undecided() bool {
+	for _, base := range w.unknown {
+		if base >= w.head.version {
+			return true
+		}
+	}
+	return false
 }
 
 // errMoved says that the head holds a commit of somebody else.
@@ -88,7 +113,7 @@ func (w *writer) refresh(ctx context.Context) (actual int64, err error) {
 			return 0, err
 		case h.version < w.head.version: // a stale read
 			continue
-		case h.version == w.head.version && h.commit == w.head.commit, w.unknown[h.commit]:
+		case w.ours(h):
 			w.adopt(h, etag)
 		default:
 			return h.version, errMoved
@@ -170,40 +195,41 @@ func (w *writer) commit(ctx context.Context, c commit) error {
 // again with the same bytes while it is not in effect.
 func (w *writer) resolve(ctx context.Context, c commit, cause error) error {
 	w.fresh = false
-	w.unknown[c.id] = true
+	w.unknown[c.id] = c.base
 	ctx, cancel := context.WithTimeout(ctx, w.settings.CommitTimeout)
 	defer cancel()
+	var last error
 	for n := 0; ; n++ {
 		outcome, h, etag, err := w.lookup(ctx, c.base, c.id)
 		switch {
 		case err != nil:
-			cause = errors.Join(cause, err)
-		case outcome == OutcomeRejected:
-			delete(w.unknown, c.id)
-			return &VersionMismatchError{Stream: w.Stream, Expected: c.base, Actual: h.version}
-		case outcome == OutcomeCommitted:
-			delete(w.unknown, c.id)
-			if h.commit == c.id {
-				w.adopt(h, etag)
-			} else { // and somebody else came after it, which the next refresh says
-				w.head = head{version: c.version(), first: w.head.first, commit: c.id}
-			}
-			return nil
-		case h.version < w.head.version:
-			cause = errors.Join(cause, errors.New("the store answered with an older head than before"))
-		default:
+			last = err
+		case outcome == OutcomePending && h.version < w.head.version:
+			last = errors.New("the store answered with an older head than before")
+		case outcome == OutcomePending:
 			w.adopt(h, etag)
-			w.unknown[c.id] = true
-			if err = w.try(ctx, c); err == nil {
-				delete(w.unknown, c.id)
+			if last = w.makeRoom(ctx, c); last == nil {
+				last = w.try(ctx, c)
+			}
+			if last == nil {
 				return nil
 			}
 			w.fresh = false
-			cause = err
+		default:
+			if w.ours(h) {
+				w.adopt(h, etag)
+			}
+			if outcome == OutcomeRejected {
+				return &VersionMismatchError{Stream: w.Stream, Expected: c.base, Actual: max(h.version, w.head.version), Metadata: c.metadata(w.history)}
+			}
+			if c.version() > w.head.version { // somebody else came after it, which the next refresh says
+				w.head = head{version: c.version(), first: w.head.first, commit: c.id}
+			}
+			return nil
 		}
 		if !backoff(ctx, n+1) {
-			w.log.WarnContext(ctx, "outcome of an append is unknown", "version", c.base, "commit", c.id, "error", cause)
-			return &OutcomeUnknownError{Stream: w.Stream, CommitID: c.id, Base: c.base, Cause: cause, commit: c}
+			w.log.WarnContext(ctx, "outcome of an append is unknown", "version", c.base, "commit", c.id, "error", last)
+			return &OutcomeUnknownError{Stream: w.Stream, CommitID: c.id, Base: c.base, Cause: fmt.Errorf("%w; then: %w", cause, last), commit: c}
 		}
 	}
 }
@@ -309,14 +335,14 @@ func (w *writer) fitsTransaction(c commit) bool {
 	if w.caps.MaxCommitWrites == 0 && w.caps.MaxRequestBytes == 0 {
 		return true
 	}
-	writes, size := 0, w.requestBytes(w.keys.head(), nil)
+	writes, size := 0, w.headBytes()
 	for _, records := range [...][]record{w.unsettled, c.events} {
 		for _, r := range records {
 			writes++
-			size += w.requestBytes(w.keys.event(r.version), r.data)
+			size += w.requestBytes(w.keys.event(r.version), len(r.data))
 			if r.idempotencyID != "" {
 				writes++
-				size += w.requestBytes(w.keys.idempotency(r.idempotencyID), nil) + len(w.keys.partition) + 256
+				size += w.requestBytes(w.keys.idempotency(r.idempotencyID), len(w.keys.partition)+3*len(r.idempotencyID)+256)
 			}
 		}
 	}
@@ -331,18 +357,17 @@ func (w *writer) makeRoom(ctx context.Context, c commit) error {
 	if limit == 0 || w.fitsTransaction(c) {
 		return nil
 	}
-	size := func(records []record) int {
-		n := w.requestBytes(w.keys.head(), nil)
+	size := func(records []record) (n int) {
 		for _, r := range records {
-			n += len(r.data) + 32
+			n += len(r.data) + 40 // its place in the tail
 		}
 		return n
 	}
-	alone := size(c.events)
+	alone := w.headBytes() + size(c.events)
 	if alone > limit {
 		return &BatchTooLargeError{Stream: w.Stream, Size: alone, Limit: limit}
 	}
-	if len(w.unsettled) == 0 || alone+size(w.unsettled) <= limit {
+	if alone+size(w.unsettled) <= limit {
 		return nil
 	}
 	if err := w.state.Write(ctx, w.keys.partition, w.eventWrites(w.unsettled)); err != nil {

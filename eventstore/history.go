@@ -122,14 +122,24 @@ func (h *history) failed(operation string, cause error) error {
 	return &StorageError{Stream: h.Stream, Operation: operation, Cause: cause}
 }
 
+// notBegun is the error of an operation whose context had ended before anything was sent.
+func (h *history) notBegun(ctx context.Context, operation string) error {
+	return h.failed(operation, fmt.Errorf("%w: %w", driver.ErrRefused, context.Cause(ctx)))
+}
+
 func (h *history) damaged(key string, version int64, cause error) error {
 	return &DamagedError{Stream: h.Stream, Key: key, Version: version, Cause: cause}
 }
 
-// requestBytes estimates what a key and its value take of a request to the store, with
+// requestBytes is an upper bound of what a key and its value take of a request to the store, with
 // the partition and options that go with them.
-func (h *history) requestBytes(key string, value []byte) int {
-	return len(key) + len(value) + len(h.keys.partition) + 256
+func (h *history) requestBytes(key string, valueBytes int) int {
+	return len(key) + valueBytes + len(h.keys.partition) + 256
+}
+
+// headBytes is requestBytes of a head without its tail.
+func (h *history) headBytes() int {
+	return h.requestBytes(h.keys.head(), len(h.keys.partition)+256)
 }
 
 // backoff waits before attempt n, counted from 0: not at all, then 10 ms, doubling up to 500 ms. It

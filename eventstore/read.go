@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,8 +54,8 @@ func (r *Reader) look(ctx context.Context) (view, error) {
 	if err := r.usable(); err != nil {
 		return view{}, err
 	}
-	if err := ctx.Err(); err != nil {
-		return view{}, r.history.failed("read", errors.Join(context.Cause(ctx), driver.ErrRefused))
+	if ctx.Err() != nil {
+		return view{}, r.history.notBegun(ctx, "read")
 	}
 	return r.view(ctx)
 }
@@ -303,7 +304,7 @@ func (r *Reader) fetch(ctx context.Context, v view, c chunk) chunk {
 	for i := range c.data {
 		version := c.from + int64(i)
 		if record, ok := v.head.inTail(version); ok {
-			c.data[i] = record.data
+			c.data[i] = bytes.Clone(record.data) // the reader may change what it gets
 			continue
 		}
 		keys, places = append(keys, h.keys.event(version)), append(places, i)

@@ -159,16 +159,19 @@ func (s *Session) expired() error {
 }
 
 // begin waits for the writer and returns the context of one operation, which ends with the session.
-func (s *Session) begin(ctx context.Context) (context.Context, func(), error) {
+func (s *Session) begin(ctx context.Context, operation string) (context.Context, func(), error) {
 	if err := ctx.Err(); err != nil {
-		return nil, nil, s.history.failed("use", errors.Join(context.Cause(ctx), driver.ErrRefused))
+		return nil, nil, s.history.notBegun(ctx, operation)
 	}
 	ctx, cancel := context.WithDeadlineCause(ctx, s.expiresAt, s.expired())
 	select {
 	case s.turn <- struct{}{}:
 	case <-ctx.Done():
-		cancel()
-		return nil, nil, s.history.failed("use", fmt.Errorf("another operation of the session did not end: %w", context.Cause(ctx)))
+		defer cancel()
+		if err := s.check(); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, s.history.failed(operation, fmt.Errorf("%w: another operation of the session did not end: %w", driver.ErrRefused, context.Cause(ctx)))
 	}
 	if err := s.check(); err != nil {
 		<-s.turn
@@ -178,30 +181,42 @@ func (s *Session) begin(ctx context.Context) (context.Context, func(), error) {
 	return ctx, func() { <-s.turn; cancel() }, nil
 }
 
-// ended notes from an operation's error that the stream has gone to somebody else.
+// ended notes from an operation's error that the stream has gone to somebody else, or adds to it that the
+// session's time ran out in the middle.
 func (s *Session) ended(err error) error {
-	var mismatch *VersionMismatchError
-	if errors.As(err, &mismatch) && mismatch.Actual != s.writer.head.version || errors.Is(err, errMoved) {
+	var (
+		mismatch *VersionMismatchError
+		storage  *StorageError
+		unknown  *OutcomeUnknownError
+	)
+	expired := !time.Now().Before(s.expiresAt)
+	switch {
+	case errors.Is(err, errMoved), errors.As(err, &mismatch) && mismatch.Actual > s.writer.head.version:
+		lost := &SessionLostError{Stream: s.history.Stream, Session: s.id}
 		s.mu.Lock()
-		s.lost = &SessionLostError{Stream: s.history.Stream, Session: s.id}
+		s.lost = lost
 		s.mu.Unlock()
 		s.history.log.Warn("the session lost its stream to another", "session", s.id, "version", s.writer.head.version)
-	}
-	if errors.Is(err, errMoved) {
-		return s.lost
+		if errors.Is(err, errMoved) {
+			return lost
+		}
+	case expired && errors.As(err, &unknown):
+		unknown.Cause = fmt.Errorf("%w; %w", s.expired(), unknown.Cause)
+	case expired && errors.As(err, &storage):
+		storage.Cause = fmt.Errorf("%w; %w", s.expired(), storage.Cause)
 	}
 	return err
 }
 
 // view is the stream as the session stands at it.
 func (s *Session) view(ctx context.Context) (view, error) {
-	ctx, done, err := s.begin(ctx)
+	ctx, done, err := s.begin(ctx, "read")
 	if err != nil {
 		return view{}, err
 	}
 	defer done()
 	w := s.writer
-	if len(w.unknown) > 0 {
+	if w.undecided() {
 		w.fresh = false
 		if _, err := w.refresh(ctx); err != nil {
 			return view{}, s.ended(err)

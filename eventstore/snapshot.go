@@ -146,7 +146,7 @@ func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) er
 	if err != nil {
 		return err
 	}
-	ctx, done, err := s.begin(ctx)
+	ctx, done, err := s.begin(ctx, "save a snapshot of")
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) er
 		return &VersionNotFoundError{Stream: h.Stream, Version: version, Current: hd.version}
 	}
 	key, value := h.keys.snapshot(version), encodeSnapshot(h.keys.partition, version, raw)
-	if size, limit := h.requestBytes(key, value), h.caps.MaxRequestBytes; limit > 0 && size > limit {
+	if size, limit := h.requestBytes(key, len(value)), h.caps.MaxRequestBytes; limit > 0 && size > limit {
 		return &BatchTooLargeError{Stream: h.Stream, Size: size, Limit: limit}
 	}
 	// The list first: a version in it without a snapshot costs one read, while a
@@ -194,7 +194,7 @@ func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	ctx, done, err := s.begin(ctx)
+	ctx, done, err := s.begin(ctx, "clear snapshots of")
 	if err != nil {
 		return err
 	}

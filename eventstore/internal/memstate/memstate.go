@@ -102,6 +102,14 @@ func (s *Store) Values() map[string][]byte {
 	return values
 }
 
+// Value returns what stands under one key, and its ETag; neither may be changed.
+func (s *Store) Value(key string) ([]byte, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.items[key]
+	return e.value, e.etag
+}
+
 // Set changes a key behind everybody's back; a nil value removes it.
 func (s *Store) Set(key string, value []byte) {
 	s.mu.Lock()
@@ -166,7 +174,7 @@ func (s *Store) read(ctx context.Context, r *Request) ([]driver.Item, error) {
 func (s *Store) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
 	swap := driver.Swap{Key: key, Value: bytes.Clone(value), ETag: etag}
 	r := &Request{Op: "swap", Partition: partition, Keys: []string{key}, Swap: swap}
-	if err := s.fits(swap, nil); err != nil {
+	if err := s.fits(partition, swap, nil); err != nil {
 		return err
 	}
 	return s.do(ctx, r, func() error { return s.swap(r.Swap) })
@@ -198,7 +206,7 @@ func (s *Store) Commit(ctx context.Context, partition string, swap driver.Swap, 
 	for _, w := range writes {
 		r.Keys = append(r.Keys, w.Key)
 	}
-	if err := s.fits(swap, writes); err != nil {
+	if err := s.fits(partition, swap, writes); err != nil {
 		return err
 	}
 	return s.do(ctx, r, func() error {
@@ -214,11 +222,12 @@ func (s *Store) Commit(ctx context.Context, partition string, swap driver.Swap, 
 	})
 }
 
-// fits refuses what is beyond the limits.
-func (s *Store) fits(swap driver.Swap, writes []driver.Write) error {
-	size := len(swap.Key) + len(swap.Value)
+// fits refuses what is beyond the limits, counted as the adapter of the sidecar counts.
+func (s *Store) fits(partition string, swap driver.Swap, writes []driver.Write) error {
+	const more = 128 // that goes with each key
+	size := len(partition) + len(swap.Key) + len(swap.Value) + more
 	for _, w := range writes {
-		size += len(w.Key) + len(w.Value)
+		size += len(partition) + len(w.Key) + len(w.Value) + more
 	}
 	if limit := s.Caps.MaxRequestBytes; limit > 0 && size > limit {
 		return fmt.Errorf("memstate: %d bytes are more than %d: %w", size, limit, driver.ErrRefused)

@@ -1,0 +1,383 @@
+package eventstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
+)
+
+// lab is one stream in a store in memory. After every request that took effect it checks what must hold at every
+// instant, and it lets a test get in the way of requests.
+type lab struct {
+	*memstate.Store
+	t    *testing.T
+	keys keys
+
+	mu     sync.Mutex
+	faults []*fault
+	bytes  map[int64][]byte // of each version when it was committed
+	heads  [][]byte         // all there were, nil at first
+}
+
+// around is what a test does in the place of a request. Next carries it out.
+type around = func(r *memstate.Request, next func() error) error
+
+// fault is what happens in the place of some requests.
+type fault struct {
+	match func(*memstate.Request) bool
+	do    around
+	times int // how often yet; below 0 always
+}
+
+var labStream = Stream{Database: "EventStores", Type: "account", ID: "1"}
+
+// labKinds are the three ways in which the event store treats a store.
+var labKinds = map[string]func() *memstate.Store{
+	"in one transaction": memstate.Transactional,
+	"with counted ETags": memstate.Redis,
+	"the careful way": func() *memstate.Store {
+		s := memstate.Transactional()
+		s.Caps = driver.Capabilities{}
+		return s
+	},
+}
+
+// inLabs runs a test in faked time, in a store of each of the kinds, all of them if none is named.
+func inLabs(t *testing.T, test func(t *testing.T, l *lab), kinds ...string) {
+	t.Parallel()
+	if len(kinds) == 0 {
+		kinds = slices.Sorted(maps.Keys(labKinds))
+	}
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { test(t, newLab(t, labKinds[kind]())) })
+		})
+	}
+}
+
+var carefully = []string{"with counted ETags", "the careful way"}
+
+func newLab(t *testing.T, s *memstate.Store) *lab {
+	l := &lab{Store: s, t: t, keys: keysOf(labStream), bytes: map[int64][]byte{}, heads: [][]byte{nil}}
+	s.Around = l.around
+	return l
+}
+
+func (l *lab) around(_ context.Context, r *memstate.Request, next func() error) error {
+	l.checkRequest(r)
+	checked := func() error {
+		err := next()
+		if !reads(r) {
+			l.checkStore(r)
+		}
+		return err
+	}
+	l.mu.Lock()
+	i := slices.IndexFunc(l.faults, func(f *fault) bool { return f.times != 0 && f.match(r) })
+	if i < 0 {
+		l.mu.Unlock()
+		return checked()
+	}
+	f := l.faults[i]
+	f.times--
+	l.mu.Unlock()
+	return f.do(r, checked)
+}
+
+// checkRequest checks that a request stays within the stream, and writes each key in its one mode.
+func (l *lab) checkRequest(r *memstate.Request) {
+	if r.Partition != l.keys.partition {
+		l.t.Errorf("%s carries partition %q", r, r.Partition)
+	}
+	for _, key := range r.Keys {
+		if !strings.HasPrefix(key, l.keys.prefix) {
+			l.t.Errorf("%s is about %s, a key of another stream", r, key)
+		}
+	}
+	swapped := func(key string) bool {
+		return key == l.keys.head() || key == l.keys.snapshots() || key == l.keys.lease()
+	}
+	if r.Swap.Key != "" && !swapped(r.Swap.Key) {
+		l.t.Errorf("%s swaps a key that is only ever written", r)
+	}
+	for _, w := range r.Writes {
+		if swapped(w.Key) {
+			l.t.Errorf("%s writes %s, a key that is only ever swapped", r, w.Key)
+		}
+	}
+}
+
+// checkStore checks what holds at every instant: no event stands above the head (rule 2), every committed event is in the
+// tail or under its key (rule 3), and its bytes are what they were (rule 4).
+func (l *lab) checkStore(r *memstate.Request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	values := l.Values()
+	hd := emptyHead()
+	if data := values[l.keys.head()]; data != nil {
+		if !bytes.Equal(data, l.heads[len(l.heads)-1]) {
+			l.heads = append(l.heads, data)
+		}
+		var err error
+		if hd, err = decodeHead(labStream, l.keys.partition, data); err != nil {
+			l.t.Errorf("after %s: the head: %v", r, err)
+		}
+	}
+	for version := int64(1); version <= hd.version; version++ {
+		data := values[l.keys.event(version)]
+		if tail, ok := hd.inTail(version); ok {
+			if data != nil && !bytes.Equal(data, tail.data) {
+				l.t.Errorf("after %s: version %d differs between tail and key", r, version)
+			}
+			data = tail.data
+		}
+		switch {
+		case data == nil:
+			l.t.Errorf("after %s: version %d is committed and nowhere", r, version)
+		case l.bytes[version] == nil:
+			l.bytes[version] = data
+		case !bytes.Equal(l.bytes[version], data):
+			l.t.Errorf("after %s: version %d is not what it was", r, version)
+		}
+		delete(values, l.keys.event(version))
+	}
+	for key := range values {
+		if suffix := strings.TrimPrefix(key, l.keys.prefix); suffix[0] >= '0' && suffix[0] <= '9' {
+			l.t.Errorf("after %s: version %s stands above the head, which is at %d", r, suffix, hd.version)
+		}
+	}
+}
+
+// on puts do in the place of the next times requests that match, for ever if times is below 0.
+func (l *lab) on(match func(*memstate.Request) bool, times int, do around) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.faults = append(l.faults, &fault{match: match, times: times, do: do})
+}
+
+// heal ends all faults.
+func (l *lab) heal() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.faults = nil
+}
+
+// hold loses the next request that matches, and returns what lets it arrive after all.
+func (l *lab) hold(match func(*memstate.Request) bool) (arrive func() error) {
+	var held func() error
+	l.on(match, 1, func(_ *memstate.Request, next func() error) error { held = next; return errLost })
+	return func() error { return held() }
+}
+
+// unknown appends so that the outcome stays unknown: the commit is held, and after it every request is lost.
+func (l *lab) unknown(s *Session, texts ...string) (unknown *OutcomeUnknownError, arrive func() error) {
+	l.t.Helper()
+	l.on(commits, 1, func(_ *memstate.Request, next func() error) error {
+		arrive = next
+		l.on(everything, -1, lost)
+		return errLost
+	})
+	_, err := tryAdd(s, texts...)
+	l.heal()
+	return want[*OutcomeUnknownError](l.t, err), arrive
+}
+
+// stale answers the next times reads of the head with the one before, as a replica does that lags behind.
+func (l *lab) stale(times int) {
+	l.mu.Lock()
+	before := l.heads[len(l.heads)-2]
+	l.mu.Unlock()
+	l.replay(before, times)
+}
+
+// replay answers the next times reads of the head, or of the head among others, with that one.
+func (l *lab) replay(value []byte, times int) {
+	l.on(func(r *memstate.Request) bool { return reads(r) && r.Has(":head") }, times, func(r *memstate.Request, next func() error) error {
+		err := next()
+		if err == nil {
+			r.Items[0].Value, r.Items[0].ETag = value, "stale"
+			if value == nil {
+				r.Items[0].ETag = ""
+			}
+		}
+		return err
+	})
+}
+
+// What requests are about.
+func commits(r *memstate.Request) bool  { return (r.Op == "swap" || r.Op == "commit") && r.Has(":head") }
+func writes(r *memstate.Request) bool   { return r.Op == "write" }
+func reads(r *memstate.Request) bool    { return r.Op == "get" || r.Op == "getmany" }
+func everything(*memstate.Request) bool { return true }
+
+func exactly(request string) func(*memstate.Request) bool {
+	return func(r *memstate.Request) bool { return r.String() == request }
+}
+
+// What happens to them.
+var errLost = errors.New("lost on the way")
+
+func lost(*memstate.Request, func() error) error              { return errLost }
+func unanswered(_ *memstate.Request, next func() error) error { _ = next(); return errLost }
+
+// absent takes the first item from an answer.
+func absent(r *memstate.Request, next func() error) error {
+	err := next()
+	r.Items[0].Value, r.Items[0].ETag = nil, ""
+	return err
+}
+
+// unreadable makes the first item of an answer one that could not be read.
+func unreadable(r *memstate.Request, next func() error) error {
+	err := absent(r, next)
+	r.Items[0].Err = errLost
+	return err
+}
+
+// free is a locker that lets everybody in, as one whose locks have all lapsed.
+type free struct{}
+
+func (free) TryLock(context.Context, string, string, time.Duration) (driver.Lock, error) {
+	return driver.Lock{Acquired: true}, nil
+}
+
+func (free) Unlock(context.Context, string, string) (driver.UnlockStatus, error) {
+	return driver.Unlocked, nil
+}
+
+// noted is the event of these tests.
+type noted struct{ Text string }
+
+func (l *lab) provider(options ...Option) *Provider {
+	l.t.Helper()
+	registry, err := NewRegistry(Type[noted]("noted"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	options = append([]Option{WithRegistry(registry), WithLocker(free{}), WithLogger(slog.New(slog.DiscardHandler))}, options...)
+	p, err := NewProvider(l.Store, options...)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return p
+}
+
+func (l *lab) open(options ...Option) *Session {
+	l.t.Helper()
+	s, err := l.provider(options...).Open(l.t.Context(), labStream.Type, labStream.ID)
+	if err != nil {
+		l.t.Fatalf("Open: %v", err)
+	}
+	return s
+}
+
+// add appends events with these texts, which must succeed.
+func (l *lab) add(s *Session, texts ...string) {
+	l.t.Helper()
+	if _, err := tryAdd(s, texts...); err != nil {
+		l.t.Fatalf("Append(%q): %v", texts, err)
+	}
+}
+
+func tryAdd(s *Session, texts ...string) (int64, error) {
+	events := make([]any, len(texts))
+	for i, text := range texts {
+		events[i] = noted{text}
+	}
+	return s.Append(context.Background(), ExpectAny(), events...)
+}
+
+// once is an event with an idempotency id.
+func once(id, text string) Event {
+	e := Event{Data: noted{text}}
+	e.Metadata.Context.IdempotencyID = id
+	return e
+}
+
+// holds checks what the stream consists of, for somebody who reads it afresh.
+func (l *lab) holds(texts ...string) {
+	l.t.Helper()
+	r, err := l.provider().Reader(labStream.Type, labStream.ID)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.reads(r, texts...)
+}
+
+// reads checks what a reader or session reads.
+func (l *lab) reads(r *Reader, texts ...string) {
+	l.t.Helper()
+	var got []string
+	for event, err := range r.Read(l.t.Context()) {
+		if err != nil {
+			l.t.Fatalf("reading: %v", err)
+		}
+		if event.Version != int64(len(got))+1 {
+			l.t.Errorf("version %d came after version %d", event.Version, len(got))
+		}
+		got = append(got, event.Data.(noted).Text)
+	}
+	if !slices.Equal(got, texts) {
+		l.t.Errorf("the stream holds %q, want %q", got, texts)
+	}
+}
+
+// traced checks the requests since the last look.
+func (l *lab) traced(want ...string) {
+	l.t.Helper()
+	if got := l.Trace(); !slices.Equal(got, want) {
+		l.t.Errorf("requests:\n got %q\nwant %q", got, want)
+	}
+}
+
+// appending are the requests of an append of these versions, from the swap on.
+func (l *lab) appending(versions ...int64) []string {
+	list := strings.Trim(fmt.Sprint(versions), "[]")
+	if l.Caps.Atomic {
+		return []string{"commit head " + list}
+	}
+	return []string{"swap head", "write " + list}
+}
+
+// head reads the head behind everybody's back.
+func (l *lab) head() head {
+	l.t.Helper()
+	hd, err := decodeHead(labStream, l.keys.partition, l.Values()[l.keys.head()])
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return hd
+}
+
+// tail are the versions in the head's tail.
+func (l *lab) tail() []int64 {
+	l.t.Helper()
+	var versions []int64
+	for _, r := range l.head().tail {
+		versions = append(versions, r.version)
+	}
+	return versions
+}
+
+// want checks that an error is of the type of E and returns it.
+func want[E error](t *testing.T, err error) E {
+	t.Helper()
+	var e E
+	if !errors.As(err, &e) {
+		t.Fatalf("got the error %v (%T), want %T", err, err, e)
+	}
+	return e
+}
