@@ -52,8 +52,9 @@ func TestSidecarWithRedis(t *testing.T) {
 }
 
 func TestSidecarWithSQLite(t *testing.T) {
-	t.Setenv("EVENTSTORES_PARTS", "process") // it works on a file of this machine
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.SQLiteState("statestore", filepath.Join(t.TempDir(), "state.db"))}})
+	folder := t.TempDir()
+	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Folders: []string{folder},
+		Components: []string{parts.SQLiteState("statestore", filepath.Join(folder, "state.db"))}})
 	s := state(t, d)
 	t.Run("state", func(t *testing.T) { storetest.TestState(t, s, storetest.Limits{}) })
 	t.Run("event store", func(t *testing.T) { storetest.TestEventStore(t, storetest.Target{State: s}) })

@@ -3,6 +3,7 @@ package main
 import (
 	lockredis "github.com/dapr/components-contrib/lock/redis"
 	"github.com/dapr/components-contrib/nameresolution/mdns"
+	"github.com/dapr/components-contrib/nameresolution/nameformat"
 	pubsubmemory "github.com/dapr/components-contrib/pubsub/in-memory"
 	pubsubredis "github.com/dapr/components-contrib/pubsub/redis"
 	"github.com/dapr/components-contrib/secretstores/kubernetes"
@@ -66,6 +67,7 @@ func components() *registry.Options {
 	name := names.DefaultRegistry
 	name.Logger = contrib
 	name.RegisterComponent(mdns.NewResolver, "mdns")
+	name.RegisterComponent(nameformat.NewResolver, "nameformat")
 
 	return registry.NewOptions().
 		WithStateStores(state).

@@ -28,14 +28,32 @@ type DaprdConfig struct {
 	AppID      string
 	Components []string // component files
 	APIToken   string   // defaults to none
+	Folders    []string // what the components use of this machine; defaults to nothing
 }
+
+// configuration keeps the sidecar off the network: by default it announces itself to all who listen, by mDNS.
+const configuration = `apiVersion: dapr.io/v1alpha1
+kind: Configuration
+metadata:
+  name: parts
+spec:
+  nameResolution:
+    component: nameformat
+    version: v1
+    configuration:
+      format: "{appid}"
+`
 
 // StartDaprd starts a sidecar: the daprd of this project's integration/daprd, or a released one in a container.
 func StartDaprd(t testing.TB, config DaprdConfig) *Daprd {
 	t.Helper()
-	resources := t.TempDir()
+	resources, settings := t.TempDir(), filepath.Join(t.TempDir(), "config.yaml")
+	files := map[string]string{settings: configuration}
 	for i, component := range config.Components {
-		if err := os.WriteFile(filepath.Join(resources, fmt.Sprintf("%d.yaml", i)), []byte(component), 0o644); err != nil {
+		files[filepath.Join(resources, fmt.Sprintf("%d.yaml", i))] = component
+	}
+	for path, content := range files {
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -49,6 +67,7 @@ func StartDaprd(t testing.TB, config DaprdConfig) *Daprd {
 		args: []string{
 			"--app-id", config.AppID,
 			"--resources-path", resources,
+			"--config", settings,
 			"--dapr-listen-addresses", "127.0.0.1",
 			"--dapr-grpc-port", strconv.Itoa(ports[0]),
 			"--dapr-http-port", strconv.Itoa(ports[1]),
@@ -57,7 +76,7 @@ func StartDaprd(t testing.TB, config DaprdConfig) *Daprd {
 			"--enable-metrics=false",
 			"--log-level", "warn",
 		},
-		folders: []string{resources},
+		folders: append([]string{resources, filepath.Dir(settings)}, config.Folders...),
 		ready:   func(ctx context.Context) error { return healthy(ctx, ports[1]) },
 	}
 	if config.APIToken != "" {
@@ -117,7 +136,7 @@ func (d *Daprd) Client(t testing.TB) dapr.Client {
 
 // InMemoryState is the component file of a state store in the sidecar's memory.
 func InMemoryState(name string) string {
-	return component(name, "state.in-memory", "v1", nil)
+	return component(name, "state.in-memory", "v1", map[string]string{"keyPrefix": "none"})
 }
 
 // RedisState is the component file of a state store on Redis. Its keys have no prefix, so that all sidecars share them.
@@ -130,7 +149,7 @@ func RedisLock(name string, r *Redis) string {
 	return component(name, "lock.redis", "v1", map[string]string{"redisHost": r.Addr, "redisPassword": "", "keyPrefix": "none"})
 }
 
-// SQLiteState is the component file of a state store in a SQLite file, which a sidecar in a container can't reach.
+// SQLiteState is the component file of a state store in a SQLite file, whose folder must be among the sidecar's.
 func SQLiteState(name, file string) string {
 	return component(name, "state.sqlite", "v1", map[string]string{"connectionString": file, "keyPrefix": "none"})
 }
@@ -145,9 +164,6 @@ func PostgresState(name string, p *Postgres, version string) string {
 
 func component(name, kind, version string, metadata map[string]string) string {
 	file := fmt.Sprintf("apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: %s\nspec:\n  type: %s\n  version: %s\n  metadata:\n", name, kind, version)
-	if len(metadata) == 0 {
-		file += "  - name: keyPrefix\n    value: none\n"
-	}
 	for key, value := range metadata {
 		file += fmt.Sprintf("  - name: %s\n    value: %q\n", key, value)
 	}

@@ -3,17 +3,19 @@
 // which of the two is printed once for each. A part that can't be had at all fails the test with
 // what to install.
 //
-// Everything listens on loopback only, on free ports, and is stopped by the test that started it.
+// Everything listens on loopback only, on free ports, and is stopped by the test that started it. Should the process
+// of the tests be killed, its parts go with it.
 package parts
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,12 +31,13 @@ const startTimeout = 30 * time.Second
 type program struct {
 	name    string
 	local   func() (string, error) // path of the local executable
-	image   string                 // public image
+	image   string                 // public image; without one it always runs as a process
 	inImage string                 // path of the executable in images
 	args    []string
 	env     []string
-	folders []string // mounted into the container
-	user    *syscall.Credential
+	folders []string            // mounted into the container
+	user    *syscall.Credential // whom a process runs as; nil: as this one
+	quit    syscall.Signal      // ends a process that must not be killed; 0: it may be
 	ready   func(context.Context) error
 }
 
@@ -47,6 +50,7 @@ type Part struct {
 // runner is one of the two ways to run a program.
 type runner interface {
 	start(context.Context) error
+	alive(context.Context) error // nil while it runs
 	kill(context.Context) error
 	pause(context.Context) error
 	resume(context.Context) error
@@ -57,7 +61,7 @@ type runner interface {
 // start runs a program until the test ends.
 func start(t testing.TB, p program) *Part {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // an image is pulled, or a package installed
 	defer cancel()
 	r, way, err := choose(ctx, p)
 	if err != nil {
@@ -71,21 +75,21 @@ func start(t testing.TB, p program) *Part {
 		}
 		r.remove()
 	})
-	part.up(t, r.start)
+	part.up(t)
 	return part
 }
 
 // Kill ends the program at once, as a power cut would, and waits until it is gone.
-func (p *Part) Kill(t testing.TB) { p.do(t, "kill", p.runner.kill) }
+func (p *Part) Kill(t testing.TB) { t.Helper(); p.do(t, "kill", p.runner.kill) }
 
 // Restart starts the program again after Kill, on the same port and with the same data.
-func (p *Part) Restart(t testing.TB) { p.up(t, p.runner.start) }
+func (p *Part) Restart(t testing.TB) { t.Helper(); p.up(t) }
 
 // Pause stops the program in its tracks, until Resume.
-func (p *Part) Pause(t testing.TB) { p.do(t, "pause", p.runner.pause) }
+func (p *Part) Pause(t testing.TB) { t.Helper(); p.do(t, "pause", p.runner.pause) }
 
 // Resume lets a paused program go on.
-func (p *Part) Resume(t testing.TB) { p.do(t, "resume", p.runner.resume) }
+func (p *Part) Resume(t testing.TB) { t.Helper(); p.do(t, "resume", p.runner.resume) }
 
 func (p *Part) do(t testing.TB, what string, f func(context.Context) error) {
 	t.Helper()
@@ -97,9 +101,9 @@ func (p *Part) do(t testing.TB, what string, f func(context.Context) error) {
 }
 
 // up starts the program and waits until it answers.
-func (p *Part) up(t testing.TB, f func(context.Context) error) {
+func (p *Part) up(t testing.TB) {
 	t.Helper()
-	p.do(t, "start", f)
+	p.do(t, "start", p.runner.start)
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -109,9 +113,12 @@ func (p *Part) up(t testing.TB, f func(context.Context) error) {
 		if err == nil {
 			return
 		}
+		if gone := p.runner.alive(ctx); gone != nil {
+			t.Fatalf("%s ended before it answered: %v", p.name, gone)
+		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s does not answer: %v; its log:\n%s", p.name, err, tail(p.runner.log(), 60))
+			t.Fatalf("%s does not answer: %v", p.name, err)
 		case <-tick.C:
 		}
 	}
@@ -131,9 +138,9 @@ func choose(ctx context.Context, p program) (runner, string, error) {
 			if err != nil {
 				return nil, "", fmt.Errorf("a Docker engine answers but there is no image: %w; set EVENTSTORES_PARTS=process to do without", err)
 			}
-			return newContainer(p, image), "as a container, image " + image + " (" + how + ")", nil
+			return &container{program: p, image: image}, "as a container, image " + image + " (" + how + ")", nil
 		} else if want == "container" {
-			return nil, "", fmt.Errorf("no Docker engine answers, start dockerd (apt-get install docker.io) or set EVENTSTORES_PARTS=process: %w", err)
+			return nil, "", fmt.Errorf("no Docker engine can be used, start dockerd (apt-get install docker.io) or set EVENTSTORES_PARTS=process: %w", err)
 		}
 	}
 	path, err := p.local()
@@ -151,93 +158,39 @@ func announce(name, way string) {
 	}
 }
 
-// process is a program as a child of this one.
-type process struct {
-	program
-	path string
-
-	cmd  *exec.Cmd
-	gone chan struct{} // closed when cmd has ended
-	out  buffer
-}
-
-func (p *process) start(context.Context) error {
-	p.cmd = exec.Command(p.path, p.args...)
-	p.cmd.Env = append(os.Environ(), p.env...)
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.user, Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
-		return err
-	}
-	p.gone = make(chan struct{})
-	go func(cmd *exec.Cmd, gone chan struct{}) {
-		_ = cmd.Wait()
-		close(gone)
-	}(p.cmd, p.gone)
-	return nil
-}
-
-func (p *process) kill(ctx context.Context) error {
-	if p.cmd == nil {
-		return nil
-	}
-	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	select {
-	case <-p.gone:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (p *process) pause(context.Context) error  { return p.cmd.Process.Signal(syscall.SIGSTOP) }
-func (p *process) resume(context.Context) error { return p.cmd.Process.Signal(syscall.SIGCONT) }
-func (p *process) log() string                  { return p.out.String() }
-
-func (p *process) remove() {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
-	_ = p.kill(ctx)
-}
-
-// buffer keeps what a program prints.
-type buffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 func tail(s string, lines int) string {
 	all := strings.Split(strings.TrimSpace(s), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// FreePorts finds loopback ports that nothing listens on.
+// taken are the ports that FreePorts gave out: a part that is down keeps its own.
+var taken sync.Map
+
+// FreePorts finds loopback ports that nothing listens on. They lie below those that the system gives to outgoing
+// connections, so that none of these gets in the way of a part that starts, or starts again.
 func FreePorts(t testing.TB, n int) []int {
 	t.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	const first, last = 20000, 32767
+	var ports []int
+	var failure error
+	for range 1000 {
+		if len(ports) == n {
+			return ports
 		}
-		defer l.Close() // all at the end, so that no two are the same
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		port := first + rand.IntN(last-first+1)
+		if _, before := taken.LoadOrStore(port, true); before {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			failure = err
+			continue
+		}
+		_ = l.Close()
+		ports = append(ports, port)
 	}
-	return ports
+	t.Fatalf("there are no %d free ports from %d to %d: %v", n, first, last, failure)
+	return nil
 }
 
 // Root is the folder of the checkout.

@@ -56,32 +56,32 @@ func StartPostgres(t testing.TB) *Postgres {
 			args: []string{"-D", data, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1",
 				"-c", "unix_socket_directories=" + dir, "-c", "max_connections=200"},
 			user:  credential,
+			quit:  syscall.SIGQUIT, // its processes go before it then
 			ready: func(ctx context.Context) error { return postgresAnswers(ctx, port) },
 		}),
 	}
 }
 
+// postgresBin is the folder of PostgreSQL's programs.
 func postgresBin() (string, error) {
 	find := func() (string, bool) {
-		found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-		if len(found) == 0 {
-			return "", false
+		if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres"); len(found) > 0 {
+			return filepath.Dir(found[len(found)-1]), true
 		}
-		return filepath.Dir(found[len(found)-1]), true
+		path, err := exec.LookPath("postgres")
+		return filepath.Dir(path), err == nil
 	}
 	if bin, ok := find(); ok {
 		return bin, nil
 	}
-	if path, err := exec.LookPath("postgres"); err == nil {
-		return filepath.Dir(path), nil
-	}
-	if _, err := installed("pg_ctlcluster", "postgresql")(); err != nil {
-		return "", err
+	const missing = "PostgreSQL is neither in /usr/lib/postgresql nor on the PATH: install it, on Debian with apt-get install postgresql"
+	if err := install("postgresql"); err != nil {
+		return "", fmt.Errorf("%s: %w", missing, err)
 	}
 	if bin, ok := find(); ok {
 		return bin, nil
 	}
-	return "", errors.New("PostgreSQL's programs are not in /usr/lib/postgresql: apt-get install postgresql")
+	return "", errors.New(missing)
 }
 
 // postgresUser is whom PostgreSQL runs as where this process is root, and makes dir theirs.

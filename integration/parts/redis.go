@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -74,24 +73,15 @@ func redisAnswers(ctx context.Context, addr string) error {
 	return nil
 }
 
-// installed finds an executable on the path, and installs Debian's package of it where that
-// is possible: the user is root and there is an apt-get.
+// installed finds an executable on the path, and installs Debian's package of it where that is possible.
 func installed(executable, debian string) func() (string, error) {
 	return func() (string, error) {
 		path, err := exec.LookPath(executable)
 		if err == nil {
 			return path, nil
 		}
-		missing := fmt.Errorf("%s is not on the PATH: install it, on Debian with apt-get install %s", executable, debian)
-		apt, err := exec.LookPath("apt-get")
-		if err != nil || os.Geteuid() != 0 {
-			return "", missing
-		}
-		fmt.Printf("parts: installing %s\n", debian)
-		install := exec.Command(apt, "install", "-y", "--no-install-recommends", debian)
-		install.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := install.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("%w (apt-get failed: %w: %s)", missing, err, tail(string(out), 5))
+		if err := install(debian); err != nil {
+			return "", fmt.Errorf("%s is not on the PATH: install it, on Debian with apt-get install %s: %w", executable, debian, err)
 		}
 		return exec.LookPath(executable)
 	}
