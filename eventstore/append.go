@@ -45,20 +45,20 @@ func (s *Session) Append(ctx context.Context, expected Expected, events ...any) 
 	if err != nil {
 		return 0, err
 	}
-	ctx, done, err := s.begin(ctx, "append")
+	var version int64
+	err = s.exclusively(ctx, "append", func(ctx context.Context) error {
+		c, err := s.place(ctx, expected, drafts)
+		if err != nil {
+			return err
+		}
+		version = c.version()
+		return s.writer.commit(ctx, c)
+	})
 	if err != nil {
 		return 0, err
 	}
-	defer done()
-	c, err := s.place(ctx, expected, drafts)
-	if err != nil {
-		return 0, s.ended(err)
-	}
-	if err := s.writer.commit(ctx, c); err != nil {
-		return 0, s.ended(err)
-	}
-	s.history.log.DebugContext(ctx, "appended", "session", s.id, "version", c.version(), "count", len(events), "duration", time.Since(began))
-	return c.version(), nil
+	s.history.log.DebugContext(ctx, "appended", "session", s.id, "version", version, "count", len(events), "duration", time.Since(began))
+	return version, nil
 }
 
 // Retry brings an append whose outcome was unknown to its end: it looks up what became of it and,
@@ -75,15 +75,16 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (int6
 	if unknown.Stream != s.history.Stream {
 		return 0, &ArgumentError{Argument: "unknown", Reason: fmt.Sprintf("it is of stream %s, the session is on %s", unknown.Stream, s.history.Stream)}
 	}
-	ctx, done, err := s.begin(ctx, "append")
+	err := s.exclusively(ctx, "append", func(ctx context.Context) error {
+		err := s.writer.resolve(ctx, unknown.commit, unknown.Cause)
+		if err == nil {
+			s.writer.settle(ctx)
+		}
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}
-	defer done()
-	if err := s.writer.resolve(ctx, unknown.commit, unknown.Cause); err != nil {
-		return 0, s.ended(err)
-	}
-	s.writer.settle(ctx)
 	return unknown.commit.version(), nil
 }
 

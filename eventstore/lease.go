@@ -2,7 +2,6 @@ package eventstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -44,7 +43,7 @@ func (l lease) TryLock(ctx context.Context, resource, owner string, expiry time.
 	after, etagNow, err := l.read(ctx, resource, key)
 	switch {
 	case err != nil:
-		return driver.Lock{}, errors.Join(swapErr, err)
+		return driver.Lock{}, fmt.Errorf("%w; then: %w", swapErr, err)
 	case after.owner == owner:
 		return driver.Lock{Acquired: true}, nil
 	case etagNow == etag:
@@ -90,7 +89,8 @@ func (l lease) read(ctx context.Context, resource, key string) (leaseRecord, str
 		return nil
 	})
 	if err != nil {
-		return leaseRecord{}, "", fmt.Errorf("the lease at key %s is damaged: %w", key, err)
+		stream, _ := ParseStream(resource)
+		return leaseRecord{}, "", &DamagedError{Stream: stream, Key: key, Cause: fmt.Errorf("no session can open while the lease is unreadable: remove the key if no session is open: %w", err)}
 	}
 	return r, item.ETag, nil
 }

@@ -33,6 +33,9 @@ type Session struct {
 
 // openSession takes the lock, then reads what the stream consists of.
 func openSession(ctx context.Context, h *history, locker driver.Locker, id string) (*Session, error) {
+	if ctx.Err() != nil {
+		return nil, h.notBegun(ctx, "open")
+	}
 	began := time.Now()
 	locked, err := lockStream(ctx, h, locker, id)
 	if err != nil {
@@ -63,9 +66,6 @@ func lockStream(ctx context.Context, h *history, locker driver.Locker, id string
 		return &OpenTimeoutError{Stream: h.Stream, Waited: time.Since(began), Holder: holder, Cause: cause}
 	}
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 250*time.Millisecond) {
-		if err := ctx.Err(); err != nil {
-			return time.Time{}, timeout(context.Cause(ctx))
-		}
 		now := time.Now()
 		lock, err := locker.TryLock(ctx, h.keys.partition, id, h.settings.SessionTimeout)
 		if err != nil {
@@ -73,6 +73,9 @@ func lockStream(ctx context.Context, h *history, locker driver.Locker, id string
 			release, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
 			_, _ = locker.Unlock(release, h.keys.partition, id)
+			if errors.Is(err, &DamagedError{}) {
+				return time.Time{}, err
+			}
 			return time.Time{}, h.failed("lock", err)
 		}
 		if lock.Acquired {
@@ -86,9 +89,10 @@ func lockStream(ctx context.Context, h *history, locker driver.Locker, id string
 		timer := time.NewTimer(min(wait, left))
 		select {
 		case <-ctx.Done():
+			timer.Stop()
+			return time.Time{}, timeout(context.Cause(ctx))
 		case <-timer.C:
 		}
-		timer.Stop()
 	}
 }
 
@@ -98,7 +102,8 @@ func (s *Session) ID() string { return s.id }
 // ExpiresAt returns when the session ends by itself.
 func (s *Session) ExpiresAt() time.Time { return s.expiresAt }
 
-// Close gives the stream free. Closing again does nothing. A session that had expired or
+// Close gives the stream free. Closing again does nothing. It does not wait for an operation under way in
+// another goroutine, which ends as it would have. A session that had expired or
 // lost its lock before says so with a [SessionExpiredError] or [SessionLostError]; what
 // was appended in it stands. After a [StorageError] the lock runs out by itself.
 func (s *Session) Close() error {
@@ -121,6 +126,8 @@ func (s *Session) Close() error {
 		return lost
 	case !time.Now().Before(s.expiresAt):
 		return s.expired()
+	case errors.Is(err, &DamagedError{}):
+		return err
 	case err != nil:
 		return h.failed("unlock", err)
 	case status != driver.Unlocked:
@@ -158,27 +165,26 @@ func (s *Session) expired() error {
 	return &SessionExpiredError{Stream: s.history.Stream, Session: s.id, ExpiredAt: s.expiresAt}
 }
 
-// begin waits for the writer and returns the context of one operation, which ends with the session.
-func (s *Session) begin(ctx context.Context, operation string) (context.Context, func(), error) {
-	if err := ctx.Err(); err != nil {
-		return nil, nil, s.history.notBegun(ctx, operation)
+// exclusively runs an operation when it has the writer for itself. The operation's context ends with the session.
+func (s *Session) exclusively(ctx context.Context, operation string, run func(context.Context) error) error {
+	if ctx.Err() != nil {
+		return s.history.notBegun(ctx, operation)
 	}
 	ctx, cancel := context.WithDeadlineCause(ctx, s.expiresAt, s.expired())
+	defer cancel()
 	select {
 	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
 	case <-ctx.Done():
-		defer cancel()
 		if err := s.check(); err != nil {
-			return nil, nil, err
+			return err
 		}
-		return nil, nil, s.history.failed(operation, fmt.Errorf("%w: another operation of the session did not end: %w", driver.ErrRefused, context.Cause(ctx)))
+		return s.history.failed(operation, fmt.Errorf("%w: another operation of the session did not end: %w", driver.ErrRefused, context.Cause(ctx)))
 	}
 	if err := s.check(); err != nil {
-		<-s.turn
-		cancel()
-		return nil, nil, err
+		return err
 	}
-	return ctx, func() { <-s.turn; cancel() }, nil
+	return s.ended(run(ctx))
 }
 
 // ended notes from an operation's error that the stream has gone to somebody else, or adds to it that the
@@ -209,20 +215,18 @@ func (s *Session) ended(err error) error {
 }
 
 // view is the stream as the session stands at it.
-func (s *Session) view(ctx context.Context) (view, error) {
-	ctx, done, err := s.begin(ctx, "read")
-	if err != nil {
-		return view{}, err
-	}
-	defer done()
-	w := s.writer
-	if w.undecided() {
-		w.fresh = false
-		if _, err := w.refresh(ctx); err != nil {
-			return view{}, s.ended(err)
+func (s *Session) view(ctx context.Context) (v view, err error) {
+	err = s.exclusively(ctx, "read", func(ctx context.Context) error {
+		w := s.writer
+		if w.undecided() {
+			w.fresh = false
+			if _, err := w.refresh(ctx); err != nil {
+				return err
+			}
 		}
-	}
-	v := view{head: w.head}
-	v.head.tail = w.unsettled // what stands is read from its keys
-	return v, nil
+		v.head = w.head
+		v.head.tail = w.unsettled // what stands is read from its keys
+		return nil
+	})
+	return v, err
 }

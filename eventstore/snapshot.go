@@ -146,34 +146,31 @@ func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) er
 	if err != nil {
 		return err
 	}
-	ctx, done, err := s.begin(ctx, "save a snapshot of")
-	if err != nil {
-		return err
-	}
-	defer done()
-	if hd := s.writer.head; version < hd.first || version > hd.version {
-		return &VersionNotFoundError{Stream: h.Stream, Version: version, Current: hd.version}
-	}
-	key, value := h.keys.snapshot(version), encodeSnapshot(h.keys.partition, version, raw)
-	if size, limit := h.requestBytes(key, len(value)), h.caps.MaxRequestBytes; limit > 0 && size > limit {
-		return &BatchTooLargeError{Stream: h.Stream, Size: size, Limit: limit}
-	}
-	// The list first: a version in it without a snapshot costs one read, while a
-	// snapshot that no list names would stay for ever.
-	err = h.changeSnapshots(ctx, func(versions []int64) []int64 {
-		if slices.Contains(versions, version) {
-			return versions
+	return s.exclusively(ctx, "save a snapshot of", func(ctx context.Context) error {
+		if hd := s.writer.head; version < hd.first || version > hd.version {
+			return &VersionNotFoundError{Stream: h.Stream, Version: version, Current: hd.version}
 		}
-		return slices.Sorted(slices.Values(append(versions, version)))
+		key, value := h.keys.snapshot(version), encodeSnapshot(h.keys.partition, version, raw)
+		if size, limit := h.requestBytes(key, len(value)), h.caps.MaxRequestBytes; limit > 0 && size > limit {
+			return &BatchTooLargeError{Stream: h.Stream, Size: size, Limit: limit}
+		}
+		// The list first: a version in it without a snapshot costs one read, while a
+		// snapshot that no list names would stay for ever.
+		err := h.changeSnapshots(ctx, func(versions []int64) []int64 {
+			if slices.Contains(versions, version) {
+				return versions
+			}
+			return slices.Sorted(slices.Values(append(versions, version)))
+		})
+		if err != nil {
+			return err
+		}
+		if err := h.state.Write(ctx, h.keys.partition, []driver.Write{{Key: key, Value: value}}); err != nil {
+			return h.failed("save a snapshot of", err)
+		}
+		h.log.DebugContext(ctx, "saved a snapshot", "session", s.id, "version", version)
+		return nil
 	})
-	if err != nil {
-		return err
-	}
-	if err := h.state.Write(ctx, h.keys.partition, []driver.Write{{Key: key, Value: value}}); err != nil {
-		return h.failed("save a snapshot of", err)
-	}
-	h.log.DebugContext(ctx, "saved a snapshot", "session", s.id, "version", version)
-	return nil
 }
 
 // ClearSnapshot removes the snapshot at that version; where there is none it returns a [SnapshotNotFoundError].
@@ -184,7 +181,7 @@ func (s *Session) ClearSnapshot(ctx context.Context, version int64) error {
 	return s.clearSnapshots(ctx, version)
 }
 
-// ClearSnapshots removes all snapshots, if there are any.
+// ClearSnapshots removes all snapshots, if there are any. A list of snapshots that is damaged it replaces by an empty one.
 func (s *Session) ClearSnapshots(ctx context.Context) error {
 	return s.clearSnapshots(ctx, 0)
 }
@@ -194,44 +191,45 @@ func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	ctx, done, err := s.begin(ctx, "clear snapshots of")
-	if err != nil {
-		return err
-	}
-	defer done()
 	h := s.history
-	item, err := h.get(ctx, "read snapshots of", h.keys.snapshots())
-	if err != nil {
-		return err
-	}
-	versions, err := h.decodeSnapshots(item)
-	if err != nil {
-		return err
-	}
-	gone := versions
-	if version != 0 {
-		if !slices.Contains(versions, version) {
-			return &SnapshotNotFoundError{Stream: h.Stream, Version: version}
+	return s.exclusively(ctx, "clear snapshots of", func(ctx context.Context) error {
+		item, err := h.get(ctx, "read snapshots of", h.keys.snapshots())
+		if err != nil {
+			return err
 		}
-		gone = []int64{version}
-	}
-	if len(gone) == 0 {
-		return nil
-	}
-	deletes := make([]driver.Write, len(gone))
-	for i, v := range gone {
-		deletes[i] = driver.Write{Key: h.keys.snapshot(v)}
-	}
-	if err := h.state.Write(ctx, h.keys.partition, deletes); err != nil {
-		return h.failed("clear snapshots of", err)
-	}
-	return h.changeSnapshots(ctx, func(versions []int64) []int64 {
-		return slices.DeleteFunc(versions, func(v int64) bool { return slices.Contains(gone, v) })
+		gone, err := h.decodeSnapshots(item)
+		switch {
+		case err != nil && version == 0:
+			h.log.WarnContext(ctx, "the list of snapshots is unreadable and begins anew", "session", s.id, "error", err)
+			if err := h.swapSnapshots(ctx, nil, item.ETag); err != nil {
+				return h.failed("clear snapshots of", err)
+			}
+			return nil
+		case err != nil:
+			return err
+		case version != 0 && !slices.Contains(gone, version):
+			return &SnapshotNotFoundError{Stream: h.Stream, Version: version}
+		case version != 0:
+			gone = []int64{version}
+		case len(gone) == 0:
+			return nil
+		}
+		deletes := make([]driver.Write, len(gone))
+		for i, v := range gone {
+			deletes[i] = driver.Write{Key: h.keys.snapshot(v)}
+		}
+		if err := h.state.Write(ctx, h.keys.partition, deletes); err != nil {
+			return h.failed("clear snapshots of", err)
+		}
+		return h.changeSnapshots(ctx, func(versions []int64) []int64 {
+			return slices.DeleteFunc(versions, func(v int64) bool { return slices.Contains(gone, v) })
+		})
 	})
 }
 
 // SnapshotEvery goes through the whole history and saves a snapshot at every n-th version: the fold's state, which
-// begins as initial. It returns the versions. An error of fold ends it and is returned as it is.
+// begins as initial and is of a registered Go type. It returns the versions. An error of fold ends it and is returned as it is;
+// snapshots saved before stay.
 func SnapshotEvery[S any](ctx context.Context, s *Session, n int64, initial S, fold func(S, Event) (S, error)) ([]int64, error) {
 	if n < 1 {
 		return nil, &ArgumentError{Argument: "n", Reason: fmt.Sprintf("%d is not positive", n)}
@@ -264,7 +262,7 @@ func (h *history) changeSnapshots(ctx context.Context, change func([]int64) []in
 	var failure error
 	for n := range readAttempts {
 		if !backoff(ctx, n) {
-			return h.failed("change snapshots of", errors.Join(failure, context.Cause(ctx)))
+			break
 		}
 		item, err := h.get(ctx, "read snapshots of", h.keys.snapshots())
 		if err != nil {
@@ -278,15 +276,26 @@ func (h *history) changeSnapshots(ctx context.Context, change func([]int64) []in
 		if slices.Equal(versions, changed) {
 			return nil
 		}
-		w := newRecord(kindSnapshots, h.keys.partition, 16*len(changed))
-		for _, v := range changed {
-			w.number("snapshot", v)
-		}
-		if failure = h.state.Swap(ctx, h.keys.partition, h.keys.snapshots(), w.finish(), item.ETag); failure == nil {
+		if failure = h.swapSnapshots(ctx, changed, item.ETag); failure == nil {
 			return nil
 		}
 	}
+	switch {
+	case failure == nil:
+		failure = context.Cause(ctx)
+	case ctx.Err() != nil:
+		failure = fmt.Errorf("%w; before that: %w", context.Cause(ctx), failure)
+	}
 	return h.failed("change snapshots of", failure)
+}
+
+// swapSnapshots replaces the list of snapshots.
+func (h *history) swapSnapshots(ctx context.Context, versions []int64, etag string) error {
+	w := newRecord(kindSnapshots, h.keys.partition, 16*len(versions))
+	for _, v := range versions {
+		w.number("snapshot", v)
+	}
+	return h.state.Swap(ctx, h.keys.partition, h.keys.snapshots(), w.finish(), etag)
 }
 
 func (h *history) decodeSnapshots(item driver.Item) ([]int64, error) {
