@@ -56,7 +56,7 @@ func encodeEvent(name, commit string, m Metadata, raw Raw) record {
 	w.text("session", m.Context.SessionID)
 	w.text("idempotency", m.Context.IdempotencyID)
 	for _, scope := range m.Context.Scopes {
-		w.text("scope", scope)
+		w.line("scope", scope)
 	}
 	return record{
 		version:       version,

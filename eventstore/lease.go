@@ -78,16 +78,7 @@ func (l lease) read(ctx context.Context, resource, key string) (leaseRecord, str
 	if err != nil || !item.Found() {
 		return leaseRecord{}, "", err
 	}
-	var r leaseRecord
-	_, err = readRecord(item.Value, kindLease, resource, func(field, value string) error {
-		switch field {
-		case "owner":
-			r.owner = value
-		case "expires":
-			return parseTime(value, &r.expires)
-		}
-		return nil
-	})
+	r, err := decodeLease(resource, item.Value)
 	if err != nil {
 		stream, _ := ParseStream(resource)
 		return leaseRecord{}, "", &DamagedError{Stream: stream, Key: key, Cause: fmt.Errorf("no session can open while the lease is unreadable: remove the key if no session is open: %w", err)}
@@ -100,4 +91,17 @@ func (r leaseRecord) encode(resource string) []byte {
 	w.text("owner", r.owner)
 	w.time("expires", r.expires)
 	return w.finish()
+}
+
+func decodeLease(resource string, data []byte) (r leaseRecord, err error) {
+	_, err = readRecord(data, kindLease, resource, func(field, value string) error {
+		switch field {
+		case "owner":
+			r.owner = value
+		case "expires":
+			return parseTime(value, &r.expires)
+		}
+		return nil
+	})
+	return r, err
 }

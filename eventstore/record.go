@@ -53,9 +53,13 @@ func newRecord(kind, stream string, sizeHint int) *recordWriter {
 }
 
 func (w *recordWriter) text(name, value string) {
-	if value == "" {
-		return
+	if value != "" {
+		w.line(name, value)
 	}
+}
+
+// line is text also where the value is empty, for what is a list.
+func (w *recordWriter) line(name, value string) {
 	w.buf = append(w.buf, name...)
 	w.buf = append(w.buf, '=')
 	for i := range len(value) {

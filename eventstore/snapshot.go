@@ -122,7 +122,7 @@ func (r *Reader) snapshotVersions(ctx context.Context, v view, to int64) ([]int6
 		}
 		list = &item
 	}
-	versions, err := h.decodeSnapshots(*list)
+	versions, err := h.listed(*list)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +197,7 @@ func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 		if err != nil {
 			return err
 		}
-		gone, err := h.decodeSnapshots(item)
+		gone, err := h.listed(item)
 		switch {
 		case err != nil && version == 0:
 			h.log.WarnContext(ctx, "the list of snapshots is unreadable and begins anew", "session", s.id, "error", err)
@@ -268,7 +268,7 @@ func (h *history) changeSnapshots(ctx context.Context, change func([]int64) []in
 		if err != nil {
 			return err
 		}
-		versions, err := h.decodeSnapshots(item)
+		versions, err := h.listed(item)
 		if err != nil {
 			return err
 		}
@@ -291,19 +291,31 @@ func (h *history) changeSnapshots(ctx context.Context, change func([]int64) []in
 
 // swapSnapshots replaces the list of snapshots.
 func (h *history) swapSnapshots(ctx context.Context, versions []int64, etag string) error {
-	w := newRecord(kindSnapshots, h.keys.partition, 16*len(versions))
+	return h.state.Swap(ctx, h.keys.partition, h.keys.snapshots(), encodeSnapshots(h.keys.partition, versions), etag)
+}
+
+// listed are the versions in the list of snapshots.
+func (h *history) listed(list driver.Item) ([]int64, error) {
+	if !list.Found() {
+		return nil, nil
+	}
+	versions, err := decodeSnapshots(h.keys.partition, list.Value)
+	if err != nil {
+		return nil, h.damaged(h.keys.snapshots(), 0, err)
+	}
+	return versions, nil
+}
+
+func encodeSnapshots(name string, versions []int64) []byte {
+	w := newRecord(kindSnapshots, name, 16*len(versions))
 	for _, v := range versions {
 		w.number("snapshot", v)
 	}
-	return h.state.Swap(ctx, h.keys.partition, h.keys.snapshots(), w.finish(), etag)
+	return w.finish()
 }
 
-func (h *history) decodeSnapshots(item driver.Item) ([]int64, error) {
-	if !item.Found() {
-		return nil, nil
-	}
-	var versions []int64
-	_, err := readRecord(item.Value, kindSnapshots, h.keys.partition, func(field, value string) error {
+func decodeSnapshots(name string, data []byte) (versions []int64, err error) {
+	_, err = readRecord(data, kindSnapshots, name, func(field, value string) error {
 		if field != "snapshot" {
 			return nil
 		}
@@ -312,10 +324,7 @@ func (h *history) decodeSnapshots(item driver.Item) ([]int64, error) {
 		versions = append(versions, v)
 		return err
 	})
-	if err != nil {
-		return nil, h.damaged(h.keys.snapshots(), 0, err)
-	}
-	return versions, nil
+	return versions, err
 }
 
 func encodeSnapshot(name string, version int64, raw Raw) []byte {
@@ -328,6 +337,30 @@ func encodeSnapshot(name string, version int64, raw Raw) []byte {
 	return w.finish(raw.Payload)
 }
 
+func decodeSnapshot(name string, version int64, data []byte) (s Snapshot, raw Raw, err error) {
+	var schema int64
+	raw.Payload, err = readRecord(data, kindSnapshot, name, func(field, value string) error {
+		switch field {
+		case "version":
+			return parseNumber(value, &s.Version)
+		case "type":
+			raw.Type = value
+		case "schema":
+			return parseNumber(value, &schema)
+		case "content":
+			raw.ContentType = value
+		case "created":
+			return parseTime(value, &s.Created)
+		}
+		return nil
+	})
+	raw.SchemaVersion = int(schema)
+	if err == nil && s.Version != version {
+		err = fmt.Errorf("it holds version %d", s.Version)
+	}
+	return s, raw, err
+}
+
 // snapshot reads one snapshot from its key.
 func (h *history) snapshot(ctx context.Context, version int64, raw bool) (Snapshot, error) {
 	key := h.keys.snapshot(version)
@@ -338,33 +371,10 @@ func (h *history) snapshot(ctx context.Context, version int64, raw bool) (Snapsh
 	if !item.Found() {
 		return Snapshot{}, &SnapshotNotFoundError{Stream: h.Stream, Version: version}
 	}
-	var (
-		s      = Snapshot{}
-		stored Raw
-		schema int64
-	)
-	stored.Payload, err = readRecord(item.Value, kindSnapshot, h.keys.partition, func(field, value string) error {
-		switch field {
-		case "version":
-			return parseNumber(value, &s.Version)
-		case "type":
-			stored.Type = value
-		case "schema":
-			return parseNumber(value, &schema)
-		case "content":
-			stored.ContentType = value
-		case "created":
-			return parseTime(value, &s.Created)
-		}
-		return nil
-	})
-	if err == nil && s.Version != version {
-		err = fmt.Errorf("it holds version %d", s.Version)
-	}
+	s, stored, err := decodeSnapshot(h.keys.partition, version, item.Value)
 	if err != nil {
 		return Snapshot{}, h.damaged(key, version, err)
 	}
-	stored.SchemaVersion = int(schema)
 	s.Data = stored
 	if !raw {
 		if s.Data, err = h.registry.decode(h.Stream, key, version, stored); err != nil {
