@@ -1,0 +1,190 @@
+package simulation
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
+)
+
+// audit watches the store, request by request, and knows by the format of its records alone what must hold at
+// every moment:
+//
+//   - the head's version never falls, and what it has committed is there, whole, in its tail or under its own key;
+//   - committed bytes never change;
+//   - no event stands above the head;
+//   - an idempotency id leads to its event;
+//   - snapshots stand at committed versions.
+type audit struct {
+	store     *memstate.Store
+	head      headRecord
+	committed map[int64][]byte         // by version: the event as it was committed
+	before    map[string][]driver.Item // by key: what it held, oldest first, for stale reads
+}
+
+// headRecord is what the audit reads of a head.
+type headRecord struct {
+	version int64
+	commit  string
+	tail    map[int64][]byte
+}
+
+// after looks at what a request has changed.
+func (a *audit) after(f *flight) error {
+	if !f.writes() {
+		return nil
+	}
+	for _, key := range f.request.Keys {
+		value, etag := a.store.Value(key)
+		kept := a.before[key]
+		if len(kept) == 0 {
+			kept = append(kept, driver.Item{Key: key})
+		}
+		if kept[len(kept)-1].ETag != etag {
+			kept = append(kept, driver.Item{Key: key, Value: value, ETag: etag})
+		}
+		a.before[key] = kept
+	}
+	for _, key := range f.request.Keys {
+		if strings.HasSuffix(key, ":head") {
+			if err := a.moved(f.request, key); err != nil {
+				return err
+			}
+		}
+	}
+	for _, key := range f.request.Keys {
+		if err := a.stands(key); err != nil {
+			return err
+		}
+	}
+	return a.whole(f.request)
+}
+
+// moved follows the head.
+func (a *audit) moved(r *memstate.Request, key string) error {
+	value, _ := a.store.Value(key)
+	if value == nil {
+		if a.head.version > 0 {
+			return errors.New("the head has gone")
+		}
+		return nil
+	}
+	now, err := readHead(value)
+	if err != nil {
+		return fmt.Errorf("the head can't be read: %w", err)
+	}
+	was := a.head
+	a.head = now
+	switch {
+	case now.version < was.version:
+		return fmt.Errorf("the head fell from version %d to %d", was.version, now.version)
+	case now.version == was.version && now.commit != was.commit:
+		return fmt.Errorf("version %d was committed twice, by %s and %s", now.version, was.commit, now.commit)
+	}
+	for version := was.version + 1; version <= now.version; version++ {
+		data, ok := now.tail[version]
+		if !ok && r.Op == "commit" {
+			data, _ = a.store.Value(eventKey(r.Partition, version))
+		}
+		if data == nil {
+			return fmt.Errorf("version %d is committed but stands nowhere", version)
+		}
+		if got := field(data, "version"); got != strconv.FormatInt(version, 10) {
+			return fmt.Errorf("version %d was committed as an event of version %s", version, got)
+		}
+		a.committed[version] = bytes.Clone(data)
+	}
+	for version, data := range now.tail {
+		if !bytes.Equal(data, a.committed[version]) {
+			return fmt.Errorf("version %d changed in the tail", version)
+		}
+	}
+	return nil
+}
+
+// stands checks one key that was written.
+func (a *audit) stands(key string) error {
+	value, _ := a.store.Value(key)
+	name := key[strings.LastIndex(key, "}:")+2:]
+	version, err := strconv.ParseInt(name, 10, 64)
+	switch {
+	case value == nil:
+		return nil
+	case err == nil && version > a.head.version:
+		return fmt.Errorf("event %d stands above the head, at version %d", version, a.head.version)
+	case err == nil && !bytes.Equal(value, a.committed[version]):
+		return fmt.Errorf("event %d is not what was committed", version)
+	case strings.HasPrefix(name, "snapshot:"):
+		if at, _ := strconv.ParseInt(field(value, "version"), 10, 64); at > a.head.version {
+			return fmt.Errorf("a snapshot stands at version %d, the head at %d", at, a.head.version)
+		}
+	case strings.HasPrefix(name, "idem:"):
+		at, _ := strconv.ParseInt(field(value, "version"), 10, 64)
+		if id := field(a.committed[at], "idempotency"); id != field(value, "id") {
+			return fmt.Errorf("idempotency id %s leads to version %d, which has %q", field(value, "id"), at, id)
+		}
+	}
+	return nil
+}
+
+// whole checks that all that is committed can be read: from the tail, or from its own key.
+func (a *audit) whole(r *memstate.Request) error {
+	for version := int64(1); version <= a.head.version; version++ {
+		if a.head.tail[version] != nil {
+			continue
+		}
+		committed := a.committed[version]
+		if value, _ := a.store.Value(eventKey(r.Partition, version)); !bytes.Equal(value, committed) {
+			return fmt.Errorf("version %d left the tail but does not stand under its key", version)
+		}
+		if id := field(committed, "idempotency"); id != "" {
+			if value, _ := a.store.Value("{" + r.Partition + "}:idem:" + id); value == nil {
+				return fmt.Errorf("version %d left the tail but its idempotency id %s leads nowhere", version, id)
+			}
+		}
+	}
+	return nil
+}
+
+func eventKey(partition string, version int64) string {
+	return "{" + partition + "}:" + strconv.FormatInt(version, 10)
+}
+
+// field reads one field of a record's header, "" if it is not there.
+func field(record []byte, name string) string {
+	header, _, _ := bytes.Cut(record, []byte("\n\n"))
+	for line := range bytes.Lines(header) {
+		if value, ok := bytes.CutPrefix(line, []byte(name+"=")); ok {
+			return strings.TrimSuffix(string(value), "\n")
+		}
+	}
+	return ""
+}
+
+// readHead reads a head by the format of its record, not by the code under test.
+func readHead(value []byte) (headRecord, error) {
+	h := headRecord{commit: field(value, "commit"), tail: map[int64][]byte{}}
+	header, body, ok := bytes.Cut(value, []byte("\n\n"))
+	if !ok {
+		return h, errors.New("it has no body")
+	}
+	var err error
+	if h.version, err = strconv.ParseInt(field(value, "version"), 10, 64); err != nil {
+		return h, err
+	}
+	for line := range bytes.Lines(header) {
+		var version int64
+		var length int
+		if n, _ := fmt.Sscanf(string(line), "tail=%d %d", &version, &length); n == 2 {
+			if length > len(body) {
+				return h, errors.New("it ends within its tail")
+			}
+			h.tail[version], body = body[:length], body[length:]
+		}
+	}
+	return h, nil
+}

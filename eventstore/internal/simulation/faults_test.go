@@ -1,0 +1,128 @@
+package simulation
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// planted is a fault in the event store's code: a rule of the protocol that is left out.
+type planted struct {
+	rule     string // number, as in ARCHITECTURE.md
+	fault    string
+	file     string
+	old, new string // what stands in the code, once, and what is put in its place
+}
+
+var faults = []planted{
+	{"1", "the head is written without a condition", "commit.go",
+		"if err := w.state.Swap(ctx, w.keys.partition, w.keys.head(), next.encode(w.keys.partition), w.etag); err != nil {",
+		"_, e, _ := w.readHead(ctx, \"\")\n\tif err := w.state.Swap(ctx, w.keys.partition, w.keys.head(), next.encode(w.keys.partition), e); err != nil {"},
+	{"1", "any head is taken over together with its ETag", "commit.go",
+		"default:\n\t\t\treturn h.version, errMoved", "default:\n\t\t\tw.etag, w.fresh = etag, true"},
+	{"1", "an ETag is counted on after a failure", "commit.go",
+		"\terr := w.try(ctx, c)\n\tif err != nil {", "\terr := w.try(ctx, c)\n\tif err != nil {\n\t\tw.written(head{version: c.version(), first: w.head.first, commit: c.id, tail: c.events})\n\t\treturn nil"},
+	{"1", "a head that is older than the known one is taken over", "commit.go",
+		"case h.version < w.head.version: // a stale read\n\t\t\tcontinue", "case h.version < w.head.version: // a stale read\n\t\t\tw.adopt(h, etag)"},
+	{"2", "events are written before the commit", "commit.go",
+		"\tnext.tail = append(w.unsettled", "\t_ = w.state.Write(ctx, w.keys.partition, w.eventWrites(c.events))\n\tnext.tail = append(w.unsettled"},
+	{"3", "the head carries no tail", "commit.go",
+		"\tnext.tail = append(w.unsettled[:len(w.unsettled):len(w.unsettled)], c.events...)\n\tif err", "\tif err"},
+	{"3", "having sent an event is taken for knowing that it stands", "commit.go",
+		"\"count\", len(w.unsettled), \"error\", err)\n\t\t\treturn\n", "\"count\", len(w.unsettled), \"error\", err)\n"},
+	{"3", "a later commit does not carry along what is not known to stand", "commit.go",
+		"next.tail = append(w.unsettled[:len(w.unsettled):len(w.unsettled)], c.events...)", "next.tail = c.events"},
+	{"3", "a transaction does not take along the tail that it replaces", "commit.go",
+		"w.eventWrites(append(w.unsettled[:len(w.unsettled):len(w.unsettled)], c.events...))", "w.eventWrites(c.events)"},
+	{"3", "the tail found when opening is taken for standing", "commit.go",
+		"fresh: true, unsettled: o.head.tail,", "fresh: true,"},
+	{"4", "another attempt writes other bytes", "commit.go",
+		"if last = w.makeRoom(ctx, c); last == nil {", "c.id += \"x\"\n\t\t\tif last = w.makeRoom(ctx, c); last == nil {"},
+	{"5", "an item of a bulk read that failed is taken for absent", "history.go",
+		"if item.Err != nil {", "if false {"},
+	{"6", "an append whose answer was lost is not looked up", "commit.go",
+		"if refused(err) {\n\t\t\treturn w.failed(\"append\", err)", "if true {\n\t\t\treturn w.failed(\"append\", err)"},
+	{"6", "an append whose answer was lost is done again as a new one", "commit.go",
+		"case hd.commit == id:\n\t\t\treturn OutcomeCommitted, hd, etag, nil", "case hd.commit == id:\n\t\t\treturn OutcomeRejected, hd, etag, nil"},
+	{"6", "an event that is missing is taken for somebody else's", "commit.go",
+		"case !found: // missing is never \"not ours\"\n\t\t\tcontinue", "case !found:\n\t\t\treturn OutcomeRejected, hd, etag, nil"},
+	{"6", "a head that still stands at the base is taken for a mismatch", "commit.go",
+		"case hd.version == base:\n\t\t\treturn OutcomePending, hd, etag, nil", "case hd.version == base:\n\t\t\treturn OutcomeRejected, hd, etag, nil"},
+	{"7", "a missing head is not read again", "history.go",
+		"if headItem, err = h.get(ctx, operation, h.keys.head()); err != nil {\n\t\t\treturn opening{}, err\n\t\t}", ""},
+	{"8", "the lock is trusted: the head is swapped on whatever ETag it has now", "commit.go",
+		"swap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}",
+		"_, e, _ := w.readHead(ctx, \"\")\n\t\tswap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: e}"},
+	{"9", "idempotency is not checked in the head's tail", "append.go",
+		"if r.idempotencyID == id && r.version >= hd.first {", "if false {"},
+	{"9", "idempotency is not checked under its key", "append.go",
+		"if err != nil || !item.Found() {\n\t\treturn 0, err\n\t}\n\tversion, err := decodeIdempotency", "if true {\n\t\treturn 0, err\n\t}\n\tversion, err := decodeIdempotency"},
+	{"9", "an idempotency key is not written with its event", "commit.go",
+		"if r.idempotencyID != \"\" {\n\t\t\twrites = append(", "if false {\n\t\t\twrites = append("},
+	{"11", "a tail is dropped before its events are known to stand", "commit.go",
+		"\"count\", len(w.unsettled), \"error\", err)\n\t\t\treturn\n", "\"count\", len(w.unsettled), \"error\", err)\n\t\t\tw.trim(ctx)\n\t\t\treturn\n"},
+	{"12", "a snapshot may stand above the head", "snapshot.go",
+		"version < hd.first || version > hd.version {", "version < hd.first {"},
+}
+
+var failing = regexp.MustCompile(`seed (\d+) fails`)
+
+// TestEveryRuleIsNeeded plants one fault after the other into a copy of the code, by an overlay of the compiler, and runs
+// the simulation on it, which must fail.
+func TestEveryRuleIsNeeded(t *testing.T) {
+	for _, p := range faults {
+		t.Run(p.rule+" "+p.fault, func(t *testing.T) {
+			out, err := p.run(t)
+			caught := failing.FindStringSubmatch(out)
+			if err == nil || caught == nil {
+				t.Errorf("no history fails without it:\n%s", out)
+				return
+			}
+			fmt.Printf("planted rule=%s fault=%q caught_at_seed=%s\n", p.rule, p.fault, caught[1])
+		})
+	}
+}
+
+// run runs the simulation over the code with the fault.
+func (p planted) run(t *testing.T) (string, error) {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("..", "..", p.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(code), p.old); n != 1 {
+		t.Fatalf("the code to replace stands %d times in %s:\n%s", n, p.file, p.old)
+	}
+	dir := t.TempDir()
+	faulty := filepath.Join(dir, p.file)
+	if err := os.WriteFile(faulty, []byte(strings.Replace(string(code), p.old, p.new, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{path: faulty}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(dir, "simulation.test")
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, ".")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("the code with the fault does not compile: %v\n%s", err, out)
+	}
+	out, err := exec.CommandContext(t.Context(), binary, "-test.run=TestNothingIsLostTornOrDoubled", "-seeds=20000").CombinedOutput()
+	text := string(out)
+	if lines := strings.Split(text, "\n"); len(lines) > 40 {
+		text = lines[1] + "\n" + strings.Join(lines[len(lines)-40:], "\n")
+	}
+	return text, err
+}

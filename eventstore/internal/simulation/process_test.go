@@ -1,0 +1,395 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// process is one service that uses the event store, until it ends or crashes.
+type process struct {
+	*world
+	id       int
+	rng      *rand.Rand
+	requests int
+	crashed  bool
+
+	appended int   // events that it has made, for their names
+	seen     int64 // the version that it last heard of
+	reached  int64 // the version that its session has brought the stream to
+	unknown  []*unknownAppend
+}
+
+// unknownAppend is an append of unknown outcome that its process has not given up on.
+type unknownAppend struct {
+	call *call
+	err  *eventstore.OutcomeUnknownError
+}
+
+// call is one operation as its caller saw it.
+type call struct {
+	process  int
+	kind     string // "append", "read" or "outcome"
+	expected int64  // of an append; -1 for any
+	reached  int64  // the version that the session had brought the stream to before
+	names    []string
+	idem     string
+
+	began, ended int64 // by world.tick; ended 0 if it never returned
+	err          error
+	version      int64 // that an append returned
+	read         []string
+	whole        bool // a read that saw the whole stream as it was
+	outcome      eventstore.Outcome
+	commitID     string
+}
+
+// state is the store as this process reaches it.
+type state struct {
+	*process
+	caps driver.Capabilities
+}
+
+func (s state) with(ctx context.Context) context.Context {
+	return context.WithValue(ctx, senderKey{}, s.process)
+}
+func (s state) Capabilities() driver.Capabilities { return s.caps }
+func (s state) Get(ctx context.Context, partition, key string) (driver.Item, error) {
+	return s.store.Get(s.with(ctx), partition, key)
+}
+func (s state) GetMany(ctx context.Context, partition string, keys []string) ([]driver.Item, error) {
+	return s.store.GetMany(s.with(ctx), partition, keys)
+}
+func (s state) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
+	return s.store.Swap(s.with(ctx), partition, key, value, etag)
+}
+func (s state) Write(ctx context.Context, partition string, writes []driver.Write) error {
+	return s.store.Write(s.with(ctx), partition, writes)
+}
+func (s state) Commit(ctx context.Context, partition string, swap driver.Swap, writes []driver.Write) error {
+	return s.store.Commit(s.with(ctx), partition, swap, writes)
+}
+
+// noLock lets everyone in, as a lock does that has lapsed.
+type noLock struct{}
+
+func (noLock) TryLock(context.Context, string, string, time.Duration) (driver.Lock, error) {
+	return driver.Lock{Acquired: true}, nil
+}
+func (noLock) Unlock(context.Context, string, string) (driver.UnlockStatus, error) {
+	return driver.Unlocked, nil
+}
+
+func (p *process) provider() *eventstore.Provider {
+	caps := p.store.Capabilities()
+	if p.rng.IntN(3) == 0 {
+		caps.Atomic = false // one that does not know the store, and takes the careful way
+	}
+	settings := eventstore.DefaultSettings()
+	settings.SessionTimeout = 10 * time.Second
+	settings.OpenTimeout = time.Duration(p.rng.IntN(15)) * time.Second
+	settings.CommitTimeout = []time.Duration{20 * time.Millisecond, time.Second, 5 * time.Second}[p.rng.IntN(3)]
+	options := []eventstore.Option{
+		eventstore.WithSettings(settings),
+		eventstore.WithLogger(slog.New(slog.DiscardHandler)),
+	}
+	if !p.locked {
+		options = append(options, eventstore.WithLocker(noLock{}))
+	}
+	provider, err := eventstore.NewProvider(state{process: p, caps: caps}, options...)
+	if err != nil {
+		panic(err)
+	}
+	return provider
+}
+
+const aggregateType, aggregateID = "account", "1"
+
+// live is what the process does: some sessions, some reads.
+func (p *process) live() {
+	time.Sleep(time.Duration(p.rng.Int64N(int64(time.Millisecond)))) // so that no two begin at one moment
+	provider := p.provider()
+	for range 1 + p.rng.IntN(4) {
+		if p.rng.IntN(4) == 0 {
+			p.look(provider)
+		} else {
+			p.session(provider)
+		}
+		if p.rng.IntN(4) == 0 {
+			time.Sleep(time.Duration(p.rng.IntN(20)) * time.Second)
+		}
+	}
+}
+
+// context is sometimes that of a caller with little patience.
+func (p *process) context() (context.Context, context.CancelFunc) {
+	if p.rng.IntN(8) == 0 {
+		return context.WithTimeout(context.Background(), time.Duration(1+p.rng.IntN(200))*time.Millisecond)
+	}
+	return context.WithCancel(context.Background())
+}
+
+func (p *process) session(provider *eventstore.Provider) {
+	ctx, cancel := p.context()
+	defer cancel()
+	s, err := provider.Open(ctx, aggregateType, aggregateID)
+	if p.failed("open", err) || err != nil {
+		return
+	}
+	p.reached = 0
+	for _, u := range p.unknown { // of a session before
+		p.retry(s, u)
+	}
+	p.unknown = nil
+	for range 1 + p.rng.IntN(4) {
+		switch p.rng.IntN(8) {
+		case 0:
+			p.readIn(s)
+		case 1:
+			p.snapshot(s)
+		default:
+			p.append(s)
+		}
+	}
+	if p.rng.IntN(4) > 0 {
+		_ = s.Close()
+	}
+}
+
+// began notes a call.
+func (p *process) began(c *call) *call {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.process, c.began = p.id, p.tick()
+	p.history = append(p.history, c)
+	return c
+}
+
+// ended notes its return. A process that has crashed gets no answers.
+func (p *process) ended(c *call, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.crashed {
+		return
+	}
+	c.ended, c.err = p.tick(), err
+	p.log("p%d %s %s", p.id, c, short(err))
+}
+
+// failed notes an error that there can't be: nothing here damages a store, though one that serves stale
+// reads may look like it.
+func (p *process) failed(operation string, err error) bool {
+	if p.stale {
+		return false
+	}
+	if errors.Is(err, &eventstore.DamagedError{}) || errors.Is(err, &eventstore.TypeNotRegisteredError{}) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.violation == nil && !p.crashed {
+			p.violation = fmt.Errorf("p%d %s: %w", p.id, operation, err)
+		}
+		return true
+	}
+	return false
+}
+
+func (p *process) append(s *eventstore.Session) {
+	c := &call{kind: "append", expected: -1, reached: p.reached}
+	expected := eventstore.ExpectAny()
+	switch p.rng.IntN(4) {
+	case 0:
+		c.expected = p.seen
+		expected = eventstore.ExpectVersion(p.seen)
+	case 1:
+		c.expected = int64(p.rng.IntN(6))
+		expected = eventstore.ExpectVersion(c.expected)
+	}
+	var events []any
+	for range 1 + p.rng.IntN(3) {
+		p.appended++
+		name := fmt.Sprintf("p%d.%d", p.id, p.appended)
+		c.names = append(c.names, name)
+		payload := name + " " + strings.Repeat("x", p.rng.IntN(p.payload))
+		events = append(events, eventstore.Event{Data: eventstore.Raw{Type: "e", ContentType: "text/plain", Payload: []byte(payload)}})
+	}
+	if !p.stale && p.rng.IntN(4) == 0 {
+		c.idem = fmt.Sprintf("i%d", p.rng.IntN(4))
+		e := events[0].(eventstore.Event)
+		e.Metadata.Context.IdempotencyID = c.idem
+		events[0] = e
+	}
+	ctx, cancel := p.context()
+	defer cancel()
+	p.began(c)
+	version, err := s.Append(ctx, expected, events...)
+	p.answered(c, version, err)
+	var unknown *eventstore.OutcomeUnknownError
+	if !errors.As(err, &unknown) {
+		return
+	}
+	c.commitID = unknown.CommitID
+	u := &unknownAppend{call: c, err: unknown}
+	switch p.rng.IntN(4) {
+	case 0:
+		p.retry(s, u)
+	case 1:
+		p.unknown = append(p.unknown, u)
+	case 2:
+		p.outcome(s.Reader, u)
+	}
+}
+
+// answered notes how an append ended. One of unknown outcome has not ended.
+func (p *process) answered(c *call, version int64, err error) {
+	p.failed("append", err)
+	c.version = version
+	var mismatch *eventstore.VersionMismatchError
+	switch {
+	case err == nil:
+		p.seen = version
+		p.reached = max(p.reached, version)
+	case errors.As(err, &mismatch):
+		p.seen = mismatch.Actual
+	}
+	if errors.Is(err, &eventstore.OutcomeUnknownError{}) {
+		return
+	}
+	p.ended(c, err)
+}
+
+func (p *process) retry(s *eventstore.Session, u *unknownAppend) {
+	version, err := s.Retry(context.Background(), u.err)
+	if errors.Is(err, &eventstore.VersionMismatchError{}) || err == nil {
+		p.answered(u.call, version, err)
+		return
+	}
+	p.failed("retry", err)
+}
+
+func (p *process) outcome(r *eventstore.Reader, u *unknownAppend) {
+	c := p.began(&call{kind: "outcome", names: u.call.names})
+	outcome, err := r.Outcome(context.Background(), u.err.Base, u.err.CommitID)
+	c.outcome = outcome
+	p.failed("outcome", err)
+	p.ended(c, err)
+}
+
+// look reads without a session.
+func (p *process) look(provider *eventstore.Provider) {
+	r, err := provider.Reader(aggregateType, aggregateID)
+	if err != nil {
+		panic(err)
+	}
+	ctx, cancel := p.context()
+	defer cancel()
+	if p.rng.IntN(3) == 0 {
+		p.load(ctx, r)
+		return
+	}
+	options := []eventstore.ReadOption{eventstore.AsRaw()}
+	backwards := p.rng.IntN(4) == 0
+	if backwards {
+		options = append(options, eventstore.Backwards())
+	}
+	c := p.began(&call{kind: "read", whole: !p.stale})
+	for event, readErr := range r.Read(ctx, options...) {
+		if err = readErr; err == nil {
+			c.read = append(c.read, nameOf(event))
+		}
+	}
+	if backwards {
+		slices.Reverse(c.read)
+	}
+	p.failed("read", err)
+	p.seen = int64(len(c.read))
+	p.ended(c, err)
+}
+
+// readIn reads in a session, which is the stream as the session stands at it.
+func (p *process) readIn(s *eventstore.Session) {
+	c := p.began(&call{kind: "read"})
+	var err error
+	for event, readErr := range s.Read(context.Background(), eventstore.AsRaw()) {
+		if err = readErr; err == nil {
+			c.read = append(c.read, nameOf(event))
+		}
+	}
+	p.failed("read", err)
+	p.ended(c, err)
+}
+
+// snapshot saves what it has read as a snapshot, or tries to save one that is not committed.
+func (p *process) snapshot(s *eventstore.Session) {
+	var names []string
+	for event, err := range s.Read(context.Background(), eventstore.AsRaw()) {
+		if p.failed("read", err) || err != nil {
+			return
+		}
+		names = append(names, nameOf(event))
+	}
+	version := int64(len(names))
+	switch {
+	case p.rng.IntN(4) == 0:
+		version++
+	case version == 0:
+		return
+	}
+	raw := eventstore.Raw{Type: "s", ContentType: "text/plain", Payload: []byte(strings.Join(names, " "))}
+	err := s.SaveSnapshot(context.Background(), version, raw)
+	p.failed("snapshot", err)
+	if err == nil && p.rng.IntN(6) == 0 {
+		p.failed("snapshot", s.ClearSnapshot(context.Background(), version))
+	}
+}
+
+// load reads the newest snapshot and what comes after it.
+func (p *process) load(ctx context.Context, r *eventstore.Reader) {
+	c := p.began(&call{kind: "read", whole: !p.stale})
+	snapshot, events, err := r.Load(ctx, eventstore.AsRaw())
+	if err == nil {
+		if raw, ok := snapshot.Data.(eventstore.Raw); ok {
+			c.read = strings.Fields(string(raw.Payload))
+		}
+		if int64(len(c.read)) != snapshot.Version {
+			err = fmt.Errorf("the snapshot of version %d holds %d events", snapshot.Version, len(c.read))
+		}
+		for event, readErr := range events {
+			if err = readErr; err == nil {
+				c.read = append(c.read, nameOf(event))
+			}
+		}
+	}
+	p.failed("load", err)
+	p.ended(c, err)
+}
+
+func nameOf(event eventstore.Event) string {
+	name, _, _ := strings.Cut(string(event.Data.(eventstore.Raw).Payload), " ")
+	return name
+}
+
+// String is the call in one line of a history.
+func (c *call) String() string {
+	switch c.kind {
+	case "append":
+		s := "append " + strings.Join(c.names, " ")
+		if c.expected >= 0 {
+			s += fmt.Sprintf(" expecting %d", c.expected)
+		}
+		if c.idem != "" {
+			s += " idempotent " + c.idem
+		}
+		return s + fmt.Sprintf(" -> %d", c.version)
+	case "outcome":
+		return fmt.Sprintf("outcome of %s -> %d", strings.Join(c.names, " "), c.outcome)
+	}
+	return "read -> " + strings.Join(c.read, " ")
+}

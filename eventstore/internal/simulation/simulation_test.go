@@ -1,0 +1,148 @@
+package simulation
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
+)
+
+var (
+	seeds = flag.Uint64("seeds", 20_000, "how many histories to run")
+	first = flag.Uint64("first", 0, "the first seed")
+	one   = flag.Int64("seed", -1, "run this one history and print it")
+)
+
+// TestNothingIsLostTornOrDoubled runs histories until one is wrong, and prints that one.
+func TestNothingIsLostTornOrDoubled(t *testing.T) {
+	if *one >= 0 {
+		if err := history(t, uint64(*one), t.Logf); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	var (
+		next    atomic.Uint64
+		worst   atomic.Uint64 // the lowest seed that failed, plus 1
+		all     sync.WaitGroup
+		totals  tally
+		totalMu sync.Mutex
+	)
+	next.Store(*first)
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for worst.Load() == 0 {
+				seed := next.Add(1) - 1
+				if seed >= *first+*seeds {
+					return
+				}
+				var counts tally
+				if err := count(t, seed, &counts, silent); err != nil {
+					for {
+						was := worst.Load()
+						if was != 0 && was <= seed+1 || worst.CompareAndSwap(was, seed+1) {
+							break
+						}
+					}
+				}
+				totalMu.Lock()
+				totals.add(counts)
+				totalMu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	if failed := worst.Load(); failed > 0 {
+		t.Logf("seed %d fails; run it alone with -seed %d", failed-1, failed-1)
+		t.Error(history(t, failed-1, t.Logf))
+		return
+	}
+	fmt.Printf("simulation seeds=%d %s violations=0\n", *seeds, totals)
+}
+
+// TestASeedIsOneHistory runs histories twice: what is printed of one that fails is what happened.
+func TestASeedIsOneHistory(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(200) {
+		var runs [2]string
+		for i := range runs {
+			_ = history(t, seed, func(format string, args ...any) { runs[i] += fmt.Sprintf(format, args...) + "\n" })
+		}
+		if runs[0] != runs[1] {
+			t.Fatalf("seed %d gave two histories:\n%s\nand\n%s", seed, runs[0], runs[1])
+		}
+	}
+}
+
+func silent(string, ...any) {}
+
+func history(t *testing.T, seed uint64, log func(string, ...any)) error {
+	return count(t, seed, &tally{}, log)
+}
+
+// count runs the history of one seed and says what is wrong with it.
+func count(t *testing.T, seed uint64, counts *tally, log func(string, ...any)) (failure error) {
+	synctest.Test(t, func(*testing.T) {
+		rng := rand.New(rand.NewPCG(seed, 0x65766e74))
+		w := &world{setting: newSetting(rng), rng: rng, log: log}
+		w.store = memstate.Redis()
+		if !w.redis {
+			w.store = memstate.Transactional()
+		}
+		w.store.Caps.MaxRequestBytes = w.maxRequest
+		w.store.Around = w.around
+		w.audit = &audit{store: w.store, committed: map[int64][]byte{}, before: map[string][]driver.Item{}}
+		log("seed %d: %s", seed, w.setting)
+		failure = errors.Join(w.run())
+		if failure == nil {
+			failure = w.verdict()
+		}
+		if failure != nil {
+			failure = fmt.Errorf("seed %d: %w", seed, failure)
+		}
+		counts.of(w)
+	})
+	return failure
+}
+
+// tally says what happened in histories.
+type tally struct{ appends, unknown, refused, reads, crashes, events int64 }
+
+func (c *tally) of(w *world) {
+	c.crashes = int64(w.born - w.clients)
+	c.events = w.audit.head.version
+	for _, call := range w.history {
+		switch {
+		case call.kind != "append":
+			c.reads++
+		case call.ended == 0:
+			c.unknown++
+		case call.err != nil:
+			c.refused++
+		default:
+			c.appends++
+		}
+	}
+}
+
+func (c *tally) add(other tally) {
+	c.appends += other.appends
+	c.unknown += other.unknown
+	c.refused += other.refused
+	c.reads += other.reads
+	c.crashes += other.crashes
+	c.events += other.events
+}
+
+func (c tally) String() string {
+	return fmt.Sprintf("appends=%d unknown=%d refused=%d reads=%d crashes=%d events=%d",
+		c.appends, c.unknown, c.refused, c.reads, c.crashes, c.events)
+}

@@ -1,0 +1,390 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing/synctest"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
+)
+
+// world is one run: a store, the processes that use it, and what lies between them.
+//
+// Its scheduler is the only one that moves anything. It waits until every process waits, for an answer or
+// for time to pass, and then lets one thing happen. So a seed is one history, always the same.
+type world struct {
+	setting
+	rng   *rand.Rand
+	store *memstate.Store
+	audit *audit
+
+	mu        sync.Mutex
+	flights   []*flight // requests that wait to be carried out, in the order in which they were made
+	processes int       // that still run
+	born      int
+	clock     int64 // orders calls and returns
+	history   []*call
+	violation error
+
+	late []*flight // writes whose sender has given up, and which may still arrive
+	log  func(format string, args ...any)
+}
+
+// setting is what a seed makes of a run.
+type setting struct {
+	redis      bool    // the store is like Redis, else transactions roll back
+	clients    int     // at most so many processes at a time
+	lives      int     // processes that may take the place of crashed ones
+	faults     float64 // the share of requests that something happens to
+	stale      bool    // reads may tell what was true before
+	locked     bool    // sessions take turns by the lease, else nothing keeps them apart
+	payload    int     // bytes of an event at most
+	maxRequest int     // bytes of a request, 0 for no limit
+}
+
+func newSetting(rng *rand.Rand) setting {
+	s := setting{
+		redis:   rng.IntN(2) == 0,
+		clients: 2 + rng.IntN(3),
+		lives:   rng.IntN(3),
+		faults:  []float64{0, 0.03, 0.1, 0.25, 0.4}[rng.IntN(5)],
+		stale:   rng.IntN(4) == 0,
+		locked:  rng.IntN(3) == 0,
+		payload: 16,
+	}
+	switch rng.IntN(8) {
+	case 0: // so large that the tail has to be dropped
+		s.payload = 40 << 10
+	case 1: // so large that the tail does not always fit
+		s.payload, s.maxRequest = 1500, 8<<10
+	}
+	return s
+}
+
+func (s setting) String() string {
+	store := "transactions"
+	if s.redis {
+		store = "redis"
+	}
+	return fmt.Sprintf("store=%s clients=%d lives=%d faults=%.0f%% stale=%v locked=%v payload=%d request=%d",
+		store, s.clients, s.lives, 100*s.faults, s.stale, s.locked, s.payload, s.maxRequest)
+}
+
+// flight is one request under way.
+type flight struct {
+	from    *process
+	number  int
+	request *memstate.Request
+	next    func() error
+	answer  chan error
+	paused  bool          // its sender stands still just before sending it, and notices nothing
+	part    []driver.Item // of a bulk read that is carried out in two parts: the first
+}
+
+func (f *flight) String() string { return fmt.Sprintf("p%d #%d %s", f.from.id, f.number, f.request) }
+
+func (f *flight) writes() bool { return f.request.Op != "get" && f.request.Op != "getmany" }
+
+var (
+	errNetwork = errors.New("simulation: the connection broke")
+	errCrashed = errors.New("simulation: the process has crashed")
+)
+
+type senderKey struct{}
+
+// around takes the place of each request: it hands it to the scheduler and waits.
+func (w *world) around(ctx context.Context, r *memstate.Request, next func() error) error {
+	p := ctx.Value(senderKey{}).(*process)
+	w.mu.Lock()
+	if p.crashed {
+		w.mu.Unlock()
+		return errCrashed
+	}
+	p.requests++
+	f := &flight{from: p, number: p.requests, request: r, next: next, answer: make(chan error, 1)}
+	w.flights = append(w.flights, f)
+	w.mu.Unlock()
+	done := ctx.Done()
+	for {
+		select {
+		case err := <-f.answer:
+			return err
+		case <-done:
+			w.mu.Lock()
+			if f.paused {
+				done = nil
+				w.mu.Unlock()
+				continue
+			}
+			w.flights = slices.DeleteFunc(w.flights, func(other *flight) bool { return other == f })
+			if f.writes() {
+				w.late = append(w.late, f)
+			}
+			w.log("%s: given up, %v", f, context.Cause(ctx))
+			w.mu.Unlock()
+			return fmt.Errorf("simulation: %w", ctx.Err())
+		}
+	}
+}
+
+// maxSteps bounds a run; it ends by itself long before.
+const maxSteps = 20_000
+
+// run lets things happen until all processes have ended and nothing is under way.
+func (w *world) run() error {
+	for range w.clients {
+		w.start()
+	}
+	for range maxSteps {
+		synctest.Wait()
+		w.mu.Lock()
+		over := w.step()
+		violation := w.violation
+		w.mu.Unlock()
+		if violation != nil || over {
+			w.abandon()
+			return violation
+		}
+		// Time goes on a little with everything that happens, so that no two timers fire at one moment.
+		time.Sleep(time.Duration(1 + w.rng.Int64N(int64(100*time.Microsecond))))
+	}
+	w.abandon()
+	return errors.New("the run does not end")
+}
+
+// abandon ends all processes that still run.
+func (w *world) abandon() {
+	for {
+		synctest.Wait()
+		w.mu.Lock()
+		running := w.processes
+		for _, f := range w.flights {
+			f.from.crashed = true
+			f.answer <- errCrashed
+		}
+		w.flights = nil
+		w.mu.Unlock()
+		if running == 0 {
+			return
+		}
+		time.Sleep(time.Minute)
+	}
+}
+
+// step lets one thing happen and reports whether there was nothing left to.
+func (w *world) step() (over bool) {
+	if len(w.late) > 0 && (w.rng.IntN(4) == 0 || w.processes == 0) {
+		i := w.rng.IntN(len(w.late))
+		f := w.late[i]
+		w.late = slices.Delete(w.late, i, i+1)
+		w.arrives(f, "arrives late")
+		return false
+	}
+	if w.processes == 0 {
+		return true
+	}
+	ready := slices.DeleteFunc(slices.Clone(w.flights), func(f *flight) bool { return f.paused })
+	if len(ready) > 0 && w.rng.IntN(50) > 0 {
+		w.deliver(ready[w.rng.IntN(len(ready))])
+		return false
+	}
+	// Now and then, and where all wait, time goes on.
+	d := []time.Duration{time.Millisecond, 20 * time.Millisecond, 300 * time.Millisecond, 2 * time.Second}[w.rng.IntN(4)]
+	var paused []*flight
+	for _, f := range w.flights {
+		if f.paused {
+			paused = append(paused, f)
+		}
+	}
+	if len(paused) > 0 && w.rng.IntN(3) == 0 {
+		f := paused[w.rng.IntN(len(paused))]
+		f.paused = false
+		w.log("p%d goes on", f.from.id)
+		w.take(f)
+		f.answer <- w.arrives(f, "was sent after the pause")
+		return false
+	}
+	w.mu.Unlock()
+	time.Sleep(d)
+	w.mu.Lock()
+	return false
+}
+
+// take removes a request from those that wait.
+func (w *world) take(f *flight) {
+	w.flights = slices.DeleteFunc(w.flights, func(other *flight) bool { return other == f })
+}
+
+// arrives carries a request out and audits the store.
+func (w *world) arrives(f *flight, how string) error {
+	err := f.next()
+	w.log("%s: %s: %v", f, how, errText(err))
+	if violation := w.audit.after(f); violation != nil && w.violation == nil {
+		w.violation = fmt.Errorf("%s %s: %w", f, how, violation)
+	}
+	return err
+}
+
+func errText(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return err.Error()
+}
+
+// deliver carries out a request that waits, or does something worse with it.
+func (w *world) deliver(f *flight) {
+	if f.request.Op == "getmany" && f.part == nil && w.rng.IntN(4) == 0 {
+		_ = w.arrives(f, "the first part arrives") // a bulk read is no snapshot in time
+		f.part = f.request.Items[:w.rng.IntN(len(f.request.Items))]
+		return
+	}
+	if w.rng.Float64() >= w.faults {
+		w.take(f)
+		err := w.arrives(f, "arrives")
+		copy(f.request.Items, f.part)
+		w.mayBeStale(f)
+		f.answer <- err
+		return
+	}
+	if w.rng.IntN(12) == 0 && w.lives > 0 {
+		w.crash(f)
+		return
+	}
+	if w.rng.IntN(12) == 0 {
+		f.paused = true
+		w.log("p%d stands still before sending #%d", f.from.id, f.number)
+		return
+	}
+	w.take(f)
+	if !f.writes() {
+		w.failRead(f)
+		return
+	}
+	switch w.rng.IntN(7) {
+	case 0:
+		w.log("%s: lost", f)
+		f.answer <- errNetwork
+	case 1:
+		w.log("%s: never sent", f)
+		f.answer <- fmt.Errorf("%w: %w", errNetwork, driver.ErrRefused)
+	case 2:
+		_ = w.arrives(f, "arrives, its answer is lost")
+		f.answer <- errNetwork
+	case 3:
+		w.log("%s: delayed", f)
+		w.late = append(w.late, f)
+		f.answer <- errNetwork
+	case 4:
+		f.answer <- w.arrives(f, "arrives, for the first time")
+		w.late = append(w.late, f)
+	case 5: // a sidecar that tries again
+		_ = w.arrives(f, "arrives")
+		f.answer <- w.arrives(f, "arrives again, at once")
+	case 6:
+		w.tear(f)
+		f.answer <- errNetwork
+	}
+}
+
+// tear carries out a part of the writes of a request that is not atomic; the rest may follow.
+func (w *world) tear(f *flight) {
+	if f.request.Op != "write" || len(f.request.Writes) < 2 {
+		w.log("%s: lost", f)
+		return
+	}
+	all := f.request.Writes
+	part := slices.Clone(all)
+	w.rng.Shuffle(len(part), func(i, j int) { part[i], part[j] = part[j], part[i] })
+	f.request.Writes = part[:1+w.rng.IntN(len(part)-1)]
+	_ = w.arrives(f, fmt.Sprintf("%d of %d writes arrive", len(f.request.Writes), len(all)))
+	f.request.Writes = all
+	if w.rng.IntN(2) == 0 {
+		w.late = append(w.late, f)
+	}
+}
+
+// failRead fails a read, or one item of it.
+func (w *world) failRead(f *flight) {
+	if f.request.Op == "get" || w.rng.IntN(2) == 0 {
+		w.log("%s: failed", f)
+		f.answer <- errNetwork
+		return
+	}
+	err := w.arrives(f, "arrives, but for one item")
+	i := w.rng.IntN(len(f.request.Items))
+	f.request.Items[i] = driver.Item{Key: f.request.Items[i].Key, Err: errNetwork}
+	f.answer <- err
+}
+
+// mayBeStale answers a read with what was true before, where that may be.
+func (w *world) mayBeStale(f *flight) {
+	if !w.stale || f.writes() {
+		return
+	}
+	for i, item := range f.request.Items {
+		before := w.audit.before[item.Key]
+		if len(before) > 0 && w.rng.IntN(4) == 0 {
+			f.request.Items[i] = before[w.rng.IntN(len(before))]
+			w.log("%s: item %d is stale", f, i)
+		}
+	}
+}
+
+// crash ends a process in the middle of a request. Another takes its place.
+func (w *world) crash(f *flight) {
+	w.lives--
+	w.log("p%d crashes", f.from.id)
+	f.from.crashed = true
+	for _, own := range slices.Clone(w.flights) {
+		if own.from != f.from {
+			continue
+		}
+		w.take(own)
+		if own.writes() {
+			switch w.rng.IntN(3) {
+			case 0:
+				_ = w.arrives(own, "had been sent")
+			case 1:
+				w.late = append(w.late, own)
+			}
+		}
+		own.answer <- errCrashed
+	}
+	w.start()
+}
+
+// start begins a process.
+func (w *world) start() {
+	p := &process{world: w, id: w.born, rng: rand.New(rand.NewPCG(w.rng.Uint64(), w.rng.Uint64()))}
+	w.born++
+	w.processes++
+	go func() {
+		p.live()
+		w.mu.Lock()
+		w.processes--
+		w.mu.Unlock()
+	}()
+}
+
+// tick orders calls and returns among all processes.
+func (w *world) tick() int64 {
+	w.clock++
+	return w.clock
+}
+
+// short is an error in one line, without what differs from run to run.
+func short(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	name := fmt.Sprintf("%T", err)
+	return name[strings.LastIndexByte(name, '.')+1:]
+}
