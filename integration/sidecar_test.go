@@ -2,14 +2,10 @@ package integration
 
 import (
 	"path/filepath"
-	"strings"
 	"testing"
-
-	dapr "github.com/dapr/go-sdk/client"
 
 	"github.com/hexalith/eventstores-go/adapter/inprocess"
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
-	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/storetest"
 	"github.com/hexalith/eventstores-go/integration/parts"
 )
@@ -81,47 +77,4 @@ func TestRedisInProcess(t *testing.T) {
 	t.Cleanup(func() { s.Close() })
 	t.Run("state", func(t *testing.T) { storetest.TestState(t, s, storetest.Limits{}) })
 	t.Run("event store", func(t *testing.T) { storetest.TestEventStore(t, storetest.Target{State: s}) })
-}
-
-func TestWhatCannotWorkIsRefusedWhenTheAdapterIsMade(t *testing.T) {
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", APIToken: "secret", Components: []string{parts.InMemoryState("statestore")}})
-	wrong, err := dapr.NewClientWithAddressContext(t.Context(), d.GRPCAddr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer wrong.Close()
-	wrong.WithAuthToken("wrong")
-	for name, c := range map[string]struct {
-		make func() error
-		says []string
-	}{
-		"a store that is not configured": {func() error { _, err := sidecar.NewState(t.Context(), d.Client(t), "nosuch"); return err }, []string{`"nosuch"`, `"statestore" (state.in-memory)`}},
-		"a lock that is not configured":  {func() error { _, err := sidecar.NewLocker(t.Context(), d.Client(t), "lockstore"); return err }, []string{`"lockstore"`, "it has none"}},
-		"a wrong API token":              {func() error { _, err := sidecar.NewState(t.Context(), wrong, "statestore"); return err }, []string{"DAPR_API_TOKEN"}},
-		"a blank name":                   {func() error { _, err := sidecar.NewState(t.Context(), wrong, " "); return err }, []string{"blank"}},
-		"no client":                      {func() error { _, err := sidecar.NewState(t.Context(), nil, "statestore"); return err }, []string{"nil"}},
-	} {
-		err := c.make()
-		if err == nil {
-			t.Errorf("%s: no error", name)
-			continue
-		}
-		for _, says := range c.says {
-			if !strings.Contains(err.Error(), says) {
-				t.Errorf("%s: the message does not say %s: %v", name, says, err)
-			}
-		}
-	}
-
-	// A sidecar that has gone: opening says so, and no stream looks empty.
-	s := state(t, d)
-	p, err := eventstore.NewProvider(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.Kill(t)
-	_, err = p.Open(t.Context(), "account", "1")
-	if err == nil || !strings.Contains(err.Error(), "connect") {
-		t.Errorf("Open without a sidecar: %v", err)
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	dapr "github.com/dapr/go-sdk/client"
+	"google.golang.org/grpc"
 )
 
 // Daprd is a Dapr sidecar.
@@ -25,10 +26,11 @@ type Daprd struct {
 
 // DaprdConfig says what sidecar to start.
 type DaprdConfig struct {
-	AppID      string
-	Components []string // component files
-	APIToken   string   // defaults to none
-	Folders    []string // what the components use of this machine; defaults to nothing
+	AppID       string
+	Components  []string // component files
+	APIToken    string   // defaults to none
+	MaxBodySize string   // of one request, as "16Mi"; defaults to the sidecar's own default, 4 MiB
+	Folders     []string // what the components use of this machine; defaults to nothing
 }
 
 // configuration keeps the sidecar off the network: by default it announces itself to all who listen, by mDNS.
@@ -79,6 +81,9 @@ func StartDaprd(t testing.TB, config DaprdConfig) *Daprd {
 		folders: append([]string{resources, filepath.Dir(settings)}, config.Folders...),
 		ready:   func(ctx context.Context) error { return healthy(ctx, ports[1]) },
 	}
+	if config.MaxBodySize != "" {
+		p.args = append(p.args, "--max-body-size", config.MaxBodySize)
+	}
 	if config.APIToken != "" {
 		p.env = append(p.env, "DAPR_API_TOKEN="+config.APIToken)
 	}
@@ -121,9 +126,9 @@ func healthy(ctx context.Context, port int) error {
 func (d *Daprd) GRPCAddr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(d.GRPCPort)) }
 
 // Client connects to the sidecar until the test ends.
-func (d *Daprd) Client(t testing.TB) dapr.Client {
+func (d *Daprd) Client(t testing.TB, options ...grpc.DialOption) dapr.Client {
 	t.Helper()
-	c, err := dapr.NewClientWithAddressContext(t.Context(), d.GRPCAddr())
+	c, err := dapr.NewClientWithAddressContext(t.Context(), d.GRPCAddr(), options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,33 +141,34 @@ func (d *Daprd) Client(t testing.TB) dapr.Client {
 
 // InMemoryState is the component file of a state store in the sidecar's memory.
 func InMemoryState(name string) string {
-	return component(name, "state.in-memory", "v1", map[string]string{"keyPrefix": "none"})
+	return Component(name, "state.in-memory", "v1", map[string]string{"keyPrefix": "none"})
 }
 
 // RedisState is the component file of a state store on Redis. Its keys have no prefix, so that all sidecars share them.
 func RedisState(name string, r *Redis) string {
-	return component(name, "state.redis", "v1", map[string]string{"redisHost": r.Addr, "redisPassword": "", "keyPrefix": "none"})
+	return Component(name, "state.redis", "v1", map[string]string{"redisHost": r.Addr, "redisPassword": "", "keyPrefix": "none"})
 }
 
 // RedisLock is the component file of a lock on Redis.
 func RedisLock(name string, r *Redis) string {
-	return component(name, "lock.redis", "v1", map[string]string{"redisHost": r.Addr, "redisPassword": "", "keyPrefix": "none"})
+	return Component(name, "lock.redis", "v1", map[string]string{"redisHost": r.Addr, "redisPassword": "", "keyPrefix": "none"})
 }
 
 // SQLiteState is the component file of a state store in a SQLite file, whose folder must be among the sidecar's.
 func SQLiteState(name, file string) string {
-	return component(name, "state.sqlite", "v1", map[string]string{"connectionString": file, "keyPrefix": "none"})
+	return Component(name, "state.sqlite", "v1", map[string]string{"connectionString": file, "keyPrefix": "none"})
 }
 
 // PostgresState is the component file of a state store on PostgreSQL, version v1 or v2.
 func PostgresState(name string, p *Postgres, version string) string {
-	return component(name, "state.postgresql", version, map[string]string{
+	return Component(name, "state.postgresql", version, map[string]string{
 		"connectionString": p.ConnString, "keyPrefix": "none",
 		"tableName": "state_" + version, "metadataTableName": "meta_" + version,
 	})
 }
 
-func component(name, kind, version string, metadata map[string]string) string {
+// Component is the component file of a component of that kind.
+func Component(name, kind, version string, metadata map[string]string) string {
 	file := fmt.Sprintf("apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: %s\nspec:\n  type: %s\n  version: %s\n  metadata:\n", name, kind, version)
 	for key, value := range metadata {
 		file += fmt.Sprintf("  - name: %s\n    value: %q\n", key, value)

@@ -1,0 +1,216 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+
+	dapr "github.com/dapr/go-sdk/client"
+
+	"github.com/hexalith/eventstores-go/adapter/sidecar"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/integration/parts"
+)
+
+const (
+	racers         = 2 // processes
+	racerWriters   = 4 // in each of them, half with locks
+	appendsOfEach  = 250
+	raceTimeout    = 5 * time.Minute
+	racerVariable  = "EVENTSTORES_RACER" // makes this executable a racer, with its raceConfig
+	racerResultsFD = 3
+)
+
+// raceConfig is what a racer is told.
+type raceConfig struct {
+	Name    string
+	Sidecar string // address
+	Stream  string
+}
+
+// raceResult is what a racer tells.
+type raceResult struct {
+	Acknowledged []acknowledged
+	Refused      int
+	Error        string
+}
+
+func TestMain(m *testing.M) {
+	if config := os.Getenv(racerVariable); config != "" {
+		results := json.NewEncoder(os.NewFile(racerResultsFD, "results"))
+		if err := results.Encode(race(config, results)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// race is one of the processes: it says that it is ready, waits for the start, and writes until all is acknowledged.
+func race(config string, ready *json.Encoder) (result raceResult) {
+	failed := func(err error) raceResult { result.Error = err.Error(); return result }
+	var c raceConfig
+	if err := json.Unmarshal([]byte(config), &c); err != nil {
+		return failed(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), raceTimeout)
+	defer cancel()
+	client, err := dapr.NewClientWithAddressContext(ctx, c.Sidecar)
+	if err != nil {
+		return failed(err)
+	}
+	defer client.Close()
+	state, err := sidecar.NewState(ctx, client, "statestore")
+	if err != nil {
+		return failed(err)
+	}
+	locker, err := sidecar.NewLocker(ctx, client, "lockstore")
+	if err != nil {
+		return failed(err)
+	}
+	var writers []writer
+	for i := range racerWriters {
+		w := writer{name: fmt.Sprintf("%s-%d", c.Name, i), stream: c.Stream, appends: appendsOfEach, events: 3, perSession: 25}
+		var l driver.Locker = locker
+		if i%2 == 1 {
+			l = noLock{}
+		}
+		if w.provider, err = newProvider(state, l); err != nil {
+			return failed(err)
+		}
+		writers = append(writers, w)
+	}
+	if err := ready.Encode("ready"); err != nil {
+		return failed(err)
+	}
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil { // ends with the starting shot
+		return failed(err)
+	}
+
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, w := range writers {
+		all.Go(func() {
+			acks, refused, err := w.run(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			result.Acknowledged = append(result.Acknowledged, acks...)
+			result.Refused += refused
+			if err != nil {
+				result.Error = fmt.Sprintf("writer %s: %v", w.name, err)
+				cancel()
+			}
+		})
+	}
+	all.Wait()
+	return result
+}
+
+// Two processes, each with a sidecar of its own, append to one stream on one Redis. Half of the writers take the lock; the
+// other half goes ahead without, so that only the swap of the head keeps the appends apart. Then a third sidecar and this
+// process, which have not seen any of it, read what there is.
+func TestTwoProcessesRaceOnOneStreamAndNothingIsLostOrDoubled(t *testing.T) {
+	r := parts.StartRedis(t)
+	components := []string{parts.RedisState("statestore", r), parts.RedisLock("lockstore", r)}
+	processes := make([]*racer, racers)
+	for i := range processes {
+		d := parts.StartDaprd(t, parts.DaprdConfig{AppID: fmt.Sprintf("racer-%d", i), Components: components})
+		processes[i] = startRacer(t, raceConfig{Name: fmt.Sprintf("p%d", i), Sidecar: d.GRPCAddr(), Stream: "1"})
+	}
+	for _, p := range processes {
+		p.start(t)
+	}
+	var acks []acknowledged
+	for i, p := range processes {
+		result := p.result(t)
+		if result.Error != "" {
+			t.Errorf("process %d: %s", i, result.Error)
+		}
+		if result.Refused == 0 {
+			t.Errorf("process %d: no append was refused, there was no race", i)
+		}
+		fmt.Printf("race process=%d acked=%d refused=%d\n", i, len(result.Acknowledged), result.Refused)
+		acks = append(acks, result.Acknowledged...)
+	}
+	if want := racers * racerWriters * appendsOfEach; len(acks) != want {
+		t.Errorf("%d appends were acknowledged, want %d", len(acks), want)
+	}
+
+	fresh := parts.StartDaprd(t, parts.DaprdConfig{AppID: "auditor", Components: components})
+	reader, err := provider(t, state(t, fresh), locker(t, fresh)).Reader("race", "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := compare(t, reader, acks)
+	fmt.Printf("race store=state.redis appends=%d lost=%d\n", len(acks), lost)
+}
+
+// racer is a process that races.
+type racer struct {
+	cmd     *exec.Cmd
+	stdin   io.Closer
+	results *json.Decoder
+}
+
+// startRacer starts a process and waits until it is ready.
+func startRacer(t *testing.T, c raceConfig) *racer {
+	t.Helper()
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = read.Close() })
+	p := &racer{cmd: exec.CommandContext(t.Context(), executable), results: json.NewDecoder(read)}
+	p.cmd.Env = append(os.Environ(), racerVariable+"="+string(config))
+	p.cmd.Stderr = os.Stderr
+	p.cmd.ExtraFiles = []*os.File{write} // racerResultsFD
+	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	err = p.cmd.Start()
+	_ = write.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.stdin.Close()
+		_ = p.cmd.Wait()
+	})
+	var ready json.RawMessage
+	if err := p.results.Decode(&ready); err != nil || string(ready) != `"ready"` {
+		t.Fatalf("the racer is not ready: %s, %v", ready, err)
+	}
+	return p
+}
+
+// start lets the process begin.
+func (p *racer) start(t *testing.T) {
+	t.Helper()
+	if err := p.stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// result waits for the end of the process.
+func (p *racer) result(t *testing.T) (result raceResult) {
+	t.Helper()
+	if err := p.results.Decode(&result); err != nil {
+		t.Fatalf("the racer gives no result: %v", err)
+	}
+	return result
+}

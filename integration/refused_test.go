@@ -1,0 +1,156 @@
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	dapr "github.com/dapr/go-sdk/client"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/hexalith/eventstores-go/adapter/sidecar"
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/integration/parts"
+)
+
+func TestWhatCannotWorkIsRefusedWhenTheAdapterIsMade(t *testing.T) {
+	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", APIToken: "secret", Components: []string{parts.InMemoryState("statestore")}})
+	dial := func(address, token string) dapr.Client {
+		c, err := dapr.NewClientWithAddressContext(t.Context(), address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		c.WithAuthToken(token)
+		return c
+	}
+	nobody := fmt.Sprintf("127.0.0.1:%d", parts.FreePorts(t, 1)[0])
+	conn, err := grpc.NewClient(nobody, grpc.WithTransportCredentials(insecure.NewCredentials())) // does not wait for an answer
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	httpPort := fmt.Sprintf("127.0.0.1:%d", d.HTTPPort)
+	for _, test := range []struct {
+		name   string
+		client dapr.Client
+		state  string // or
+		lock   string
+		says   []string
+	}{
+		{"a sidecar that is not there", dapr.NewClientWithConnection(conn), "statestore", "", []string{"no Dapr sidecar answers", nobody, "DAPR_GRPC_PORT"}},
+		{"the sidecar's HTTP port", dial(httpPort, "secret"), "statestore", "", []string{"is no Dapr sidecar", httpPort}},
+		{"a store that is not configured", d.Client(t), "nosuch", "", []string{`no state component "nosuch"`, `it has "statestore" (state.in-memory)`}},
+		{"a lock that is not configured", d.Client(t), "", "lockstore", []string{`no lock component "lockstore"`, "it has none"}},
+		{"a state store as a lock", d.Client(t), "", "statestore", []string{`no lock component "statestore"`, "it has none"}},
+		{"a wrong API token", dial(d.GRPCAddr(), "wrong"), "statestore", "", []string{"does not let this client in", "DAPR_API_TOKEN"}},
+		{"no API token", dial(d.GRPCAddr(), ""), "statestore", "", []string{"does not let this client in", "DAPR_API_TOKEN"}},
+		{"a blank name", d.Client(t), " ", "", []string{"name of the state component is blank"}},
+		{"no client", nil, "statestore", "", []string{"client is nil"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var err error
+			if test.lock != "" {
+				_, err = sidecar.NewLocker(t.Context(), test.client, test.lock)
+			} else {
+				_, err = sidecar.NewState(t.Context(), test.client, test.state)
+			}
+			if err == nil {
+				t.Fatal("there is no error")
+			}
+			for _, says := range test.says {
+				if !strings.Contains(err.Error(), says) {
+					t.Errorf("the message does not say %q: %v", says, err)
+				}
+			}
+		})
+	}
+}
+
+// wantError checks that an error is of a kind, and that its message tells what to do.
+func wantError(t *testing.T, err, kind error, says ...string) {
+	t.Helper()
+	if !errors.Is(err, kind) {
+		t.Fatalf("got the error %v, want %T", err, kind)
+	}
+	for _, want := range says {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the message does not say %q: %v", want, err)
+		}
+	}
+}
+
+func TestAClientThatTheSidecarNoLongerLetsInChangesNothing(t *testing.T) {
+	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", APIToken: "secret", Components: []string{parts.InMemoryState("statestore")}})
+	client := d.Client(t)
+	s, err := sidecar.NewState(t.Context(), client, "statestore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := provider(t, s, noLock{})
+	session, err := p.Open(t.Context(), "race", "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.WithAuthToken("revoked")
+	_, err = session.Append(t.Context(), eventstore.ExpectAny(), written{})
+	wantError(t, err, &eventstore.StorageError{}, "DAPR_API_TOKEN")
+	_, err = p.Open(t.Context(), "race", "1")
+	wantError(t, err, &eventstore.StorageError{}, "DAPR_API_TOKEN")
+
+	client.WithAuthToken("secret")
+	reader, err := p.Reader("race", "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, reader, nil)
+}
+
+func TestASidecarThatHasGoneIsNoEmptyStream(t *testing.T) {
+	r := parts.StartRedis(t)
+	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("statestore", r)}})
+	settings := eventstore.DefaultSettings()
+	settings.CommitTimeout = 100 * time.Millisecond // until the outcome of an append is called unknown
+	p := provider(t, state(t, d), noLock{}, eventstore.WithSettings(settings))
+	session, err := p.Open(t.Context(), "race", "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	version, err := session.Append(t.Context(), eventstore.ExpectVersion(0), written{N: 0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, err := p.Reader("race", "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	d.Kill(t)
+	_, err = reader.Version(t.Context())
+	wantError(t, err, &eventstore.StorageError{}, "the sidecar can't be reached")
+	_, err = p.Open(t.Context(), "race", "1")
+	wantError(t, err, &eventstore.StorageError{}, "the sidecar can't be reached")
+	_, err = session.Append(t.Context(), eventstore.ExpectAny(), written{N: 1})
+	wantError(t, err, &eventstore.OutcomeUnknownError{}, "Session.Retry")
+	var unknown *eventstore.OutcomeUnknownError
+	errors.As(err, &unknown)
+
+	// When it is back, another session brings the append to its end.
+	d.Restart(t)
+	p = provider(t, state(t, d), noLock{})
+	if session, err = p.Open(t.Context(), "race", "1"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // once
+		if retried, err := session.Retry(t.Context(), unknown); err != nil || retried != version+1 {
+			t.Fatalf("Retry: version %d, %v", retried, err)
+		}
+	}
+	if reader, err = p.Reader("race", "1"); err != nil {
+		t.Fatal(err)
+	}
+	compare(t, reader, []acknowledged{{N: 0, Events: 1, Version: 1}, {N: 1, Events: 1, Version: 2}})
+}
