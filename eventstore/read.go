@@ -49,13 +49,21 @@ func (r *Reader) usable() error {
 	return r.guard()
 }
 
-// look checks that the reader can be used and returns what to read by.
-func (r *Reader) look(ctx context.Context) (view, error) {
+// begin checks that a read can begin.
+func (r *Reader) begin(ctx context.Context) error {
 	if err := r.usable(); err != nil {
-		return view{}, err
+		return err
 	}
 	if ctx.Err() != nil {
-		return view{}, r.history.notBegun(ctx, "read")
+		return r.history.notBegun(ctx, "read")
+	}
+	return nil
+}
+
+// look checks that a read can begin and returns what to read by.
+func (r *Reader) look(ctx context.Context) (view, error) {
+	if err := r.begin(ctx); err != nil {
+		return view{}, err
 	}
 	return r.view(ctx)
 }
@@ -138,6 +146,15 @@ func readOptions(options []ReadOption) (readRange, error) {
 	return r, nil
 }
 
+// rangeOf is the range of a read that names its versions itself, which leaves options only the manner.
+func rangeOf(first, last int64, options []ReadOption) (readRange, error) {
+	r, err := readOptions(append([]ReadOption{FromVersion(first), ToVersion(last)}, options...))
+	if err == nil && (r.from != first || r.to != last) {
+		err = &ArgumentError{Argument: "option", Reason: "FromVersion and ToVersion contradict the versions that are given already"}
+	}
+	return r, err
+}
+
 // Read reads events one after the other, in the order of their versions unless [Backwards] is given. Memory does not grow
 // with the stream: events come in chunks, the next of which is under way
 // while one is looked at.
@@ -164,8 +181,16 @@ func (r *Reader) Read(ctx context.Context, options ...ReadOption) iter.Seq2[Even
 // Slice reads the events from version first to version last, both included. What lies past
 // the end of the stream is left out, without an error. Errors are those of [Reader.Read].
 func (r *Reader) Slice(ctx context.Context, first, last int64, options ...ReadOption) ([]Event, error) {
+	rng, err := rangeOf(first, last, options)
+	if err != nil {
+		return nil, err
+	}
+	v, err := r.look(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var events []Event
-	for event, err := range r.Read(ctx, append([]ReadOption{FromVersion(first), ToVersion(last)}, options...)...) {
+	for event, err := range r.events(ctx, v, rng) {
 		if err != nil {
 			return nil, err
 		}
@@ -176,7 +201,7 @@ func (r *Reader) Slice(ctx context.Context, first, last int64, options ...ReadOp
 
 // Event reads one event. Where there is none of that version it returns a [VersionNotFoundError].
 func (r *Reader) Event(ctx context.Context, version int64, options ...ReadOption) (Event, error) {
-	rng, err := readOptions(append([]ReadOption{FromVersion(version), ToVersion(version)}, options...))
+	rng, err := rangeOf(version, version, options)
 	if err != nil {
 		return Event{}, err
 	}
@@ -210,7 +235,7 @@ func (r *Reader) VersionOf(ctx context.Context, idempotencyID string) (int64, er
 // Outcome tells what became of an append that ended with an [OutcomeUnknownError], from
 // that error's Base and CommitID. Any process may ask, at any time.
 func (r *Reader) Outcome(ctx context.Context, base int64, commitID string) (Outcome, error) {
-	if err := r.usable(); err != nil {
+	if err := r.begin(ctx); err != nil {
 		return OutcomePending, err
 	}
 	if base < 0 || commitID == "" {
@@ -236,6 +261,7 @@ type chunk struct {
 // events reads the range as it is committed in view.
 func (r *Reader) events(ctx context.Context, v view, rng readRange) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
 		from, to := max(rng.from, v.head.first), v.head.version
 		if rng.to != 0 {
 			to = min(to, rng.to)
@@ -258,7 +284,6 @@ func (r *Reader) events(ctx context.Context, v view, rng readRange) iter.Seq2[Ev
 			return fetched
 		}
 
-		ctx, cancel := context.WithCancel(ctx)
 		next := start()
 		defer func() { // leave no request behind
 			cancel()

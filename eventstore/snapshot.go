@@ -2,7 +2,6 @@ package eventstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -33,22 +32,25 @@ func (r *Reader) Snapshots(ctx context.Context) ([]int64, error) {
 }
 
 // Snapshot reads the snapshot at that version. Where there is none it returns a
-// [SnapshotNotFoundError], where it can't be read a [DamagedError].
+// [SnapshotNotFoundError], where it can't be read a [DamagedError]. The option [AsRaw] is possible.
 func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOption) (Snapshot, error) {
-	rng, err := readOptions(append([]ReadOption{ToVersion(version)}, options...))
+	rng, err := snapshotOptions(append([]ReadOption{ToVersion(version)}, options...))
+	if err == nil && rng.to != version {
+		err = &ArgumentError{Argument: "option", Reason: "ToVersion contradicts the version that is given already"}
+	}
 	if err != nil {
 		return Snapshot{}, err
 	}
-	if err := r.usable(); err != nil {
+	if err := r.begin(ctx); err != nil {
 		return Snapshot{}, err
 	}
 	return r.history.snapshot(ctx, version, rng.raw)
 }
 
 // LastSnapshot reads the newest snapshot that can be read, with [ToVersion] the newest at or below that version.
-// Where there is none it returns a [SnapshotNotFoundError].
+// Where there is none it returns a [SnapshotNotFoundError], where none can be read what is wrong with the newest. The option [AsRaw] is possible, others are an [ArgumentError].
 func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (Snapshot, error) {
-	rng, err := readOptions(options)
+	rng, err := snapshotOptions(options)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -56,59 +58,61 @@ func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (Snaps
 	if err != nil {
 		return Snapshot{}, err
 	}
-	snapshot, err := r.newest(ctx, v, rng)
-	if err == nil && snapshot.Version == 0 {
-		err = &SnapshotNotFoundError{Stream: r.history.Stream}
-	}
-	return snapshot, err
+	return r.newest(ctx, v, rng)
 }
 
 // Load returns the newest usable snapshot, and the events after it to be read as from [Reader.Read].
 // Without one the snapshot's Version is 0 and all events follow. With [ToVersion] neither goes beyond that
 // version. Other read options but [AsRaw] are an [ArgumentError].
 func (r *Reader) Load(ctx context.Context, options ...ReadOption) (Snapshot, iter.Seq2[Event, error], error) {
-	rng, err := readOptions(options)
+	rng, err := snapshotOptions(options)
 	if err != nil {
 		return Snapshot{}, nil, err
-	}
-	if rng.from != 1 || rng.backwards {
-		return Snapshot{}, nil, &ArgumentError{Argument: "option", Reason: "Load begins at the newest snapshot and goes forwards: use Read for anything else"}
 	}
 	v, err := r.look(ctx)
 	if err != nil {
 		return Snapshot{}, nil, err
 	}
 	snapshot, err := r.newest(ctx, v, rng)
-	if err != nil {
+	if err != nil && ctx.Err() != nil {
 		return Snapshot{}, nil, err
 	}
 	rng.from = snapshot.Version + 1
 	return snapshot, r.events(ctx, v, rng), nil
 }
 
-// newest finds the newest snapshot that can be read, or none.
+// snapshotOptions are readOptions without those that say nothing where snapshots are read.
+func snapshotOptions(options []ReadOption) (readRange, error) {
+	r, err := readOptions(options)
+	if err == nil && (r.from != 1 || r.backwards) {
+		err = &ArgumentError{Argument: "option", Reason: "FromVersion and Backwards are for reading events: where a snapshot is wanted use ToVersion and AsRaw"}
+	}
+	return r, err
+}
+
+// newest finds the newest snapshot that can be read. The error says why there is none.
 func (r *Reader) newest(ctx context.Context, v view, rng readRange) (Snapshot, error) {
 	h := r.history
 	versions, err := r.snapshotVersions(ctx, v, rng.to)
-	var damaged *DamagedError
-	if errors.As(err, &damaged) {
-		h.log.WarnContext(ctx, "the list of snapshots is unreadable, they are not used", "error", err)
-		return Snapshot{}, nil
-	}
 	if err != nil {
+		h.log.WarnContext(ctx, "the list of snapshots can't be read, none is used", "error", err)
 		return Snapshot{}, err
 	}
-	for _, version := range slices.Backward(versions) {
+	var failure error = &SnapshotNotFoundError{Stream: h.Stream}
+	for i, version := range slices.Backward(versions) {
 		snapshot, err := h.snapshot(ctx, version, rng.raw)
 		if err == nil {
 			return snapshot, nil
 		}
+		if i == len(versions)-1 || ctx.Err() != nil {
+			failure = err
+		}
 		if ctx.Err() != nil {
-			return Snapshot{}, err
+			break
 		}
 		h.log.WarnContext(ctx, "a snapshot is not used", "version", version, "error", err)
 	}
-	return Snapshot{}, nil
+	return Snapshot{}, failure
 }
 
 // snapshotVersions lists the snapshots that stand at committed versions, up to version to if that is not 0.

@@ -1,0 +1,258 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
+)
+
+func (l *lab) reader() *Reader {
+	l.t.Helper()
+	r, err := l.provider().Reader(labStream.Type, labStream.ID)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return r
+}
+
+// fill appends n events, and one more so that the head's tail is short.
+func (l *lab) fill(n int) {
+	l.t.Helper()
+	s := l.open()
+	texts := make([]string, n)
+	for i := range texts {
+		texts[i] = fmt.Sprint(i + 1)
+	}
+	l.add(s, texts...)
+	l.add(s, fmt.Sprint(n+1))
+	l.Trace()
+}
+
+// ops are the requests since the last look without their keys.
+func (l *lab) ops() []string {
+	var ops []string
+	for _, request := range l.Trace() {
+		words := strings.Fields(request)
+		ops = append(ops, fmt.Sprint(words[0], " of ", len(words)-1))
+	}
+	return ops
+}
+
+func TestReadingTakesAsFewRequestsAsChunks(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		l.fill(2499)
+		read := func(options ...ReadOption) {
+			for _, err := range l.reader().Read(t.Context(), options...) {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		last := "getmany of 500"
+		if !l.Caps.Atomic {
+			last = "getmany of 499" // and one in the tail
+		}
+		read()
+		if got := l.ops(); !slices.Equal(got, []string{"getmany of 3", "getmany of 1000", "getmany of 1000", last}) {
+			t.Errorf("requests: %q", got)
+		}
+		read(Backwards(), FromVersion(1200))
+		if got := l.ops(); len(got) != 3 {
+			t.Errorf("requests: %q", got)
+		}
+		read(FromVersion(7), ToVersion(9))
+		if got := l.ops(); !slices.Equal(got, []string{"getmany of 3", "getmany of 3"}) {
+			t.Errorf("requests: %q", got)
+		}
+		read(FromVersion(2501))
+		if got := l.ops(); !slices.Equal(got, []string{"getmany of 3"}) {
+			t.Errorf("requests: %q", got)
+		}
+	})
+}
+
+func TestLargeEventsAreReadInSmallerChunks(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		s := l.open()
+		for range 11 {
+			texts := slices.Repeat([]string{strings.Repeat("x", 10_000)}, 100)
+			l.add(s, texts...)
+		}
+		l.add(s, "last")
+		l.Trace()
+		l.readsAll(s)
+		for i, request := range l.ops() {
+			var keys int
+			if _, err := fmt.Sscanf(request, "getmany of %d", &keys); err != nil {
+				t.Fatal(request)
+			}
+			if i > 0 && keys > chunkBytes/10_000+1 {
+				t.Errorf("request %d is for %d events of 10 kB", i, keys)
+			}
+		}
+	}, "in one transaction")
+}
+
+func TestTheNextChunkIsUnderWayWhileOneIsLookedAt(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		l.fill(3000)
+		l.on(func(r *memstate.Request) bool { return r.Op == "getmany" && !r.Has(":head") }, -1,
+			func(_ *memstate.Request, next func() error) error { pass(time.Second); return next() })
+		began := time.Now()
+		for event, err := range l.reader().Read(t.Context(), ToVersion(3000)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if event.Version%1000 == 0 {
+				pass(time.Second) // as long as the next takes
+			}
+		}
+		if took := time.Since(began); took != 4*time.Second {
+			t.Errorf("3 chunks of 1s, each looked at for 1s, took %s, want 4s", took)
+		}
+	}, "the careful way")
+}
+
+func TestBreakingOffAReadEndsTheRequestUnderWay(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		l.fill(3000)
+		stuck(l, func(r *memstate.Request) bool { return r.Has("}:1001") })
+		began := time.Now()
+		for event, err := range l.reader().Read(context.Background()) {
+			if event.Version == 10 || err != nil {
+				break
+			}
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+func TestAReadEndsWithItsError(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		l.fill(3000)
+		count := func(r *Reader, ctx context.Context) (n int, failure error) {
+			for _, err := range r.Read(ctx) {
+				if failure != nil {
+					t.Error("something comes after the error")
+				}
+				if failure = err; err == nil {
+					n++
+				}
+			}
+			return n, failure
+		}
+		l.on(func(r *memstate.Request) bool { return r.Has("}:1001") }, 1, lost)
+		n, err := count(l.reader(), t.Context())
+		if want[*StorageError](t, err); n != 1000 || !errors.Is(err, errLost) {
+			t.Errorf("%d events, then %v", n, err)
+		}
+		// Nor does it go on after the context has ended.
+		ctx, cancel := context.WithCancel(t.Context())
+		l.on(func(r *memstate.Request) bool { return r.Has("}:1001") }, 1, func(_ *memstate.Request, next func() error) error {
+			cancel()
+			return next()
+		})
+		n, err = count(l.reader(), ctx)
+		if want[*StorageError](t, err); n > 2000 || !errors.Is(err, context.Canceled) {
+			t.Errorf("%d events, then %v", n, err)
+		}
+	})
+}
+
+func TestAReadInASessionEndsWithTheSession(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		l.fill(3000)
+		s := l.mustLease(timeouts(0, time.Minute))
+		var failure error
+		for event, err := range s.Read(t.Context()) {
+			if event.Version == 500 {
+				pass(time.Minute)
+			}
+			failure = err
+		}
+		want[*SessionExpiredError](t, failure)
+	}, "the careful way")
+}
+
+func TestAReadSeesTheStreamAsItWasWhenItBegan(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		s := l.open()
+		l.add(s, "a", "b")
+		for _, r := range []*Reader{s.Reader, l.reader()} {
+			before, err := r.Version(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := int64(0)
+			for _, err := range r.Read(t.Context()) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				l.add(s, "more")
+				n++
+			}
+			if n != before {
+				t.Errorf("it gave %d events of a stream that was at %d", n, before)
+			}
+		}
+	})
+}
+
+// An option must not quietly win over an argument.
+func TestAnOptionThatContradictsAnArgumentIsRefused(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		s := l.open()
+		l.add(s, "a", "b", "c")
+		ctx := t.Context()
+		for name, err := range map[string]error{
+			"Event from":        errorOf(s.Event(ctx, 2, FromVersion(1))),
+			"Event to":          errorOf(s.Event(ctx, 2, ToVersion(3))),
+			"Slice from":        errorOf(s.Slice(ctx, 2, 3, FromVersion(1))),
+			"Slice to":          errorOf(s.Slice(ctx, 1, 2, ToVersion(3))),
+			"Snapshot to":       errorOf(s.Snapshot(ctx, 1, ToVersion(2))),
+			"Snapshot back":     errorOf(s.Snapshot(ctx, 1, Backwards())),
+			"LastSnapshot from": errorOf(s.LastSnapshot(ctx, FromVersion(2))),
+			"LastSnapshot back": errorOf(s.LastSnapshot(ctx, Backwards())),
+		} {
+			if !errors.Is(err, &ArgumentError{}) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		_, _, err := s.Load(ctx, FromVersion(2))
+		want[*ArgumentError](t, err)
+		_, _, err = s.Load(ctx, Backwards())
+		want[*ArgumentError](t, err)
+		events, err := s.Slice(ctx, 1, 2, Backwards(), AsRaw())
+		if err != nil || len(events) != 2 || events[0].Version != 2 {
+			t.Errorf("Slice backwards: %v, %v", events, err)
+		}
+	}, "the careful way")
+}
+
+func errorOf[T any](_ T, err error) error { return err }
+
+func TestAnOperationWhoseContextHasEndedSendsNothing(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		s := l.open()
+		l.add(s, "a")
+		l.Trace()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cause := errors.New("the cause")
+		cancel(cause)
+		for name, operation := range operations {
+			if err := operation(ctx, s); !errors.Is(err, &StorageError{}) || !errors.Is(err, cause) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		l.traced()
+		l.holds("a")
+	})
+}
