@@ -202,7 +202,7 @@ func (s *Session) place(ctx context.Context, expected Expected, drafts []draft) 
 	if mismatch := s.fit(expected, drafts, w.head.version); mismatch != nil || w.undecided() {
 		w.fresh = false // the session may be behind, or the head is one of ours that we do not know
 	}
-	actual, err := w.refresh(ctx)
+	actual, err := w.refresh(ctx, "append")
 	if err != nil && !errors.Is(err, errMoved) {
 		return commit{}, err
 	}
@@ -266,7 +266,7 @@ func (h *history) versionOf(ctx context.Context, hd head, id string) (int64, err
 		}
 	}
 	key := h.keys.idempotency(id)
-	item, err := h.get(ctx, "look up idempotency id of", key)
+	item, err := h.get(ctx, "look up an idempotency id", key)
 	if err != nil || !item.Found() {
 		return 0, err
 	}

@@ -102,12 +102,12 @@ var errMoved = errors.New("somebody else has written to the stream")
 
 // refresh makes sure that head and ETag belong together. It adopts only a head that
 // this writer made or already knows (Rule 1), else it returns errMoved and the version it saw.
-func (w *writer) refresh(ctx context.Context) (actual int64, err error) {
+func (w *writer) refresh(ctx context.Context, operation string) (actual int64, err error) {
 	for n := 0; !w.fresh && n < readAttempts; n++ {
 		if !backoff(ctx, n) {
-			return 0, w.failed("append", context.Cause(ctx))
+			return 0, w.failed(operation, context.Cause(ctx))
 		}
-		h, etag, err := w.readHead(ctx, "append")
+		h, etag, err := w.readHead(ctx, operation)
 		switch {
 		case err != nil:
 			return 0, err
@@ -120,7 +120,7 @@ func (w *writer) refresh(ctx context.Context) (actual int64, err error) {
 		}
 	}
 	if !w.fresh {
-		return 0, w.failed("append", fmt.Errorf("the store keeps answering with a head below version %d, which is committed: a stale replica?", w.head.version))
+		return 0, w.failed(operation, fmt.Errorf("the store keeps answering with a head below version %d, which is committed: a stale replica?", w.head.version))
 	}
 	return w.head.version, nil
 }
@@ -134,14 +134,27 @@ const (
 	OutcomeRejected                 // another append took its place; it never will be
 )
 
+// String returns "pending", "committed" or "rejected".
+func (o Outcome) String() string {
+	switch o {
+	case OutcomePending:
+		return "pending"
+	case OutcomeCommitted:
+		return "committed"
+	case OutcomeRejected:
+		return "rejected"
+	}
+	return fmt.Sprintf("Outcome(%d)", int(o))
+}
+
 // lookup tells what became of a commit with that base version: head first, then its tail,
 // then the event key, never all at once. (Rule 6)
 func (h *history) lookup(ctx context.Context, base int64, id string) (Outcome, head, string, error) {
 	for n := range readAttempts {
 		if !backoff(ctx, n) {
-			return OutcomePending, head{}, "", h.failed("look up", context.Cause(ctx))
+			return OutcomePending, head{}, "", h.failed("look up an append", context.Cause(ctx))
 		}
-		hd, etag, err := h.readHead(ctx, "look up")
+		hd, etag, err := h.readHead(ctx, "look up an append")
 		if err != nil {
 			return OutcomePending, head{}, "", err
 		}
@@ -157,7 +170,7 @@ func (h *history) lookup(ctx context.Context, base int64, id string) (Outcome, h
 		}
 		event, found := hd.inTail(base + 1)
 		if !found {
-			if event, found, err = h.event(ctx, "look up", base+1); err != nil {
+			if event, found, err = h.event(ctx, "look up an append", base+1); err != nil {
 				return OutcomePending, head{}, "", err
 			}
 		}
@@ -170,7 +183,7 @@ func (h *history) lookup(ctx context.Context, base int64, id string) (Outcome, h
 			return OutcomeRejected, hd, etag, nil
 		}
 	}
-	return OutcomePending, head{}, "", h.failed("look up", fmt.Errorf("the store keeps answering with less than version %d: a stale replica, or lost data; verify the stream", base+1))
+	return OutcomePending, head{}, "", h.failed("look up an append", fmt.Errorf("the store keeps answering with less than version %d: a stale replica, or lost data?", base+1))
 }
 
 // commit brings c into effect at its base version, once, or says why not.
@@ -304,7 +317,7 @@ func (w *writer) trim(ctx context.Context) {
 	if tailBytes(w.head.tail) < trimBytes {
 		return
 	}
-	if _, err := w.refresh(ctx); err != nil {
+	if _, err := w.refresh(ctx, "trim the head"); err != nil {
 		return // whoever writes next has the same chance
 	}
 	if len(w.head.tail) == 0 {

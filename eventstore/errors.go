@@ -271,12 +271,12 @@ func (e *OutcomeUnknownError) Unwrap() error        { return e.Cause }
 // safe to repeat.
 type StorageError struct {
 	Stream    Stream
-	Operation string // "open", "append", "read", …
+	Operation string // what it was to do: "open", "append", "read", "save a snapshot", …
 	Cause     error
 }
 
 func (e *StorageError) Error() string {
-	return withCause(fmt.Sprintf("eventstore: storage failed to %s stream %s", e.Operation, e.Stream), e.Cause)
+	return withCause(fmt.Sprintf("eventstore: stream %s: storage failed to %s", e.Stream, e.Operation), e.Cause)
 }
 
 // Is reports whether target is of the same kind.

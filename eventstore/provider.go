@@ -140,6 +140,9 @@ func (p *Provider) ReaderIn(database, aggregateType, id string) (*Reader, error)
 }
 
 func (p *Provider) history(stream Stream) (*history, error) {
+	if p.state == nil {
+		return nil, &ArgumentError{Argument: "provider", Reason: "it was not made by NewProvider"}
+	}
 	if err := stream.validate(); err != nil {
 		return nil, err
 	}

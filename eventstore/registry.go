@@ -84,7 +84,7 @@ func (r *Registry) encode(argument string, stream Stream, value any) (Raw, error
 		t, ok = r.byType[v.Type()]
 	}
 	if !ok {
-		return Raw{}, &TypeNotRegisteredError{Stream: stream, Type: reflect.TypeOf(value).String()}
+		return Raw{}, &TypeNotRegisteredError{Stream: stream, Type: v.Type().String()}
 	}
 	payload, err := t.encode(v.Interface())
 	if err != nil {

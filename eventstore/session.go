@@ -220,7 +220,7 @@ func (s *Session) view(ctx context.Context) (v view, err error) {
 		w := s.writer
 		if w.undecided() {
 			w.fresh = false
-			if _, err := w.refresh(ctx); err != nil {
+			if _, err := w.refresh(ctx, "read"); err != nil {
 				return err
 			}
 		}

@@ -120,7 +120,7 @@ func (r *Reader) snapshotVersions(ctx context.Context, v view, to int64) ([]int6
 	h := r.history
 	list := v.snapshots
 	if list == nil {
-		item, err := h.get(ctx, "read snapshots of", h.keys.snapshots())
+		item, err := h.get(ctx, "read the list of snapshots", h.keys.snapshots())
 		if err != nil {
 			return nil, err
 		}
@@ -150,7 +150,7 @@ func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) er
 	if err != nil {
 		return err
 	}
-	return s.exclusively(ctx, "save a snapshot of", func(ctx context.Context) error {
+	return s.exclusively(ctx, "save a snapshot", func(ctx context.Context) error {
 		if hd := s.writer.head; version < hd.first || version > hd.version {
 			return &VersionNotFoundError{Stream: h.Stream, Version: version, Current: hd.version}
 		}
@@ -170,7 +170,7 @@ func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) er
 			return err
 		}
 		if err := h.state.Write(ctx, h.keys.partition, []driver.Write{{Key: key, Value: value}}); err != nil {
-			return h.failed("save a snapshot of", err)
+			return h.failed("save a snapshot", err)
 		}
 		h.log.DebugContext(ctx, "saved a snapshot", "session", s.id, "version", version)
 		return nil
@@ -196,8 +196,8 @@ func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 		return err
 	}
 	h := s.history
-	return s.exclusively(ctx, "clear snapshots of", func(ctx context.Context) error {
-		item, err := h.get(ctx, "read snapshots of", h.keys.snapshots())
+	return s.exclusively(ctx, "clear snapshots", func(ctx context.Context) error {
+		item, err := h.get(ctx, "read the list of snapshots", h.keys.snapshots())
 		if err != nil {
 			return err
 		}
@@ -206,7 +206,7 @@ func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 		case err != nil && version == 0:
 			h.log.WarnContext(ctx, "the list of snapshots is unreadable and begins anew", "session", s.id, "error", err)
 			if err := h.swapSnapshots(ctx, nil, item.ETag); err != nil {
-				return h.failed("clear snapshots of", err)
+				return h.failed("clear snapshots", err)
 			}
 			return nil
 		case err != nil:
@@ -223,7 +223,7 @@ func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 			deletes[i] = driver.Write{Key: h.keys.snapshot(v)}
 		}
 		if err := h.state.Write(ctx, h.keys.partition, deletes); err != nil {
-			return h.failed("clear snapshots of", err)
+			return h.failed("clear snapshots", err)
 		}
 		return h.changeSnapshots(ctx, func(versions []int64) []int64 {
 			return slices.DeleteFunc(versions, func(v int64) bool { return slices.Contains(gone, v) })
@@ -268,7 +268,7 @@ func (h *history) changeSnapshots(ctx context.Context, change func([]int64) []in
 		if !backoff(ctx, n) {
 			break
 		}
-		item, err := h.get(ctx, "read snapshots of", h.keys.snapshots())
+		item, err := h.get(ctx, "read the list of snapshots", h.keys.snapshots())
 		if err != nil {
 			return err
 		}
@@ -290,7 +290,7 @@ func (h *history) changeSnapshots(ctx context.Context, change func([]int64) []in
 	case ctx.Err() != nil:
 		failure = fmt.Errorf("%w; before that: %w", context.Cause(ctx), failure)
 	}
-	return h.failed("change snapshots of", failure)
+	return h.failed("change the list of snapshots", failure)
 }
 
 // swapSnapshots replaces the list of snapshots.
@@ -368,7 +368,7 @@ func decodeSnapshot(name string, version int64, data []byte) (s Snapshot, raw Ra
 // snapshot reads one snapshot from its key.
 func (h *history) snapshot(ctx context.Context, version int64, raw bool) (Snapshot, error) {
 	key := h.keys.snapshot(version)
-	item, err := h.get(ctx, "read a snapshot of", key)
+	item, err := h.get(ctx, "read a snapshot", key)
 	if err != nil {
 		return Snapshot{}, err
 	}

@@ -1,0 +1,152 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
+)
+
+func TestAWrongOptionFailsWhenTheProviderIsMade(t *testing.T) {
+	t.Parallel()
+	state := memstate.Transactional()
+	settings := func(change func(*Settings)) Option {
+		s := DefaultSettings()
+		change(&s)
+		return WithSettings(s)
+	}
+	for _, c := range []struct {
+		state  driver.State
+		option Option
+		says   string
+	}{
+		{nil, WithSettings(DefaultSettings()), "state"},
+		{state, nil, "option"},
+		{state, WithLocker(nil), "WithLocker"},
+		{state, WithRegistry(nil), "WithRegistry"},
+		{state, WithLogger(nil), "WithLogger"},
+		{state, WithSettings(Settings{}), "Settings.DefaultDatabase"},
+		{state, settings(func(s *Settings) { s.DefaultDatabase = " \t" }), "Settings.DefaultDatabase"},
+		{state, settings(func(s *Settings) { s.DefaultDatabase = strings.Repeat("x", 201) }), "Settings.DefaultDatabase"},
+		{state, settings(func(s *Settings) { s.OpenTimeout = -1 }), "Settings.OpenTimeout"},
+		{state, settings(func(s *Settings) { s.SessionTimeout = 0 }), "Settings.SessionTimeout"},
+		{state, settings(func(s *Settings) { s.SessionTimeout = -time.Second }), "Settings.SessionTimeout"},
+		{state, settings(func(s *Settings) { s.CommitTimeout = 0 }), "Settings.CommitTimeout"},
+	} {
+		_, err := NewProvider(c.state, c.option)
+		if !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("the error does not name %s: %v", c.says, err)
+		}
+	}
+	if _, err := NewProvider(state, settings(func(s *Settings) { s.OpenTimeout = 0 })); err != nil {
+		t.Errorf("an OpenTimeout of 0 is possible: %v", err)
+	}
+	if trace := state.Trace(); len(trace) > 0 {
+		t.Errorf("the store was asked for %q", trace)
+	}
+}
+
+func TestTheDefaultsAreWhatIsDocumented(t *testing.T) {
+	t.Parallel()
+	if got, want := DefaultSettings(), (Settings{"EventStores", 5 * time.Second, time.Minute, 5 * time.Second}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestAStreamThatCannotBeIsRefusedWhenItIsOpened(t *testing.T) {
+	t.Parallel()
+	state := memstate.Transactional()
+	state.Caps.MaxKeyBytes = 255
+	p, err := NewProvider(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		stream Stream
+		says   string
+	}{
+		{Stream{"", "t", "i"}, "database: it is blank"},
+		{Stream{"d", " \t\u00a0", "i"}, "aggregate type: it is blank"},
+		{Stream{"d", "t", "\n"}, "aggregate id: it is blank"},
+		{Stream{"d", "t", "\xc3\x28"}, "UTF-8"},
+		{Stream{"d", "t", strings.Repeat("x", 1000)}, "1000 bytes, at most 200"},
+		{Stream{"d", "t", strings.Repeat("😀", 51)}, "204 bytes, at most 200"},
+		{Stream{"d", "t", strings.Repeat("😀", 20)}, "the store takes 255"},
+	} {
+		s := c.stream
+		_, openErr := p.OpenIn(t.Context(), s.Database, s.Type, s.ID)
+		_, readErr := p.ReaderIn(s.Database, s.Type, s.ID)
+		for _, err := range []error{openErr, readErr} {
+			if !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("the error does not say %q: %v", c.says, err)
+			}
+		}
+	}
+	if trace := state.Trace(); len(trace) > 0 {
+		t.Errorf("the store was asked for %q", trace)
+	}
+}
+
+func TestAStreamIsOpenedForTheMetadataThatNamesIt(t *testing.T) {
+	t.Parallel()
+	p, err := NewProvider(memstate.Transactional())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m Metadata
+	m.Message.AggregateType, m.Message.AggregateID = "account", "1"
+	for database, want := range map[string]string{"": "EventStores", "tenant": "tenant"} {
+		m.Context.PartitionID = database
+		s, err := p.OpenFor(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Stream(); got != (Stream{want, "account", "1"}) {
+			t.Errorf("partition %q opened %v", database, got)
+		}
+	}
+	m.Message.AggregateID = ""
+	if _, err := p.OpenFor(t.Context(), m); !errors.Is(err, &ArgumentError{}) {
+		t.Errorf("metadata without an aggregate id: %v", err)
+	}
+}
+
+func TestAProviderThatWasNotMadeIsAnErrorNotAPanic(t *testing.T) {
+	t.Parallel()
+	var p Provider
+	_, err := p.OpenIn(context.Background(), "d", "t", "i")
+	if !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), "NewProvider") {
+		t.Error(err)
+	}
+	_, err = p.Open(context.Background(), "t", "i")
+	if !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), "NewProvider") {
+		t.Error(err)
+	}
+	_, err = p.Reader("t", "i")
+	if !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), "NewProvider") {
+		t.Error(err)
+	}
+}
+
+// With a reader that nobody made it is the same.
+func TestAReaderThatWasNotMadeRefusesEverything(t *testing.T) {
+	t.Parallel()
+	for _, r := range []*Reader{nil, {}} {
+		for name, operation := range operations {
+			switch name {
+			case "Append", "Retry", "SaveSnapshot", "ClearSnapshot", "ClearSnapshots", "SnapshotEvery":
+				continue
+			}
+			if err := operation(t.Context(), &Session{Reader: r}); !errors.Is(err, &NotOpenError{}) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if s := r.Stream(); s != (Stream{}) {
+			t.Errorf("its stream is %v", s)
+		}
+	}
+}
