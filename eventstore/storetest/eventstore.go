@@ -680,6 +680,20 @@ func errorRows(target Target) []test {
 				want[*eventstore.NotOpenError](t, err)
 				want[*eventstore.NotOpenError](t, s.SaveSnapshot(contextOf(t), 1, account{}))
 			}},
+		{"error: the session has expired", "what comes after a session's time must not get between those of the next",
+			func(t *testing.T) {
+				id := unique()
+				s := open(t, target.provider(t, withTimeouts(0, 50*time.Millisecond)), id)
+				<-time.After(time.Until(s.ExpiresAt()))
+				_, err := s.Append(contextOf(t), eventstore.ExpectAny(), opened{})
+				if e := want[*eventstore.SessionExpiredError](t, err); e.Stream != s.Stream() || e.Session != s.ID() || !e.ExpiredAt.Equal(s.ExpiresAt()) {
+					t.Errorf("%+v", e)
+				}
+				_, err = s.Version(contextOf(t))
+				want[*eventstore.SessionExpiredError](t, err)
+				want[*eventstore.SessionExpiredError](t, s.Close())
+				wantVersions(t, collect(t, reader(t, target.provider(t), id).Read(contextOf(t))), []int64{})
+			}},
 		{"error: another session holds the stream now", "a session that lost its lock says so",
 			func(t *testing.T) {
 				p := Target{State: target.State, Locker: noLock{}}.provider(t)
@@ -694,6 +708,32 @@ func errorRows(target Target) []test {
 				}
 				want[*eventstore.SessionLostError](t, b.Close())
 				appendOne(t, a, deposited{})
+			}},
+		{"error: the stream could not be opened in time", "who is kept waiting must learn for what, and for how long",
+			func(t *testing.T) {
+				id := unique()
+				s := open(t, target.provider(t), id)
+				_, err := target.provider(t, withTimeouts(20*time.Millisecond, time.Minute)).Open(contextOf(t), "account", id)
+				if e := want[*eventstore.OpenTimeoutError](t, err); e.Stream != s.Stream() || e.Waited < 20*time.Millisecond || e.Cause != nil {
+					t.Errorf("%+v", e)
+				}
+				ctx, cancel := context.WithTimeout(contextOf(t), 200*time.Millisecond)
+				defer cancel()
+				_, err = target.provider(t, withTimeouts(time.Minute, time.Minute)).Open(ctx, "account", id)
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("with a deadline: %v", err)
+				}
+				appendOne(t, s, opened{}) // it has not lost the stream by that
+			}},
+		{"error: version mismatch", "a decision on an old state is refused, with what is needed to decide again",
+			func(t *testing.T) {
+				s := open(t, target.provider(t), unique())
+				appendOne(t, s, opened{}, deposited{})
+				_, err := s.Append(contextOf(t), eventstore.ExpectVersion(1), closed{})
+				if e := want[*eventstore.VersionMismatchError](t, err); e.Stream != s.Stream() || e.Expected != 1 || e.Actual != 2 || e.Metadata.Message.Type != "closed" || e.Metadata.Message.ID == "" {
+					t.Errorf("%+v", e)
+				}
+				wantVersions(t, collect(t, s.Read(contextOf(t))), upTo(2))
 			}},
 		{"error: version not found in the stream", "asking for what is not there must not look like an empty event",
 			func(t *testing.T) {
@@ -719,6 +759,18 @@ func errorRows(target Target) []test {
 				if e := want[*eventstore.IdempotencyIDNotFoundError](t, err); e.IdempotencyID != "never" || e.Stream != s.Stream() {
 					t.Errorf("%+v", e)
 				}
+			}},
+		{"error: idempotency id already used", "a command that comes twice must learn what it did the first time",
+			func(t *testing.T) {
+				s := open(t, target.provider(t), unique())
+				event := eventstore.Event{Data: deposited{Amount: 1}}
+				event.Metadata.Context.IdempotencyID = "command 1"
+				appendOne(t, s, opened{}, event)
+				_, err := s.Append(contextOf(t), eventstore.ExpectAny(), event)
+				if e := want[*eventstore.IdempotencyIDUsedError](t, err); e.Stream != s.Stream() || e.IdempotencyID != "command 1" || e.Version != 2 {
+					t.Errorf("%+v", e)
+				}
+				wantVersions(t, collect(t, s.Read(contextOf(t))), upTo(2))
 			}},
 		{"error: stored data is damaged", "damage is found, named and never skipped",
 			func(t *testing.T) { damage(t, target) }},
@@ -772,7 +824,9 @@ func errorRows(target Target) []test {
 				if outcome, err := s.Outcome(contextOf(t), e.Base, e.CommitID); outcome != eventstore.OutcomeRejected || err != nil {
 					t.Errorf("Outcome: %v, %v", outcome, err)
 				}
-				_, err = s.Retry(contextOf(t), e)
+				s.Close()
+				later := open(t, target.provider(t), s.Stream().ID) // with the time that it needs
+				_, err = later.Retry(contextOf(t), e)
 				want[*eventstore.VersionMismatchError](t, err)
 			}},
 		{"error: storage failed", "a store that is away is told from a stream that is empty",
@@ -864,6 +918,27 @@ func damage(t *testing.T, target Target) {
 	if e := want[*eventstore.DamagedError](t, err); e.Key != n.key("head") {
 		t.Errorf("%+v", e)
 	}
+
+	// Whatever else a stream has.
+	s = open(t, p, id)
+	write(t, target.State, k, driver.Write{Key: k.key("idem:x"), Value: []byte("not ours")}, driver.Write{Key: k.key("snapshot:1"), Value: []byte("not ours")})
+	swap(t, target.State, k, "snapshots", "not ours", "")
+	for key, damaged := range map[string]func() error{
+		"idem:x":     func() error { _, err := s.VersionOf(contextOf(t), "x"); return err },
+		"snapshots":  func() error { _, err := s.Snapshots(contextOf(t)); return err },
+		"snapshot:1": func() error { _, err := s.Snapshot(contextOf(t), 1); return err },
+	} {
+		if e := want[*eventstore.DamagedError](t, damaged()); e.Key != k.key(key) || e.Stream != s.Stream() {
+			t.Errorf("%s: %+v", key, e)
+		}
+	}
+	if target.Locker == nil {
+		swap(t, target.State, n, "lease", "not ours", get(t, target.State, n, "lease").ETag)
+		_, err = p.Open(contextOf(t), "account", other)
+		if e := want[*eventstore.DamagedError](t, err); e.Key != n.key("lease") {
+			t.Errorf("%+v", e)
+		}
+	}
 }
 
 func badArguments(t *testing.T, target Target) {
@@ -906,6 +981,10 @@ func badArguments(t *testing.T, target Target) {
 		{opening("d", "a", ""), "aggregate id"},
 		{opening("d", "a", "\xff"), "UTF-8"},
 		{opening("d", "a", strings.Repeat("x", 1000)), "1000 bytes"},
+		{opening("d", strings.Repeat("x", 1000), "b"), "1000 bytes"},
+		{opening(strings.Repeat("x", 1000), "a", "b"), "1000 bytes"},
+		{func() error { _, err := p.OpenFor(ctx, eventstore.Metadata{}); return err }(), "aggregate type"},
+		{func() error { _, err := p.Reader("a", " "); return err }(), "aggregate id"},
 		{appending(eventstore.ExpectAny()), "none"},
 		{appending(eventstore.ExpectAny(), opened{}, nil), "events[1]"},
 		{appending(eventstore.ExpectAny(), nilPointer), "nil"},
@@ -923,6 +1002,13 @@ func badArguments(t *testing.T, target Target) {
 		{reading(eventstore.ToVersion(-7)), "negative"},
 		{reading(eventstore.FromVersion(3), eventstore.ToVersion(2)), "above"},
 		{reading(nil), "nil"},
+		{func() error { _, err := s.Slice(ctx, 3, 2); return err }(), "above"},
+		{func() error { _, err := s.Slice(ctx, -3, 2); return err }(), "negative"},
+		{func() error { _, err := s.Event(ctx, 0); return err }(), "begin at 1"},
+		{func() error { _, err := s.Event(ctx, -1); return err }(), "negative"},
+		{func() error { _, err := s.Snapshot(ctx, -1); return err }(), "negative"},
+		{func() error { _, err := s.VersionOf(ctx, ""); return err }(), "blank"},
+		{func() error { _, err := s.Outcome(ctx, -1, ""); return err }(), "OutcomeUnknownError"},
 		{s.SaveSnapshot(ctx, -1, account{}), "negative"},
 		{s.SaveSnapshot(ctx, 1, nil), "nil"},
 		{s.ClearSnapshot(ctx, 0), "begin at 1"},

@@ -100,7 +100,7 @@ func TestAPartIsGoneWhenItsTestFails(t *testing.T) {
 	if _, err := net.Dial("tcp", addr); err == nil {
 		t.Errorf("something still listens on %s", addr)
 	}
-	for _, want := range []string{"as it should", "log of redis", "Ready to accept connections"} {
+	for _, want := range []string{"as it should", "log of redis", "Redis is starting"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the output does not say %q:\n%s", want, out)
 		}
