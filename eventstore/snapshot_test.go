@@ -206,9 +206,9 @@ func TestADamagedListOfSnapshotsIsDamageUntilItIsCleared(t *testing.T) {
 
 func TestASnapshotThatCannotFitIsRefused(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
-		s := l.withSnapshots(2)
+		l.withSnapshots(2)
 		l.Caps.MaxRequestBytes = 10_000
-		s = l.open()
+		s := l.open()
 		l.Trace()
 		err := s.SaveSnapshot(t.Context(), 1, noted{strings.Repeat("x", 10_000)})
 		if e := want[*BatchTooLargeError](t, err); e.Limit != 10_000 || e.Size <= 10_000 {

@@ -845,7 +845,7 @@ func errorRows(target Target) []test {
 			func(t *testing.T) {
 				p := target.provider(t)
 				suffix := unique()
-				awkward := []string{"a/b", "a|b", "a||b", "{a}", "a}:head", "%", "%25", "a b", " a", "a ", "ä", "😀", "a:b", "a\\b", "a?b#c", "A", "a", "a\tb\n", strings.Repeat("x", 160)}
+				awkward := []string{"a/b", "a|b", "a||b", "{", "}", "{a}", "a}:head", "%", "%25", "a b", " a", "a ", "ä", "😀", "a:b", "a\\b", "a?b#c", "A", "a", "a\tb\n", strings.Repeat("x", 160)}
 				for i, name := range awkward {
 					s, err := p.Open(contextOf(t), "account", name+suffix)
 					if err != nil {
