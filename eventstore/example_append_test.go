@@ -1,0 +1,97 @@
+package eventstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+)
+
+func ExampleExpectVersion() {
+	ctx := context.Background()
+	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00})
+	defer session.Close()
+
+	// Decided when there was nothing but the account.
+	_, err := session.Append(ctx, eventstore.ExpectVersion(1), FundsWithdrawn{Amount: 50_00})
+	var mismatch *eventstore.VersionMismatchError
+	if errors.As(err, &mismatch) {
+		fmt.Println("refused:", mismatch.Metadata.Message.Type, "expected version", mismatch.Expected, "and it is", mismatch.Actual)
+	}
+
+	// Read what is newer, decide again, append again.
+	version, err := session.Append(ctx, eventstore.ExpectVersion(mismatch.Actual), FundsWithdrawn{Amount: 50_00})
+	fmt.Println(version, err)
+	// Output:
+	// refused: FundsWithdrawn expected version 1 and it is 2
+	// 3 <nil>
+}
+
+func ExampleExpectAny() {
+	ctx := context.Background()
+	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"})
+	defer session.Close()
+	version, err := session.Append(ctx, eventstore.ExpectAny(), FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 200_00})
+	fmt.Println(version, err)
+	// Output: 3 <nil>
+}
+
+func ExampleEvent_metadata() {
+	ctx := context.Background()
+	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"})
+	defer session.Close()
+
+	withdrawal := eventstore.Event{Data: FundsWithdrawn{Amount: 50_00}}
+	withdrawal.Metadata.Context.CorrelationID = "request 4711"
+	withdrawal.Metadata.Context.UserID = "ada"
+	withdrawal.Metadata.Context.Scopes = []string{"withdraw"}
+	if _, err := session.Append(ctx, eventstore.ExpectVersion(1), withdrawal); err != nil {
+		log.Fatal(err)
+	}
+
+	stored, err := session.Event(ctx, 2)
+	if err != nil {
+		log.Fatal(err)
+	}
+	m := stored.Metadata
+	fmt.Println(m.Context.UserID, m.Context.CorrelationID, m.Context.Scopes)
+	fmt.Println(m.Message.Type, "of", m.Message.AggregateType, m.Message.AggregateID, "in", m.Context.PartitionID)
+	fmt.Println(m.Context.SequenceNumber, m.Context.SessionID == session.ID(), m.Message.ID != "", m.Message.Created.IsZero())
+	// Output:
+	// ada request 4711 [withdraw]
+	// FundsWithdrawn of BankAccount 1 in EventStores
+	// 2 true true false
+}
+
+func ExampleReader_VersionOf() {
+	ctx := context.Background()
+	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"})
+	defer session.Close()
+
+	// The command comes twice, as messages do; its id makes it take effect once.
+	deposit := eventstore.Event{Data: FundsDeposited{Amount: 100_00}}
+	deposit.Metadata.Context.IdempotencyID = "command-81"
+	for range 2 {
+		version, err := session.Append(ctx, eventstore.ExpectAny(), deposit)
+		var used *eventstore.IdempotencyIDUsedError
+		switch {
+		case errors.As(err, &used):
+			fmt.Println("it stands at version", used.Version)
+		case err != nil:
+			log.Fatal(err)
+		default:
+			fmt.Println("appended at version", version)
+		}
+	}
+	fmt.Println(session.VersionOf(ctx, "command-81"))
+
+	_, err := session.VersionOf(ctx, "command-82")
+	fmt.Println(errors.Is(err, &eventstore.IdempotencyIDNotFoundError{}))
+	// Output:
+	// appended at version 2
+	// it stands at version 2
+	// 2 <nil>
+	// true
+}

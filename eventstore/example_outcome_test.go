@@ -1,0 +1,107 @@
+package eventstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// away is a store that can be cut off: what it is sent then still arrives, but nobody gets an answer.
+type away struct {
+	*inprocess.State
+	cut atomic.Bool
+}
+
+var errAway = errors.New("connection lost")
+
+func (s *away) Commit(ctx context.Context, partition string, swap driver.Swap, writes []driver.Write) error {
+	err := s.State.Commit(ctx, partition, swap, writes)
+	if s.cut.Load() {
+		return errAway
+	}
+	return err
+}
+
+func (s *away) Get(ctx context.Context, partition, key string) (driver.Item, error) {
+	if s.cut.Load() {
+		return driver.Item{}, errAway
+	}
+	return s.State.Get(ctx, partition, key)
+}
+
+func ExampleSession_Retry() {
+	ctx := context.Background()
+	memory, err := inprocess.NewMemory()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer memory.Close()
+	state := &away{State: memory}
+	types, err := eventstore.NewRegistry(eventstore.Type[AccountOpened]("AccountOpened"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	settings := eventstore.DefaultSettings()
+	settings.CommitTimeout = 50 * time.Millisecond
+	provider, err := eventstore.NewProvider(state, eventstore.WithRegistry(types), eventstore.WithSettings(settings),
+		eventstore.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		log.Fatal(err)
+	}
+	session, err := provider.Open(ctx, "BankAccount", "1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer session.Close()
+
+	state.cut.Store(true)
+	_, err = session.Append(ctx, eventstore.ExpectVersion(0), AccountOpened{Owner: "Ada"})
+	var unknown *eventstore.OutcomeUnknownError
+	fmt.Println("unknown:", errors.As(err, &unknown), errors.Is(err, errAway))
+
+	// Later, when the store is there again: what became of it? Any process may ask.
+	state.cut.Store(false)
+	outcome, err := session.Outcome(ctx, unknown.Base, unknown.CommitID)
+	fmt.Println(outcome, err)
+
+	// Or have it done for certain. It is never done twice.
+	for range 2 {
+		fmt.Println(session.Retry(ctx, unknown))
+	}
+	fmt.Println(session.Version(ctx))
+	// Output:
+	// unknown: true true
+	// committed <nil>
+	// 1 <nil>
+	// 1 <nil>
+	// 1 <nil>
+}
+
+// Match the kind of an error with errors.Is, and get at what it carries with errors.As.
+func Example_errors() {
+	ctx := context.Background()
+	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"})
+	session.Close()
+
+	_, err := session.Append(ctx, eventstore.ExpectAny(), FundsDeposited{Amount: 1_00})
+	fmt.Println(errors.Is(err, &eventstore.NotOpenError{}), errors.Is(err, &eventstore.StorageError{}))
+
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	_, err = bank().Open(ctx, "BankAccount", "1")
+	var storage *eventstore.StorageError
+	if errors.As(err, &storage) {
+		fmt.Println("failed to", storage.Operation, storage.Stream, errors.Is(err, context.Canceled))
+	}
+	// Output:
+	// true false
+	// failed to open EventStores:BankAccount:1 true
+}

@@ -1,0 +1,104 @@
+package eventstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+)
+
+func ExampleReader_Read() {
+	ctx := context.Background()
+	provider := bank()
+	session := openAccount(ctx, provider, "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 200_00}, FundsWithdrawn{Amount: 50_00})
+	defer session.Close()
+
+	// Reading needs no session, and does not wait for the one that is open.
+	reader, err := provider.Reader("BankAccount", "1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	var account Account
+	for event, err := range reader.Read(ctx) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		account, _ = account.apply(event)
+	}
+	fmt.Printf("%+v\n", account)
+	// Output: {Owner:Ada Balance:25000}
+}
+
+// Events come in chunks, of which no more than two are in memory, also where the loop ends early.
+func ExampleBackwards() {
+	ctx := context.Background()
+	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00}, FundsWithdrawn{Amount: 30_00}, FundsWithdrawn{Amount: 20_00})
+	defer session.Close()
+
+	for event, err := range session.Read(ctx, eventstore.Backwards()) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if _, ok := event.Data.(FundsDeposited); ok {
+			fmt.Println("the last deposit is version", event.Version)
+			break
+		}
+	}
+	// Output: the last deposit is version 2
+}
+
+func ExampleReader_Slice() {
+	ctx := context.Background()
+	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 200_00})
+	defer session.Close()
+
+	events, err := session.Slice(ctx, 2, 3) // both included
+	fmt.Println(len(events), err)
+	events, err = session.Slice(ctx, 3, 10) // what lies past the end is left out
+	fmt.Println(len(events), err)
+	// Output:
+	// 2 <nil>
+	// 1 <nil>
+}
+
+func ExampleReader_Event() {
+	ctx := context.Background()
+	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"})
+	defer session.Close()
+
+	event, err := session.Event(ctx, 1)
+	fmt.Println(event.Data, err)
+	_, err = session.Event(ctx, 2)
+	var missing *eventstore.VersionNotFoundError
+	if errors.As(err, &missing) {
+		fmt.Println("no version", missing.Version, "in", missing.Stream)
+	}
+	// Output:
+	// {Ada} <nil>
+	// no version 2 in EventStores:BankAccount:1
+}
+
+// Raw events are for tools that copy or show streams whose types they do not know.
+func ExampleAsRaw() {
+	ctx := context.Background()
+	session := openAccount(ctx, bank(), "1",
+		AccountOpened{Owner: "Ada"},
+		eventstore.Raw{Type: "FundsFrozen", SchemaVersion: 2, ContentType: "text/plain", Payload: []byte("all of them")})
+	defer session.Close()
+
+	_, err := session.Event(ctx, 2)
+	fmt.Println(err)
+	for event, err := range session.Read(ctx, eventstore.AsRaw()) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		raw := event.Data.(eventstore.Raw)
+		fmt.Printf("%s %d %s %s\n", raw.Type, raw.SchemaVersion, raw.ContentType, raw.Payload)
+	}
+	// Output:
+	// eventstore: version 2 of stream EventStores:BankAccount:1 is of type "FundsFrozen", which is not registered: add it to the registry, or read with AsRaw
+	// AccountOpened 1 application/json {"Owner":"Ada"}
+	// FundsFrozen 2 text/plain all of them
+}

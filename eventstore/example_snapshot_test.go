@@ -1,0 +1,100 @@
+package eventstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+)
+
+func ExampleReader_Load() {
+	ctx := context.Background()
+	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 200_00})
+	defer session.Close()
+	if err := session.SaveSnapshot(ctx, 3, Account{Owner: "Ada", Balance: 300_00}); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := session.Append(ctx, eventstore.ExpectVersion(3), FundsWithdrawn{Amount: 50_00}); err != nil {
+		log.Fatal(err)
+	}
+
+	snapshot, events, err := session.Load(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	account, _ := snapshot.Data.(Account) // the empty account where there is no snapshot
+	fmt.Printf("version %d: %+v\n", snapshot.Version, account)
+	for event, err := range events {
+		if err != nil {
+			log.Fatal(err)
+		}
+		account, _ = account.apply(event)
+		fmt.Printf("version %d: %+v\n", event.Version, account)
+	}
+	// Output:
+	// version 3: {Owner:Ada Balance:30000}
+	// version 4: {Owner:Ada Balance:25000}
+}
+
+// The account as it was: no snapshot of later is used.
+func ExampleToVersion() {
+	ctx := context.Background()
+	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 200_00})
+	defer session.Close()
+	if err := session.SaveSnapshot(ctx, 3, Account{Owner: "Ada", Balance: 300_00}); err != nil {
+		log.Fatal(err)
+	}
+
+	snapshot, events, err := session.Load(ctx, eventstore.ToVersion(2))
+	if err != nil {
+		log.Fatal(err)
+	}
+	var account Account
+	for event, err := range events {
+		if err != nil {
+			log.Fatal(err)
+		}
+		account, _ = account.apply(event)
+	}
+	fmt.Printf("from version %d on: %+v\n", snapshot.Version, account)
+	// Output: from version 0 on: {Owner:Ada Balance:10000}
+}
+
+func ExampleSnapshotEvery() {
+	ctx := context.Background()
+	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"},
+		FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 100_00})
+	defer session.Close()
+
+	versions, err := eventstore.SnapshotEvery(ctx, session, 2, Account{}, Account.apply)
+	fmt.Println(versions, err)
+	last, err := session.LastSnapshot(ctx)
+	fmt.Println(last.Version, last.Data, err)
+	// Output:
+	// [2 4] <nil>
+	// 4 {Ada 30000} <nil>
+}
+
+func ExampleSession_ClearSnapshot() {
+	ctx := context.Background()
+	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 100_00})
+	defer session.Close()
+	if _, err := eventstore.SnapshotEvery(ctx, session, 1, Account{}, Account.apply); err != nil {
+		log.Fatal(err)
+	}
+
+	fmt.Println(session.Snapshots(ctx))
+	fmt.Println(session.ClearSnapshot(ctx, 2))
+	fmt.Println(session.Snapshots(ctx))
+	fmt.Println(session.ClearSnapshots(ctx))
+	_, err := session.LastSnapshot(ctx)
+	fmt.Println(errors.Is(err, &eventstore.SnapshotNotFoundError{}))
+	// Output:
+	// [1 2 3] <nil>
+	// <nil>
+	// [1 3] <nil>
+	// <nil>
+	// true
+}
