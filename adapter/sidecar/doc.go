@@ -9,6 +9,6 @@
 // streams need keyPrefix: name, or none, in the files of both components.
 //
 // Not for the event store are a component with a ttlInSeconds of its own, a Redis that evicts
-// keys, and, without [WithoutTransactions], a component with Dapr's automatic
-// encryption.
+// keys, a MySQL or MariaDB database whose collation folds case, as by default (create it with COLLATE
+// utf8mb4_bin), and, without [WithoutTransactions], a component with Dapr's automatic encryption.
 package sidecar
