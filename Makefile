@@ -4,7 +4,9 @@
 SHELL := /bin/bash
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-MODULES     := . integration integration/daprd
+
+# How daprd is compiled. What checks it compiles it the same way, which saves minutes.
+DAPRD_BUILD := CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath"
 
 .PHONY: help
 help: ## Say what can be made
@@ -27,16 +29,18 @@ daprd: bin/daprd ## Build the Dapr sidecar from source, into bin/daprd
 
 bin/daprd: $(wildcard integration/daprd/*.go) integration/daprd/go.mod integration/daprd/go.sum
 	@echo "building daprd from source, which takes some minutes the first time"
-	cd integration/daprd && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o ../../bin/daprd .
+	cd integration/daprd && $(DAPRD_BUILD) go build -ldflags "-s -w" -o ../../bin/daprd .
 
 .PHONY: lint
 lint: ## Check the format, go vet and staticcheck in all modules
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "run make fmt, these are not formatted:"; echo "$$unformatted"; exit 1; fi
-	@set -e; for module in $(MODULES); do \
+	@set -e; for module in . integration; do \
 		echo "go vet and staticcheck in $$module"; \
 		(cd $$module && go vet ./... && go run $(STATICCHECK) ./...); \
 	done
+	@echo "go vet and staticcheck in integration/daprd"
+	@cd integration/daprd && export $(DAPRD_BUILD) && go vet . && go run $(STATICCHECK) .
 
 .PHONY: fmt
 fmt: ## Format the code

@@ -27,7 +27,7 @@ func (c *container) start(ctx context.Context) error {
 			return err
 		})
 	}
-	if err := startReaper(); err != nil {
+	if _, err := startReaper(); err != nil {
 		return err
 	}
 	env := map[string]string{}

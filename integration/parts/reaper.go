@@ -32,22 +32,21 @@ func init() {
 // ownLabel marks the containers of this process, and belongs to no other.
 var ownLabel = "eventstores-go.parts." + uuid.NewString()
 
-// alive is the end of the reaper's standard input. It is never closed but by the end of this process.
-var alive io.WriteCloser
-
-// startReaper starts the reaper of this process.
-var startReaper = sync.OnceValue(func() error {
+// startReaper starts the reaper of this process. It returns the end of the reaper's standard input, which is kept and never
+// closed but by the end of this process.
+var startReaper = sync.OnceValues(func() (io.WriteCloser, error) {
 	executable, err := os.Executable()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cmd := exec.Command(executable)
 	cmd.Env = append(os.Environ(), reaperVariable+"="+ownLabel)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl+C is not for it
-	if alive, err = cmd.StdinPipe(); err != nil {
-		return err
+	alive, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
 	}
-	return cmd.Start()
+	return alive, cmd.Start()
 })
 
 // reap removes all containers with the label.
