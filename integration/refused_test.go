@@ -17,6 +17,7 @@ import (
 )
 
 func TestWhatCannotWorkIsRefusedWhenTheAdapterIsMade(t *testing.T) {
+	t.Parallel()
 	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", APIToken: "secret", Components: []string{parts.InMemoryState("statestore")}})
 	dial := func(address, token string) dapr.Client {
 		c, err := dapr.NewClientWithAddressContext(t.Context(), address)
@@ -84,6 +85,7 @@ func wantError(t *testing.T, err, kind error, says ...string) {
 }
 
 func TestAClientThatTheSidecarNoLongerLetsInChangesNothing(t *testing.T) {
+	t.Parallel()
 	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", APIToken: "secret", Components: []string{parts.InMemoryState("statestore")}})
 	client := d.Client(t)
 	s, err := sidecar.NewState(t.Context(), client, "statestore")
@@ -110,6 +112,7 @@ func TestAClientThatTheSidecarNoLongerLetsInChangesNothing(t *testing.T) {
 }
 
 func TestASidecarThatHasGoneIsNoEmptyStream(t *testing.T) {
+	t.Parallel()
 	r := parts.StartRedis(t)
 	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("statestore", r)}})
 	settings := eventstore.DefaultSettings()

@@ -11,6 +11,7 @@ import (
 // Two services beside sidecars of their own, with different app ids, share streams and locks where the key prefix does not
 // depend on the app id, and are apart where it does.
 func TestServicesShareStreamsAndLocksAsTheKeyPrefixSays(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		prefix string
 		shared bool

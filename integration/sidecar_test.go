@@ -29,6 +29,7 @@ func locker(t *testing.T, d *parts.Daprd) *sidecar.Locker {
 }
 
 func TestSidecarWithInMemory(t *testing.T) {
+	t.Parallel()
 	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.InMemoryState("statestore")}})
 	s := state(t, d)
 	t.Run("state", func(t *testing.T) { storetest.TestState(t, s, storetest.Limits{}) })
@@ -36,6 +37,7 @@ func TestSidecarWithInMemory(t *testing.T) {
 }
 
 func TestSidecarWithRedis(t *testing.T) {
+	t.Parallel()
 	r := parts.StartRedis(t)
 	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("statestore", r), parts.RedisLock("lockstore", r)}})
 	s, l := state(t, d), locker(t, d)
@@ -48,6 +50,7 @@ func TestSidecarWithRedis(t *testing.T) {
 }
 
 func TestSidecarWithSQLite(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Folders: []string{folder},
 		Components: []string{parts.SQLiteState("statestore", filepath.Join(folder, "state.db"))}})
@@ -57,6 +60,7 @@ func TestSidecarWithSQLite(t *testing.T) {
 }
 
 func TestSidecarWithPostgreSQL(t *testing.T) {
+	t.Parallel()
 	p := parts.StartPostgres(t)
 	for _, version := range []string{"v1", "v2"} {
 		t.Run(version, func(t *testing.T) {
@@ -69,6 +73,7 @@ func TestSidecarWithPostgreSQL(t *testing.T) {
 }
 
 func TestRedisInProcess(t *testing.T) {
+	t.Parallel()
 	r := parts.StartRedis(t)
 	s, err := inprocess.OpenRedis(t.Context(), inprocess.RedisOptions{Addr: r.Addr})
 	if err != nil {

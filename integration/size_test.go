@@ -55,6 +55,7 @@ func blob(size int) eventstore.Raw {
 }
 
 func TestAnEventThatCannotFitIntoOneRequestIsRefusedAndNothingIsStored(t *testing.T) {
+	t.Parallel()
 	r := parts.StartRedis(t)
 	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("redis", r), parts.InMemoryState("memory")}})
 	for i, test := range []struct {
@@ -120,6 +121,7 @@ func TestAnEventThatCannotFitIntoOneRequestIsRefusedAndNothingIsStored(t *testin
 }
 
 func TestALargerSidecarTakesLargerEvents(t *testing.T) {
+	t.Parallel()
 	r := parts.StartRedis(t)
 	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", MaxBodySize: "16Mi", Components: []string{parts.RedisState("statestore", r)}})
 	client := d.Client(t, grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)))
@@ -163,6 +165,7 @@ func note(n int) written {
 }
 
 func TestTenThousandEventsOf2KBGoThroughASidecarInPortions(t *testing.T) {
+	t.Parallel()
 	const count = 10_000
 	r := parts.StartRedis(t)
 	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("statestore", r)}})
