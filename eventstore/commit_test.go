@@ -675,6 +675,19 @@ func TestRule6ARetryOfWhatLostItsPlaceIsAMismatch(t *testing.T) {
 	})
 }
 
+func TestRule6AnUnknownAppendThatArrivedIsBuiltUpon(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		s := l.open()
+		_, arrive := l.unknown(s, "a")
+		l.reads(s.Reader)
+		if err := arrive(); err != nil {
+			t.Fatal(err)
+		}
+		l.add(s, "b")
+		l.holds("a", "b")
+	})
+}
+
 // A caller that appends again instead of asking gets one of both, and its session goes on.
 func TestRule6AnUnknownAppendThatArrivesUnderTheNextOneIsOurs(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {

@@ -17,7 +17,7 @@
 // is stored and the [VersionMismatchError] says where it is. An idempotency id in an event's [Metadata]
 // makes a command that comes twice take effect once.
 //
-// Sessions keep order among writers that know of each other's; what makes an append safe is the swap. A session whose time has run out, or
+// Sessions make writers take turns; what makes an append safe is the swap. A session whose time has run out, or
 // whose process only seemed dead, can't overwrite what came after it.
 //
 // # Reading

@@ -70,6 +70,10 @@ func TestReadingTakesAsFewRequestsAsChunks(t *testing.T) {
 		if got := l.ops(); !slices.Equal(got, []string{"getmany of 3", "getmany of 3"}) {
 			t.Errorf("requests: %q", got)
 		}
+		read(FromVersion(2499), ToVersion(9999))
+		if got := l.ops(); len(got) != 2 {
+			t.Errorf("requests: %q", got)
+		}
 		read(FromVersion(2501))
 		if got := l.ops(); !slices.Equal(got, []string{"getmany of 3"}) {
 			t.Errorf("requests: %q", got)
@@ -80,7 +84,7 @@ func TestReadingTakesAsFewRequestsAsChunks(t *testing.T) {
 func TestLargeEventsAreReadInSmallerChunks(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.open()
-		for range 11 {
+		for range 13 {
 			texts := slices.Repeat([]string{strings.Repeat("x", 10_000)}, 100)
 			l.add(s, texts...)
 		}
@@ -204,6 +208,21 @@ func TestAReadSeesTheStreamAsItWasWhenItBegan(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestAStoreThatAnswersWithLessThanItWasAskedForHasFailed(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		l.fill(3)
+		l.on(exactly("getmany head snapshots 1"), 1, func(r *memstate.Request, next func() error) error {
+			err := next()
+			r.Items = r.Items[:1]
+			return err
+		})
+		_, err := l.reader().Version(t.Context())
+		if want[*StorageError](t, err); !strings.Contains(err.Error(), "1 items for 3 keys") {
+			t.Error(err)
+		}
+	}, "the careful way")
 }
 
 // An option must not quietly win over an argument.

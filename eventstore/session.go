@@ -195,7 +195,7 @@ func (s *Session) ended(err error) error {
 		storage  *StorageError
 		unknown  *OutcomeUnknownError
 	)
-	expired := !time.Now().Before(s.expiresAt)
+	expired := !time.Now().Before(s.expiresAt) && !errors.Is(err, &SessionExpiredError{})
 	switch {
 	case errors.Is(err, errMoved), errors.As(err, &mismatch) && mismatch.Actual > s.writer.head.version:
 		lost := &SessionLostError{Stream: s.history.Stream, Session: s.id}

@@ -313,9 +313,19 @@ func stuck(l *lab, match func(*memstate.Request) bool) {
 }
 
 func TestAnAppendUnderWayWhenTheSessionExpiresIsOfUnknownOutcome(t *testing.T) {
+	t.Run("while it is sent", func(t *testing.T) { expireUnder(t, false) })
+	t.Run("while it is looked up", func(t *testing.T) { expireUnder(t, true) })
+}
+
+func expireUnder(t *testing.T, lookup bool) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.mustLease(timeouts(0, time.Minute))
-		stuck(l, commits)
+		if lookup {
+			l.on(commits, 1, lost)
+			stuck(l, exactly("get head"))
+		} else {
+			stuck(l, commits)
+		}
 		pass(59 * time.Second)
 		began := time.Now()
 		_, err := tryAdd(s, "a")
@@ -323,8 +333,8 @@ func TestAnAppendUnderWayWhenTheSessionExpiresIsOfUnknownOutcome(t *testing.T) {
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("it took %s, want the second that the session had left", took)
 		}
-		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, &SessionExpiredError{}) {
-			t.Errorf("the error does not say that the session has expired: %v", err)
+		if !errors.Is(err, context.DeadlineExceeded) || strings.Count(err.Error(), "expired at") != 1 || !errors.Is(err, &SessionExpiredError{}) {
+			t.Errorf("the error does not say, once, that the session has expired: %v", err)
 		}
 		l.Around = l.around
 		next := l.mustLease(timeouts(0, time.Minute))
