@@ -40,6 +40,9 @@ func (e *NotOpenError) Is(target error) bool { return sameKind[NotOpenError](tar
 // SessionExpiredError says that the session's time, Settings.SessionTimeout, has run
 // out. The operation did not take effect. From Close it says that the session ran
 // out before; what was appended in it stands.
+//
+// It is also the cause of a [StorageError] or [OutcomeUnknownError] of an operation that was under way
+// then. An append may have taken effect where it is that of an OutcomeUnknownError: ask for that one first.
 type SessionExpiredError struct {
 	Stream    Stream
 	Session   string
