@@ -18,11 +18,18 @@ demo: ## Run the bank account's tour without a sidecar, on a SQLite file
 
 .PHONY: test
 test: test-unit daprd ## Test everything, with real sidecars, Redis and PostgreSQL
+	$(MAKE) sim SEEDS=20000
 	cd integration && go test -race -timeout 20m ./...
 
 .PHONY: test-unit
 test-unit: gcc ## Test what needs no sidecar
 	go test -race ./...
+
+SEEDS ?= 1000000
+
+.PHONY: sim
+sim: ## Simulate SEEDS histories (1000000) of lost, late, doubled and torn requests and crashes
+	go test ./eventstore/internal/simulation -run NothingIsLost -timeout 24h -v -seeds $(SEEDS)
 
 .PHONY: daprd
 daprd: bin/daprd ## Build the Dapr sidecar from source, into bin/daprd

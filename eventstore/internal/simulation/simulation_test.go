@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	seeds = flag.Uint64("seeds", 20_000, "how many histories to run")
+	seeds = flag.Uint64("seeds", 2000, "how many histories to run")
 	first = flag.Uint64("first", 0, "the first seed")
 	one   = flag.Int64("seed", -1, "run this one history and print it")
 )
