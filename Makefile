@@ -19,7 +19,7 @@ demo: ## Run the bank account's tour without a sidecar, on a SQLite file
 .PHONY: test
 test: test-unit daprd ## Test everything, with real sidecars, Redis and PostgreSQL
 	$(MAKE) sim SEEDS=20000
-	cd integration && go test -race -timeout 20m ./...
+	cd integration && go test -race -timeout 20m && go test -race ./parts/...
 
 .PHONY: test-unit
 test-unit: gcc ## Test what needs no sidecar
