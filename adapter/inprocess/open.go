@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dapr/components-contrib/state"
 	memory "github.com/dapr/components-contrib/state/in-memory"
@@ -43,15 +44,39 @@ func OpenSQLite(ctx context.Context, path string) (*State, error) {
 		return nil, fmt.Errorf("inprocess: the SQLite file %s: %w", path, err)
 	}
 	file := url.URL{Scheme: "file", Path: filepath.ToSlash(absolute), RawQuery: url.Values{"_pragma": {"synchronous(FULL)"}}.Encode()}
-	s, err := open(ctx, sqlite.NewSQLiteStateStore(silent()), map[string]string{
-		"connectionString": file.String(),
-		"disableWAL":       "false",
-		"busyTimeout":      "10s", // how long one writer waits for another
-	}, driver.Capabilities{Store: "state.sqlite", Atomic: true})
+	began := time.Now()
+	s, err := openSQLite(ctx, file.String())
+	for wait := time.Millisecond; busy(err) && time.Since(began) < sqliteBusy; wait = min(2*wait, 100*time.Millisecond) {
+		// Another is just creating the file, for which SQLite does not wait.
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+		s, err = openSQLite(ctx, file.String())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("inprocess: can't open the SQLite file %s, is its folder there, and may this process write to it? %w", path, err)
 	}
 	return s, nil
+}
+
+// sqliteBusy is how long one writer waits for another.
+const sqliteBusy = 10 * time.Second
+
+func openSQLite(ctx context.Context, file string) (*State, error) {
+	return open(ctx, sqlite.NewSQLiteStateStore(silent()), map[string]string{
+		"connectionString": file,
+		"disableWAL":       "false",
+		"busyTimeout":      sqliteBusy.String(),
+	}, driver.Capabilities{Store: "state.sqlite", Atomic: true})
+}
+
+// busy reports whether SQLite refused something because another has the file for itself (SQLITE_BUSY).
+func busy(err error) bool {
+	var coded interface{ Code() int }
+	return errors.As(err, &coded) && coded.Code()&0xff == 5
 }
 
 // RedisOptions say how to reach a Redis server.
