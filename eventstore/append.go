@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
 // Expected is the version at which a caller expects a stream before an append,
@@ -265,14 +267,21 @@ func (h *history) versionOf(ctx context.Context, hd head, id string) (int64, err
 			return r.version, nil
 		}
 	}
-	key := h.keys.idempotency(id)
-	item, err := h.get(ctx, "look up an idempotency id", key)
-	if err != nil || !item.Found() {
+	item, err := h.get(ctx, "look up an idempotency id", h.keys.idempotency(id))
+	if err != nil {
 		return 0, err
+	}
+	return h.versionIn(hd, id, item)
+}
+
+// versionIn is the version to which an idempotency key leads, or 0.
+func (h *history) versionIn(hd head, id string, item driver.Item) (int64, error) {
+	if !item.Found() {
+		return 0, nil
 	}
 	version, err := decodeIdempotency(h.keys.partition, id, item.Value)
 	if err != nil {
-		return 0, h.damaged(key, 0, err)
+		return 0, h.damaged(item.Key, 0, err)
 	}
 	if version < hd.first {
 		return 0, nil // of before the stream was deleted
