@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -101,7 +100,7 @@ func count(t *testing.T, seed uint64, counts *tally, log func(string, ...any)) (
 		w.store.Around = w.around
 		w.audit = &audit{store: w.store, committed: map[int64][]byte{}, before: map[string][]driver.Item{}}
 		log("seed %d: %s", seed, w.setting)
-		failure = errors.Join(w.run())
+		failure = w.run()
 		if failure == nil {
 			failure = w.verdict()
 		}
