@@ -1,7 +1,10 @@
 package inprocess
 
 import (
+	"context"
+	"database/sql"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/dapr/components-contrib/state/sqlite"
@@ -21,4 +24,56 @@ func TestASQLiteCommitIsSyncedBeforeItIsAcknowledged(t *testing.T) {
 			t.Errorf("%s is %q, want %q (%v)", pragma, got, want, err)
 		}
 	}
+}
+
+// A read whose context ended in the very moment of its answer left its statement open in the driver before version
+// 1.62: its connection saw the file as it had been, for ever, and every write on it failed.
+func TestAReadThatWasCancelledLeavesItsConnectionFitForWriting(t *testing.T) {
+	t.Parallel()
+	s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "events.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Swap(t.Context(), "s", "read", []byte("v"), ""); err != nil {
+		t.Fatal(err)
+	}
+	db := s.store.(*sqlite.SQLiteStore).GetDBAccess().GetConnection()
+	db.SetMaxOpenConns(1)
+	keys := make([]string, 1_000) // which take a while to be asked for
+	for i := range keys {
+		keys[i] = "read"
+	}
+	for i := range 200 {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			for range 4 * i * i {
+				runtime.Gosched()
+			}
+			cancel()
+		}()
+		s.GetMany(ctx, "s", keys)
+		cancel()
+	}
+	other, err := sql.Open("sqlite", databaseOf(t, db))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := other.ExecContext(t.Context(), "CREATE TABLE another (id INTEGER)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Swap(t.Context(), "s", "written", []byte("v"), ""); err != nil {
+		t.Error(err)
+	}
+}
+
+// databaseOf is the path of a database's file.
+func databaseOf(t *testing.T, db *sql.DB) string {
+	t.Helper()
+	var path string
+	if err := db.QueryRowContext(t.Context(), "SELECT file FROM pragma_database_list").Scan(&path); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
