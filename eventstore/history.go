@@ -94,7 +94,7 @@ func (h *history) open(ctx context.Context, operation string) (opening, error) {
 		}
 		if !headItem.Found() {
 			return opening{}, h.damaged(h.keys.head(), 0,
-				errors.New("the head is missing but events or snapshots are there: did the store evict or expire it?"))
+				errors.New("the head is missing but events or snapshots are there: did the store evict or expire it? Provider.RebuildHead can make it anew"))
 		}
 	}
 	hd, etag, err := h.headOf(headItem)

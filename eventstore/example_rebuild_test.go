@@ -1,0 +1,58 @@
+package eventstore_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+func ExampleProvider_RebuildHead() {
+	ctx := context.Background()
+	state, err := inprocess.NewMemory()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer state.Close()
+	provider, err := eventstore.NewProvider(state)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	session, err := provider.Open(ctx, "BankAccount", "123456000")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	opened := eventstore.Raw{Type: "AccountOpened", ContentType: "application/json", Payload: []byte(`{}`)}
+	if _, err := session.Append(ctx, eventstore.ExpectVersion(0), opened, opened, opened); err != nil {
+		fmt.Println(err)
+		return
+	}
+	session.Close()
+
+	// A store that may evict keys drops the head.
+	stream := session.Stream()
+	head := "{" + stream.String() + "}:head"
+	if err := state.Write(ctx, stream.String(), []driver.Write{{Key: head}}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = provider.Open(ctx, "BankAccount", "123456000")
+	fmt.Println(err)
+
+	rebuilt, err := provider.RebuildHead(ctx, stream, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("found:", rebuilt.Damage.Cause)
+	fmt.Println("the stream is at version", rebuilt.Version, "again")
+	// Output:
+	// eventstore: stream EventStores:BankAccount:123456000 is damaged, look at key {EventStores:BankAccount:123456000}:head: the head is missing but events or snapshots are there: did the store evict or expire it? Provider.RebuildHead can make it anew
+	// found: the head is missing but events up to version 3 are there
+	// the stream is at version 3 again
+}

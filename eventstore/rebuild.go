@@ -1,0 +1,214 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// HeadRebuild is what [Provider.RebuildHead] found and did.
+type HeadRebuild struct {
+	Stream Stream
+
+	// Damage is what was wrong with the head; nil if nothing was, and then nothing was done.
+	Damage *DamagedError
+
+	// Version is that of the head now, Events how many events were read and found whole to get there.
+	Version, Events int64
+
+	// IdempotencyKeys is how many keys that lead from idempotency ids to events were missing, and were written again.
+	IdempotencyKeys int
+}
+
+// RebuildHead makes a stream's head anew from its events, where the head was deleted or evicted, can't be read, or
+// was set back behind its events by a backup. It does so only when called; nothing else ever repairs by itself. Run [Reader.Verify] afterwards.
+//
+// The new head stands at the last event that is there. Events that only the old head had carried, those of the last
+// append or few, are gone with it and nothing can tell how many they were; where a store has real
+// transactions there were none. All events must be there and whole: it returns a [DamagedError] that names the first that is
+// not, and leaves the head as it is; bring the event back from a backup first. The end is where 1,000 versions in a row are missing.
+//
+// Stop what writes to the stream before. The stream's lock is held while the head is written; a session that lost
+// its lock by then could on Redis still count on the ETag of the old head. Other errors are [ArgumentError], [OpenTimeoutError] and
+// [StorageError], after which it can be called again.
+//
+// Progress, if it is not nil, is called after each chunk of events with how many were checked.
+func (p *Provider) RebuildHead(ctx context.Context, stream Stream, progress func(checked int64)) (HeadRebuild, error) {
+	h, err := p.history(stream)
+	if err != nil {
+		return HeadRebuild{Stream: stream}, err
+	}
+	if ctx.Err() != nil {
+		return HeadRebuild{Stream: stream}, h.notBegun(ctx, rebuilding)
+	}
+	// A long stream takes longer to read than a lock lasts. Under the lock only what came since is read.
+	r := rebuild{history: h, progress: progress, found: HeadRebuild{Stream: stream}}
+	if err := r.look(ctx); err != nil || r.found.Damage == nil {
+		return r.found, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return r.found, h.failed(rebuilding, err)
+	}
+	locked, err := lockStream(ctx, h, p.locker, id.String())
+	if err != nil {
+		return r.found, err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
+		defer cancel()
+		_, _ = p.locker.Unlock(ctx, h.keys.partition, id.String())
+	}()
+	ctx, cancel := context.WithDeadline(ctx, locked.Add(h.settings.SessionTimeout))
+	defer cancel()
+	if err := r.look(ctx); err != nil || r.found.Damage == nil {
+		return r.found, err
+	}
+	return r.found, r.write(ctx)
+}
+
+const rebuilding = "rebuild the head"
+
+// rebuild is a head on its way back.
+type rebuild struct {
+	*history
+	found    HeadRebuild
+	progress func(int64)
+
+	etag string // of the head as it is
+	next head   // as it shall be
+}
+
+// look finds what is wrong with the head and reads the events that it does not know, those but that were read before.
+func (r *rebuild) look(ctx context.Context) error {
+	items, err := r.getMany(ctx, rebuilding, []string{r.keys.head(), r.keys.snapshots()})
+	if err != nil {
+		return err
+	}
+	hd, etag, err := r.headOf(items[0])
+	unreadable, _ := err.(*DamagedError)
+	if unreadable != nil {
+		hd, etag = emptyHead(), items[0].ETag
+	}
+	if hd.version >= r.next.version {
+		r.next = hd
+	}
+	r.etag, r.found.Version, r.found.Damage = etag, hd.version, nil
+	if err := r.scan(ctx); err != nil {
+		return err
+	}
+	var why error
+	switch last := r.next.version; {
+	case unreadable != nil:
+		why = unreadable.Cause
+	case items[0].Found() && last > hd.version:
+		why = fmt.Errorf("the head is at version %d but event %d is there", hd.version, last)
+	case !items[0].Found() && last > 0:
+		why = fmt.Errorf("the head is missing but events up to version %d are there", last)
+	case !items[0].Found() && items[1].Found():
+		why = errors.New("the head is missing but snapshots are there")
+	default:
+		return nil
+	}
+	r.found.Damage = &DamagedError{Stream: r.Stream, Key: r.keys.head(), Cause: why}
+	if r.next.version == 0 {
+		return r.damaged(r.keys.head(), 0, fmt.Errorf("%w; and there is no event 1 to rebuild it from: bring the events back from a backup first", why))
+	}
+	return nil
+}
+
+// scan reads the events that follow on the next head, up to the end, and moves it there.
+func (r *rebuild) scan(ctx context.Context) error {
+	missing := int64(0)
+	for from := r.next.version + 1; ; from += chunkEvents {
+		keys := make([]string, chunkEvents)
+		for i := range keys {
+			keys[i] = r.keys.event(from + int64(i))
+		}
+		items, err := r.getMany(ctx, rebuilding, keys)
+		if err != nil {
+			return err
+		}
+		var events []record
+		for i, item := range items {
+			version := from + int64(i)
+			switch {
+			case !item.Found() && missing == 0:
+				missing = version
+			case !item.Found():
+			case missing != 0:
+				return r.damaged(r.keys.event(missing), missing, fmt.Errorf("the event is missing but event %d after it is there: bring it back from a backup first", version))
+			default:
+				event, _, _, err := decodeEventAt(r.Stream, r.keys.partition, version, item.Value)
+				if err != nil {
+					return r.damaged(item.Key, version, fmt.Errorf("%w: bring the event back from a backup first", err))
+				}
+				events = append(events, event)
+			}
+		}
+		if len(events) == 0 {
+			return nil
+		}
+		if err := r.mendIdempotency(ctx, events); err != nil {
+			return err
+		}
+		last := events[len(events)-1]
+		r.next.version, r.next.commit = last.version, last.commit
+		r.found.Events += int64(len(events))
+		if r.progress != nil {
+			r.progress(r.found.Events)
+		}
+	}
+}
+
+// mendIdempotency writes the keys that lead from idempotency ids to events where they are missing: the old head may have
+// stood in for them.
+func (r *rebuild) mendIdempotency(ctx context.Context, events []record) error {
+	var keys []string
+	var named []record
+	for _, event := range events {
+		if event.idempotencyID != "" {
+			keys, named = append(keys, r.keys.idempotency(event.idempotencyID)), append(named, event)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	items, err := r.getMany(ctx, rebuilding, keys)
+	if err != nil {
+		return err
+	}
+	var writes []driver.Write
+	for i, item := range items {
+		if !item.Found() {
+			writes = append(writes, driver.Write{Key: keys[i], Value: encodeIdempotency(r.keys.partition, named[i])})
+		}
+	}
+	if len(writes) == 0 {
+		return nil
+	}
+	if err := r.state.Write(ctx, r.keys.partition, writes); err != nil {
+		return r.failed(rebuilding, err)
+	}
+	r.found.IdempotencyKeys += len(writes)
+	return nil
+}
+
+// write puts the new head in its place, if what is there is still what was seen.
+func (r *rebuild) write(ctx context.Context) error {
+	r.next.time = time.Now()
+	err := r.state.Swap(ctx, r.keys.partition, r.keys.head(), r.next.encode(r.keys.partition), r.etag)
+	if err != nil {
+		// It may stand all the same.
+		if hd, _, readErr := r.readHead(ctx, rebuilding); readErr != nil || hd.version != r.next.version || hd.commit != r.next.commit {
+			return r.failed(rebuilding, err)
+		}
+	}
+	r.found.Version = r.next.version
+	r.log.WarnContext(ctx, "the head was rebuilt", "version", r.found.Version, "count", r.found.Events, "error", r.found.Damage)
+	return nil
+}
