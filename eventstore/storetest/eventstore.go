@@ -778,6 +778,8 @@ func errorRows(target Target) []test {
 			}},
 		{"error: stored data is damaged", "damage is found, named and never skipped",
 			func(t *testing.T) { damage(t, target) }},
+		{"a head that was lost is made anew, when asked to", "a store that evicts keys, or a slip of the hand, must not cost the history",
+			func(t *testing.T) { rebuild(t, target) }},
 		{"error: event type not registered", "an event that can't be stored as its own type is not stored at all",
 			func(t *testing.T) {
 				s := open(t, target.provider(t), unique())
@@ -942,6 +944,58 @@ func damage(t *testing.T, target Target) {
 		if e := want[*eventstore.DamagedError](t, err); e.Key != n.key("lease") {
 			t.Errorf("%+v", e)
 		}
+	}
+}
+
+func rebuild(t *testing.T, target Target) {
+	p := target.provider(t)
+	s := open(t, p, unique())
+	stream, named := s.Stream(), eventstore.Event{Data: deposited{Amount: 2}}
+	named.Metadata.Context.IdempotencyID = "twice"
+	appendOne(t, s, opened{}, named)
+	appendOne(t, s, deposited{Amount: 3}) // which settles the first two where the head carried them
+	appendOne(t, s, deposited{Amount: 4})
+	s.Close()
+	before := collect(t, reader(t, p, stream.ID).Read(contextOf(t)))
+	k := names{partition: stream.String()}
+	write(t, target.State, k, driver.Write{Key: k.key("head")}, driver.Write{Key: k.key("idem:twice")})
+	verify := func() eventstore.Verification {
+		t.Helper()
+		found, err := reader(t, p, stream.ID).Verify(contextOf(t), nil)
+		if err != nil {
+			t.Fatalf("Verify: %v", err)
+		}
+		return found
+	}
+	if found := verify(); found.Sound() || found.Damage[0].Key != k.key("head") {
+		t.Errorf("without its head the stream was verified as %+v", found)
+	}
+	_, err := p.Open(contextOf(t), "account", stream.ID)
+	want[*eventstore.DamagedError](t, err)
+
+	rebuilt, err := p.RebuildHead(contextOf(t), stream, nil)
+	if err != nil {
+		t.Fatalf("RebuildHead: %v", err)
+	}
+	if rebuilt.Damage == nil || rebuilt.Version != 4 || rebuilt.Events != 4 || rebuilt.IdempotencyKeys != 1 {
+		t.Errorf("rebuilt %+v", rebuilt)
+	}
+	if found := verify(); !found.Sound() || found.Version != 4 || found.Events != 4 {
+		t.Errorf("with its head rebuilt the stream was verified as %+v", found)
+	}
+	after := collect(t, reader(t, p, stream.ID).Read(contextOf(t)))
+	if !reflect.DeepEqual(before, after) {
+		t.Errorf("the stream was %v and is %v", before, after)
+	}
+	s = open(t, p, stream.ID)
+	defer s.Close()
+	_, err = s.Append(contextOf(t), eventstore.ExpectVersion(4), named)
+	if e := want[*eventstore.IdempotencyIDUsedError](t, err); e.Version != 2 {
+		t.Errorf("%+v", e)
+	}
+	appendOne(t, s, closed{})
+	if again, err := p.RebuildHead(contextOf(t), stream, nil); err != nil || again.Damage != nil || again.Version != 5 {
+		t.Errorf("a sound head was rebuilt: %+v, %v", again, err)
 	}
 }
 
