@@ -1,0 +1,162 @@
+package eventstore
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// countingLocks counts requests for the lock.
+type countingLocks struct {
+	free
+	requests atomic.Int64
+}
+
+func (l *countingLocks) TryLock(ctx context.Context, resource, owner string, expiry time.Duration) (driver.Lock, error) {
+	l.requests.Add(1)
+	return l.free.TryLock(ctx, resource, owner, expiry)
+}
+
+func (l *countingLocks) Unlock(ctx context.Context, resource, owner string) (driver.UnlockStatus, error) {
+	l.requests.Add(1)
+	return l.free.Unlock(ctx, resource, owner)
+}
+
+// What each operation costs, in requests to store and lock. Through a sidecar each is one request to it, as long as its bytes
+// fit into one.
+func TestEachOperationTakesThatManyRequests(t *testing.T) {
+	const payload = 512
+	event := noted{strings.Repeat("x", payload-len(`{"Text":""}`))}
+	events := func(n int) []any {
+		all := make([]any, n)
+		for i := range all {
+			all[i] = event
+		}
+		return all
+	}
+	appends := func(t *testing.T, s *Session, n int) {
+		t.Helper()
+		if _, err := s.Append(t.Context(), ExpectAny(), events(n)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reads := func(t *testing.T, r *Reader, n int) {
+		t.Helper()
+		for _, err := range r.Read(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n--
+		}
+		if n != 0 {
+			t.Errorf("%d events were not read", n)
+		}
+	}
+	inLabs(t, func(t *testing.T, l *lab) {
+		l.Around = nil
+		l.Caps.MaxRequestBytes = 4<<20 - 64<<10 // a sidecar's
+		locks := &countingLocks{}
+		p := l.provider(WithLocker(locks))
+		counted := func(what string, operation func(), want map[string]int) {
+			t.Helper()
+			l.Trace()
+			locks.requests.Store(0)
+			operation()
+			trace := l.Trace()
+			kind := "in one transaction"
+			switch {
+			case l.Caps.CountedETags:
+				kind = "with counted ETags"
+			case !l.Caps.Atomic:
+				kind = "the careful way"
+			}
+			expected, ok := want[kind]
+			if !ok {
+				expected = want[""]
+			}
+			if got := len(trace) + int(locks.requests.Load()); got != expected {
+				t.Errorf("%s took %d requests, want %d: %.200q", what, got, expected, trace)
+			}
+		}
+		all := func(n int) map[string]int { return map[string]int{"": n} }
+		open := func(id string) *Session {
+			t.Helper()
+			s, err := p.Open(t.Context(), labStream.Type, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+
+		var s *Session
+		counted("opening", func() { s = open("1") }, all(2))
+		counted("the first append of 1", func() { appends(t, s, 1) },
+			map[string]int{"in one transaction": 1, "with counted ETags": 2, "the careful way": 2})
+		counted("a further append of 1", func() { appends(t, s, 1) },
+			map[string]int{"in one transaction": 2, "with counted ETags": 2, "the careful way": 3})
+		counted("an append of 100", func() { appends(t, s, 98) },
+			// More than 64 KiB of tail is dropped from the head by one more.
+			map[string]int{"in one transaction": 2, "with counted ETags": 3, "the careful way": 5})
+		counted("a read of what the session appended", func() { reads(t, s.Reader, 100) }, all(1))
+		counted("an event read in the session", func() {
+			if _, err := s.Event(t.Context(), 50); err != nil {
+				t.Fatal(err)
+			}
+		}, all(1))
+		counted("closing", func() { s.Close() }, all(1))
+
+		s = open("1000")
+		counted("an append of 1,000", func() { appends(t, s, 1000) },
+			map[string]int{"in one transaction": 1, "with counted ETags": 3, "the careful way": 4})
+		counted("a read of 1,000 in the session", func() { reads(t, s.Reader, 1000) }, all(1))
+		s.Close()
+
+		s = open("10000")
+		for range 10 {
+			appends(t, s, 1000)
+		}
+		if err := s.SaveSnapshot(t.Context(), 9_900, event); err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		reader, err := p.Reader(labStream.Type, "10000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		counted("a read of 10,000 without a session", func() { reads(t, reader, 10_000) }, all(1+10))
+		counted("a load from a snapshot without a session", func() {
+			snapshot, rest, err := reader.Load(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for _, err := range rest {
+				if err != nil {
+					t.Fatal(err)
+				}
+				n++
+			}
+			if snapshot.Version != 9_900 || n != 100 {
+				t.Errorf("loaded from version %d and %d events", snapshot.Version, n)
+			}
+		}, all(1+1+1))
+		counted("the version without a session", func() {
+			if _, err := reader.Version(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}, all(1))
+		counted("opening, appending 1 with an idempotency id and closing", func() {
+			s := open("10000")
+			e := Event{Data: event}
+			e.Metadata.Context.IdempotencyID = "once"
+			if _, err := s.Append(t.Context(), ExpectVersion(10_000), e); err != nil {
+				t.Fatal(err)
+			}
+			s.Close()
+		}, map[string]int{"": 2 + 1 + 2 + 1, "in one transaction": 2 + 1 + 1 + 1})
+	})
+}
