@@ -88,7 +88,7 @@ func (r *Registry) encode(argument string, stream Stream, value any) (Raw, error
 	}
 	payload, err := t.encode(v.Interface())
 	if err != nil {
-		return Raw{}, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("%s can't be encoded", t.goType), Cause: err}
+		return Raw{}, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("%s can't be encoded", t.goType), Cause: &codecError{err}}
 	}
 	return Raw{Type: t.name, SchemaVersion: 1, ContentType: t.codec.ContentType(), Payload: payload}, nil
 }
@@ -106,7 +106,7 @@ func (r *Registry) decode(stream Stream, key string, version int64, raw Raw) (an
 	value, err := t.decode(raw.Payload)
 	if err != nil {
 		return nil, &DamagedError{Stream: stream, Key: key, Version: version,
-			Cause: fmt.Errorf("type %q can't be decoded into %s: %w", raw.Type, t.goType, err)}
+			Cause: fmt.Errorf("type %q can't be decoded into %s: %w", raw.Type, t.goType, &codecError{err})}
 	}
 	return value, nil
 }
