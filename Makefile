@@ -20,6 +20,7 @@ demo: ## Run the bank account's tour without a sidecar, on a SQLite file
 test: test-unit daprd ## Test everything, with real sidecars, Redis and PostgreSQL
 	$(MAKE) sim SEEDS=20000
 	cd integration && go test -race -timeout 20m && go test -race ./parts/...
+	cd integration/chaos && go test -race -timeout 20m
 	cd integration/bench && go test
 
 .PHONY: test-unit
@@ -31,6 +32,11 @@ SEEDS ?= 1000000
 .PHONY: sim
 sim: ## Simulate SEEDS histories (1000000) of lost, late, doubled and torn requests and crashes
 	go test ./eventstore/internal/simulation -run NothingIsLost -timeout 24h -v -seeds $(SEEDS)
+
+.PHONY: chaos
+chaos: daprd ## Kill sidecars, writers and stores for DURATION (2m) on each store, or until APPENDS are acknowledged
+	cd integration/chaos && go test -run NothingAcknowledged -v -timeout 24h \
+		-duration $(or $(DURATION),$(if $(APPENDS),24h,2m)) -appends $(or $(APPENDS),0) $(if $(SEED),-seed $(SEED))
 
 .PHONY: bench
 bench: daprd ## Measure against the floor; CASES=append1,… STORES=sidecar/redis,… ROUNDS=n choose, WRITE=1 writes docs/benchmarks.md
