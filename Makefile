@@ -43,6 +43,17 @@ bench: daprd ## Measure against the floor; CASES=append1,… STORES=sidecar/redi
 	cd integration/bench && go test -run '^$$' -bench . -benchtime 1x -timeout 60m \
 		-cases '$(CASES)' -stores '$(STORES)' -rounds '$(or $(ROUNDS),0)' $(if $(WRITE),-write)
 
+FUZZTIME ?= 30s
+
+# Only the files of the core and of its own tests are compiled: instrumented, the adapters that examples import take minutes.
+.PHONY: fuzz
+fuzz: ## Fuzz names, records, and whole appends and reads, each target for FUZZTIME (30s)
+	@set -e; cd eventstore; files=$$(go list -f '{{join .GoFiles " "}} {{join .TestGoFiles " "}}'); \
+	for target in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\).*/\1/p' *_test.go); do \
+		echo "$$target for $(FUZZTIME)"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$files; \
+	done
+
 .PHONY: daprd
 daprd: bin/daprd ## Build the Dapr sidecar from source, into bin/daprd
 
