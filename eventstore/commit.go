@@ -113,7 +113,7 @@ func (w *writer) refresh(ctx context.Context, operation string) (actual int64, e
 			return 0, err
 		case h.version < w.head.version: // a stale read
 			continue
-		case w.ours(h):
+		case w.ours(h), h.deleted:
 			w.adopt(h, etag)
 		default:
 			return h.version, errMoved
@@ -161,12 +161,14 @@ func (h *history) lookup(ctx context.Context, base int64, id string) (Outcome, h
 		switch {
 		case hd.version < base: // a stale read
 			continue
+		case hd.version == base && hd.closed:
+			return OutcomeRejected, hd, etag, nil
 		case hd.version == base:
 			return OutcomePending, hd, etag, nil
 		case hd.commit == id:
 			return OutcomeCommitted, hd, etag, nil
-		case hd.first > base+1: // deleted since
-			return OutcomeRejected, hd, etag, nil
+		case hd.deleted: // nothing tells any more
+			return OutcomePending, head{}, "", h.ended(hd)
 		}
 		event, found := hd.inTail(base + 1)
 		if !found {
@@ -215,6 +217,8 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error) error {
 	for n := 0; ; n++ {
 		outcome, h, etag, err := w.lookup(ctx, c.base, c.id)
 		switch {
+		case errors.Is(err, &StreamDeletedError{}):
+			return err
 		case err != nil:
 			last = err
 		case outcome == OutcomePending && h.version < w.head.version:
@@ -231,6 +235,9 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error) error {
 		default:
 			if w.ours(h) {
 				w.adopt(h, etag)
+			}
+			if outcome == OutcomeRejected && h.closed && h.version == c.base {
+				return w.ended(h)
 			}
 			if outcome == OutcomeRejected {
 				return &VersionMismatchError{Stream: w.Stream, Expected: c.base, Actual: max(h.version, w.head.version), Metadata: c.metadata(w.history)}

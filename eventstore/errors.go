@@ -101,6 +101,35 @@ func (e *OpenTimeoutError) Error() string {
 func (e *OpenTimeoutError) Is(target error) bool { return sameKind[OpenTimeoutError](target) }
 func (e *OpenTimeoutError) Unwrap() error        { return e.Cause }
 
+// StreamClosedError says that the stream takes no more appends, for ever. The operation did not take
+// effect.
+type StreamClosedError struct {
+	Stream  Stream
+	Version int64 // the stream's last
+}
+
+func (e *StreamClosedError) Error() string {
+	return fmt.Sprintf("eventstore: stream %s was closed at version %d: it can be read, nothing can be appended to it", e.Stream, e.Version)
+}
+
+// Is reports whether target is of the same kind.
+func (e *StreamClosedError) Is(target error) bool { return sameKind[StreamClosedError](target) }
+
+// StreamDeletedError says that the stream was deleted, for ever. The operation did not take effect; where it is
+// that of an append whose outcome was unknown, the append may have, before the stream was deleted.
+type StreamDeletedError struct {
+	Stream    Stream
+	Version   int64 // of the mark that is left, one above that of the last event
+	DeletedAt time.Time
+}
+
+func (e *StreamDeletedError) Error() string {
+	return fmt.Sprintf("eventstore: stream %s was deleted at %s: its events are gone, and nothing can be appended under that name", e.Stream, e.DeletedAt.Format(time.RFC3339))
+}
+
+// Is reports whether target is of the same kind.
+func (e *StreamDeletedError) Is(target error) bool { return sameKind[StreamDeletedError](target) }
+
 // VersionMismatchError says that the stream is not at the version that the
 // caller expected, that an event named, or that the session stood at. Nothing
 // of the append was stored.
@@ -270,7 +299,7 @@ func (e *OutcomeUnknownError) Unwrap() error        { return e.Cause }
 
 // StorageError says that a request to the store failed. A read had no effect; an append did not
 // take effect and will not (where that is not certain, the error is an
-// [OutcomeUnknownError]); opening, closing and changes of snapshots may have, and are
+// [OutcomeUnknownError]); opening, closing, deleting and changes of snapshots may have, and are
 // safe to repeat.
 type StorageError struct {
 	Stream    Stream
