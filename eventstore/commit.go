@@ -21,9 +21,13 @@ import (
 //
 // The numbers in comments are those of the rules in ARCHITECTURE.md.
 
-// trimBytes is the size of a tail from which it is worth one more swap to drop it:
-// every reader of the head carries it.
-const trimBytes = 64 << 10
+// A tail is worth one more swap to drop it from some size on, since every reader of the head carries it, and from some number of
+// records on that were carried along for earlier commits, since every session writes these again under their own keys: it
+// does not know that they stand.
+const (
+	trimBytes   = 64 << 10
+	trimCarried = 4
+)
 
 // commit is one append on its way: what is written never changes between attempts.
 type commit struct {
@@ -321,7 +325,14 @@ func (w *writer) settle(ctx context.Context) {
 
 // trim drops a long tail from the head once all of it stands. (Rule 11)
 func (w *writer) trim(ctx context.Context) {
-	if tailBytes(w.head.tail) < trimBytes {
+	size, carried := 0, 0
+	for _, r := range w.head.tail {
+		size += len(r.data)
+		if r.commit != w.head.commit {
+			carried++
+		}
+	}
+	if size < trimBytes && carried < trimCarried {
 		return
 	}
 	if _, err := w.refresh(ctx, "trim the head"); err != nil {
@@ -338,13 +349,6 @@ func (w *writer) trim(ctx context.Context) {
 		return
 	}
 	w.written(trimmed)
-}
-
-func tailBytes(tail []record) (n int) {
-	for _, r := range tail {
-		n += len(r.data)
-	}
-	return n
 }
 
 // fitsTransaction reports whether the commit can be one transaction.
