@@ -139,6 +139,12 @@ func (p *Provider) OpenShared(ctx context.Context, stream Stream) (*Session, err
 	return openSession(ctx, h, noLock{}, id.String())
 }
 
+// Registry is that of the Go types of events and snapshots.
+func (p *Provider) Registry() *Registry { return p.registry }
+
+// Logger is where the provider's logs go.
+func (p *Provider) Logger() *slog.Logger { return p.log }
+
 // Stream is that of the default database with a type and id.
 func (p *Provider) Stream(aggregateType, id string) Stream {
 	return Stream{Database: p.settings.DefaultDatabase, Type: aggregateType, ID: id}

@@ -169,6 +169,7 @@ func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) er
 		if size, limit := h.requestBytes(key, len(value)), h.caps.MaxRequestBytes; limit > 0 && size > limit {
 			return &BatchTooLargeError{Stream: h.Stream, Size: size, Limit: limit}
 		}
+		s.listed.Store(nil)
 		// The list first: a version in it without a snapshot costs one read, while a
 		// snapshot that no list names would stay for ever.
 		err := h.changeSnapshots(ctx, func(versions []int64) []int64 {
@@ -211,6 +212,7 @@ func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 		if err := h.gone(s.writer.head); err != nil {
 			return err
 		}
+		s.listed.Store(nil)
 		item, err := h.get(ctx, "read the list of snapshots", h.keys.snapshots())
 		if err != nil {
 			return err
