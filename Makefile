@@ -20,6 +20,8 @@ demo: ## Run the bank account's tour without a sidecar, on a SQLite file
 test: test-unit daprd ## Test everything, with real sidecars, Redis and PostgreSQL
 	$(MAKE) sim SEEDS=20000
 	cd integration && go test -race -timeout 20m && go test -race ./parts/...
+	cd integration/chaos && go test -race -timeout 20m
+	cd integration/bench && go test
 
 .PHONY: test-unit
 test-unit: gcc ## Test what needs no sidecar
@@ -30,6 +32,16 @@ SEEDS ?= 1000000
 .PHONY: sim
 sim: ## Simulate SEEDS histories (1000000) of lost, late, doubled and torn requests and crashes
 	go test ./eventstore/internal/simulation -run NothingIsLost -timeout 24h -v -seeds $(SEEDS)
+
+.PHONY: chaos
+chaos: daprd ## Kill sidecars, writers and stores for DURATION (2m) on each store, or until APPENDS are acknowledged
+	cd integration/chaos && go test -run NothingAcknowledged -v -timeout 24h \
+		-duration $(or $(DURATION),$(if $(APPENDS),24h,2m)) -appends $(or $(APPENDS),0) $(if $(SEED),-seed $(SEED))
+
+.PHONY: bench
+bench: daprd ## Measure against the floor; CASES=append1,… STORES=sidecar/redis,… ROUNDS=n choose, WRITE=1 writes docs/benchmarks.md
+	cd integration/bench && go test -run '^$$' -bench . -benchtime 1x -timeout 60m \
+		-cases '$(CASES)' -stores '$(STORES)' -rounds '$(or $(ROUNDS),0)' $(if $(WRITE),-write)
 
 .PHONY: daprd
 daprd: bin/daprd ## Build the Dapr sidecar from source, into bin/daprd
@@ -42,7 +54,7 @@ bin/daprd: $(wildcard integration/daprd/*.go) integration/daprd/go.mod integrati
 lint: ## Check the format, go vet and staticcheck in all modules
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "run make fmt, these are not formatted:"; echo "$$unformatted"; exit 1; fi
-	@set -e; for module in . integration; do \
+	@set -e; for module in . integration integration/bench; do \
 		echo "go vet and staticcheck in $$module"; \
 		(cd $$module && go vet ./... && go run $(STATICCHECK) ./...); \
 	done

@@ -109,7 +109,7 @@ var errMoved = errors.New("somebody else has written to the stream")
 func (w *writer) refresh(ctx context.Context, operation string) (actual int64, err error) {
 	for n := 0; !w.fresh && n < readAttempts; n++ {
 		if !backoff(ctx, n) {
-			return 0, w.failed(operation, context.Cause(ctx))
+			return 0, w.failed(operation, over(ctx))
 		}
 		h, etag, err := w.readHead(ctx, operation)
 		switch {
@@ -156,7 +156,7 @@ func (o Outcome) String() string {
 func (h *history) lookup(ctx context.Context, base int64, id string) (Outcome, head, string, error) {
 	for n := range readAttempts {
 		if !backoff(ctx, n) {
-			return OutcomePending, head{}, "", h.failed("look up an append", context.Cause(ctx))
+			return OutcomePending, head{}, "", h.failed("look up an append", over(ctx))
 		}
 		hd, etag, err := h.readHead(ctx, "look up an append")
 		if err != nil {
@@ -215,6 +215,7 @@ func (w *writer) commit(ctx context.Context, c commit) error {
 func (w *writer) resolve(ctx context.Context, c commit, cause error) error {
 	w.fresh = false
 	w.unknown[c.id] = c.base
+	asked := ctx
 	ctx, cancel := context.WithTimeout(ctx, w.settings.CommitTimeout)
 	defer cancel()
 	var last error
@@ -252,6 +253,9 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error) error {
 			return nil
 		}
 		if !backoff(ctx, n+1) {
+			if asked.Err() != nil && !errors.Is(last, asked.Err()) {
+				last = fmt.Errorf("%w; %w", last, over(asked))
+			}
 			w.log.WarnContext(ctx, "outcome of an append is unknown", "version", c.base, "commit", c.id, "error", last)
 			return &OutcomeUnknownError{Stream: w.Stream, CommitID: c.id, Base: c.base, Cause: fmt.Errorf("%w; then: %w", cause, last), commit: c}
 		}

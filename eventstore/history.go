@@ -124,7 +124,16 @@ func (h *history) failed(operation string, cause error) error {
 
 // notBegun is the error of an operation whose context had ended before anything was sent.
 func (h *history) notBegun(ctx context.Context, operation string) error {
-	return h.failed(operation, fmt.Errorf("%w: %w", driver.ErrRefused, context.Cause(ctx)))
+	return h.failed(operation, fmt.Errorf("%w: %w", driver.ErrRefused, over(ctx)))
+}
+
+// over is why a context has ended: its error, with the cause that was given where there is one.
+func over(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 func (h *history) damaged(key string, version int64, cause error) error {

@@ -188,5 +188,16 @@ func (p *Provider) history(stream Stream) (*history, error) {
 	}, nil
 }
 
-// unlockTimeout bounds giving a lock back: without it the lock runs out by itself.
-const unlockTimeout = 5 * time.Second
+// Giving a lock back is bounded, since it runs out by itself: in any case, and where a context has ended that
+// somebody waits on.
+const (
+	unlockTimeout = 5 * time.Second
+	unlockGrace   = 50 * time.Millisecond
+)
+
+// releasing is the context in which to give a lock back. It goes on when ctx ends, but not for long.
+func releasing(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(unlockGrace, cancel) })
+	return release, func() { stop(); cancel() }
+}

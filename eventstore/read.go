@@ -322,6 +322,10 @@ func (r *Reader) events(ctx context.Context, v view, rng readRange) iter.Seq2[Ev
 				if rng.backwards {
 					i = len(c.data) - 1 - i
 				}
+				if ctx.Err() != nil {
+					yield(Event{}, r.history.failed("read", over(ctx)))
+					return
+				}
 				event, err := r.decode(ctx, c.from+int64(i), c.data[i], rng.raw)
 				if !yield(event, err) || err != nil {
 					return

@@ -59,16 +59,16 @@ func (p *Provider) RebuildHead(ctx context.Context, stream Stream, progress func
 		return r.found, err
 	}
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
+		release, cancel := releasing(ctx, unlockTimeout)
 		defer cancel()
-		_, _ = p.locker.Unlock(ctx, h.keys.partition, id.String())
+		_, _ = p.locker.Unlock(release, h.keys.partition, id.String())
 	}()
-	ctx, cancel := context.WithDeadline(ctx, locked.Add(h.settings.SessionTimeout))
+	held, cancel := context.WithDeadline(ctx, locked.Add(h.settings.SessionTimeout))
 	defer cancel()
-	if err := r.look(ctx); err != nil || r.found.Damage == nil {
+	if err := r.look(held); err != nil || r.found.Damage == nil {
 		return r.found, err
 	}
-	return r.found, r.write(ctx)
+	return r.found, r.write(held)
 }
 
 const rebuilding = "rebuild the head"

@@ -76,7 +76,7 @@ func lockStream(ctx context.Context, h *history, locker driver.Locker, id string
 		lock, err := locker.TryLock(ctx, h.keys.partition, id, h.settings.SessionTimeout)
 		if err != nil {
 			// The lock may be ours all the same; nobody else should wait for it.
-			release, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			release, cancel := releasing(ctx, time.Second)
 			defer cancel()
 			_, _ = locker.Unlock(release, h.keys.partition, id)
 			if errors.Is(err, &DamagedError{}) {
@@ -96,7 +96,7 @@ func lockStream(ctx context.Context, h *history, locker driver.Locker, id string
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return time.Time{}, timeout(context.Cause(ctx))
+			return time.Time{}, timeout(over(ctx))
 		case <-timer.C:
 		}
 	}
@@ -144,7 +144,7 @@ func (s *Session) Close() error {
 }
 
 func (s *Session) unlock(ctx context.Context, h *history) (driver.UnlockStatus, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
+	ctx, cancel := releasing(ctx, unlockTimeout)
 	defer cancel()
 	return s.locker.Unlock(ctx, h.keys.partition, s.id)
 }
@@ -185,7 +185,7 @@ func (s *Session) exclusively(ctx context.Context, operation string, run func(co
 		if err := s.check(); err != nil {
 			return err
 		}
-		return s.history.failed(operation, fmt.Errorf("%w: another operation of the session did not end: %w", driver.ErrRefused, context.Cause(ctx)))
+		return s.history.failed(operation, fmt.Errorf("%w: another operation of the session did not end: %w", driver.ErrRefused, over(ctx)))
 	}
 	if err := s.check(); err != nil {
 		return err

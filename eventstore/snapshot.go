@@ -302,9 +302,9 @@ func (h *history) changeSnapshots(ctx context.Context, change func([]int64) []in
 	}
 	switch {
 	case failure == nil:
-		failure = context.Cause(ctx)
+		failure = over(ctx)
 	case ctx.Err() != nil:
-		failure = fmt.Errorf("%w; before that: %w", context.Cause(ctx), failure)
+		failure = fmt.Errorf("%w; before that: %w", over(ctx), failure)
 	}
 	return h.failed("change the list of snapshots", failure)
 }

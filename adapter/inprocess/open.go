@@ -118,15 +118,34 @@ func OpenRedis(ctx context.Context, options RedisOptions) (*State, error) {
 // open starts a component.
 func open(ctx context.Context, store state.Store, properties map[string]string, caps driver.Capabilities) (*State, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, context.Cause(ctx)
+		return nil, err
 	}
 	var m state.Metadata
 	m.Name = caps.Store
 	m.Properties = properties
-	if err := store.Init(ctx, m); err != nil {
-		return nil, err
+	started := make(chan error, 1)
+	go func() { started <- store.Init(ctx, m) }()
+	select {
+	case err := <-started:
+		if err != nil {
+			discard(store)
+			return nil, err
+		}
+		return newState(store, caps)
+	case <-ctx.Done(): // which components are slow to see, as in await
+		go func() {
+			<-started
+			discard(store)
+		}()
+		return nil, ctx.Err()
 	}
-	return newState(store, caps)
+}
+
+// discard closes a component that did not start, so that nothing of it goes on. That of Redis panics where it has
+// not got as far as a client.
+func discard(store state.Store) {
+	defer func() { _ = recover() }()
+	_ = store.Close()
 }
 
 func newState(store state.Store, caps driver.Capabilities) (*State, error) {

@@ -16,7 +16,7 @@ import (
 const bulkParallelism = 32
 
 // State is a Dapr state component in this process, for [driver.State]. It is safe for concurrent
-// use.
+// use. A request whose context ends returns at once; the component may be busy with it for some seconds more.
 type State struct {
 	store  state.Store
 	multi  state.TransactionalStore // the same
@@ -43,7 +43,9 @@ func (s *State) Get(ctx context.Context, _, key string) (driver.Item, error) {
 	if err := s.ready(ctx); err != nil {
 		return driver.Item{}, err
 	}
-	found, err := s.store.Get(ctx, &state.GetRequest{Key: key, Options: strongRead})
+	found, err := await(ctx, func() (*state.GetResponse, error) {
+		return s.store.Get(ctx, &state.GetRequest{Key: key, Options: strongRead})
+	})
 	if err != nil {
 		return driver.Item{}, failure(ctx, "reading "+key, err)
 	}
@@ -61,7 +63,9 @@ func (s *State) GetMany(ctx context.Context, _ string, keys []string) ([]driver.
 	for i, key := range keys {
 		requests[i] = state.GetRequest{Key: key, Options: strongRead}
 	}
-	found, err := s.store.BulkGet(ctx, requests, state.BulkGetOpts{Parallelism: bulkParallelism})
+	found, err := await(ctx, func() ([]state.BulkGetResponse, error) {
+		return s.store.BulkGet(ctx, requests, state.BulkGetOpts{Parallelism: bulkParallelism})
+	})
 	if err == nil {
 		// A SQL component takes for absent what it did not get to before the context ended.
 		err = ctx.Err()
@@ -106,7 +110,8 @@ func (s *State) Swap(ctx context.Context, _, key string, value []byte, etag stri
 		return err
 	}
 	request := swapRequest(driver.Swap{Key: key, Value: value, ETag: etag})
-	return failure(ctx, "swapping "+key, s.store.Set(ctx, &request))
+	_, err := await(ctx, func() (none, error) { return none{}, s.store.Set(ctx, &request) })
+	return failure(ctx, "swapping "+key, err)
 }
 
 // Commit implements [driver.State].
@@ -122,7 +127,7 @@ func (s *State) Commit(ctx context.Context, _ string, swap driver.Swap, writes [
 	for _, w := range writes {
 		operations = append(operations, writeRequest(w))
 	}
-	return failure(ctx, doing, s.multi.Multi(ctx, &state.TransactionalStateRequest{Operations: operations}))
+	return failure(ctx, doing, s.transact(ctx, operations))
 }
 
 // Write implements [driver.State], by one transaction: with every component here that is the fastest.
@@ -135,7 +140,38 @@ func (s *State) Write(ctx context.Context, _ string, writes []driver.Write) erro
 		operations[i] = writeRequest(w)
 	}
 	doing := fmt.Sprintf("writing %d keys from %s", len(writes), writes[0].Key)
-	return failure(ctx, doing, s.multi.Multi(ctx, &state.TransactionalStateRequest{Operations: operations}))
+	return failure(ctx, doing, s.transact(ctx, operations))
+}
+
+func (s *State) transact(ctx context.Context, operations []state.TransactionalStateOperation) error {
+	_, err := await(ctx, func() (none, error) {
+		return none{}, s.multi.Multi(ctx, &state.TransactionalStateRequest{Operations: operations})
+	})
+	return err
+}
+
+type none struct{}
+
+// await is what request returns, or the context's error once ctx has ended. Components are slow to see that: SQLite
+// waits for another writer, and Redis for an answer, until their own timeouts. What request does until then
+// may still take effect.
+func await[T any](ctx context.Context, request func() (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		value, err := request()
+		answered <- answer{value, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.value, a.err
+	case <-ctx.Done():
+		var nothing T
+		return nothing, ctx.Err()
+	}
 }
 
 var strongRead = state.GetStateOption{Consistency: state.Strong}

@@ -28,6 +28,7 @@ type State struct {
 	store     string
 	caps      driver.Capabilities
 	transacts bool // several writes go as one transaction
+	findsAll  bool // what a bulk read does not find is absent
 }
 
 var _ driver.State = (*State)(nil)
@@ -71,6 +72,13 @@ var rollsBack = map[string]bool{
 	"state.mysql":      true,
 }
 
+// findsAll are the kinds of store whose bulk reads tell a key that could not be read from one that is absent. The SQL components
+// do not: when a connection breaks in the middle of an answer, they call all that had not come yet absent.
+var findsAll = map[string]bool{
+	"state.in-memory": true,
+	"state.redis":     true,
+}
+
 // loses are the kinds of store that declare ETags and yet answer two writers that both have succeeded.
 var loses = map[string]string{
 	"state.etcd": "Dapr's etcd component compares the ETag first and writes afterwards, and takes a write that etcd then refuses for done",
@@ -106,6 +114,7 @@ func NewState(ctx context.Context, client dapr.Client, store string, options ...
 		},
 		// Of other kinds it is not known how much one transaction may hold.
 		transacts: c.can("TRANSACTIONAL") && (rollsBack[c.kind] || redis),
+		findsAll:  findsAll[c.kind],
 	}
 	for _, option := range options {
 		if err := option(s); err != nil {

@@ -25,6 +25,9 @@ import (
 //
 // A method that returns an error may still have taken effect, at once or
 // later, unless the error matches [ErrRefused].
+//
+// When a context ends the method returns at once, with an error that matches the context's: the
+// event store relies on it to heed the contexts of its own callers.
 type State interface {
 	// Capabilities tells what the store can do. The answer never changes.
 	Capabilities() Capabilities
@@ -114,7 +117,7 @@ var ErrRefused = errors.New("refused, nothing was changed")
 // Locker keeps sessions apart. Its locks are for order only: the event store
 // stays correct where two owners hold one lock.
 //
-// All methods are safe for concurrent use.
+// All methods are safe for concurrent use, and return at once when their context ends.
 type Locker interface {
 	// TryLock takes the lock of resource for owner, without waiting, for at least
 	// expiry (implementations may round up to a whole second). An owner

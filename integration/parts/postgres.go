@@ -19,6 +19,7 @@ import (
 // Postgres is a PostgreSQL server.
 type Postgres struct {
 	*Part
+	Addr       string // host:port
 	ConnString string
 }
 
@@ -48,8 +49,7 @@ func StartPostgres(t testing.TB) *Postgres {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
 	port := FreePorts(t, 1)[0]
-	return &Postgres{
-		ConnString: fmt.Sprintf("host=127.0.0.1 port=%d user=postgres database=postgres sslmode=disable", port),
+	p := &Postgres{
 		Part: start(t, program{
 			name:  "postgres",
 			local: func() (string, error) { return filepath.Join(bin, "postgres"), nil },
@@ -59,6 +59,16 @@ func StartPostgres(t testing.TB) *Postgres {
 			quit:  syscall.SIGQUIT, // its processes go before it then
 			ready: func(ctx context.Context) error { return postgresAnswers(ctx, port) },
 		}),
+	}
+	return p.Through(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+}
+
+// Through is the same server as it is reached by another address, host:port, that of a proxy.
+func (p *Postgres) Through(addr string) *Postgres {
+	return &Postgres{
+		Part:       p.Part,
+		Addr:       addr,
+		ConnString: fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", addr),
 	}
 }
 

@@ -51,6 +51,9 @@ func StartRedis(t testing.TB, options ...RedisOption) *Redis {
 	return &Redis{Part: start(t, p), Addr: addr}
 }
 
+// Through is the same server as it is reached by another address, that of a proxy.
+func (r *Redis) Through(addr string) *Redis { return &Redis{Part: r.Part, Addr: addr} }
+
 // redisAnswers asks for a PONG, which comes only when the data is loaded.
 func redisAnswers(ctx context.Context, addr string) error {
 	dialer := net.Dialer{Timeout: time.Second}

@@ -1,0 +1,126 @@
+package inprocess_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// SQLite itself waits for another writer whatever becomes of the context.
+func TestARequestEndsWithItsContextAlsoWhereItsFileIsLocked(t *testing.T) {
+	t.Parallel()
+	writes := map[string]func(context.Context, *inprocess.State) error{
+		"swap": func(ctx context.Context, s *inprocess.State) error { return s.Swap(ctx, stream, "a", []byte("1"), "") },
+		"write": func(ctx context.Context, s *inprocess.State) error {
+			return s.Write(ctx, stream, []driver.Write{{Key: "b", Value: []byte("1")}})
+		},
+		"commit": func(ctx context.Context, s *inprocess.State) error {
+			return s.Commit(ctx, stream, driver.Swap{Key: "c", Value: []byte("1")}, nil)
+		},
+		"open": func(ctx context.Context, s *inprocess.State) error {
+			path := filepath.Join(t.TempDir(), "new.db")
+			defer lock(t, path)()
+			_, err := inprocess.OpenSQLite(ctx, path)
+			return err
+		},
+	}
+	for name, write := range writes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "events.db")
+			synctest.Test(t, func(t *testing.T) {
+				s, err := inprocess.OpenSQLite(t.Context(), path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				unlock := lock(t, path)
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(time.Second, cancel)
+				began := time.Now()
+				err = write(ctx, s)
+				if took := time.Since(began); took < time.Second || took > time.Second+100*time.Millisecond {
+					t.Errorf("it took %s, and its context ended after 1s", took)
+				}
+				if !errors.Is(err, context.Canceled) || errors.Is(err, driver.ErrRefused) {
+					t.Errorf("it ended with %v", err)
+				}
+				unlock()
+				<-time.After(time.Minute) // the component is done by now
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+				// The bubble sees that no goroutine is left.
+			})
+		})
+	}
+}
+
+// lock locks a SQLite file against writing, until what it returns is called.
+func lock(t *testing.T, path string) func() {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = db.Close() }
+}
+
+func TestNothingRunsOnWhenAStoreIsClosed(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(context.Context, string) (*inprocess.State, error){
+		"in memory":        func(context.Context, string) (*inprocess.State, error) { return inprocess.NewMemory() },
+		"in a SQLite file": inprocess.OpenSQLite,
+		"that can't be opened": func(ctx context.Context, path string) (*inprocess.State, error) {
+			if _, err := inprocess.OpenSQLite(ctx, filepath.Join(path, "none", "events.db")); err == nil {
+				return nil, errors.New("it was opened")
+			}
+			return inprocess.NewMemory()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "events.db")
+			synctest.Test(t, func(t *testing.T) {
+				s, err := open(t.Context(), path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p, err := eventstore.NewProvider(s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				session, err := p.Open(t.Context(), "account", "1")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := session.Append(t.Context(), eventstore.ExpectVersion(0), eventstore.Raw{Type: "a"}, eventstore.Raw{Type: "b"}); err != nil {
+					t.Error(err)
+				}
+				for _, err := range session.Read(t.Context(), eventstore.AsRaw()) {
+					if err != nil {
+						t.Error(err)
+					}
+					break
+				}
+				if err := session.Close(); err != nil {
+					t.Error(err)
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+				// The bubble sees that no goroutine is left.
+			})
+		})
+	}
+}

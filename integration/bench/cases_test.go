@@ -1,0 +1,526 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// comparison is what is compared, and with what.
+type comparison struct {
+	name    string // as in the rows
+	against string // what with: the floor or hallgren
+	what    string // for who reads the results
+	floor   string // what the other side does, where that is not plain
+	only    func(*store) bool
+	limit   func(*store) limit
+	once    bool // is long enough by itself
+	allocs  bool // in the in-process store allocations are counted too
+
+	// sides are the event store, what it is compared with, and others that are told for information.
+	sides func(*lab) []side
+}
+
+var comparisons = []comparison{
+	{
+		name: "append1", against: "floor", sides: append1, limit: budget(1.15, 2.1),
+		what:  "the first append of 1 event in a session",
+		floor: "one transaction of head and event; on Redis one first-write save of the head with the event in it",
+	},
+	{
+		name: "appendloop", against: "floor", sides: appendLoop, limit: budget(1.15, 2.1),
+		what:  "each further append of 1 event in a session",
+		floor: "a get of the head's ETag and the transaction; on Redis one first-write save, the ETag being counted",
+	},
+	{
+		name: "append1000", against: "floor", sides: append1000, limit: budget(1.15, 1.6), once: true, allocs: true,
+		what:  "1,000 events in one call",
+		floor: "one transaction of head and events; on Redis a bulk save of the events (`transaction`: one transaction of them)",
+	},
+	{
+		name: "read10000", against: "floor", sides: read10000, limit: budget(1.15, 1.1), once: true, allocs: true,
+		what:  "10,000 events read in a session and decoded, one by one",
+		floor: "bulk reads of the same keys in the same chunks, nothing decoded",
+	},
+	{
+		name: "snapshotload", against: "floor", sides: snapshotLoad, limit: budget(0.03, 0.03), once: true,
+		what:  "a stream of 10,000 events loaded by a snapshot at 9,900, without a session",
+		floor: "the event store's own read of all 10,000 (`requests`: the raw requests of the load)",
+	},
+	{
+		name: "openclose", against: "floor", sides: openClose, limit: budget(1.15, 1.15),
+		what:  "a session opened and closed",
+		floor: "lock, one bulk read, unlock; where there is no lock component the lock is a lease in the store: a get and a first-write save, to take it and to give it back",
+	},
+	{
+		name: "parallel16", against: "floor", sides: parallel16, limit: budget(1/0.85, 1/0.45), once: true,
+		what:  "appends of 1 event in 16 sessions on 16 streams at once, time for each of all",
+		floor: "16 loops of a get and the transaction; on Redis of saves",
+	},
+	{
+		name: "growth", against: "floor", sides: growth, limit: budget(1.05, 1.05),
+		what:  "the first append of 1 event in a session on a stream of 100,000 events",
+		floor: "the event store's own on a stream of 10",
+	},
+	{
+		name: "writeread1000", against: "floor", sides: writeRead1000, once: true,
+		what:  "1,000 events written in one call and read back",
+		floor: "one transaction (on Redis a bulk save) and one bulk read",
+		limit: func(s *store) limit {
+			if s.name != "sidecar/redis" {
+				return limit{}
+			}
+			return limit{duration: 100 * time.Millisecond}
+		},
+	},
+	{
+		name: "append1", against: "hallgren", sides: rivalAppend(append1, one), only: hasRival, limit: rivalLimit("inprocess/sqlite", limit{ratio: 2}),
+		what: "the first append of 1 event in a session",
+	},
+	{
+		name: "appendloop", against: "hallgren", sides: rivalAppend(appendLoop, one), only: hasRival,
+		what: "each further append of 1 event in a session",
+	},
+	{
+		name: "append1000", against: "hallgren", sides: rivalAppend(append1000, batch), only: hasRival, once: true, limit: rivalLimit("sidecar/postgresql", limit{ratio: 1, below: true}),
+		what: "1,000 events in one call",
+	},
+	{
+		name: "read10000", against: "hallgren", sides: rivalRead, only: hasRival, once: true, limit: rivalLimit("inprocess/sqlite", limit{ratio: 2}),
+		what: "10,000 events read and decoded",
+	},
+}
+
+// appendTo opens a session on a stream, appends n events to it in one call, which is timed, and closes the session.
+func (l *lab) appendTo(ctx context.Context, id string, n int) (time.Duration, int, error) {
+	s, err := l.events.Open(ctx, aggregate, id)
+	if err != nil {
+		return 0, 0, err
+	}
+	payload := events(n)
+	took, err := timed(ctx, func() error {
+		_, err := s.Append(ctx, eventstore.ExpectAny(), payload...)
+		return err
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	return took, n, s.Close()
+}
+
+func append1(l *lab) []side {
+	id, f := l.stream(short), l.newFloor()
+	return []side{
+		{"ours", func(ctx context.Context) (time.Duration, int, error) { return l.appendTo(ctx, id, 1) }, l.version(id)},
+		{"floor", func(ctx context.Context) (time.Duration, int, error) {
+			etag, err := f.etag(ctx)
+			if err != nil {
+				return 0, 0, err
+			}
+			request := f.append(f.next(1))
+			took, err := timed(ctx, func() error { return request(ctx, etag) })
+			return took, 1, err
+		}, f.stored},
+	}
+}
+
+// append is the one request of an append of 1.
+func (f *floor) append(writes []driver.Write) func(context.Context, string) error {
+	if f.counted() {
+		return f.raw.swap(f.partition, f.head)
+	}
+	return f.raw.transaction(f.partition, &f.head, writes)
+}
+
+func appendLoop(l *lab) []side {
+	id, f := l.stream(short), l.newFloor()
+	ours := l.appending(id)
+	floor := f.appending()
+	return []side{
+		{"ours", func(ctx context.Context) (time.Duration, int, error) {
+			e := event()
+			took, err := timed(ctx, func() error { return ours(ctx, e) })
+			return took, 1, err
+		}, l.version(id)},
+		{"floor", func(ctx context.Context) (time.Duration, int, error) {
+			writes := f.next(1)
+			took, err := timed(ctx, func() error { return floor(ctx, writes) })
+			return took, 1, err
+		}, f.stored},
+	}
+}
+
+// appending appends event by event in one session, whose first append has been.
+func (l *lab) appending(id string) func(context.Context, any) error {
+	l.t.Helper()
+	s := l.open(id)
+	must(s.Append(l.t.Context(), eventstore.ExpectAny(), event()))(l.t)
+	return func(ctx context.Context, e any) error {
+		_, err := s.Append(ctx, eventstore.ExpectAny(), e)
+		return err
+	}
+}
+
+// appending appends event by event, knowing only what it needs to.
+func (f *floor) appending() func(context.Context, []driver.Write) error {
+	f.t.Helper()
+	etag := must(f.etag(f.t.Context()))(f.t)
+	f.check(f.append(f.next(1))(f.t.Context(), etag))
+	if !f.counted() {
+		return func(ctx context.Context, writes []driver.Write) error {
+			etag, err := f.etag(ctx)
+			if err != nil {
+				return err
+			}
+			return f.append(writes)(ctx, etag)
+		}
+	}
+	count := must(f.etag(f.t.Context()))(f.t)
+	var n int
+	if _, err := fmt.Sscan(count, &n); err != nil {
+		f.t.Fatalf("the ETag %q is no number", count)
+	}
+	return func(ctx context.Context, writes []driver.Write) error {
+		err := f.append(writes)(ctx, fmt.Sprint(n))
+		n++
+		return err
+	}
+}
+
+func append1000(l *lab) []side {
+	id, f := l.stream(short), l.newFloor()
+	sides := []side{{"ours", func(ctx context.Context) (time.Duration, int, error) { return l.appendTo(ctx, id, l.batch) }, l.version(id)}}
+	redis, ok := f.raw.(viaSidecar)
+	if !f.counted() || !ok {
+		return append(sides, side{"floor", func(ctx context.Context) (time.Duration, int, error) {
+			etag, err := f.etag(ctx)
+			if err != nil {
+				return 0, 0, err
+			}
+			request := f.raw.transaction(f.partition, &f.head, f.next(l.batch))
+			took, err := timed(ctx, func() error { return request(ctx, etag) })
+			return took, l.batch, err
+		}, f.stored})
+	}
+	other := l.newFloor()
+	return append(sides,
+		side{"floor", func(ctx context.Context) (time.Duration, int, error) {
+			request := redis.save(f.partition, f.next(l.batch))
+			took, err := timed(ctx, func() error { return request(ctx) })
+			return took, l.batch, err
+		}, f.stored},
+		side{"transaction", func(ctx context.Context) (time.Duration, int, error) {
+			request := redis.transaction(other.partition, nil, other.next(l.batch))
+			took, err := timed(ctx, func() error { return request(ctx, "") })
+			return took, l.batch, err
+		}, other.stored},
+	)
+}
+
+// drain reads events to the end, counts them, and checks that each was decoded.
+func drain(all iter.Seq2[eventstore.Event, error]) (n int, err error) {
+	for e, err := range all {
+		if err != nil {
+			return n, err
+		}
+		if _, ok := e.Data.(deposited); !ok {
+			return n, fmt.Errorf("version %d is a %T", e.Version, e.Data)
+		}
+		n++
+	}
+	return n, nil
+}
+
+func read10000(l *lab) []side {
+	id := l.stream(l.many)
+	floor := l.bulkReads(l.raws(id, l.many), l.chunks(id))
+	return []side{l.reading(id), {"floor", floor, nil}}
+}
+
+// reading reads a stream in a session.
+func (l *lab) reading(id string) side {
+	s := l.open(id)
+	return side{"ours", func(ctx context.Context) (time.Duration, int, error) {
+		var n int
+		took, err := timed(ctx, func() (err error) {
+			n, err = drain(s.Read(ctx))
+			return err
+		})
+		return took, n, err
+	}, nil}
+}
+
+// bulkReads reads the chunks, one after the other.
+func (l *lab) bulkReads(k keys, chunks [][]string) func(context.Context) (time.Duration, int, error) {
+	requests := make([]func(context.Context) (int, error), len(chunks))
+	for i, chunk := range chunks {
+		requests[i] = l.raw.read(k.partition, chunk)
+	}
+	return func(ctx context.Context) (time.Duration, int, error) {
+		n := 0
+		took, err := timed(ctx, func() error {
+			for _, request := range requests {
+				found, err := request(ctx)
+				if err != nil {
+					return err
+				}
+				n += found
+			}
+			return nil
+		})
+		return took, n, err
+	}
+}
+
+func snapshotLoad(l *lab) []side {
+	id := l.stream(l.many)
+	s := l.open(id)
+	l.check(s.SaveSnapshot(l.t.Context(), int64(l.snapshotAt), event()))
+	l.check(s.Close())
+	k := l.raws(id, l.many)
+	r := must(l.events.Reader(aggregate, id))(l.t)
+	if l.apart {
+		for _, name := range []string{k.named("snapshots"), k.named(fmt.Sprint("snapshot:", l.snapshotAt))} {
+			l.check(l.raw.swap(k.partition, driver.Write{Key: name, Value: l.value(k, name)})(l.t.Context(), ""))
+		}
+	}
+	open := l.raw.read(k.partition, k.opening())
+	var after []string
+	for version := l.snapshotAt + 1; version <= l.many; version++ {
+		after = append(after, k.event(version))
+	}
+	rest := l.raw.read(k.partition, after)
+	return []side{
+		{"ours", func(ctx context.Context) (time.Duration, int, error) {
+			var reached int
+			took, err := timed(ctx, func() error {
+				snapshot, rest, err := r.Load(ctx)
+				if err != nil {
+					return err
+				}
+				n, err := drain(rest)
+				reached = int(snapshot.Version) + n
+				if snapshot.Version != int64(l.snapshotAt) && err == nil {
+					err = fmt.Errorf("it was loaded from version %d", snapshot.Version)
+				}
+				return err
+			})
+			return took, reached, err
+		}, nil},
+		{"floor", func(ctx context.Context) (time.Duration, int, error) {
+			var n int
+			took, err := timed(ctx, func() (err error) {
+				n, err = drain(r.Read(ctx))
+				return err
+			})
+			return took, n, err
+		}, nil},
+		{"requests", func(ctx context.Context) (time.Duration, int, error) {
+			n := 0
+			took, err := timed(ctx, func() error {
+				if _, err := open(ctx); err != nil {
+					return err
+				}
+				if _, err := l.raw.get(ctx, k.partition, k.named(fmt.Sprint("snapshot:", l.snapshotAt))); err != nil {
+					return err
+				}
+				found, err := rest(ctx)
+				n = l.snapshotAt + found
+				return err
+			})
+			return took, n, err
+		}, nil},
+	}
+}
+
+// opening are the keys that are read when a stream is opened.
+func (k keys) opening() []string { return []string{k.named("head"), k.named("snapshots"), k.event(1)} }
+
+func openClose(l *lab) []side {
+	id := l.stream(short)
+	raws := l.raws(id, short)
+	read := l.raw.read(raws.partition, raws.opening())
+	lock, unlock := l.lease(keysOf(newName()))
+	if l.locks != nil {
+		owner := uuid.NewString()
+		resource := keysOf(newName()).partition
+		lock = func(ctx context.Context) error { return l.locks.lock(ctx, resource, owner) }
+		unlock = func(ctx context.Context) error { return l.locks.unlock(ctx, resource, owner) }
+	}
+	return []side{
+		{"ours", func(ctx context.Context) (time.Duration, int, error) {
+			took, err := timed(ctx, func() error {
+				s, err := l.events.Open(ctx, aggregate, id)
+				if err != nil {
+					return err
+				}
+				return s.Close()
+			})
+			return took, short, err
+		}, nil},
+		{"floor", func(ctx context.Context) (time.Duration, int, error) {
+			took, err := timed(ctx, func() error {
+				if err := lock(ctx); err != nil {
+					return err
+				}
+				if found, err := read(ctx); err != nil || found != 2 {
+					return fmt.Errorf("head and event 1 were not read but %d keys: %w", found, err)
+				}
+				return unlock(ctx)
+			})
+			return took, short, err
+		}, nil},
+	}
+}
+
+// lease takes a lease and gives it back by raw requests, with the records that the event store writes for it.
+func (l *lab) lease(k keys) (lock, unlock func(context.Context) error) {
+	if l.locks != nil {
+		return nil, nil
+	}
+	key := k.named("lease")
+	change := func(value []byte) func(context.Context) error {
+		request := l.raw.swap(k.partition, driver.Write{Key: key, Value: value})
+		return func(ctx context.Context) error {
+			etag, err := l.raw.get(ctx, k.partition, key)
+			if err != nil {
+				return err
+			}
+			return request(ctx, etag)
+		}
+	}
+	id := l.stream(short)
+	s := l.open(id)
+	held := l.value(keysOf(id), keysOf(id).named("lease"))
+	l.check(s.Close())
+	free := l.value(keysOf(id), keysOf(id).named("lease"))
+	return change(held), change(free)
+}
+
+// perSession is how many appends each of the sessions makes at once.
+const perSession = 10
+
+func parallel16(l *lab) []side {
+	ours := make([]func(context.Context) error, l.streams)
+	floors := make([]func(context.Context) error, l.streams)
+	var ids []string
+	var all []*floor
+	for i := range l.streams {
+		id, f := l.stream(short), l.newFloor()
+		ids, all = append(ids, id), append(all, f)
+		appendOurs, appendFloor := l.appending(id), f.appending()
+		ours[i] = func(ctx context.Context) error { return appendOurs(ctx, event()) }
+		floors[i] = func(ctx context.Context) error { return appendFloor(ctx, f.next(1)) }
+	}
+	atOnce := func(appends []func(context.Context) error) func(context.Context) (time.Duration, int, error) {
+		return func(ctx context.Context) (time.Duration, int, error) {
+			errs := make([]error, len(appends))
+			took, err := timed(ctx, func() error {
+				var running sync.WaitGroup
+				for i, do := range appends {
+					running.Go(func() {
+						for range perSession {
+							if errs[i] = do(ctx); errs[i] != nil {
+								return
+							}
+						}
+					})
+				}
+				running.Wait()
+				for _, err := range errs {
+					if err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			n := len(appends) * perSession
+			return took / time.Duration(n), n, err
+		}
+	}
+	return []side{
+		{"ours", atOnce(ours), sum(len(ids), func(ctx context.Context, i int) (int, error) { return l.version(ids[i])(ctx) })},
+		{"floor", atOnce(floors), sum(len(all), func(ctx context.Context, i int) (int, error) { return all[i].stored(ctx) })},
+	}
+}
+
+func sum(n int, count func(context.Context, int) (int, error)) func(context.Context) (int, error) {
+	return func(ctx context.Context) (total int, err error) {
+		for i := range n {
+			each, err := count(ctx, i)
+			if err != nil {
+				return 0, err
+			}
+			total += each
+		}
+		return total, nil
+	}
+}
+
+func growth(l *lab) []side {
+	long := l.longStream()
+	return []side{
+		{"ours", func(ctx context.Context) (time.Duration, int, error) { return l.appendTo(ctx, long, 1) }, nil},
+		{"floor", func(ctx context.Context) (time.Duration, int, error) {
+			id := newName()
+			if err := l.fill(ctx, id, short); err != nil {
+				return 0, 0, err
+			}
+			return l.appendTo(ctx, id, 1)
+		}, nil},
+	}
+}
+
+func writeRead1000(l *lab) []side {
+	f := l.newFloor()
+	return []side{
+		{"ours", func(ctx context.Context) (time.Duration, int, error) {
+			s, err := l.events.Open(ctx, aggregate, newName())
+			if err != nil {
+				return 0, 0, err
+			}
+			payload := events(l.batch)
+			n := 0
+			took, err := timed(ctx, func() error {
+				if _, err := s.Append(ctx, eventstore.ExpectAny(), payload...); err != nil {
+					return err
+				}
+				n, err = drain(s.Read(ctx))
+				return err
+			})
+			if err != nil {
+				return 0, 0, err
+			}
+			return took, n, s.Close()
+		}, nil},
+		{"floor", func(ctx context.Context) (time.Duration, int, error) {
+			writes := f.next(l.batch)
+			names := make([]string, len(writes))
+			for i, w := range writes {
+				names[i] = w.Key
+			}
+			write := f.raw.transaction(f.partition, nil, writes)
+			if redis, ok := f.raw.(viaSidecar); ok && f.counted() {
+				save := redis.save(f.partition, writes)
+				write = func(ctx context.Context, _ string) error { return save(ctx) }
+			}
+			read := f.raw.read(f.partition, names)
+			n := 0
+			took, err := timed(ctx, func() (err error) {
+				if err = write(ctx, ""); err != nil {
+					return err
+				}
+				n, err = read(ctx)
+				return err
+			})
+			return took, n, err
+		}, f.stored},
+	}
+}

@@ -1,0 +1,114 @@
+package bench
+
+import (
+	"bufio"
+	"debug/buildinfo"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/hexalith/eventstores-go/integration/parts"
+)
+
+// machine describes where it was measured, a line each, without anything that names it.
+func machine(t testing.TB) []string {
+	t.Helper()
+	lines := []string{
+		fmt.Sprintf("CPU: %s, %d cores", field(read(t, "/proc/cpuinfo"), `(?m)^model name\s*:\s*(.+)$`), runtime.NumCPU()),
+		fmt.Sprintf("RAM: %s", memorySize(t)),
+		fmt.Sprintf("Disk: %s", fileSystem(t, os.TempDir())),
+		fmt.Sprintf("%s %s, %s", runtime.GOOS, strings.TrimSpace(read(t, "/proc/sys/kernel/osrelease")), runtime.Version()),
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		t.Fatal("the test does not know what it was built of")
+	}
+	return append(lines, fmt.Sprintf("go-sdk %s, components-contrib %s in the process, hallgren/eventsourcing/eventstore/sql %s",
+		built(info, "github.com/dapr/go-sdk"), built(info, "github.com/dapr/components-contrib"), built(info, "github.com/hallgren/eventsourcing/eventstore/sql")))
+}
+
+// daprVersion is that of the sidecar that is built here.
+func daprVersion(t testing.TB) string {
+	t.Helper()
+	root := must(parts.Root())(t)
+	info := must(buildinfo.ReadFile(filepath.Join(root, "bin", "daprd")))(t)
+	return "Dapr " + strings.TrimPrefix(built(info, "github.com/dapr/dapr"), "v")
+}
+
+// built is the version of a module.
+func built(info *debug.BuildInfo, path string) string {
+	for _, m := range info.Deps {
+		if m.Path == path {
+			return m.Version
+		}
+	}
+	return "of an unknown version"
+}
+
+func read(t testing.TB, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func field(text, pattern string) string {
+	if found := regexp.MustCompile(pattern).FindStringSubmatch(text); found != nil {
+		return strings.TrimSpace(found[1])
+	}
+	return "unknown"
+}
+
+func memorySize(t testing.TB) string {
+	kib, err := strconv.Atoi(field(read(t, "/proc/meminfo"), `(?m)^MemTotal:\s*(\d+) kB`))
+	if err != nil {
+		return "unknown"
+	}
+	return fmt.Sprintf("%.0f GiB", float64(kib)/(1<<20))
+}
+
+// fileSystem is the kind of file system that a folder is on.
+func fileSystem(t testing.TB, folder string) string {
+	t.Helper()
+	longest, kind := "", "unknown"
+	for line := range strings.Lines(read(t, "/proc/self/mounts")) {
+		words := strings.Fields(line)
+		if len(words) < 3 {
+			continue
+		}
+		point := strings.TrimSuffix(words[1], "/")
+		if within := folder == point || strings.HasPrefix(folder, point+"/"); within && len(point) >= len(longest) {
+			longest, kind = point, words[2]
+		}
+	}
+	return kind
+}
+
+// redisVersion asks a Redis server.
+func redisVersion(t testing.TB, addr string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := fmt.Fprint(c, "INFO server\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(c); lines.Scan(); {
+		if version, ok := strings.CutPrefix(lines.Text(), "redis_version:"); ok {
+			return version
+		}
+	}
+	t.Fatal("Redis does not tell its version")
+	return ""
+}

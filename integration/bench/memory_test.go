@@ -1,0 +1,92 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/metrics"
+	"time"
+)
+
+// memoryUse is the peak of this process's heap while a stream is read, above what it was before.
+type memoryUse struct {
+	store       string
+	long, short float64 // of a long stream and one batch, MiB
+}
+
+// memoryLimit is how much more a long stream may take, MiB.
+const memoryLimit = 64
+
+func (m memoryUse) met() bool { return m.long-m.short < memoryLimit }
+
+func (m memoryUse) row() string {
+	return fmt.Sprintf("bench case=memory store=%s ours_mib=%.2f floor_mib=%.2f difference_mib=%.2f", m.store, m.long, m.short, m.long-m.short) +
+		verdict(true, fmt.Sprintf("<%dMiB", memoryLimit), m.met())
+}
+
+// hasMemoryOfItsOwn leaves out the store whose events lie in the heap that is measured.
+func hasMemoryOfItsOwn(s *store) bool { return s.name != "inprocess/in-memory" }
+
+// memory reads a long stream and a short one.
+func memory(ctx context.Context, l *lab) (memoryUse, error) {
+	peak := func(id string, want int) (most float64, err error) {
+		r, err := l.events.Reader(aggregate, id)
+		if err != nil {
+			return 0, err
+		}
+		for range 3 {
+			used, err := peakHeap(func() error {
+				n, err := drain(r.Read(ctx))
+				if err == nil && n != want {
+					err = fmt.Errorf("%d events were read, not %d", n, want)
+				}
+				return err
+			})
+			if err != nil {
+				return 0, err
+			}
+			most = max(most, used)
+		}
+		return most, nil
+	}
+	short, err := peak(l.stream(l.batch), l.batch)
+	if err != nil {
+		return memoryUse{}, err
+	}
+	id := l.longStream()
+	version, err := l.version(id)(ctx)
+	if err != nil {
+		return memoryUse{}, err
+	}
+	long, err := peak(id, version)
+	return memoryUse{store: l.name, short: short, long: long}, err
+}
+
+// peakHeap is the most that is on the heap while f runs, garbage included, above what was before, in MiB.
+func peakHeap(f func() error) (float64, error) {
+	heap := func() uint64 {
+		sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+		metrics.Read(sample)
+		return sample[0].Value.Uint64()
+	}
+	runtime.GC()
+	before := heap()
+	most, stop, done := before, make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(200 * time.Microsecond)
+		defer tick.Stop()
+		for {
+			most = max(most, heap())
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	err := f()
+	close(stop)
+	<-done
+	return float64(most-before) / (1 << 20), err
+}

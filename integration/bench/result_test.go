@@ -1,0 +1,207 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// limit is a number to reach. The zero value is none.
+type limit struct {
+	ratio    float64       // to the other side
+	below    bool          // less than ratio, not as much
+	duration time.Duration // of ours
+}
+
+// budget is the limit of a ratio to the floor, on stores whose transactions roll back, and on Redis.
+func budget(transactional, redis float64) func(*store) limit {
+	return func(s *store) limit {
+		if s.counted() {
+			return limit{ratio: redis}
+		}
+		return limit{ratio: transactional}
+	}
+}
+
+func (l limit) String() string {
+	switch {
+	case l.duration > 0:
+		return fmt.Sprintf("%dus", l.duration.Microseconds())
+	case l.below:
+		return fmt.Sprintf("<%.4g", l.ratio)
+	case l.ratio > 0:
+		return fmt.Sprintf("%.4g", l.ratio)
+	}
+	return "none"
+}
+
+// met reports whether r keeps to the limit, which is no zero value.
+func (l limit) met(r result) bool {
+	switch {
+	case l.duration > 0:
+		return r.ours.median <= micros(l.duration)
+	case l.below:
+		return r.ratio < l.ratio
+	}
+	return r.ratio <= l.ratio
+}
+
+// timing is what one side took, in microseconds.
+type timing struct {
+	name        string
+	median, p99 float64
+	q1, q3      float64
+	perEvent    *allocations // in hundredths
+}
+
+// result is what came of one comparison on one store.
+type result struct {
+	comparison
+	store           string
+	ours, other     timing
+	more            []timing // for information
+	ratio           float64  // of the medians
+	pairQ1, pairQ3  float64  // quartiles of the rounds' ratios
+	rounds, samples int
+	limit           limit
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+func timingOf(s series) timing {
+	return timing{
+		name:   s.name,
+		median: micros(quantile(s.took, 0.5)),
+		p99:    micros(quantile(s.took, 0.99)),
+		q1:     micros(quantile(s.took, 0.25)),
+		q3:     micros(quantile(s.took, 0.75)),
+	}
+}
+
+// compare runs a comparison on a store.
+func compare(ctx context.Context, c comparison, l *lab, p plan) (result, error) {
+	sides := c.sides(l)
+	all, err := inTurns(ctx, sides, c.once, p)
+	if err == nil {
+		err = alike(ctx, sides, all, p.verify)
+	}
+	if err != nil {
+		return result{}, fmt.Errorf("case %s on %s: %w", c.name, l.name, err)
+	}
+	r := result{
+		comparison: c,
+		store:      l.name,
+		ours:       timingOf(all[0]),
+		other:      timingOf(all[1]),
+		rounds:     len(all[0].medians),
+		samples:    len(all[0].took),
+	}
+	for _, s := range all[2:] {
+		r.more = append(r.more, timingOf(s))
+	}
+	r.ratio = r.ours.median / r.other.median
+	ratios := pairs(all[0], all[1])
+	r.pairQ1, r.pairQ3 = quantile(ratios, 0.25), quantile(ratios, 0.75)
+	if c.limit != nil {
+		r.limit = c.limit(l.store)
+	}
+	if c.allocs && l.name == "inprocess/in-memory" {
+		for i, of := range []*timing{&r.ours, &r.other} {
+			if of.perEvent, err = perEvent(ctx, sides[i]); err != nil {
+				return result{}, err
+			}
+		}
+	}
+	return r, nil
+}
+
+// alike checks that all sides did the same, and, if asked to, that they left the same in the store.
+func alike(ctx context.Context, sides []side, all []series, verify bool) error {
+	for i, s := range all {
+		if s.events == 0 || s.events != all[0].events {
+			return fmt.Errorf("%s did it for %d events, %s for %d", all[0].name, all[0].events, s.name, s.events)
+		}
+		if !verify || sides[0].stored == nil || sides[i].stored == nil {
+			continue
+		}
+		ours, err := sides[0].stored(ctx)
+		if err != nil {
+			return err
+		}
+		theirs, err := sides[i].stored(ctx)
+		if err != nil {
+			return err
+		}
+		if ours < all[0].events || ours != theirs {
+			return fmt.Errorf("of %d events %s stored %d, %s %d", s.events, all[0].name, ours, s.name, theirs)
+		}
+	}
+	return nil
+}
+
+// perEvent counts a side's allocations for each event, in hundredths.
+func perEvent(ctx context.Context, s side) (*allocations, error) {
+	total, n := &allocations{}, 0
+	for range 3 {
+		_, events, err := s.run(context.WithValue(ctx, allocationsKey{}, total))
+		if err != nil {
+			return nil, err
+		}
+		n += events
+	}
+	return &allocations{objects: 100 * total.objects / uint64(n), bytes: 100 * total.bytes / uint64(n)}, nil
+}
+
+// row is the result for machines to read.
+func (r result) row() string {
+	var b strings.Builder
+	number := func(name string, value float64) { fmt.Fprintf(&b, " %s=%s", name, digits(value)) }
+	fmt.Fprintf(&b, "bench case=%s store=%s", r.name, r.store)
+	if r.against != "floor" {
+		fmt.Fprintf(&b, " against=%s", r.against)
+	}
+	number("ours_us", r.ours.median)
+	number(r.other.name+"_us", r.other.median)
+	fmt.Fprintf(&b, " ratio=%.4f", r.ratio)
+	for _, t := range []timing{r.ours, r.other} {
+		number(t.name+"_p99_us", t.p99)
+		number(t.name+"_spread_us", t.q3-t.q1)
+	}
+	fmt.Fprintf(&b, " ratio_q1=%.4f ratio_q3=%.4f rounds=%d samples=%d", r.pairQ1, r.pairQ3, r.rounds, r.samples)
+	if r.name == "parallel16" {
+		for _, t := range []timing{r.ours, r.other} {
+			fmt.Fprintf(&b, " %s_per_s=%.0f", t.name, 1e6/t.median)
+		}
+	}
+	for _, t := range r.more {
+		number(t.name+"_us", t.median)
+		fmt.Fprintf(&b, " ratio_to_%s=%.4f", t.name, r.ours.median/t.median)
+	}
+	for _, t := range []timing{r.ours, r.other} {
+		if t.perEvent != nil {
+			fmt.Fprintf(&b, " %s_allocs_per_event=%.2f %s_bytes_per_event=%.0f", t.name, float64(t.perEvent.objects)/100, t.name, float64(t.perEvent.bytes)/100)
+		}
+	}
+	b.WriteString(verdict(r.limit != limit{}, r.limit.String(), r.limit.met(r)))
+	return b.String()
+}
+
+func verdict(limited bool, target string, met bool) string {
+	if !limited {
+		return " target=none"
+	}
+	return fmt.Sprintf(" target=%s met=%t", target, met)
+}
+
+// digits writes microseconds with as many digits as say something.
+func digits(value float64) string {
+	switch {
+	case value >= 1000:
+		return fmt.Sprintf("%.0f", value)
+	case value >= 100:
+		return fmt.Sprintf("%.1f", value)
+	default:
+		return fmt.Sprintf("%.2f", value)
+	}
+}

@@ -1,0 +1,118 @@
+package bench
+
+import (
+	"encoding/xml"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Nothing timed decides a test: that the sides of each comparison did the same work, and left as much in the store, is
+// what compare checks.
+func TestEveryCaseYieldsARowAndItsSidesDoTheSame(t *testing.T) {
+	stores := []string{"sidecar/in-memory", "inprocess/in-memory", "inprocess/sqlite"}
+	r := measure(t, caseNames(), stores, small, plan{rounds: 1, verify: true})
+
+	shape := regexp.MustCompile(`^bench case=(\w+) store=(\S+)( against=hallgren)? ours_(us|mib)=[\d.]+ (floor|hallgren)_(us|mib)=[\d.]+ (ratio|difference_mib)=-?[\d.]+ `)
+	var got []string
+	for _, row := range r.rows() {
+		found := shape.FindStringSubmatch(row)
+		if found == nil {
+			t.Errorf("row %q does not match %s", row, shape)
+			continue
+		}
+		got = append(got, found[1]+" "+found[2]+found[3])
+	}
+	var want []string
+	for _, store := range stores {
+		for _, c := range comparisons {
+			switch {
+			case c.against == "floor":
+				want = append(want, c.name+" "+store)
+			case store == "inprocess/sqlite":
+				want = append(want, c.name+" "+store+" against=hallgren")
+			}
+		}
+		if store != "inprocess/in-memory" {
+			want = append(want, "memory "+store)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("there are rows of\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+
+	markdown := r.markdown(t)
+	for _, row := range r.rows() {
+		if !strings.Contains(markdown, row+"\n") {
+			t.Errorf("the document lacks the row %q", row)
+		}
+	}
+	picture := xml.NewDecoder(strings.NewReader(r.plot()))
+	for {
+		if _, err := picture.Token(); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatalf("the picture is no XML: %v", err)
+		}
+	}
+}
+
+func TestTheDocumentChangesBetweenItsMarksOnly(t *testing.T) {
+	t.Parallel()
+	got, err := between("by hand\n"+beginsWith+"old\n"+endsWith+"more by hand\n", "new\n")
+	if want := "by hand\n" + beginsWith + "new\n" + endsWith + "more by hand\n"; err != nil || got != want {
+		t.Errorf("it becomes %q, %v, want %q", got, err, want)
+	}
+	for _, document := range []string{"", beginsWith, endsWith + beginsWith} {
+		if _, err := between(document, "new\n"); err == nil {
+			t.Errorf("%q, which lacks a mark, is written to", document)
+		}
+	}
+}
+
+func TestASideThatDoesLessIsNoticed(t *testing.T) {
+	t.Parallel()
+	err := alike(t.Context(), []side{{name: "ours"}, {name: "floor"}}, []series{{name: "ours", events: 10}, {name: "floor", events: 9}}, false)
+	if err == nil || !strings.Contains(err.Error(), "ours did it for 10 events, floor for 9") {
+		t.Errorf("it says %v", err)
+	}
+}
+
+func TestQuantilesLieBetweenTheValues(t *testing.T) {
+	t.Parallel()
+	values := []time.Duration{40, 10, 30, 20}
+	for q, want := range map[float64]time.Duration{0: 10, 0.5: 25, 0.25: 17, 1: 40} {
+		if got := quantile(values, q); got != want {
+			t.Errorf("quantile %v is %d, want %d", q, got, want)
+		}
+	}
+	if got := quantile([]float64{7}, 0.99); got != 7 {
+		t.Errorf("of one value it is %v", got)
+	}
+}
+
+func TestALimitIsMetAtTheLimit(t *testing.T) {
+	t.Parallel()
+	at := func(ratio, us float64) result { return result{ratio: ratio, ours: timing{median: us}} }
+	for name, test := range map[string]struct {
+		limit limit
+		r     result
+		met   bool
+	}{
+		"at the ratio":      {limit{ratio: 1.15}, at(1.15, 0), true},
+		"above the ratio":   {limit{ratio: 1.15}, at(1.16, 0), false},
+		"not below":         {limit{ratio: 1, below: true}, at(1, 0), false},
+		"below":             {limit{ratio: 1, below: true}, at(0.99, 0), true},
+		"within the time":   {limit{duration: time.Millisecond}, at(9, 1000), true},
+		"later than it may": {limit{duration: time.Millisecond}, at(0, 1001), false},
+	} {
+		if got := test.limit.met(test.r); got != test.met {
+			t.Errorf("%s: met is %t", name, got)
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/pprof"
+	"slices"
+	"time"
+)
+
+// plan says how long a comparison runs.
+type plan struct {
+	rounds int           // 0: as many as the time allows, within fewestRounds and mostRounds
+	time   time.Duration // for the rounds of one comparison
+	verify bool          // look into the store afterwards
+}
+
+const (
+	fewestRounds = 10
+	mostRounds   = 100
+
+	// turnTime is about how long one turn of a side is, and mostInTurn how often it does the thing in it.
+	turnTime   = 20 * time.Millisecond
+	mostInTurn = 32
+)
+
+// series is what one side took.
+type series struct {
+	name    string
+	took    []time.Duration // each time
+	medians []time.Duration // of each round
+	events  int             // in all
+}
+
+// inTurns lets the sides do the thing in turns, forth and back (A B B A …), so that a machine that drifts weighs on all alike.
+func inTurns(ctx context.Context, sides []side, once bool, p plan) ([]series, error) {
+	all := make([]series, len(sides))
+	for i, s := range sides {
+		all[i].name = s.name
+	}
+	n, err := warmUp(ctx, sides, all, once || p.rounds == 1)
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	for round := 0; !p.over(round, time.Since(began)); round++ {
+		for i := range sides {
+			if round%2 == 1 {
+				i = len(sides) - 1 - i
+			}
+			runtime.GC() // nobody pays for what another leaves
+			if err := sides[i].turn(ctx, &all[i], n); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+// over reports whether so many rounds are enough.
+func (p plan) over(rounds int, took time.Duration) bool {
+	if p.rounds > 0 {
+		return rounds >= p.rounds
+	}
+	return rounds >= fewestRounds && (took >= p.time || rounds >= mostRounds)
+}
+
+// warmUp lets each side do the thing twice, untimed, and finds how often it fits a turn.
+func warmUp(ctx context.Context, sides []side, all []series, once bool) (n int, err error) {
+	slowest := time.Duration(1)
+	for range 2 {
+		for i, s := range sides {
+			began := time.Now()
+			_, events, err := s.run(ctx)
+			if err != nil {
+				return 0, fmt.Errorf("%s: %w", s.name, err)
+			}
+			all[i].events += events
+			slowest = max(slowest, time.Since(began))
+		}
+	}
+	if once {
+		return 1, nil
+	}
+	return int(min(max(turnTime/slowest, 1), mostInTurn)), nil
+}
+
+// turn does the thing n times. A profile tells the sides apart by the label side.
+func (s side) turn(ctx context.Context, to *series, n int) (err error) {
+	took := make([]time.Duration, n)
+	pprof.Do(ctx, pprof.Labels("side", s.name), func(ctx context.Context) {
+		for i := range took {
+			var events int
+			if took[i], events, err = s.run(ctx); err != nil {
+				err = fmt.Errorf("%s: %w", s.name, err)
+				return
+			}
+			to.events += events
+		}
+	})
+	to.took = append(to.took, took...)
+	to.medians = append(to.medians, quantile(took, 0.5))
+	return err
+}
+
+// quantile of values, between two of which it is interpolated.
+func quantile[T ~int64 | ~float64](values []T, q float64) T {
+	sorted := slices.Sorted(slices.Values(values))
+	at := q * float64(len(sorted)-1)
+	below := int(at)
+	if below+1 >= len(sorted) {
+		return sorted[len(sorted)-1]
+	}
+	return sorted[below] + T((at-float64(below))*float64(sorted[below+1]-sorted[below]))
+}
+
+// pairs are the ratios of two sides, round by round.
+func pairs(a, b series) []float64 {
+	ratios := make([]float64, len(a.medians))
+	for i := range ratios {
+		ratios[i] = float64(a.medians[i]) / float64(b.medians[i])
+	}
+	return ratios
+}

@@ -1,0 +1,330 @@
+package chaos
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hexalith/eventstores-go/integration/parts"
+)
+
+var (
+	duration = flag.Duration("duration", 0, "how long to go on with each store; 0: until -appends and -faults are reached")
+	appends  = flag.Int("appends", 2000, "end with a store when so many appends were acknowledged, and -faults injected; 0: not before -duration")
+	faults   = flag.Int("faults", 20, "see -appends")
+	writers  = flag.Int("writers", 3, "how many writer processes, each with a sidecar")
+	seed     = flag.Uint64("seed", 0, "decides which faults come, and what the writers do; 0: another each time")
+)
+
+// limit is how long a run may take to reach its counts where -duration does not say.
+const limit = 8 * time.Minute
+
+func TestMain(m *testing.M) {
+	switch {
+	case os.Getenv(writerVariable) != "":
+		write()
+		os.Exit(0)
+	case os.Getenv(auditorVariable) != "":
+		audit()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// store is what a run is about.
+type store struct {
+	kind       string
+	part       *parts.Part
+	addr       string
+	components func(addr string) []string // of a sidecar that reaches the store by that address
+	sessions   []sessions                 // of the writers, in turn
+}
+
+func TestNothingAcknowledgedIsLostTornOrDoubledWhateverDies(t *testing.T) {
+	if *duration == 0 && *appends == 0 {
+		t.Fatal("neither -duration nor -appends says when to end")
+	}
+	t.Run("Redis", func(t *testing.T) {
+		r := parts.StartRedis(t, parts.Durable())
+		chaos(t, store{
+			kind: "state.redis", part: r.Part, addr: r.Addr,
+			components: func(addr string) []string {
+				return []string{parts.RedisState("statestore", r.Through(addr)), parts.RedisLock("lockstore", r.Through(addr))}
+			},
+			sessions: []sessions{byLock, byLease, byNone},
+		})
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		p := parts.StartPostgres(t)
+		chaos(t, store{
+			kind: "state.postgresql", part: p.Part, addr: p.Addr,
+			components: func(addr string) []string {
+				return []string{parts.PostgresState("statestore", p.Through(addr), "v2")}
+			},
+			sessions: []sessions{byLease, byNone}, // Dapr has no lock component on it
+		})
+	})
+}
+
+// run is one store with its writers.
+type run struct {
+	t        *testing.T
+	store    store
+	seed     uint64
+	history  *history
+	stations []*station
+	trouble  trouble
+}
+
+// station is a writer process with its sidecar, and the links between them.
+type station struct {
+	run       *run
+	number    int
+	toStore   *link
+	sidecar   *parts.Daprd
+	toSidecar *link
+
+	writer   *child
+	restarts int
+}
+
+func chaos(t *testing.T, s store) {
+	r := &run{t: t, store: s, seed: *seed, history: newHistory()}
+	if r.seed == 0 {
+		r.seed = rand.Uint64() >> 32
+	}
+	r.trouble = trouble{began: time.Now(), busy: map[string]bool{}}
+	for i := range *writers {
+		at := &station{run: r, number: i}
+		at.toStore = startLink(t, fmt.Sprintf("store-%d", i), s.addr)
+		at.sidecar = parts.StartDaprd(t, parts.DaprdConfig{AppID: fmt.Sprintf("writer-%d", i), Components: s.components(at.toStore.addr())})
+		at.toSidecar = startLink(t, fmt.Sprintf("sidecar-%d", i), at.sidecar.GRPCAddr())
+		r.stations = append(r.stations, at)
+		if err := at.start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.disturb()
+	r.end()
+	r.judge(r.audit())
+}
+
+// start starts the writer process, as another after each restart.
+func (at *station) start() error {
+	r := at.run
+	config := writerConfig{
+		Name:        fmt.Sprintf("w%d.%d", at.number, at.restarts),
+		Sidecar:     at.toSidecar.addr(),
+		Sessions:    r.store.sessions[at.number%len(r.store.sessions)],
+		Seed:        r.seed + uint64(at.number)<<32 + uint64(at.restarts)<<40,
+		Generations: r.history.generations(slots),
+	}
+	at.restarts++
+	var err error
+	at.writer, err = startChild(r.t, writerVariable, config, r.history.follow)
+	return err
+}
+
+func (at *station) kill() error {
+	if err := at.alive(); err != nil {
+		return err
+	}
+	if err := at.writer.cmd.Process.Kill(); err != nil {
+		return err
+	}
+	<-at.writer.done
+	return nil
+}
+
+// alive says whether the writer process goes on, as it should until it is killed.
+func (at *station) alive() error {
+	select {
+	case <-at.writer.done:
+		return fmt.Errorf("writer %d has ended by itself: %w", at.number, at.writer.err)
+	default:
+		return nil
+	}
+}
+
+func (at *station) stop() error { return at.writer.cmd.Process.Signal(syscall.SIGSTOP) }
+func (at *station) goOn() error { return at.writer.cmd.Process.Signal(syscall.SIGCONT) }
+
+// disturb lets things go wrong until it is enough.
+func (r *run) disturb() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var making sync.WaitGroup
+	making.Go(func() { r.trouble.make(ctx, r, rand.New(rand.NewPCG(r.seed, 0))) })
+	defer func() {
+		cancel()
+		making.Wait()
+		r.trouble.all.Wait()
+		if _, err := r.trouble.count(); err != nil {
+			r.t.Fatalf("seed %d: %v\n%s", r.seed, err, r.faultList())
+		}
+	}()
+	last := *duration
+	if last == 0 {
+		last = limit
+	}
+	end := time.NewTimer(last)
+	defer end.Stop()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	minute := time.NewTicker(time.Minute)
+	defer minute.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-minute.C:
+			acked, _ := r.history.count()
+			n, _ := r.trouble.count()
+			fmt.Printf("chaos store=%s after=%.0fs acked=%d faults=%d\n", r.store.kind, time.Since(r.trouble.began).Seconds(), acked, n)
+		case <-end.C:
+			if *duration == 0 {
+				acked, _ := r.history.count()
+				n, _ := r.trouble.count()
+				r.t.Errorf("seed %d: in %s there were %d appends acknowledged and %d faults, want %d and %d", r.seed, limit, acked, n, *appends, *faults)
+			}
+			return
+		}
+		acked, wrong := r.history.count()
+		n, err := r.trouble.count()
+		if len(wrong) > 0 || err != nil || *appends > 0 && acked >= *appends && n >= *faults {
+			return
+		}
+	}
+}
+
+// end lets the writers end, then takes down all that may still have requests under way.
+func (r *run) end() {
+	for _, at := range r.stations {
+		_ = at.writer.stdin.Close()
+	}
+	patience := time.NewTimer(time.Minute)
+	defer patience.Stop()
+	for _, at := range r.stations {
+		select {
+		case <-at.writer.done:
+			if at.writer.err != nil {
+				r.t.Errorf("writer %d: %v", at.number, at.writer.err)
+			}
+		case <-patience.C:
+			r.t.Fatalf("writer %d does not end", at.number)
+		}
+		at.toSidecar.cut()
+		at.sidecar.Kill(r.t)
+		at.toStore.cut()
+	}
+}
+
+// audit has all streams read by a process and a sidecar that are new.
+func (r *run) audit() map[string]audited {
+	d := parts.StartDaprd(r.t, parts.DaprdConfig{AppID: "auditor", Components: r.store.components(r.store.addr)})
+	found := map[string]audited{}
+	config := auditConfig{Sidecar: d.GRPCAddr(), Streams: slices.Sorted(maps.Keys(r.history.streams))}
+	auditor, err := startChild(r.t, auditorVariable, config, readAudit(found))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	<-auditor.done
+	if auditor.err != nil {
+		r.t.Fatalf("the auditor: %v", auditor.err)
+	}
+	return found
+}
+
+// judge compares what the writers were told with what the auditor found, and prints the line.
+func (r *run) judge(found map[string]audited) {
+	took := time.Since(r.trouble.began)
+	names := slices.Sorted(maps.Keys(r.history.streams))
+	verdicts := make([]verdict, len(names))
+	next := make(chan int)
+	var all sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for i := range next {
+				a, ok := found[names[i]]
+				verdicts[i] = judge(r.history.streams[names[i]], a.Events)
+				if !ok {
+					verdicts[i].complain(nil, "the auditor says nothing of it")
+				}
+				if a.Error != "" {
+					verdicts[i].complain(nil, "the auditor finds: %s", a.Error)
+				}
+			}
+		})
+	}
+	for i := range names {
+		next <- i
+	}
+	close(next)
+	all.Wait()
+
+	var total verdict
+	unsound := 0
+	for i, v := range verdicts {
+		total.add(v)
+		if v.sound() {
+			continue
+		}
+		if unsound++; unsound <= 3 {
+			r.t.Errorf("seed %d, stream %s:\n\t%s\n%s", r.seed, names[i], strings.Join(v.complaints, "\n\t"), r.history.streams[names[i]])
+		}
+	}
+	if unsound > 0 {
+		r.t.Errorf("seed %d: %d of %d streams are not as they should be. The faults were:\n%s", r.seed, unsound, len(names), r.faultList())
+	}
+	for _, wrong := range r.history.broken {
+		r.t.Errorf("seed %d: %s", r.seed, wrong)
+	}
+	acked, notAcked, refusals := r.history.outcomes()
+	n, _ := r.trouble.count()
+	fmt.Printf("chaos faults store=%s %s\n", r.store.kind, r.trouble.kinds())
+	fmt.Printf("chaos store=%s appends acked=%d unknown=%d faults=%d lost=%d torn=%d doubled=%d linearizable=%t changed=%d refused=%d reads=%d streams=%d seconds=%.0f seed=%d\n",
+		r.store.kind, acked, notAcked, n, total.lost, total.torn, total.doubled, !total.notLinearizable, total.changed, refusals, r.history.reads, len(names), took.Seconds(), r.seed)
+	if acked == 0 || n == 0 || r.history.reads == 0 {
+		r.t.Errorf("seed %d: this shows nothing: %d appends were acknowledged, %d faults injected, %d reads made", r.seed, acked, n, r.history.reads)
+	}
+}
+
+func (r *run) faultList() string {
+	var list strings.Builder
+	for _, f := range r.trouble.faults {
+		fmt.Fprintln(&list, "\t", f)
+	}
+	return list.String()
+}
+
+// add sums verdicts up.
+func (v *verdict) add(other verdict) {
+	v.lost += other.lost
+	v.torn += other.torn
+	v.doubled += other.doubled
+	v.changed += other.changed
+	v.notLinearizable = v.notLinearizable || other.notLinearizable
+}
+
+// outcomes counts how appends ended.
+func (h *history) outcomes() (acked, notKnown, refusals int) {
+	for _, a := range h.byName {
+		switch a.outcome {
+		case acknowledged:
+			acked++
+		case unknown:
+			notKnown++
+		case refused:
+			refusals++
+		}
+	}
+	return acked, notKnown, refusals
+}

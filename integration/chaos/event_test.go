@@ -1,0 +1,104 @@
+package chaos
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+const aggregateType = "chaos"
+
+// written is an event that says which it is: one part of an append.
+type written struct {
+	Append string
+	Part   int
+	Of     int
+	Pad    string
+}
+
+// prefix is the snapshot of a stream: the digest of its events up to there.
+type prefix struct{ Digest string }
+
+// newProvider opens streams. Without a locker there is the lease.
+func newProvider(s driver.State, l driver.Locker, settings eventstore.Settings) (*eventstore.Provider, error) {
+	registry, err := eventstore.NewRegistry(eventstore.Type[written]("written"), eventstore.Type[prefix]("prefix"))
+	if err != nil {
+		return nil, err
+	}
+	options := []eventstore.Option{
+		eventstore.WithRegistry(registry),
+		eventstore.WithSettings(settings),
+		eventstore.WithLogger(slog.New(slog.DiscardHandler)),
+	}
+	if l != nil {
+		options = append(options, eventstore.WithLocker(l))
+	}
+	return eventstore.NewProvider(s, options...)
+}
+
+// noLock lets any number of sessions have a stream at the same time. What keeps their appends apart is the
+// swap of the head alone.
+type noLock struct{}
+
+func (noLock) TryLock(context.Context, string, string, time.Duration) (driver.Lock, error) {
+	return driver.Lock{Acquired: true}, nil
+}
+
+func (noLock) Unlock(context.Context, string, string) (driver.UnlockStatus, error) {
+	return driver.Unlocked, nil
+}
+
+// stored is an event as it stands in its stream.
+type stored struct {
+	Version int64
+	Append  string
+	Part    int
+	Of      int
+	Idem    string
+	Digest  string // of all that there is of it
+}
+
+// storedOf is what there is of an event that was read as it is stored.
+func storedOf(event eventstore.Event) (stored, error) {
+	raw, ok := event.Data.(eventstore.Raw)
+	if !ok {
+		return stored{}, fmt.Errorf("version %d is a %T, not as it is stored", event.Version, event.Data)
+	}
+	var w written
+	if err := json.Unmarshal(raw.Payload, &w); err != nil {
+		return stored{}, fmt.Errorf("version %d: %w", event.Version, err)
+	}
+	all, err := json.Marshal(event)
+	if err != nil {
+		return stored{}, fmt.Errorf("version %d: %w", event.Version, err)
+	}
+	return stored{
+		Version: event.Version, Append: w.Append, Part: w.Part, Of: w.Of,
+		Idem: event.Metadata.Context.IdempotencyID, Digest: digest(string(all)),
+	}, nil
+}
+
+// digest is one of several texts.
+func digest(texts ...string) string {
+	hash := sha256.New()
+	for _, text := range texts {
+		fmt.Fprintf(hash, "%d %s", len(text), text)
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:12])
+}
+
+// digestOf is the digest of a row of events.
+func digestOf(events []stored) string {
+	all := make([]string, len(events))
+	for i, event := range events {
+		all[i] = event.Digest
+	}
+	return digest(all...)
+}

@@ -1,0 +1,243 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hexalith/eventstores-go/integration/parts"
+)
+
+// faultKinds are all that goes wrong, and what of a run it can happen to.
+var faultKinds = []struct {
+	name  string
+	store bool // it happens to the store, else to one of the writers
+	draw  func(f *fault, at *station, rng *rand.Rand)
+}{
+	{name: "sidecar killed", draw: func(f *fault, at *station, rng *rand.Rand) {
+		f.part(at.sidecar.Part, "its sidecar")
+		f.holds = upTo(rng, 500*time.Millisecond)
+	}},
+	{name: "sidecar stopped", draw: func(f *fault, at *station, rng *rand.Rand) { // its requests come late, after their session perhaps
+		f.target, f.holds = "its sidecar", between(rng, 100*time.Millisecond, sessionTimeout+time.Second)
+		f.inject = func() error { return attempt(f.t, at.sidecar.Pause) }
+		f.heal = func() error { return attempt(f.t, at.sidecar.Resume) }
+	}},
+	{name: "writer killed", draw: func(f *fault, at *station, rng *rand.Rand) {
+		f.target, f.holds = "itself", upTo(rng, 500*time.Millisecond)
+		f.inject, f.heal = at.kill, at.start
+	}},
+	{name: "writer stopped", draw: func(f *fault, at *station, rng *rand.Rand) { // for longer than its sessions last
+		f.target, f.holds = "itself", sessionTimeout+between(rng, 100*time.Millisecond, 1500*time.Millisecond)
+		f.inject, f.heal = at.stop, at.goOn
+	}},
+	{name: "store killed", store: true, draw: func(f *fault, at *station, rng *rand.Rand) {
+		f.part(at.run.store.part, "store")
+		f.holds = upTo(rng, time.Second)
+	}},
+	{name: "connections reset", draw: func(f *fault, at *station, rng *rand.Rand) {
+		d := pick(rng, requests, answers)
+		l := f.link(at, rng, string(d))
+		f.holds = between(rng, 50*time.Millisecond, time.Second)
+		f.inject = func() error { return l.reset(d) }
+	}},
+	{name: "connections cut", draw: func(f *fault, at *station, rng *rand.Rand) {
+		l := f.link(at, rng, "both ways")
+		f.holds = upTo(rng, 2*time.Second)
+		f.inject = func() error { l.cut(); return nil }
+		f.heal = l.mend
+	}},
+	{name: "connections silent", draw: func(f *fault, at *station, rng *rand.Rand) {
+		d := pick(rng, requests, answers)
+		l := f.link(at, rng, string(d))
+		f.holds = between(rng, 200*time.Millisecond, 3*time.Second)
+		f.inject = func() error { return l.silence(d) }
+	}},
+	{name: "connections delayed", draw: func(f *fault, at *station, rng *rand.Rand) {
+		d, by := pick(rng, requests, answers), 10+rng.IntN(400)
+		l := f.link(at, rng, fmt.Sprintf("%s by %d ms", d, by))
+		f.holds = between(rng, 500*time.Millisecond, 3*time.Second)
+		f.inject = func() error { return l.delay(d, by) }
+	}},
+}
+
+const (
+	faultsAtATime = 2
+	restartLimit  = time.Minute // for a part that was killed
+)
+
+// fault is one thing that goes wrong for a while.
+type fault struct {
+	t      *testing.T
+	kind   string
+	target string // one target has one fault at a time
+	detail string
+	holds  time.Duration
+	inject func() error
+	heal   func() error
+
+	began time.Duration // since the run began
+	ended time.Duration
+}
+
+func (f *fault) String() string {
+	return fmt.Sprintf("%7.3fs to %7.3fs %s: %s %s", f.began.Seconds(), f.ended.Seconds(), f.kind, f.target, f.detail)
+}
+
+// part kills a part, and starts it again.
+func (f *fault) part(p *parts.Part, target string) {
+	f.target = target
+	f.inject = func() error { return attempt(f.t, p.Kill) }
+	f.heal = func() error { return revive(f.t, p) }
+}
+
+// link picks one of the two links of a writer.
+func (f *fault) link(at *station, rng *rand.Rand, detail string) *link {
+	l := pick(rng, at.toSidecar, at.toStore)
+	f.target, f.detail = "the way to its sidecar", detail
+	if l == at.toStore {
+		f.target = "the way from its sidecar to the store"
+	}
+	f.heal = func() error { l.heal(); return nil }
+	return l
+}
+
+func upTo(rng *rand.Rand, most time.Duration) time.Duration { return between(rng, 0, most) }
+
+func between(rng *rand.Rand, least, most time.Duration) time.Duration {
+	return least + time.Duration(rng.Int64N(int64(most-least)))
+}
+
+func pick[T any](rng *rand.Rand, one, other T) T {
+	if rng.IntN(2) == 0 {
+		return one
+	}
+	return other
+}
+
+// attempt does with a part what fails a test if it fails, and returns why instead. It can be called from any
+// goroutine.
+func attempt(t *testing.T, do func(testing.TB)) error {
+	r := &reporter{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do(r)
+	}()
+	<-done
+	return r.err
+}
+
+// reporter takes the place of a test.
+type reporter struct {
+	testing.TB
+	err error
+}
+
+func (r *reporter) Fatalf(format string, args ...any) {
+	r.err = fmt.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+// revive starts a part that was killed. That can fail at first: a sidecar ends if its store is down, a PostgreSQL if
+// processes of the one before are still about.
+func revive(t *testing.T, p *parts.Part) error {
+	ctx, cancel := context.WithTimeout(context.Background(), restartLimit)
+	defer cancel()
+	for {
+		err := attempt(t, p.Restart)
+		if err == nil {
+			return nil
+		}
+		wait(ctx, 50*time.Millisecond)
+		if ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// trouble injects faults.
+type trouble struct {
+	began time.Time
+	all   sync.WaitGroup
+
+	mu     sync.Mutex
+	busy   map[string]bool
+	faults []*fault
+	errors []error // of faults that could not be injected or healed
+}
+
+// make draws faults until the context ends, and injects those whose targets are free.
+func (tr *trouble) make(ctx context.Context, r *run, rng *rand.Rand) {
+	for {
+		wait(ctx, between(rng, 500*time.Millisecond, 3*time.Second))
+		if ctx.Err() != nil {
+			return
+		}
+		kind, at := faultKinds[rng.IntN(len(faultKinds))], r.stations[rng.IntN(len(r.stations))]
+		f := &fault{t: r.t, kind: kind.name}
+		kind.draw(f, at, rng)
+		if !kind.store {
+			f.target = fmt.Sprintf("writer %d, %s", at.number, f.target)
+		}
+		tr.mu.Lock()
+		free := !tr.busy[f.target] && len(tr.busy) < faultsAtATime
+		if free {
+			tr.busy[f.target] = true
+		}
+		tr.mu.Unlock()
+		if free {
+			tr.all.Go(func() { tr.happen(ctx, f) })
+		}
+	}
+}
+
+// happen injects a fault and heals it after its time, or when the run ends.
+func (tr *trouble) happen(ctx context.Context, f *fault) {
+	f.began = time.Since(tr.began)
+	err := f.inject()
+	if err == nil {
+		wait(ctx, f.holds)
+		err = f.heal()
+	}
+	f.ended = time.Since(tr.began)
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if err != nil {
+		tr.errors = append(tr.errors, fmt.Errorf("%s: %w", f, err))
+		return // and its target stays as it is
+	}
+	delete(tr.busy, f.target)
+	tr.faults = append(tr.faults, f)
+}
+
+// count is how many faults have come and gone, and what went wrong with them.
+func (tr *trouble) count() (int, error) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return len(tr.faults), errors.Join(tr.errors...)
+}
+
+// kinds says how often each kind of fault came.
+func (tr *trouble) kinds() string {
+	counts := map[string]int{}
+	for _, kind := range faultKinds {
+		counts[kind.name] = 0
+	}
+	for _, f := range tr.faults {
+		counts[f.kind]++
+	}
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		all = append(all, fmt.Sprintf("%s=%d", strings.ReplaceAll(name, " ", "-"), counts[name]))
+	}
+	return strings.Join(all, " ")
+}

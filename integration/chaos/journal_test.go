@@ -1,0 +1,246 @@
+package chaos
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// A journal is what a writer process says of its operations, one entry per line, through a pipe. An append
+// is noted before it is sent and once more when it has ended, so that nothing of it is lost with the process: an append that was noted
+// and did not end is of unknown outcome.
+
+type entryKind string
+
+const (
+	appendBegan entryKind = "append"
+	appendEnded entryKind = "ended"
+	readEnded   entryKind = "read"
+	broken      entryKind = "broken" // an error that there must not be
+)
+
+type outcome string
+
+const (
+	unknown      outcome = "" // also of an append that did not end
+	acknowledged outcome = "acknowledged"
+	refused      outcome = "refused"
+)
+
+// entry is one line of a journal.
+type entry struct {
+	Kind   entryKind
+	At     int64 // when it was written, by the monotonic clock
+	Client string
+	Stream string
+
+	Append   string `json:",omitempty"` // its unique name
+	Events   int    `json:",omitempty"`
+	Expected int64  `json:",omitempty"` // the version; -1 for any
+	Idem     string `json:",omitempty"`
+
+	Outcome outcome `json:",omitempty"`
+	Version int64   `json:",omitempty"` // of the last event, where acknowledged
+	Used    int64   `json:",omitempty"` // where its idempotency id was said to stand
+	Error   string  `json:",omitempty"`
+
+	Read *read `json:",omitempty"`
+}
+
+// read is what a client saw of a stream: events From to To.
+type read struct {
+	Began, Ended int64
+	From, To     int64
+	Digest       string // of the events, see digest; empty if they were not looked at
+	Current      bool   // the stream ended at To at some moment between Began and Ended
+	Complete     bool   // the read came to its end, so that To is where an append ends
+	client       string
+}
+
+// append is an append as its client knows it.
+type appended struct {
+	name     string
+	client   string
+	events   int
+	expected int64
+	idem     string
+	began    int64
+
+	outcome outcome
+	ended   int64 // 0 if it did not, or is of unknown outcome
+	version int64
+	used    int64
+	err     string
+}
+
+// journal is the writing side, safe for concurrent use.
+type journal struct {
+	mu  sync.Mutex
+	out *os.File
+}
+
+// write is done when the line can no more be lost with this process.
+func (j *journal) write(e entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e.At = monotonic()
+	line, err := json.Marshal(e)
+	if err == nil {
+		_, err = j.out.Write(append(line, '\n'))
+	}
+	if err != nil { // nobody listens any more
+		fmt.Fprintln(os.Stderr, "journal:", err)
+		os.Exit(1)
+	}
+}
+
+// streamHistory is what all clients did with one stream.
+type streamHistory struct {
+	appends []*appended
+	reads   []*read
+}
+
+// String is all that happened, in the order in which it began.
+func (s *streamHistory) String() string {
+	type line struct {
+		began int64
+		text  string
+	}
+	var lines []line
+	for _, a := range s.appends {
+		text := fmt.Sprintf("append %s of %d events", a.name, a.events)
+		if a.expected >= 0 {
+			text += fmt.Sprintf(" expecting %d", a.expected)
+		}
+		if a.idem != "" {
+			text += " idempotent " + a.idem
+		}
+		ended := "…"
+		if a.ended > 0 {
+			ended = fmt.Sprintf("%.6fs", float64(a.ended)/1e9)
+		}
+		lines = append(lines, line{a.began, fmt.Sprintf("to %s %s -> %s %d %s", ended, text, cmp.Or(string(a.outcome), "unknown"), a.version, a.err)})
+	}
+	for _, r := range s.reads {
+		lines = append(lines, line{r.Began, fmt.Sprintf("to %.6fs %s read %d to %d, current %t, complete %t, digest %s",
+			float64(r.Ended)/1e9, r.client, r.From, r.To, r.Current, r.Complete, r.Digest)})
+	}
+	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(a.began, b.began) })
+	var all strings.Builder
+	for _, l := range lines {
+		fmt.Fprintf(&all, "\t%.6fs %s\n", float64(l.began)/1e9, l.text)
+	}
+	return all.String()
+}
+
+// history is what the journals of all writer processes say. It is safe for concurrent use.
+type history struct {
+	mu           sync.Mutex
+	streams      map[string]*streamHistory
+	byName       map[string]*appended
+	acknowledged int
+	reads        int
+	broken       []string
+}
+
+func newHistory() *history {
+	return &history{streams: map[string]*streamHistory{}, byName: map[string]*appended{}}
+}
+
+// follow takes over the journal of one process until it ends. A line that the process did not finish was not written.
+func (h *history) follow(r io.Reader) error {
+	lines := bufio.NewReader(r)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var e entry
+		if err := json.Unmarshal(line, &e); err != nil {
+			return fmt.Errorf("the journal says %q: %w", line, err)
+		}
+		if err := h.add(e); err != nil {
+			return err
+		}
+	}
+}
+
+func (h *history) add(e entry) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.streams[e.Stream]
+	if s == nil {
+		s = &streamHistory{}
+		h.streams[e.Stream] = s
+	}
+	switch e.Kind {
+	case appendBegan:
+		if h.byName[e.Append] != nil {
+			return fmt.Errorf("append %s began twice", e.Append)
+		}
+		a := &appended{name: e.Append, client: e.Client, events: e.Events, expected: e.Expected, idem: e.Idem, began: e.At}
+		h.byName[a.name] = a
+		s.appends = append(s.appends, a)
+	case appendEnded:
+		a := h.byName[e.Append]
+		if a == nil || a.outcome != unknown {
+			return fmt.Errorf("append %s ended as %q, which it can't have", e.Append, e.Outcome)
+		}
+		a.outcome, a.version, a.used, a.err = e.Outcome, e.Version, e.Used, e.Error
+		if a.outcome != unknown {
+			a.ended = e.At
+		}
+		if a.outcome == acknowledged {
+			h.acknowledged++
+		}
+	case readEnded:
+		e.Read.client = e.Client
+		s.reads = append(s.reads, e.Read)
+		h.reads++
+	case broken:
+		h.broken = append(h.broken, fmt.Sprintf("%s on stream %s: %s", e.Client, e.Stream, e.Error))
+	default:
+		return fmt.Errorf("a journal entry is of kind %q", e.Kind)
+	}
+	return nil
+}
+
+// count says how far it is.
+func (h *history) count() (acknowledged int, broken []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.acknowledged, h.broken
+}
+
+// generations is the latest stream that anybody has used in each slot.
+func (h *history) generations(slots int) []int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	latest := make([]int, slots)
+	for name := range h.streams {
+		slot, generation := parseStreamID(name)
+		latest[slot] = max(latest[slot], generation)
+	}
+	return latest
+}
+
+// streamID names a stream. Each slot has a row of streams, one after the other, so that none grows too long for its
+// history to be checked.
+func streamID(slot, generation int) string { return fmt.Sprintf("%d.%d", slot, generation) }
+
+func parseStreamID(id string) (slot, generation int) {
+	if _, err := fmt.Sscanf(id, "%d.%d", &slot, &generation); err != nil {
+		panic(fmt.Sprintf("stream %q: %v", id, err))
+	}
+	return slot, generation
+}

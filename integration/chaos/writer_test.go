@@ -1,0 +1,498 @@
+package chaos
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	dapr "github.com/dapr/go-sdk/client"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+
+	"github.com/hexalith/eventstores-go/adapter/sidecar"
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// writerVariable makes this executable a writer, with its writerConfig.
+const writerVariable = "EVENTSTORES_CHAOS_WRITER"
+
+// sessions says how a writer keeps its sessions apart from those of others.
+type sessions string
+
+const (
+	byLock  sessions = "lock component"
+	byLease sessions = "lease"
+	byNone  sessions = "nothing" // others may be in its streams at any time
+)
+
+const (
+	slots           = 24  // streams in use at a time
+	hot             = 4   // of them are those that many want
+	streamEvents    = 300 // after about so many the next stream is begun
+	clientsOfWriter = 8   // that work at the same time in a process
+	sessionTimeout  = 2 * time.Second
+	patience        = 3 * time.Second // of a client with an operation
+)
+
+// writerConfig is what a writer is told.
+type writerConfig struct {
+	Name        string // another after each restart
+	Sidecar     string // address
+	Sessions    sessions
+	Seed        uint64
+	Generations []int // of the streams in use, by slot
+}
+
+// writerProcess is one service that uses the event store.
+type writerProcess struct {
+	writerConfig
+	journal  *journal
+	provider *eventstore.Provider
+
+	mu          sync.Mutex
+	generations []int
+}
+
+// write is a writer process: it appends and reads until its standard input ends, or it is killed.
+func write() {
+	w := &writerProcess{journal: &journal{out: os.NewFile(resultsFD, "journal")}}
+	configOf(writerVariable, &w.writerConfig)
+	w.generations = w.Generations
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { <-untilStdinEnds(); cancel() }()
+
+	for w.provider == nil && ctx.Err() == nil { // the sidecar may be down
+		if err := w.connect(ctx); err != nil {
+			wait(ctx, 100*time.Millisecond)
+		}
+	}
+	var all sync.WaitGroup
+	for i := range clientsOfWriter {
+		c := &client{
+			writerProcess: w,
+			name:          fmt.Sprintf("%s.%d", w.Name, i),
+			rng:           rand.New(rand.NewPCG(w.Seed, uint64(i))),
+			known:         map[string]int64{},
+			owed:          map[string][]*owed{},
+			again:         map[string][]string{},
+		}
+		all.Go(func() { c.live(ctx) })
+	}
+	all.Wait()
+}
+
+func (w *writerProcess) connect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := dapr.NewClientWithAddressContext(ctx, w.Sidecar, grpc.WithConnectParams(grpc.ConnectParams{
+		Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
+		MinConnectTimeout: time.Second,
+	}))
+	if err != nil {
+		return err
+	}
+	state, err := sidecar.NewState(ctx, conn, "statestore")
+	var locker driver.Locker
+	if err == nil {
+		switch w.Sessions {
+		case byLock:
+			locker, err = sidecar.NewLocker(ctx, conn, "lockstore")
+		case byNone:
+			locker = noLock{}
+		}
+	}
+	if err != nil {
+		conn.Close()
+		return err
+	}
+	settings := eventstore.DefaultSettings()
+	settings.OpenTimeout, settings.SessionTimeout, settings.CommitTimeout = time.Second, sessionTimeout, time.Second
+	w.provider, err = newProvider(state, locker, settings)
+	if err != nil {
+		fatal(err)
+	}
+	return nil
+}
+
+// wait passes time, but not when the writer is to stop.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// stream picks one of those in use.
+func (w *writerProcess) stream(slot int) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return streamID(slot, w.generations[slot])
+}
+
+// reached notes how long a stream has become.
+func (w *writerProcess) reached(stream string, version int64) {
+	slot, generation := parseStreamID(stream)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if version >= streamEvents && w.generations[slot] == generation {
+		w.generations[slot]++
+	}
+}
+
+// client is one of those that work in a writer process.
+type client struct {
+	*writerProcess
+	name    string
+	rng     *rand.Rand
+	appends int // made so far, for their names
+
+	known map[string]int64    // by stream: the version that was last heard of
+	owed  map[string][]*owed  // by stream: appends of unknown outcome that are not given up
+	again map[string][]string // by stream: idempotency ids of commands that are to be given once more
+}
+
+// owed is an append of unknown outcome.
+type owed struct {
+	name    string
+	events  int
+	unknown *eventstore.OutcomeUnknownError
+}
+
+// live is what a client does: sessions and reads, on one stream after the other.
+func (c *client) live(ctx context.Context) {
+	for ctx.Err() == nil {
+		stream := c.stream(c.rng.IntN([]int{hot, slots, slots, slots}[c.rng.IntN(4)]))
+		if len(c.owed) > 0 && c.rng.IntN(2) == 0 {
+			stream = slices.Min(slices.Collect(maps.Keys(c.owed)))
+		}
+		var err error
+		if c.rng.IntN(5) == 0 {
+			err = c.look(stream)
+		} else {
+			err = c.session(ctx, stream)
+		}
+		if err != nil {
+			wait(ctx, time.Duration(5+c.rng.IntN(50))*time.Millisecond)
+		}
+	}
+}
+
+// operation is the context of one: mostly of a client with patience, sometimes of one with little.
+func (c *client) operation() (context.Context, context.CancelFunc) {
+	if c.rng.IntN(20) == 0 {
+		return context.WithTimeout(context.Background(), time.Duration(1+c.rng.IntN(100))*time.Millisecond)
+	}
+	return context.WithTimeout(context.Background(), patience)
+}
+
+// check notes errors that there must not be: whatever goes wrong with the parts, nothing is damaged, and what is asked for is
+// all right.
+func (c *client) check(stream, operation string, err error) error {
+	for _, never := range []error{
+		&eventstore.DamagedError{}, &eventstore.TypeNotRegisteredError{}, &eventstore.BatchTooLargeError{}, &eventstore.ArgumentError{},
+	} {
+		if errors.Is(err, never) {
+			c.journal.write(entry{Kind: broken, Client: c.name, Stream: stream, Error: operation + ": " + err.Error()})
+		}
+	}
+	return err
+}
+
+func (c *client) session(ctx context.Context, stream string) error {
+	opening, cancel := c.operation()
+	defer cancel()
+	s, err := c.provider.Open(opening, aggregateType, stream)
+	if c.check(stream, "open", err) != nil {
+		return err
+	}
+	c.settle(s, stream)
+	for n := 1 + c.rng.IntN(20); n > 0 && ctx.Err() == nil; n-- {
+		switch n := c.rng.IntN(40); {
+		case n == 0:
+			err = c.readIn(s, stream)
+		case n == 1:
+			err = c.snapshot(s, stream)
+		default:
+			err = c.append(s, stream)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if c.rng.IntN(20) > 0 { // else it runs out, as that of a process that has died
+		_ = c.check(stream, "close", s.Close())
+	}
+	return err
+}
+
+// append appends one to five events, sometimes many more.
+func (c *client) append(s *eventstore.Session, stream string) error {
+	c.appends++
+	e := entry{
+		Kind: appendBegan, Client: c.name, Stream: stream,
+		Append: fmt.Sprintf("%s-%d", c.name, c.appends), Events: 1 + c.rng.IntN(5), Expected: -1,
+	}
+	size := c.rng.IntN(300)
+	if c.rng.IntN(50) == 0 {
+		e.Events, size = 10+c.rng.IntN(40), c.rng.IntN(2500) // together more than a head carries for long
+	}
+	expected := eventstore.ExpectAny()
+	if c.rng.IntN(3) == 0 {
+		e.Expected = c.known[stream]
+		expected = eventstore.ExpectVersion(e.Expected)
+	}
+	switch n := c.rng.IntN(3); {
+	case len(c.again[stream]) > 0:
+		e.Idem = c.again[stream][0]
+		c.again[stream] = c.again[stream][1:]
+	case n == 0:
+		e.Idem = e.Append
+	}
+	events := make([]any, e.Events)
+	for part := range events {
+		events[part] = written{Append: e.Append, Part: part, Of: e.Events, Pad: strings.Repeat("x", size)}
+	}
+	if e.Idem != "" {
+		event := eventstore.Event{Data: events[0]}
+		event.Metadata.Context.IdempotencyID = e.Idem
+		events[0] = event
+	}
+	ctx, cancel := c.operation()
+	defer cancel()
+	c.journal.write(e)
+	version, err := s.Append(ctx, expected, events...)
+	_ = c.check(stream, "append", err)
+	var lost *eventstore.OutcomeUnknownError
+	if errors.As(err, &lost) {
+		return c.unknown(s, stream, e, lost)
+	}
+	c.ended(stream, e.Append, version, err)
+	return err
+}
+
+// ended notes how an append ended that is not of unknown outcome.
+func (c *client) ended(stream, name string, version int64, err error) {
+	e := entry{Kind: appendEnded, Client: c.name, Stream: stream, Append: name, Outcome: acknowledged, Version: version}
+	var (
+		mismatch *eventstore.VersionMismatchError
+		used     *eventstore.IdempotencyIDUsedError
+	)
+	if err != nil {
+		e.Outcome, e.Error = refused, err.Error()
+		if errors.As(err, &mismatch) {
+			version = mismatch.Actual
+		}
+		if errors.As(err, &used) {
+			version, e.Used = used.Version, used.Version
+		}
+	}
+	c.journal.write(e)
+	c.known[stream] = max(c.known[stream], version)
+	c.reached(stream, version)
+}
+
+// unknown deals with an append of unknown outcome, in one of the ways that there are.
+func (c *client) unknown(s *eventstore.Session, stream string, e entry, lost *eventstore.OutcomeUnknownError) error {
+	o := &owed{name: e.Append, events: e.Events, unknown: lost}
+	switch n := c.rng.IntN(10); {
+	case n < 3 && c.retry(s, stream, o):
+		return nil
+	case n < 6:
+		c.owed[stream] = append(c.owed[stream], o)
+	case n < 8 && c.outcome(s.Reader, stream, o):
+	default: // given up
+		c.journal.write(entry{Kind: appendEnded, Client: c.name, Stream: stream, Append: o.name, Error: lost.Error()})
+		if e.Idem != "" && c.rng.IntN(2) == 0 {
+			c.again[stream] = append(c.again[stream], e.Idem) // the command is given once more
+		}
+	}
+	return lost
+}
+
+// settle brings the appends to their end that are owed to a stream.
+func (c *client) settle(s *eventstore.Session, stream string) {
+	for _, o := range c.owed[stream] {
+		if !c.retry(s, stream, o) {
+			return // in a later session
+		}
+		c.owed[stream] = slices.DeleteFunc(slices.Clone(c.owed[stream]), func(other *owed) bool { return other == o })
+	}
+	delete(c.owed, stream)
+}
+
+// retry reports whether the append has come to its end. Any error but a mismatch leaves that open.
+func (c *client) retry(s *eventstore.Session, stream string, o *owed) bool {
+	ctx, cancel := c.operation()
+	defer cancel()
+	version, err := s.Retry(ctx, o.unknown)
+	if c.check(stream, "retry", err) != nil && !errors.Is(err, &eventstore.VersionMismatchError{}) {
+		return false
+	}
+	c.ended(stream, o.name, version, err)
+	return true
+}
+
+// outcome asks what became of an append, and reports whether that is known now.
+func (c *client) outcome(r *eventstore.Reader, stream string, o *owed) bool {
+	ctx, cancel := c.operation()
+	defer cancel()
+	became, err := r.Outcome(ctx, o.unknown.Base, o.unknown.CommitID)
+	switch {
+	case c.check(stream, "outcome", err) != nil || became == eventstore.OutcomePending:
+		return false
+	case became == eventstore.OutcomeRejected:
+		err = fmt.Errorf("Reader.Outcome says %s", became)
+	}
+	c.ended(stream, o.name, o.unknown.Base+int64(o.events), err)
+	return true
+}
+
+// look reads a stream without a session.
+func (c *client) look(stream string) error {
+	reader, err := c.provider.Reader(aggregateType, stream)
+	if err != nil {
+		return c.check(stream, "reader", err)
+	}
+	ctx, cancel := c.operation()
+	defer cancel()
+	switch c.rng.IntN(5) {
+	case 0:
+		return c.version(ctx, reader, stream)
+	case 1:
+		return c.load(ctx, reader, stream)
+	case 2:
+		return c.read(ctx, reader, stream, true, eventstore.Backwards())
+	case 3:
+		return c.read(ctx, reader, stream, true, eventstore.FromVersion(max(1, c.known[stream]-10)))
+	}
+	return c.read(ctx, reader, stream, true)
+}
+
+// saw notes a read. Nothing is noted of one that saw nothing and does not tell where the stream ends.
+func (c *client) saw(stream string, r read) {
+	r.Ended = monotonic()
+	c.journal.write(entry{Kind: readEnded, Client: c.name, Stream: stream, Read: &r})
+	c.known[stream] = max(c.known[stream], r.To)
+	c.reached(stream, r.To)
+}
+
+func (c *client) version(ctx context.Context, reader *eventstore.Reader, stream string) error {
+	r := read{Began: monotonic(), From: 1, Current: true, Complete: true}
+	var err error
+	if r.To, err = reader.Version(ctx); err == nil {
+		c.saw(stream, r)
+	}
+	return c.check(stream, "version", err)
+}
+
+// read reads events, from the first unless options say otherwise. It is current if it is not in a session.
+func (c *client) read(ctx context.Context, reader *eventstore.Reader, stream string, current bool, options ...eventstore.ReadOption) error {
+	r := read{Began: monotonic()}
+	var events []stored
+	var err error
+	for event, readErr := range reader.Read(ctx, append(options, eventstore.AsRaw())...) {
+		if err = readErr; err != nil {
+			break
+		}
+		s, storedErr := storedOf(event)
+		if storedErr != nil {
+			c.journal.write(entry{Kind: broken, Client: c.name, Stream: stream, Error: "read: " + storedErr.Error()})
+			return storedErr
+		}
+		events = append(events, s)
+	}
+	c.sawEvents(stream, r, current, events, err, len(options) == 0)
+	return c.check(stream, "read", err)
+}
+
+// sawEvents notes what a read that began as r saw. One that saw nothing says something only if it was of all that there is.
+func (c *client) sawEvents(stream string, r read, current bool, events []stored, err error, all bool) {
+	if len(events) == 0 && (err != nil || !all) {
+		return
+	}
+	if len(events) > 1 && events[0].Version > events[1].Version {
+		slices.Reverse(events)
+	}
+	r.From = 1
+	for i, event := range events {
+		if i == 0 {
+			r.From = event.Version
+		} else if event.Version != r.From+int64(i) {
+			c.journal.write(entry{Kind: broken, Client: c.name, Stream: stream, Error: fmt.Sprintf("a read gave version %d after %d", event.Version, events[i-1].Version)})
+		}
+		r.To = event.Version
+	}
+	r.Digest, r.Complete, r.Current = digestOf(events), err == nil, err == nil && current
+	c.saw(stream, r)
+}
+
+// readIn reads in a session, which is the stream as the session stands at it.
+func (c *client) readIn(s *eventstore.Session, stream string) error {
+	ctx, cancel := c.operation()
+	defer cancel()
+	return c.read(ctx, s.Reader, stream, false)
+}
+
+// snapshot reads a stream and saves what it saw as a snapshot.
+func (c *client) snapshot(s *eventstore.Session, stream string) error {
+	ctx, cancel := c.operation()
+	defer cancel()
+	r := read{Began: monotonic()}
+	var events []stored
+	for event, err := range s.Read(ctx, eventstore.AsRaw()) {
+		if c.check(stream, "read", err) != nil {
+			return err
+		}
+		saw, err := storedOf(event)
+		if err != nil {
+			return err
+		}
+		events = append(events, saw)
+	}
+	c.sawEvents(stream, r, false, events, nil, true)
+	if len(events) == 0 {
+		return nil
+	}
+	return c.check(stream, "save a snapshot", s.SaveSnapshot(ctx, int64(len(events)), prefix{Digest: digestOf(events)}))
+}
+
+// load reads the newest snapshot and what comes after it.
+func (c *client) load(ctx context.Context, reader *eventstore.Reader, stream string) error {
+	r := read{Began: monotonic()}
+	snapshot, after, err := reader.Load(ctx, eventstore.AsRaw())
+	if c.check(stream, "load", err) != nil {
+		return err
+	}
+	if raw, ok := snapshot.Data.(eventstore.Raw); ok {
+		var saved prefix
+		if err := json.Unmarshal(raw.Payload, &saved); err != nil {
+			c.journal.write(entry{Kind: broken, Client: c.name, Stream: stream, Error: "load: " + err.Error()})
+			return err
+		}
+		c.saw(stream, read{Began: r.Began, From: 1, To: snapshot.Version, Digest: saved.Digest, Complete: true})
+	}
+	var events []stored
+	for event, readErr := range after {
+		if err = readErr; err != nil {
+			break
+		}
+		s, storedErr := storedOf(event)
+		if storedErr != nil {
+			return storedErr
+		}
+		events = append(events, s)
+	}
+	c.sawEvents(stream, r, true, events, err, snapshot.Version == 0)
+	return c.check(stream, "load", err)
+}
