@@ -18,7 +18,7 @@ import (
 func (s *Session) CloseStream(ctx context.Context, expected Expected) error {
 	return s.endStream(ctx, "close the stream", expected, func(ctx context.Context) error {
 		w := s.writer
-		return w.end(ctx, "close the stream", expected, func(now head) (next head, done bool, err error) {
+		err := w.end(ctx, "close the stream", expected, func(now head) (next head, done bool, err error) {
 			if now.version == 0 {
 				return head{}, false, &ArgumentError{Argument: "stream", Reason: fmt.Sprintf("%s is empty: there is nothing to close", w.Stream)}
 			}
@@ -26,6 +26,10 @@ func (s *Session) CloseStream(ctx context.Context, expected Expected) error {
 			next.closed, next.tail = true, w.unsettled
 			return next, now.closed && !now.deleted, nil
 		})
+		if err == nil {
+			w.log.DebugContext(ctx, "closed the stream", "session", s.id, "version", w.head.version)
+		}
+		return err
 	})
 }
 
@@ -60,7 +64,11 @@ func (s *Session) DeleteStream(ctx context.Context, expected Expected) error {
 		if err != nil {
 			return err
 		}
-		return w.sweep(ctx, operation, w.head)
+		if err := w.sweep(ctx, operation, w.head); err != nil {
+			return err
+		}
+		w.log.DebugContext(ctx, "deleted the stream", "session", s.id, "version", w.head.version)
+		return nil
 	})
 }
 
@@ -72,12 +80,7 @@ func (s *Session) endStream(ctx context.Context, operation string, expected Expe
 	if !expected.any && expected.version < 0 {
 		return &ArgumentError{Argument: "expected", Reason: fmt.Sprintf("version %d is negative", expected.version)}
 	}
-	began := time.Now()
-	if err := s.exclusively(ctx, operation, run); err != nil {
-		return err
-	}
-	s.history.log.DebugContext(ctx, "done for good: "+operation, "session", s.id, "version", s.writer.head.version, "duration", time.Since(began))
-	return nil
+	return s.exclusively(ctx, operation, run)
 }
 
 // end swaps the head for one after which nothing is appended, made by change of the head as it is, unless that is done already. It may be done
@@ -118,10 +121,11 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, c
 		}
 		w.fresh = false
 	}
-	if last == nil {
-		last = context.Cause(ctx)
+	cause := context.Cause(ctx)
+	if last != nil {
+		cause = fmt.Errorf("%w; before that: %w", cause, last)
 	}
-	return w.failed(operation, last)
+	return w.failed(operation, cause)
 }
 
 // ended is the error of what a stream with that head no longer takes, nil if it takes appends.
