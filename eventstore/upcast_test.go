@@ -141,6 +141,7 @@ var fuzzedSteps = []func([]byte) ([]byte, error){
 
 func FuzzAChainIsItsStepsOneAfterAnother(f *testing.F) {
 	f.Add([]byte("payload"), []byte{0, 1, 2, 3, 4}, 1)
+	f.Add([]byte("in place"), []byte{1, 1, 1}, 1)
 	f.Add([]byte("abc"), []byte{4, 4}, 1)
 	f.Add([]byte(""), []byte{3}, 2)
 	f.Fuzz(func(t *testing.T, payload, kinds []byte, schema int) {
