@@ -121,7 +121,7 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, c
 		}
 		w.fresh = false
 	}
-	cause := context.Cause(ctx)
+	cause := over(ctx)
 	if last != nil {
 		cause = fmt.Errorf("%w; before that: %w", cause, last)
 	}
