@@ -31,7 +31,7 @@ func ExpectAny() Expected { return Expected{any: true} }
 // its own. When Append returns without an error the events are durable, as far as the store is, and
 // every reader sees them.
 //
-// It returns a [VersionMismatchError] if the stream is not where expected, or an event's
+// It returns a [StreamClosedError] or [StreamDeletedError]; a [VersionMismatchError] if the stream is not where expected, or an event's
 // sequence number, says; an [IdempotencyIDUsedError]; a [TypeNotRegisteredError]; a
 // [BatchTooLargeError] if the events do not fit into one request; an
 // [ArgumentError]; a [StorageError] if it certainly did not take effect; an
@@ -207,6 +207,11 @@ func (s *Session) place(ctx context.Context, expected Expected, drafts []draft) 
 	actual, err := w.refresh(ctx, "append")
 	if err != nil && !errors.Is(err, errMoved) {
 		return commit{}, err
+	}
+	if err == nil {
+		if err := s.history.ended(w.head); err != nil {
+			return commit{}, err
+		}
 	}
 	if mismatch := s.fit(expected, drafts, actual); mismatch != nil {
 		return commit{}, mismatch

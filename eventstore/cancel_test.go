@@ -42,6 +42,7 @@ var (
 			}
 			return err
 		},
+		"Closed": func(ctx context.Context, r *Reader) error { _, err := r.Closed(ctx); return err },
 		"Verify": func(ctx context.Context, r *Reader) error { _, err := r.Verify(ctx, nil); return err },
 	}
 	writings = map[string]func(context.Context, *Session, *OutcomeUnknownError) error{
@@ -62,6 +63,12 @@ var (
 		"ClearSnapshots": func(ctx context.Context, s *Session, _ *OutcomeUnknownError) error {
 			return s.ClearSnapshots(ctx)
 		},
+		"CloseStream": func(ctx context.Context, s *Session, _ *OutcomeUnknownError) error {
+			return s.CloseStream(ctx, ExpectAny())
+		},
+		"DeleteStream": func(ctx context.Context, s *Session, _ *OutcomeUnknownError) error {
+			return s.DeleteStream(ctx, ExpectAny())
+		},
 		"SnapshotEvery": func(ctx context.Context, s *Session, _ *OutcomeUnknownError) error {
 			_, err := SnapshotEvery(ctx, s, 2, noted{}, func(n noted, _ Event) (noted, error) { return n, nil })
 			return err
@@ -78,6 +85,10 @@ var (
 		},
 		"OpenFor": func(ctx context.Context, p *Provider) error {
 			_, err := p.OpenFor(ctx, Metadata{Message: MessageMetadata{AggregateType: labStream.Type, AggregateID: labStream.ID}})
+			return err
+		},
+		"OpenShared": func(ctx context.Context, p *Provider) error {
+			_, err := p.OpenShared(ctx, labStream)
 			return err
 		},
 		"RebuildHead": func(ctx context.Context, p *Provider) error {

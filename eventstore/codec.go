@@ -8,10 +8,16 @@ import (
 )
 
 // Codec turns values into stored bytes and back. Implementations are safe for
-// concurrent use; Unmarshal must not keep data.
+// concurrent use.
 type Codec interface {
-	ContentType() string // stored with each event, as "application/json"
+	// ContentType is stored with each event, as "application/json", and says later which codec reads it. It never changes.
+	ContentType() string
+
+	// Marshal gets a value of the registered Go type.
 	Marshal(value any) ([]byte, error)
+
+	// Unmarshal fills value, a pointer that is not nil: a *T where T is registered, and where T is a pointer itself, a T. It must not
+	// keep data.
 	Unmarshal(data []byte, value any) error
 }
 

@@ -21,9 +21,13 @@ import (
 //
 // The numbers in comments are those of the rules in ARCHITECTURE.md.
 
-// trimBytes is the size of a tail from which it is worth one more swap to drop it:
-// every reader of the head carries it.
-const trimBytes = 64 << 10
+// A tail is worth one more swap to drop it from some size on, since every reader of the head carries it, and from some number of
+// records on that were carried along for earlier commits, since every session writes these again under their own keys: it
+// does not know that they stand.
+const (
+	trimBytes   = 64 << 10
+	trimCarried = 4
+)
 
 // commit is one append on its way: what is written never changes between attempts.
 type commit struct {
@@ -113,7 +117,7 @@ func (w *writer) refresh(ctx context.Context, operation string) (actual int64, e
 			return 0, err
 		case h.version < w.head.version: // a stale read
 			continue
-		case w.ours(h):
+		case w.ours(h), h.deleted:
 			w.adopt(h, etag)
 		default:
 			return h.version, errMoved
@@ -161,12 +165,14 @@ func (h *history) lookup(ctx context.Context, base int64, id string) (Outcome, h
 		switch {
 		case hd.version < base: // a stale read
 			continue
+		case hd.version == base && hd.closed:
+			return OutcomeRejected, hd, etag, nil
 		case hd.version == base:
 			return OutcomePending, hd, etag, nil
 		case hd.commit == id:
 			return OutcomeCommitted, hd, etag, nil
-		case hd.first > base+1: // deleted since
-			return OutcomeRejected, hd, etag, nil
+		case hd.deleted: // nothing tells any more
+			return OutcomePending, head{}, "", h.ended(hd)
 		}
 		event, found := hd.inTail(base + 1)
 		if !found {
@@ -216,6 +222,8 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error) error {
 	for n := 0; ; n++ {
 		outcome, h, etag, err := w.lookup(ctx, c.base, c.id)
 		switch {
+		case errors.Is(err, &StreamDeletedError{}):
+			return err
 		case err != nil:
 			last = err
 		case outcome == OutcomePending && h.version < w.head.version:
@@ -232,6 +240,9 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error) error {
 		default:
 			if w.ours(h) {
 				w.adopt(h, etag)
+			}
+			if outcome == OutcomeRejected && h.closed && h.version == c.base {
+				return w.ended(h)
 			}
 			if outcome == OutcomeRejected {
 				return &VersionMismatchError{Stream: w.Stream, Expected: c.base, Actual: max(h.version, w.head.version), Metadata: c.metadata(w.history)}
@@ -318,7 +329,14 @@ func (w *writer) settle(ctx context.Context) {
 
 // trim drops a long tail from the head once all of it stands. (Rule 11)
 func (w *writer) trim(ctx context.Context) {
-	if tailBytes(w.head.tail) < trimBytes {
+	size, carried := 0, 0
+	for _, r := range w.head.tail {
+		size += len(r.data)
+		if r.commit != w.head.commit {
+			carried++
+		}
+	}
+	if size < trimBytes && carried < trimCarried {
 		return
 	}
 	if _, err := w.refresh(ctx, "trim the head"); err != nil {
@@ -335,13 +353,6 @@ func (w *writer) trim(ctx context.Context) {
 		return
 	}
 	w.written(trimmed)
-}
-
-func tailBytes(tail []record) (n int) {
-	for _, r := range tail {
-		n += len(r.data)
-	}
-	return n
 }
 
 // fitsTransaction reports whether the commit can be one transaction.

@@ -1033,8 +1033,8 @@ func TestRule11WhatIsMoreThanATransactionTakesGoesTheCarefulWay(t *testing.T) {
 		l.on(writes, 1, lost)
 		l.add(s, "d", "e", "f", "g")
 		l.traced("get head", "swap head", "write 4 5 6 7")
-		l.add(s, "h") // with the four that it would replace it is too much, still
-		l.traced("get head", "swap head", "write 4 5 6 7 8")
+		l.add(s, "h")                                                                 // with the four that it would replace it is too much, still
+		l.traced("get head", "swap head", "write 4 5 6 7 8", "get head", "swap head") // and drops them, since so many were carried along
 		l.add(s, "i")
 		l.traced("get head", "commit head 9")
 		if _, err := s.Append(t.Context(), ExpectAny(), once("x", "j"), once("y", "k")); err != nil {

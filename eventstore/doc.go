@@ -26,6 +26,12 @@
 // at the newest snapshot, which [Session.SaveSnapshot] or [SnapshotEvery] made: snapshots are derived, so one that is missing or
 // unreadable costs time and nothing else.
 //
+// # Types
+//
+// A [Registry] leads from stored type names to Go types. When a type changes, history does not: [SchemaVersion] and [Upcast] bring
+// an old payload to the newest schema version when it is read, [Alias] keeps older names readable, [WithCodec] older or other
+// content types. Package eventtest tests a domain, and that all that was ever stored still reads.
+//
 // # Errors
 //
 // Errors are struct types, see [VersionMismatchError] and the others; each says whether the operation may have taken

@@ -101,6 +101,35 @@ func (e *OpenTimeoutError) Error() string {
 func (e *OpenTimeoutError) Is(target error) bool { return sameKind[OpenTimeoutError](target) }
 func (e *OpenTimeoutError) Unwrap() error        { return e.Cause }
 
+// StreamClosedError says that the stream takes no more appends, for ever. The operation did not take
+// effect.
+type StreamClosedError struct {
+	Stream  Stream
+	Version int64 // the stream's last
+}
+
+func (e *StreamClosedError) Error() string {
+	return fmt.Sprintf("eventstore: stream %s was closed at version %d: it can be read, nothing can be appended to it", e.Stream, e.Version)
+}
+
+// Is reports whether target is of the same kind.
+func (e *StreamClosedError) Is(target error) bool { return sameKind[StreamClosedError](target) }
+
+// StreamDeletedError says that the stream was deleted, for ever. The operation did not take effect; where it is
+// that of an append whose outcome was unknown, the append may have, before the stream was deleted.
+type StreamDeletedError struct {
+	Stream    Stream
+	Version   int64 // of the mark that is left, one above that of the last event
+	DeletedAt time.Time
+}
+
+func (e *StreamDeletedError) Error() string {
+	return fmt.Sprintf("eventstore: stream %s was deleted at %s: its events are gone, and nothing can be appended under that name", e.Stream, e.DeletedAt.Format(time.RFC3339))
+}
+
+// Is reports whether target is of the same kind.
+func (e *StreamDeletedError) Is(target error) bool { return sameKind[StreamDeletedError](target) }
+
 // VersionMismatchError says that the stream is not at the version that the
 // caller expected, that an event named, or that the session stood at. Nothing
 // of the append was stored.
@@ -212,12 +241,15 @@ func (e *DamagedError) Unwrap() error        { return e.Cause }
 // TypeNotRegisteredError says that the registry has no such type. When appending, Type is the
 // Go type and nothing was stored; when reading, it is the stored type name.
 type TypeNotRegisteredError struct {
-	Stream  Stream
-	Version int64 // of the event or snapshot; 0 when appending
+	Stream  Stream // empty from [Registry.Encode] and [Registry.Decode]
+	Version int64  // of the event or snapshot; 0 when appending
 	Type    string
 }
 
 func (e *TypeNotRegisteredError) Error() string {
+	if e.Stream == (Stream{}) {
+		return fmt.Sprintf("eventstore: type %q is not registered: add it to the registry", e.Type)
+	}
 	if e.Version == 0 {
 		return fmt.Sprintf("eventstore: Go type %s is not registered, nothing was stored on stream %s: add Type[%s](name) to the registry", e.Type, e.Stream, e.Type)
 	}
@@ -229,6 +261,35 @@ func (e *TypeNotRegisteredError) Error() string {
 func (e *TypeNotRegisteredError) Is(target error) bool {
 	return sameKind[TypeNotRegisteredError](target)
 }
+
+// SchemaError says that an event or snapshot can't be brought from the schema version in which it is stored to the one that is
+// registered: the stored one is newer, a step between them is missing, or a step failed. The operation did not
+// take effect; what is stored is as it was.
+type SchemaError struct {
+	Stream  Stream // empty from [Registry.Decode]
+	Version int64  // of the event or snapshot
+	Type    string // as it is stored
+	Schema  int    // as it is stored
+	Newest  int    // that is registered
+	Cause   error  // which step is missing or failed; nil where Schema is above Newest
+}
+
+func (e *SchemaError) Error() string {
+	where := ""
+	if e.Stream != (Stream{}) {
+		where = fmt.Sprintf("version %d of stream %s: ", e.Version, e.Stream)
+	}
+	if e.Schema > e.Newest {
+		return fmt.Sprintf("eventstore: %stype %q has schema version %d, the newest registered is %d: it was written by a newer version of this service: update it, or read with AsRaw",
+			where, e.Type, e.Schema, e.Newest)
+	}
+	return withCause(fmt.Sprintf("eventstore: %stype %q can't be brought from schema version %d to %d: look at its upcasters in the registry, or read with AsRaw",
+		where, e.Type, e.Schema, e.Newest), e.Cause)
+}
+
+// Is reports whether target is of the same kind.
+func (e *SchemaError) Is(target error) bool { return sameKind[SchemaError](target) }
+func (e *SchemaError) Unwrap() error        { return e.Cause }
 
 // BatchTooLargeError says that the events of one append, or one snapshot, do not fit into one
 // request to the sidecar. Nothing was stored.
@@ -270,7 +331,7 @@ func (e *OutcomeUnknownError) Unwrap() error        { return e.Cause }
 
 // StorageError says that a request to the store failed. A read had no effect; an append did not
 // take effect and will not (where that is not certain, the error is an
-// [OutcomeUnknownError]); opening, closing and changes of snapshots may have, and are
+// [OutcomeUnknownError]); opening, closing, deleting and changes of snapshots may have, and are
 // safe to repeat.
 type StorageError struct {
 	Stream    Stream

@@ -21,7 +21,7 @@ type Event struct {
 // with the option [AsRaw]; appending takes it without a registered type.
 type Raw struct {
 	Type          string
-	SchemaVersion int
+	SchemaVersion int // not negative; 0 counts as 1
 	ContentType   string
 	Payload       []byte
 }

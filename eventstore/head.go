@@ -18,6 +18,9 @@ type head struct {
 	commit  string // unique id of the last commit
 	time    time.Time
 
+	// closed takes no more appends; deleted is closed, and nothing below first counts any more. Both are for ever.
+	closed, deleted bool
+
 	// tail holds events up to version that may not stand under their own keys yet, in
 	// ascending order. Until then this is the only place they are.
 	tail []record
@@ -38,6 +41,12 @@ func (h head) encode(name string) []byte {
 	w.number("first", h.first)
 	w.text("commit", h.commit)
 	w.time("time", h.time)
+	switch {
+	case h.deleted:
+		w.text("state", "deleted")
+	case h.closed:
+		w.text("state", "closed")
+	}
 	for _, r := range h.tail {
 		w.text("tail", strconv.FormatInt(r.version, 10)+" "+strconv.Itoa(len(r.data)))
 	}
@@ -60,6 +69,11 @@ func decodeHead(stream Stream, name string, data []byte) (head, error) {
 			h.commit = value
 		case "time":
 			return parseTime(value, &h.time)
+		case "state":
+			h.closed, h.deleted = true, value == "deleted"
+			if value != "closed" && value != "deleted" {
+				return fmt.Errorf("%q is not known to this version of the library", value)
+			}
 		case "tail":
 			version, length, _ := strings.Cut(value, " ")
 			var r record
@@ -79,6 +93,8 @@ func decodeHead(stream Stream, name string, data []byte) (head, error) {
 		return head{}, err
 	case h.version < 1 || h.first < 1 || h.commit == "":
 		return head{}, errors.New("the head lacks version, first or commit")
+	case h.deleted && (h.first <= h.version || len(h.tail) > 0):
+		return head{}, errors.New("the head is that of a deleted stream and has events")
 	}
 	below := int64(0)
 	for i, want := range h.tail {

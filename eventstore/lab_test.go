@@ -136,7 +136,10 @@ func (l *lab) checkStore(r *memstate.Request) {
 			l.t.Errorf("after %s: the head: %v", r, err)
 		}
 	}
-	for version := int64(1); version <= hd.version; version++ {
+	for version := range hd.first { // deleted, and perhaps not all gone yet
+		delete(values, l.keys.event(version))
+	}
+	for version := hd.first; version <= hd.version; version++ {
 		data := values[l.keys.event(version)]
 		if tail, ok := hd.inTail(version); ok {
 			if data != nil && !bytes.Equal(data, tail.data) {

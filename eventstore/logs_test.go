@@ -278,6 +278,18 @@ func (c *confidant) all() {
 	c.losing(everything, func() { c.fails(c.provider.RebuildHead(ctx, labStream, nil)) })
 	c.ok(c.provider.RebuildHead(ctx, labStream, nil))
 	c.ok(nil, (func() error { _, err := c.reader().Slice(ctx, 1, 2); return err })())
+
+	// What only a newer version of a service can read, and the end.
+	s = c.open()
+	last, err = s.Append(ctx, ExpectAny(), Raw{Type: "secret", SchemaVersion: 2, ContentType: "application/json", Payload: []byte(`{"Text":"` + sentinel + `"}`)})
+	c.ok(nil, err)
+	c.fails(s.Event(ctx, last))
+	c.ok(nil, s.CloseStream(ctx, ExpectVersion(last)))
+	c.fails(s.Append(ctx, ExpectAny(), confided("")))
+	c.losing(everything, func() { c.fails(nil, s.DeleteStream(ctx, ExpectVersion(last))) })
+	c.ok(nil, s.DeleteStream(ctx, ExpectVersion(last)))
+	c.fails(s.Append(ctx, ExpectAny(), confided("")))
+	c.ok(nil, s.Close())
 }
 
 func TestNeitherLogsNorErrorsHoldPayloads(t *testing.T) {

@@ -11,8 +11,8 @@ type Metadata struct {
 // MessageMetadata says what an event is.
 type MessageMetadata struct {
 	ID            string    // unique id of the event; default a new UUIDv7
-	Type          string    // type name; set from the registry
-	SchemaVersion int       // of the type; set from the registry
+	Type          string    // type name; set from the registry; when reading, the one that is stored, which may be an alias
+	SchemaVersion int       // of the type; set from the registry; when reading, the one that is stored
 	AggregateType string    // set from the stream; if given it must be the stream's
 	AggregateID   string    // set from the stream; if given it must be the stream's
 	Created       time.Time // default now; UTC

@@ -124,6 +124,32 @@ func (p *Provider) OpenIn(ctx context.Context, database, aggregateType, id strin
 	return openSession(ctx, h, p.locker, sessionID.String())
 }
 
+// OpenShared opens a session that does not take the stream's lock, so that others can be open at the same time: for writers that rely
+// on expected versions alone. An append that another has come before gets a [VersionMismatchError] or, like all that follows in that
+// session, a [SessionLostError], and stores nothing. In all else it is like [Provider.Open], never waits, and saves two requests.
+func (p *Provider) OpenShared(ctx context.Context, stream Stream) (*Session, error) {
+	h, err := p.history(stream)
+	if err != nil {
+		return nil, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, h.failed("open", err)
+	}
+	return openSession(ctx, h, noLock{}, id.String())
+}
+
+// Registry is that of the Go types of events and snapshots.
+func (p *Provider) Registry() *Registry { return p.registry }
+
+// Logger is where the provider's logs go.
+func (p *Provider) Logger() *slog.Logger { return p.log }
+
+// Stream is that of the default database with a type and id.
+func (p *Provider) Stream(aggregateType, id string) Stream {
+	return Stream{Database: p.settings.DefaultDatabase, Type: aggregateType, ID: id}
+}
+
 // Reader returns a reader of a stream of the default database. It needs no session, never waits for
 // a writer and never holds one up. It sends nothing; an impossible name is an [ArgumentError].
 func (p *Provider) Reader(aggregateType, id string) (*Reader, error) {

@@ -65,7 +65,11 @@ func (r *Reader) look(ctx context.Context) (view, error) {
 	if err := r.begin(ctx); err != nil {
 		return view{}, err
 	}
-	return r.view(ctx)
+	v, err := r.view(ctx)
+	if err == nil {
+		err = r.history.gone(v.head)
+	}
+	return v, err
 }
 
 // Stream returns the stream's name.
@@ -80,6 +84,12 @@ func (r *Reader) Stream() Stream {
 func (r *Reader) Version(ctx context.Context) (int64, error) {
 	v, err := r.look(ctx)
 	return v.head.version, err
+}
+
+// Closed reports whether the stream was closed for further appends, see [Session.CloseStream].
+func (r *Reader) Closed(ctx context.Context) (bool, error) {
+	v, err := r.look(ctx)
+	return v.head.closed && err == nil, err
 }
 
 // ReadOption says what of a stream to read.
@@ -160,7 +170,7 @@ func rangeOf(first, last int64, options []ReadOption) (readRange, error) {
 // while one is looked at.
 //
 // An error ends the sequence, as its last pair: an [ArgumentError], [StorageError],
-// [DamagedError] that names the version, or [TypeNotRegisteredError]; in a
+// [DamagedError] that names the version, [TypeNotRegisteredError] or [SchemaError]; in a
 // session also the errors of one that has ended. A range past the end is empty without an error.
 func (r *Reader) Read(ctx context.Context, options ...ReadOption) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
@@ -233,7 +243,8 @@ func (r *Reader) VersionOf(ctx context.Context, idempotencyID string) (int64, er
 }
 
 // Outcome tells what became of an append that ended with an [OutcomeUnknownError], from
-// that error's Base and CommitID. Any process may ask, at any time.
+// that error's Base and CommitID. Any process may ask, at any time. Of a stream that was deleted since nothing
+// can be told but a [StreamDeletedError].
 func (r *Reader) Outcome(ctx context.Context, base int64, commitID string) (Outcome, error) {
 	if err := r.begin(ctx); err != nil {
 		return OutcomePending, err
@@ -380,6 +391,9 @@ func (r *Reader) decode(ctx context.Context, version int64, data []byte, raw boo
 func (h *history) readAgain(ctx context.Context, version int64) ([]byte, error) {
 	hd, _, err := h.readHead(ctx, "read")
 	if err != nil {
+		return nil, err
+	}
+	if err := h.gone(hd); err != nil {
 		return nil, err
 	}
 	if version < hd.first {

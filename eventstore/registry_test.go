@@ -51,14 +51,175 @@ func TestEveryRegisteredTypeComesBackAsItself(t *testing.T) {
 
 func TestARegistryThatCannotBeIsRefused(t *testing.T) {
 	t.Parallel()
+	step := func(payload []byte) ([]byte, error) { return payload, nil }
 	for says, types := range map[string][]TypeDefinition{
 		"zero TypeDefinition":      {{}},
 		"is blank":                 {Type[owner](" ")},
 		"is the interface":         {Type[error]("error")},
 		`"x" is registered twice`:  {Type[owner]("x"), Type[amount]("x")},
 		`registered twice, as "a"`: {Type[owner]("a"), Type[owner]("b")},
+		"an option is nil":         {Type[owner]("x", nil)},
+
+		`an alias of type "x" is blank`:                                       {Type[owner]("x", Alias("y", " "))},
+		`"y" is registered twice, for`:                                        {Type[owner]("x", Alias("y")), Type[amount]("y")},
+		`"a" is registered twice, for eventstore.owner and eventstore.amount`: {Type[owner]("x", Alias("a")), Type[amount]("y", Alias("a"))},
+		`"b" is registered twice, for eventstore.owner and eventstore.owner`:  {Type[owner]("x", Alias("b", "b"))},
+		`"n" is registered twice, for eventstore.owner and eventstore.owner`:  {Type[owner]("n", Alias("n"))},
+
+		"a codec of type \"x\" is nil":              {Type[owner]("x", WithCodec(nil))},
+		"WithCodec: a codec of type \"x\" is nil":   {Type[owner]("x", WithCodec(JSON, nil))},
+		"type \"x\" has two codecs for application": {Type[owner]("x", WithCodec(JSON, JSON))},
+		"a codec of type \"x\" has no content type": {Type[owner]("x", WithCodec(plain("")))},
+
+		"schema version 0 of type \"x\" is below 1":                                          {Type[owner]("x", SchemaVersion(0))},
+		"schema version -1 of type \"x\" is below 1":                                         {Type[owner]("x", SchemaVersion(-1))},
+		"from schema version 1 to 2 is nil":                                                  {Type[owner]("x", SchemaVersion(2), Upcast(1, nil))},
+		"bad argument Upcast: the step of type \"x\" from schema version 2 to 3 is nil":      {Type[owner]("x", SchemaVersion(3), Upcast(1, step), UpcastJSON[owner, owner](2, nil))},
+		"from schema version 0 to 1 begins below":                                            {Type[owner]("x", SchemaVersion(2), Upcast(0, step), Upcast(1, step))},
+		"from schema version 1 to 2 leads beyond the newest schema version, 1: raise it":     {Type[owner]("x", Upcast(1, step))},
+		"from schema version 3 to 4 leads beyond the newest":                                 {Type[owner]("x", SchemaVersion(2), Upcast(1, step), Upcast(3, step))},
+		"from schema version 1 to 2 is there twice":                                          {Type[owner]("x", SchemaVersion(2), Upcast(1, step), Upcast(1, step))},
+		"from schema version 1 to 2 is not followed by one from 2 to 3":                      {Type[owner]("x", SchemaVersion(4), Upcast(3, step), Upcast(1, step))},
+		"the step of type \"x\" from schema version 1 to 2 is not followed by one from 2 to": {Type[owner]("x", SchemaVersion(3), Upcast(1, step))},
 	} {
 		if _, err := NewRegistry(types...); !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), says) {
+			t.Errorf("the error does not say %q: %v", says, err)
+		}
+	}
+}
+
+// plain is the codec of strings, with that content type.
+type plain string
+
+func (c plain) ContentType() string { return string(c) }
+
+func (plain) Marshal(value any) ([]byte, error) { return []byte(value.(string)), nil }
+
+func (plain) Unmarshal(data []byte, value any) error {
+	if len(data) == 0 {
+		return errors.New("it is empty")
+	}
+	*value.(*string) = string(data)
+	return nil
+}
+
+func TestACodecFillsThePointerThatIsRegistered(t *testing.T) {
+	t.Parallel()
+	type reference *string
+	for _, c := range []struct {
+		definition TypeDefinition
+		raw        Raw
+	}{
+		{Type[*string]("text", WithCodec(plain("text"))), Raw{Type: "text", ContentType: "text", Payload: []byte("abc")}},
+		{Type[reference]("text"), Raw{Type: "text", ContentType: "application/json", Payload: []byte(`"abc"`)}},
+	} {
+		r, err := NewRegistry(c.definition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		value, err := r.Decode(c.raw)
+		if err != nil || reflect.TypeOf(value) != c.definition.goType || reflect.ValueOf(value).Elem().String() != "abc" {
+			t.Errorf("got %T, %v", value, err)
+		}
+	}
+}
+
+func TestHistoryUnderAnOlderNameIsOfTheType(t *testing.T) {
+	t.Parallel()
+	r, err := NewRegistry(Type[owner]("owner", Alias("proprietor", "holder"), Alias("person"), SchemaVersion(2), Upcast(1, func([]byte) ([]byte, error) {
+		return []byte(`{"Name":"upcast"}`), nil
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"owner", "proprietor", "holder", "person"} {
+		for schema, want := range map[int]string{1: "upcast", 2: "Ada"} {
+			value, err := r.Decode(Raw{Type: name, SchemaVersion: schema, ContentType: "application/json", Payload: []byte(`{"Name":"Ada"}`)})
+			if err != nil || value != (owner{want}) {
+				t.Errorf("%s of schema version %d is %v, %v", name, schema, value, err)
+			}
+		}
+	}
+	if raw, err := r.Encode(owner{"Ada"}); err != nil || raw.Type != "owner" || raw.SchemaVersion != 2 {
+		t.Errorf("it is written as %+v, %v", raw, err)
+	}
+}
+
+func TestTheStoredContentTypeSaysWhichCodecReads(t *testing.T) {
+	t.Parallel()
+	r, err := NewRegistry(Type[string]("text", WithCodec(plain("text/plain"), JSON, plain("text/other"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := r.Encode("new")
+	if err != nil || raw.ContentType != "text/plain" || string(raw.Payload) != "new" {
+		t.Errorf("it is written as %+v, %v", raw, err)
+	}
+	for contentType, payload := range map[string]string{"text/plain": "abc", "application/json": `"abc"`, "text/other": "abc"} {
+		value, err := r.Decode(Raw{Type: "text", ContentType: contentType, Payload: []byte(payload)})
+		if err != nil || value != "abc" {
+			t.Errorf("%s is read as %v, %v", contentType, value, err)
+		}
+	}
+	_, err = r.decode(labStream, "the key", 7, Raw{Type: "text", ContentType: "text/html"})
+	if want[*DamagedError](t, err); !strings.Contains(err.Error(), `its content is text/html, type "text" is registered with text/plain, application/json, text/other`) {
+		t.Error(err)
+	}
+}
+
+func TestARegistrySaysWhatItHolds(t *testing.T) {
+	t.Parallel()
+	step := func(payload []byte) ([]byte, error) { return payload, nil }
+	r, err := NewRegistry(
+		Type[owner]("owner", SchemaVersion(4), Upcast(3, step), Upcast(2, step), Alias("b", "a")),
+		Type[*nested]("nested", SchemaVersion(2)),
+		Type[string]("text", WithCodec(plain("text/plain"), JSON)),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []RegisteredType{
+		{"nested", nil, reflect.TypeFor[*nested](), 2, 2, []string{"application/json"}},
+		{"owner", []string{"b", "a"}, reflect.TypeFor[owner](), 4, 2, []string{"application/json"}},
+		{"text", nil, reflect.TypeFor[string](), 1, 1, []string{"text/plain", "application/json"}},
+	}
+	if got := r.Types(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+	r.Types()[1].Aliases[0] = "changed"
+	if got := r.Types(); !reflect.DeepEqual(got, want) {
+		t.Errorf("a caller has changed it: %+v", got)
+	}
+}
+
+func TestEncodingAndDecodingWithoutAStream(t *testing.T) {
+	t.Parallel()
+	r, err := NewRegistry(Type[owner]("owner"), Type[func()]("function"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := Raw{Type: "owner", SchemaVersion: 1, ContentType: "application/json", Payload: []byte(`{"Name":"Ada"}`)}
+	if raw, err := r.Encode(&owner{"Ada"}); err != nil || !reflect.DeepEqual(raw, stored) {
+		t.Errorf("%+v, %v", raw, err)
+	}
+	if raw, err := r.Encode(stored); err != nil || !reflect.DeepEqual(raw, stored) {
+		t.Errorf("%+v, %v", raw, err)
+	}
+	if value, err := r.Decode(stored); err != nil || value != (owner{"Ada"}) {
+		t.Errorf("%+v, %v", value, err)
+	}
+	for says, err := range map[string]error{
+		"bad argument value: it is nil":                                errorOf(r.Encode(nil)),
+		"bad argument value: func() can't be encoded":                  errorOf(r.Encode(func() {})),
+		"bad argument value: it is a Raw without a Type":               errorOf(r.Encode(Raw{})),
+		"bad argument value: it is a Raw of schema version -1":         errorOf(r.Encode(Raw{Type: "t", SchemaVersion: -1})),
+		`type "eventstore.amount" is not registered: add it`:           errorOf(r.Encode(amount(1))),
+		`type "other" is not registered: add it to the registry`:       errorOf(r.Decode(Raw{Type: "other"})),
+		"bad argument raw: it can't be decoded: its content is text":   errorOf(r.Decode(Raw{Type: "owner", ContentType: "text"})),
+		`raw: it can't be decoded: type "owner" can't be decoded into`: errorOf(r.Decode(Raw{Type: "owner", ContentType: "application/json"})),
+		`eventstore: type "owner" has schema version 2`:                errorOf(r.Decode(Raw{Type: "owner", SchemaVersion: 2, ContentType: "application/json"})),
+	} {
+		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("the error does not say %q: %v", says, err)
 		}
 	}

@@ -109,6 +109,17 @@ func TestEachOperationTakesThatManyRequests(t *testing.T) {
 		}, all(1))
 		counted("closing", func() { s.Close() }, all(1))
 
+		for n := range 6 {
+			s = open("one by one")
+			// What the head carries of others is written along, and dropped by one more when it has become four.
+			requests := map[string]int{"in one transaction": 1, "with counted ETags": 2, "the careful way": 2}
+			if n == 4 {
+				requests = map[string]int{"in one transaction": 1, "with counted ETags": 3, "the careful way": 4}
+			}
+			counted("the only append of a session", func() { appends(t, s, 1) }, requests)
+			s.Close()
+		}
+
 		s = open("1000")
 		counted("an append of 1,000", func() { appends(t, s, 1000) },
 			map[string]int{"in one transaction": 1, "with counted ETags": 3, "the careful way": 4})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -25,6 +26,10 @@ type Session struct {
 	locker    driver.Locker
 	writer    *writer
 	turn      chan struct{} // holds a token while writer is in use
+
+	// listed is the list of snapshots as it was found when opening, until the session changes it. What others have added since it
+	// lacks, which costs time only.
+	listed atomic.Pointer[driver.Item]
 
 	mu     sync.Mutex
 	closed bool
@@ -53,6 +58,7 @@ func openSession(ctx context.Context, h *history, locker driver.Locker, id strin
 		return nil, err
 	}
 	s.writer = newWriter(h, opened)
+	s.listed.Store(&opened.snapshots)
 	s.Reader = &Reader{history: h, guard: s.check, view: s.view}
 	h.log.DebugContext(ctx, "opened", "session", id, "version", opened.head.version, "duration", time.Since(began))
 	return s, nil
@@ -224,7 +230,7 @@ func (s *Session) view(ctx context.Context) (v view, err error) {
 				return err
 			}
 		}
-		v.head = w.head
+		v.head, v.snapshots = w.head, s.listed.Load()
 		v.head.tail = w.unsettled // what stands is read from its keys
 		return nil
 	})

@@ -44,7 +44,15 @@ func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOpt
 	if err := r.begin(ctx); err != nil {
 		return Snapshot{}, err
 	}
-	return r.history.snapshot(ctx, version, rng.raw)
+	h := r.history
+	items, err := h.getMany(ctx, "read a snapshot", []string{h.keys.head(), h.keys.snapshot(version)})
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if hd, _, err := h.headOf(items[0]); err == nil && hd.deleted {
+		return Snapshot{}, h.ended(hd)
+	}
+	return h.snapshotOf(items[1], version, rng.raw)
 }
 
 // LastSnapshot reads the newest snapshot that can be read, with [ToVersion] the newest at or below that version.
@@ -151,6 +159,9 @@ func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) er
 		return err
 	}
 	return s.exclusively(ctx, "save a snapshot", func(ctx context.Context) error {
+		if err := h.gone(s.writer.head); err != nil {
+			return err
+		}
 		if hd := s.writer.head; version < hd.first || version > hd.version {
 			return &VersionNotFoundError{Stream: h.Stream, Version: version, Current: hd.version}
 		}
@@ -158,6 +169,7 @@ func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) er
 		if size, limit := h.requestBytes(key, len(value)), h.caps.MaxRequestBytes; limit > 0 && size > limit {
 			return &BatchTooLargeError{Stream: h.Stream, Size: size, Limit: limit}
 		}
+		s.listed.Store(nil)
 		// The list first: a version in it without a snapshot costs one read, while a
 		// snapshot that no list names would stay for ever.
 		err := h.changeSnapshots(ctx, func(versions []int64) []int64 {
@@ -197,6 +209,10 @@ func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 	}
 	h := s.history
 	return s.exclusively(ctx, "clear snapshots", func(ctx context.Context) error {
+		if err := h.gone(s.writer.head); err != nil {
+			return err
+		}
+		s.listed.Store(nil)
 		item, err := h.get(ctx, "read the list of snapshots", h.keys.snapshots())
 		if err != nil {
 			return err
@@ -367,11 +383,16 @@ func decodeSnapshot(name string, version int64, data []byte) (s Snapshot, raw Ra
 
 // snapshot reads one snapshot from its key.
 func (h *history) snapshot(ctx context.Context, version int64, raw bool) (Snapshot, error) {
-	key := h.keys.snapshot(version)
-	item, err := h.get(ctx, "read a snapshot", key)
+	item, err := h.get(ctx, "read a snapshot", h.keys.snapshot(version))
 	if err != nil {
 		return Snapshot{}, err
 	}
+	return h.snapshotOf(item, version, raw)
+}
+
+// snapshotOf decodes what stands under a snapshot's key.
+func (h *history) snapshotOf(item driver.Item, version int64, raw bool) (Snapshot, error) {
+	key := h.keys.snapshot(version)
 	if !item.Found() {
 		return Snapshot{}, &SnapshotNotFoundError{Stream: h.Stream, Version: version}
 	}

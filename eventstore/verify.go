@@ -13,6 +13,8 @@ type Verification struct {
 	Version int64 // the stream's version, 0 also where the head is damaged
 	Events  int64 // that are there, whole and in their places
 
+	Closed, Deleted bool // see [Session.CloseStream], [Session.DeleteStream]
+
 	// InHead is how many events the head still carries because they are not known to stand under their own keys. They are
 	// safe; the next append gives them their keys.
 	InHead int
@@ -57,6 +59,7 @@ func (r *Reader) Verify(ctx context.Context, progress func(checked, of int64)) (
 		return found, found.add(err)
 	}
 	found.First, found.Version, found.InHead = o.head.first, o.head.version, len(o.head.tail)
+	found.Closed, found.Deleted = o.head.closed, o.head.deleted
 	v := view{head: o.head, snapshots: &o.snapshots}
 	total := found.Version - found.First + 1
 	for from := found.First; from <= found.Version; from += chunkEvents {

@@ -780,6 +780,29 @@ func errorRows(target Target) []test {
 			func(t *testing.T) { damage(t, target) }},
 		{"a head that was lost is made anew, when asked to", "a store that evicts keys, or a slip of the hand, must not cost the history",
 			func(t *testing.T) { rebuild(t, target) }},
+		{"error: the stream is closed", "a history that has ended stays as it is",
+			func(t *testing.T) {
+				p := target.provider(t)
+				s := open(t, p, unique())
+				appendOne(t, s, opened{}, deposited{})
+				if err := s.CloseStream(contextOf(t), eventstore.ExpectVersion(2)); err != nil {
+					t.Fatalf("CloseStream: %v", err)
+				}
+				_, err := s.Append(contextOf(t), eventstore.ExpectAny(), deposited{})
+				if e := want[*eventstore.StreamClosedError](t, err); e.Stream != s.Stream() || e.Version != 2 {
+					t.Errorf("%+v", e)
+				}
+				s.Close()
+				shared, err := p.OpenShared(contextOf(t), s.Stream())
+				if err != nil {
+					t.Fatalf("OpenShared: %v", err)
+				}
+				_, err = shared.Append(contextOf(t), eventstore.ExpectVersion(2), deposited{})
+				want[*eventstore.StreamClosedError](t, err)
+				wantVersions(t, collect(t, shared.Read(contextOf(t))), upTo(2))
+			}},
+		{"error: the stream was deleted", "what was deleted is gone, and nothing begins anew under its name",
+			func(t *testing.T) { deleteStream(t, target) }},
 		{"error: event type not registered", "an event that can't be stored as its own type is not stored at all",
 			func(t *testing.T) {
 				s := open(t, target.provider(t), unique())
@@ -997,6 +1020,38 @@ func rebuild(t *testing.T, target Target) {
 	if again, err := p.RebuildHead(contextOf(t), stream, nil); err != nil || again.Damage != nil || again.Version != 5 {
 		t.Errorf("a sound head was rebuilt: %+v, %v", again, err)
 	}
+}
+
+func deleteStream(t *testing.T, target Target) {
+	p := target.provider(t)
+	s := open(t, p, unique())
+	named := eventstore.Event{Data: deposited{}}
+	named.Metadata.Context.IdempotencyID = "once"
+	appendOne(t, s, opened{}, named)
+	appendOne(t, s, deposited{})
+	if err := s.SaveSnapshot(contextOf(t), 2, account{}); err != nil {
+		t.Fatalf("SaveSnapshot: %v", err)
+	}
+	err := s.DeleteStream(contextOf(t), eventstore.ExpectVersion(2))
+	want[*eventstore.VersionMismatchError](t, err)
+	for range 2 { // again it finds nothing left
+		if err := s.DeleteStream(contextOf(t), eventstore.ExpectAny()); err != nil {
+			t.Fatalf("DeleteStream: %v", err)
+		}
+	}
+	k := names{partition: s.Stream().String()}
+	for _, item := range getMany(t, target.State, k, "1", "2", "3", "4", "idem:once", "snapshot:2") {
+		wantValue(t, item, "")
+	}
+	s.Close()
+	s = open(t, p, s.Stream().ID)
+	defer s.Close()
+	_, err = s.Append(contextOf(t), eventstore.ExpectAny(), opened{})
+	if e := want[*eventstore.StreamDeletedError](t, err); e.Stream != s.Stream() || e.Version != 4 || e.DeletedAt.IsZero() {
+		t.Errorf("%+v", e)
+	}
+	_, err = reader(t, p, s.Stream().ID).Slice(contextOf(t), 1, 3)
+	want[*eventstore.StreamDeletedError](t, err)
 }
 
 func badArguments(t *testing.T, target Target) {

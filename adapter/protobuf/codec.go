@@ -1,0 +1,51 @@
+// Package protobuf stores events and snapshots as protobuf messages.
+//
+//	eventstore.Type[*bankpb.FundsDeposited]("FundsDeposited", eventstore.WithCodec(protobuf.Codec))
+//
+// Types in protobuf and in JSON share a stream. A message evolves by protobuf's own rules: add fields, never
+// use a number again. What those can't express is a new schema version with an upcaster.
+package protobuf
+
+import (
+	"fmt"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"google.golang.org/protobuf/proto"
+)
+
+// Codec is the codec of types that are protobuf messages. The content type is application/protobuf. The same message gives
+// the same bytes with the same version of the protobuf library. Fields that the Go type does not know, as of a newer version
+// of the service, are kept.
+//
+// The Go type to register is the pointer, as in Type[*bankpb.FundsDeposited]; others are a [NotAMessageError] when
+// they are encoded or decoded.
+var Codec eventstore.Codec = codec{}
+
+type codec struct{}
+
+func (codec) ContentType() string { return "application/protobuf" }
+
+func (codec) Marshal(value any) ([]byte, error) {
+	message, ok := value.(proto.Message)
+	if !ok {
+		return nil, &NotAMessageError{fmt.Sprintf("%T", value)}
+	}
+	return proto.MarshalOptions{Deterministic: true}.Marshal(message)
+}
+
+func (codec) Unmarshal(data []byte, value any) error {
+	message, ok := value.(proto.Message)
+	if !ok {
+		return &NotAMessageError{fmt.Sprintf("%T", value)}
+	}
+	return proto.Unmarshal(data, message)
+}
+
+// NotAMessageError says that a Go type is registered with [Codec] and is no protobuf message. Nothing took effect.
+type NotAMessageError struct {
+	Type string // Go type; when decoding, a pointer to that which is registered
+}
+
+func (e *NotAMessageError) Error() string {
+	return fmt.Sprintf("protobuf: %s is no protobuf message: register the pointer to the generated type, as in Type[*bankpb.FundsDeposited]", e.Type)
+}

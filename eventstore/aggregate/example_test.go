@@ -1,0 +1,179 @@
+package aggregate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/aggregate"
+)
+
+// The events of a bank account, in minor units.
+type (
+	AccountOpened  struct{ Owner string }
+	FundsDeposited struct{ Amount int64 }
+	FundsWithdrawn struct{ Amount int64 }
+)
+
+// Account is what its events make of an account.
+type Account struct {
+	Owner   string
+	Balance int64
+}
+
+var ErrInsufficientFunds = errors.New("insufficient funds")
+
+// Apply is the account after one more event.
+func (a Account) Apply(event eventstore.Event) (Account, error) {
+	switch e := event.Data.(type) {
+	case AccountOpened:
+		a.Owner = e.Owner
+	case FundsDeposited:
+		a.Balance += e.Amount
+	case FundsWithdrawn:
+		a.Balance -= e.Amount
+	default:
+		return a, fmt.Errorf("%T is no event of an account", e)
+	}
+	return a, nil
+}
+
+// Withdraw decides on a withdrawal.
+func (a Account) Withdraw(amount int64) ([]any, error) {
+	if amount > a.Balance {
+		return nil, ErrInsufficientFunds
+	}
+	return []any{FundsWithdrawn{amount}}, nil
+}
+
+// OpenAccount decides on a new account.
+func OpenAccount(owner string, deposit int64) aggregate.Decide[Account] {
+	return func(a Account) ([]any, error) {
+		if a.Owner != "" {
+			return nil, errors.New("there is such an account already")
+		}
+		return []any{AccountOpened{owner}, FundsDeposited{deposit}}, nil
+	}
+}
+
+// newAccounts is a repository of accounts in memory.
+func newAccounts(options ...aggregate.Option) *aggregate.Repository[Account] {
+	state, err := inprocess.NewMemory()
+	if err != nil {
+		log.Fatal(err)
+	}
+	types, err := eventstore.NewRegistry(
+		eventstore.Type[AccountOpened]("AccountOpened"),
+		eventstore.Type[FundsDeposited]("FundsDeposited"),
+		eventstore.Type[FundsWithdrawn]("FundsWithdrawn"),
+		eventstore.Type[Account]("Account"), // for snapshots
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	provider, err := eventstore.NewProvider(state, eventstore.WithRegistry(types))
+	if err != nil {
+		log.Fatal(err)
+	}
+	accounts, err := aggregate.NewRepository(provider, "BankAccount", Account.Apply, options...)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return accounts
+}
+
+func Example() {
+	ctx := context.Background()
+	accounts := newAccounts(aggregate.SnapshotEvery(100))
+
+	account, err := accounts.Update(ctx, "123456000", OpenAccount("Ada", 1_500_00))
+	fmt.Println(account.State, "at version", account.Version, err)
+
+	account, err = accounts.Update(ctx, "123456000", func(a Account) ([]any, error) { return a.Withdraw(500_00) })
+	fmt.Println(account.State, "at version", account.Version, err)
+
+	_, err = accounts.Update(ctx, "123456000", func(a Account) ([]any, error) { return a.Withdraw(5_000_00) })
+	fmt.Println(errors.Is(err, ErrInsufficientFunds), err)
+
+	account, err = accounts.Load(ctx, "123456000")
+	fmt.Println(account.State, "at version", account.Version, err)
+	// Output:
+	// {Ada 150000} at version 2 <nil>
+	// {Ada 100000} at version 3 <nil>
+	// true insufficient funds
+	// {Ada 100000} at version 3 <nil>
+}
+
+func ExampleRepository_Load() {
+	ctx := context.Background()
+	accounts := newAccounts()
+	if _, err := accounts.Update(ctx, "123456000", OpenAccount("Ada", 1_500_00)); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := accounts.Update(ctx, "123456000", func(a Account) ([]any, error) { return a.Withdraw(500_00) }); err != nil {
+		log.Fatal(err)
+	}
+
+	now, err := accounts.Load(ctx, "123456000")
+	fmt.Println(now.State.Balance, err)
+	before, err := accounts.Load(ctx, "123456000", eventstore.ToVersion(2))
+	fmt.Println(before.State.Balance, err)
+	// Output:
+	// 100000 <nil>
+	// 150000 <nil>
+}
+
+func ExampleOnce() {
+	ctx := context.Background()
+	accounts := newAccounts()
+	if _, err := accounts.Update(ctx, "123456000", OpenAccount("Ada", 1_500_00)); err != nil {
+		log.Fatal(err)
+	}
+
+	// The command is delivered twice.
+	for range 2 {
+		account, err := accounts.Update(ctx, "123456000",
+			func(a Account) ([]any, error) { return a.Withdraw(1_000_00) }, aggregate.Once("command 4711"))
+		fmt.Println("balance", account.State.Balance, "repeat of version", account.RepeatOf, err)
+	}
+	// Output:
+	// balance 50000 repeat of version 0 <nil>
+	// balance 50000 repeat of version 3 <nil>
+}
+
+func ExampleExpectVersion() {
+	ctx := context.Background()
+	accounts := newAccounts()
+	if _, err := accounts.Update(ctx, "123456000", OpenAccount("Ada", 1_500_00)); err != nil {
+		log.Fatal(err)
+	}
+
+	// Whoever sent this has seen the account at version 1.
+	_, err := accounts.Update(ctx, "123456000",
+		func(a Account) ([]any, error) { return a.Withdraw(500_00) }, aggregate.ExpectVersion(1))
+	var mismatch *eventstore.VersionMismatchError
+	if errors.As(err, &mismatch) {
+		fmt.Println("expected version", mismatch.Expected, "but it is at", mismatch.Actual)
+	}
+	// Output:
+	// expected version 1 but it is at 2
+}
+
+func ExampleWith() {
+	ctx := context.Background()
+	accounts := newAccounts(aggregate.Exclusive())
+	account, err := accounts.Update(ctx, "123456000", OpenAccount("Ada", 1_500_00),
+		aggregate.With(eventstore.ContextMetadata{CorrelationID: "request 1", UserID: "ada"}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, event := range account.Appended {
+		fmt.Println(event.Version, event.Metadata.Message.Type, event.Metadata.Context.CorrelationID, event.Metadata.Context.UserID)
+	}
+	// Output:
+	// 1 AccountOpened request 1 ada
+	// 2 FundsDeposited request 1 ada
+}

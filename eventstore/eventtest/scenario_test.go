@@ -1,0 +1,190 @@
+package eventtest_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/eventtest"
+)
+
+type (
+	added   struct{ N int }
+	removed struct{ N int }
+	hidden  struct{ n int }
+)
+
+// total adds up events.
+func total(sum int, event eventstore.Event) (int, error) {
+	switch e := event.Data.(type) {
+	case added:
+		return sum + e.N, nil
+	case *added:
+		return sum + e.N, nil
+	case removed:
+		return sum - e.N, nil
+	case hidden:
+		return sum, nil
+	}
+	return sum, fmt.Errorf("%T is unknown", event.Data)
+}
+
+// deciding is a decision for these events, or for an error.
+func deciding(err error, events ...any) func(int) ([]any, error) {
+	return func(int) ([]any, error) { return events, err }
+}
+
+// told is an event with metadata.
+func told(user string, data any) eventstore.Event {
+	return eventstore.Event{Data: data, Metadata: eventstore.Metadata{Context: eventstore.ContextMetadata{UserID: user}}}
+}
+
+func TestScenariosThatHold(t *testing.T) {
+	t.Parallel()
+	asTold := told("Ada", added{1})
+	var target *fs.PathError
+	for name, scenario := range map[string]func(t testing.TB){
+		"events": func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(nil, added{1}, removed{2})).Then(added{1}, removed{2})
+		},
+		"no events":         func(t testing.TB) { eventtest.Given(t, total).When(deciding(nil)).Then() },
+		"nothing":           func(t testing.TB) { eventtest.Given(t, total).When(deciding(nil)).ThenNothing() },
+		"unexported fields": func(t testing.TB) { eventtest.Given(t, total).When(deciding(nil, hidden{1})).Then(hidden{1}) },
+		"metadata does not count where none is wanted": func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(nil, told("Ada", added{1}), &asTold)).Then(added{1}, added{1})
+		},
+		"metadata counts where it is wanted": func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(nil, told("Ada", added{1}), &asTold)).Then(told("Ada", added{1}), told("Ada", added{1}))
+		},
+		"options of cmp": func(t testing.TB) {
+			eventtest.Given(t, total).Comparing(cmpopts.IgnoreFields(added{}, "N")).When(deciding(nil, added{1})).Then(added{2})
+		},
+		"an error by errors.Is": func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(fmt.Errorf("no: %w", fs.ErrExist))).ThenError(fs.ErrExist)
+		},
+		"a kind of the event store's errors": func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(&eventstore.ArgumentError{Argument: "a"})).ThenError(&eventstore.ArgumentError{})
+		},
+		"an error that is compared": func(t testing.TB) {
+			eventtest.Given(t, Account.Apply).When(func(a Account) ([]any, error) { return a.Withdraw(5) }).ThenError(InsufficientFundsError{Missing: 5})
+		},
+		"an error by errors.As": func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(fmt.Errorf("no: %w", &fs.PathError{Path: "found"}))).ThenError(&target)
+		},
+		"an error by an interface": func(t testing.TB) {
+			var timeout interface{ Timeout() bool }
+			eventtest.Given(t, total).When(deciding(&fs.PathError{})).ThenError(&timeout)
+		},
+		"what is said of the events of a refused decision is not looked at": func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(fs.ErrExist, added{1})).ThenError(fs.ErrExist)
+		},
+	} {
+		if r := record(scenario); r.Failed() {
+			t.Errorf("%s: %s", name, r.failures)
+		}
+	}
+	if target == nil || target.Path != "found" {
+		t.Errorf("errors.As has set %v", target)
+	}
+}
+
+func TestTheStateIsThatOfTheEventsGiven(t *testing.T) {
+	t.Parallel()
+	var versions []int64
+	counting := func(sum int, event eventstore.Event) (int, error) {
+		versions = append(versions, event.Version)
+		if event.Metadata.Context.SequenceNumber != event.Version {
+			t.Errorf("%+v", event)
+		}
+		return total(sum, event)
+	}
+	eventtest.Given(t, counting, added{5}, told("Ada", &added{3}), eventstore.Event{Version: 3, Data: removed{1}}).
+		When(func(sum int) ([]any, error) { return []any{added{sum}}, nil }).
+		Then(added{7})
+	if diff := cmp.Diff([]int64{1, 2, 3, 4}, versions); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestScenariosThatDoNotHoldSayWhy(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		says     string
+		scenario func(t testing.TB)
+	}{
+		"another field": {"other events were decided (-want +got): []any{ - eventtest_test.added{N: 1}, + eventtest_test.added{N: 2}, }", func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(nil, added{2})).Then(added{1})
+		}},
+		"another type": {"- eventtest_test.added{N: 1}, + eventtest_test.removed{N: 1}", func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(nil, removed{1})).Then(added{1})
+		}},
+		"a pointer": {"+ &eventtest_test.added{N: 1}", func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(nil, &added{1})).Then(added{1})
+		}},
+		"one too many": {"eventtest_test.added{N: 1}, + eventtest_test.removed{N: 2},", func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(nil, added{1}, told("Ada", removed{2}))).Then(added{1})
+		}},
+		"one too few": {"- eventtest_test.removed{N: 2},", func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(nil, added{1})).Then(added{1}, removed{2})
+		}},
+		"another order": {"-want +got", func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(nil, added{1}, removed{2})).Then(removed{2}, added{1})
+		}},
+		"other metadata": {`- UserID: "Eve", + UserID: "Ada",`, func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(nil, told("Ada", added{1}))).Then(told("Eve", added{1}))
+		}},
+		"no metadata": {`- UserID: "Eve", + UserID: "",`, func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(nil, added{1})).Then(told("Eve", added{1}))
+		}},
+		"something for nothing": {"+ eventtest_test.added{N: 1}", func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(nil, added{1})).ThenNothing()
+		}},
+		"an error for events": {"got the error file already exists, want 2 events: eventtest_test.added {N:1} eventtest_test.removed {N:2}", func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(fs.ErrExist)).Then(added{1}, told("Ada", removed{2}))
+		}},
+		"an error for nothing": {"got the error file already exists, want 0 events", func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(fs.ErrExist)).ThenNothing()
+		}},
+		"events for an error": {"there is no error but 1 events, want the error file already exists (*errors.errorString): eventtest_test.added {N:1}", func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(nil, added{1})).ThenError(fs.ErrExist)
+		}},
+		"another error": {"got the error file does not exist (*errors.errorString), want file already exists (*errors.errorString)", func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(fs.ErrNotExist)).ThenError(fs.ErrExist)
+		}},
+		"an error of another kind": {"got the error file does not exist (*errors.errorString), want one of type *fs.PathError", func(t testing.TB) {
+			var target *fs.PathError
+			eventtest.Given(t, total).When(deciding(fs.ErrNotExist)).ThenError(&target)
+		}},
+		"an error that is nil": {"ThenError takes an error, or a pointer to a type of errors, not <nil>", func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(fs.ErrNotExist)).ThenError(nil)
+		}},
+		"an error that is none": {"ThenError takes an error, or a pointer to a type of errors, not *int", func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(fs.ErrNotExist)).ThenError(new(int))
+		}},
+		"what can't be folded is given": {"Given: event 2 can't be folded: string is unknown string text", func(t testing.TB) {
+			eventtest.Given(t, total, added{1}, "text", added{2}).When(deciding(nil)).ThenNothing()
+		}},
+		"nil is given": {"Given: event 1 can't be folded: it is nil", func(t testing.TB) {
+			eventtest.Given(t, total, nil).When(deciding(nil)).ThenNothing()
+		}},
+		"another version is given": {"Given: event 1 can't be folded: its version is 3, its place is 1 eventtest_test.added {N:1}", func(t testing.TB) {
+			eventtest.Given(t, total, eventstore.Event{Version: 3, Data: added{1}}).When(deciding(nil)).ThenNothing()
+		}},
+		"what can't be folded is decided": {"When: event 1 of those decided can't be folded, the aggregate could not be loaded again: string is unknown string text", func(t testing.TB) {
+			eventtest.Given(t, total, added{1}).When(deciding(nil, "text")).Then("text")
+		}},
+		"no fold":     {"Given has no fold", func(t testing.TB) { eventtest.Given[int](t, nil).When(deciding(nil)).ThenNothing() }},
+		"no decision": {"When has no decision", func(t testing.TB) { eventtest.Given(t, total).When(nil).ThenNothing() }},
+		"no When":     {"a scenario was given 1 events and tests nothing: end it by When and Then", func(t testing.TB) { eventtest.Given(t, total, added{1}) }},
+		"no Then":     {"a scenario was given 0 events and tests nothing", func(t testing.TB) { eventtest.Given(t, total).When(deciding(errors.New("no"))) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			record(c.scenario).wantFailures(t, c.says)
+		})
+	}
+}

@@ -1,0 +1,168 @@
+package eventstore_test
+
+import (
+	"context"
+	"encoding/xml"
+	"fmt"
+	"log"
+	"math"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+)
+
+// registry is what NewRegistry makes of types that are known to fit together.
+func registry(types ...eventstore.TypeDefinition) *eventstore.Registry {
+	r, err := eventstore.NewRegistry(types...)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return r
+}
+
+// The event as it was in its first years, and as it is today.
+type (
+	TransferV1 struct{ Amount float64 }
+	TransferV2 struct{ Cents int64 }
+	Transfer   struct {
+		Cents    int64
+		Currency string
+	}
+)
+
+func ExampleUpcastJSON() {
+	ctx := context.Background()
+	provider := bank(eventstore.WithRegistry(registry(
+		eventstore.Type[Transfer]("Transfer", eventstore.SchemaVersion(3),
+			eventstore.UpcastJSON(1, func(old TransferV1) (TransferV2, error) {
+				return TransferV2{Cents: int64(math.Round(old.Amount * 100))}, nil
+			}),
+			eventstore.UpcastJSON(2, func(old TransferV2) (Transfer, error) {
+				return Transfer{Cents: old.Cents, Currency: "EUR"}, nil // there was no other then
+			}),
+		))))
+	// What was stored over the years.
+	session := openAccount(ctx, provider, "1",
+		eventstore.Raw{Type: "Transfer", SchemaVersion: 1, ContentType: "application/json", Payload: []byte(`{"Amount":12.5}`)},
+		eventstore.Raw{Type: "Transfer", SchemaVersion: 2, ContentType: "application/json", Payload: []byte(`{"Cents":300}`)},
+		Transfer{Cents: 450, Currency: "CHF"})
+	defer session.Close()
+
+	for event, err := range session.Read(ctx) {
+		fmt.Printf("%+v, stored in schema version %d, %v\n", event.Data, event.Metadata.Message.SchemaVersion, err)
+	}
+	// Output:
+	// {Cents:1250 Currency:EUR}, stored in schema version 1, <nil>
+	// {Cents:300 Currency:EUR}, stored in schema version 2, <nil>
+	// {Cents:450 Currency:CHF}, stored in schema version 3, <nil>
+}
+
+// At first the payload was a bare number.
+func ExampleUpcast() {
+	events := registry(eventstore.Type[FundsDeposited]("FundsDeposited", eventstore.SchemaVersion(2),
+		eventstore.Upcast(1, func(payload []byte) ([]byte, error) {
+			return fmt.Appendf(nil, `{"Amount":%s}`, payload), nil
+		})))
+	fmt.Println(events.Decode(eventstore.Raw{Type: "FundsDeposited", SchemaVersion: 1, ContentType: "application/json", Payload: []byte("2500")}))
+	_, err := events.Decode(eventstore.Raw{Type: "FundsDeposited", SchemaVersion: 3, ContentType: "application/json"})
+	fmt.Println(err)
+	// Output:
+	// {2500} <nil>
+	// eventstore: type "FundsDeposited" has schema version 3, the newest registered is 2: it was written by a newer version of this service: update it, or read with AsRaw
+}
+
+// The event was called Deposit once.
+func ExampleAlias() {
+	events := registry(eventstore.Type[FundsDeposited]("FundsDeposited", eventstore.Alias("Deposit")))
+	fmt.Println(events.Decode(eventstore.Raw{Type: "Deposit", ContentType: "application/json", Payload: []byte(`{"Amount":2500}`)}))
+	written, err := events.Encode(FundsDeposited{Amount: 100})
+	fmt.Println("written as", written.Type, err)
+	// Output:
+	// {2500} <nil>
+	// written as FundsDeposited <nil>
+}
+
+// A snapshot of a state that looked otherwise is not used: the events are.
+func ExampleSchemaVersion() {
+	ctx := context.Background()
+	state := func(options ...eventstore.TypeOption) eventstore.Option {
+		return eventstore.WithRegistry(registry(eventstore.Type[FundsDeposited]("FundsDeposited"), eventstore.Type[Account]("Account", options...)))
+	}
+	provider := bank(state(eventstore.SchemaVersion(2)))
+	session := openAccount(ctx, provider, "1", FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 200_00})
+	defer session.Close()
+	old := eventstore.Raw{Type: "Account", SchemaVersion: 1, ContentType: "application/json", Payload: []byte(`{"Total":30000}`)}
+	if err := session.SaveSnapshot(ctx, 2, old); err != nil {
+		log.Fatal(err)
+	}
+
+	snapshot, _, err := session.Load(ctx)
+	fmt.Println("loading begins after version", snapshot.Version, err)
+	if err := session.SaveSnapshot(ctx, 2, Account{Balance: 300_00}); err != nil {
+		log.Fatal(err)
+	}
+	snapshot, _, err = session.Load(ctx)
+	fmt.Println("loading begins after version", snapshot.Version, err)
+	// Output:
+	// loading begins after version 0 <nil>
+	// loading begins after version 2 <nil>
+}
+
+// XML is a codec of one's own: that of encoding/xml.
+type XML struct{}
+
+func (XML) ContentType() string                    { return "application/xml" }
+func (XML) Marshal(value any) ([]byte, error)      { return xml.Marshal(value) }
+func (XML) Unmarshal(data []byte, value any) error { return xml.Unmarshal(data, value) }
+
+// Deposits were stored as JSON until XML was asked for.
+func ExampleWithCodec() {
+	ctx := context.Background()
+	provider := bank(eventstore.WithRegistry(registry(
+		eventstore.Type[FundsDeposited]("FundsDeposited", eventstore.WithCodec(XML{}, eventstore.JSON)))))
+	session := openAccount(ctx, provider, "1",
+		eventstore.Raw{Type: "FundsDeposited", ContentType: "application/json", Payload: []byte(`{"Amount":2500}`)},
+		FundsDeposited{Amount: 100})
+	defer session.Close()
+
+	for event, err := range session.Read(ctx) {
+		fmt.Println(event.Data, err)
+	}
+	last, err := session.Event(ctx, 2, eventstore.AsRaw())
+	if err != nil {
+		log.Fatal(err)
+	}
+	raw := last.Data.(eventstore.Raw)
+	fmt.Printf("%s: %s\n", raw.ContentType, raw.Payload)
+	// Output:
+	// {2500} <nil>
+	// {100} <nil>
+	// application/xml: <FundsDeposited><Amount>100</Amount></FundsDeposited>
+}
+
+func ExampleRegistry_Decode() {
+	events := registry(eventstore.Type[FundsDeposited]("FundsDeposited"))
+	raw, err := events.Encode(FundsDeposited{Amount: 100})
+	fmt.Printf("%s %d %s %s %v\n", raw.Type, raw.SchemaVersion, raw.ContentType, raw.Payload, err)
+	value, err := events.Decode(raw)
+	fmt.Printf("%T %v %v\n", value, value, err)
+	_, err = events.Decode(eventstore.Raw{Type: "FundsWithdrawn"})
+	fmt.Println(err)
+	// Output:
+	// FundsDeposited 1 application/json {"Amount":100} <nil>
+	// eventstore_test.FundsDeposited {100} <nil>
+	// eventstore: type "FundsWithdrawn" is not registered: add it to the registry
+}
+
+func ExampleRegistry_Types() {
+	events := registry(
+		eventstore.Type[FundsWithdrawn]("FundsWithdrawn"),
+		eventstore.Type[FundsDeposited]("FundsDeposited", eventstore.SchemaVersion(3), eventstore.Alias("Deposit"),
+			eventstore.Upcast(2, func(payload []byte) ([]byte, error) { return payload, nil })))
+	for _, t := range events.Types() {
+		fmt.Printf("%s is %s, in schema version %d, and reads from %d on; it was %q; it is stored as %s\n",
+			t.Name, t.GoType, t.SchemaVersion, t.OldestVersion, t.Aliases, t.ContentTypes)
+	}
+	// Output:
+	// FundsDeposited is eventstore_test.FundsDeposited, in schema version 3, and reads from 2 on; it was ["Deposit"]; it is stored as [application/json]
+	// FundsWithdrawn is eventstore_test.FundsWithdrawn, in schema version 1, and reads from 1 on; it was []; it is stored as [application/json]
+}

@@ -1,0 +1,210 @@
+package eventstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// CloseStream closes the stream for further appends, for ever: from then on an append gets a [StreamClosedError], from
+// any session. Reading goes on as before, and so do snapshots. Closing a stream again does nothing.
+//
+// It returns a [VersionMismatchError] if the stream is not where expected; an [ArgumentError] if it is empty; a
+// [StreamDeletedError]; and the errors of a session that has ended. After a [StorageError] it may
+// have taken effect, and is safe to repeat.
+func (s *Session) CloseStream(ctx context.Context, expected Expected) error {
+	return s.endStream(ctx, "close the stream", expected, func(ctx context.Context) error {
+		w := s.writer
+		err := w.end(ctx, "close the stream", expected, func(now head) (next head, done bool, err error) {
+			if now.version == 0 {
+				return head{}, false, &ArgumentError{Argument: "stream", Reason: fmt.Sprintf("%s is empty: there is nothing to close", w.Stream)}
+			}
+			next = now
+			next.closed, next.tail = true, w.unsettled
+			return next, now.closed && !now.deleted, nil
+		})
+		if err == nil {
+			w.log.DebugContext(ctx, "closed the stream", "session", s.id, "version", w.head.version)
+		}
+		return err
+	})
+}
+
+// DeleteStream deletes the stream, for ever: its events, what leads to them from idempotency ids, and its snapshots. What stays is a
+// head that says so, one version above the last, so that nothing can begin at version 1 again under that name.
+//
+// From then on every operation on the stream gets a [StreamDeletedError], but for opening a session and for DeleteStream
+// itself, which removes what is still there: call it again where it was cut short, or where a request of a writer may have come late. Such data
+// no longer counts, wherever it is.
+//
+// It returns a [VersionMismatchError] if the stream is not where expected, and the errors of a session that has ended. After a
+// [StorageError] it may have taken effect, in part, and is safe to repeat.
+func (s *Session) DeleteStream(ctx context.Context, expected Expected) error {
+	const operation = "delete the stream"
+	return s.endStream(ctx, operation, expected, func(ctx context.Context) error {
+		w := s.writer
+		if len(w.unsettled) > 0 && !w.head.deleted {
+			// What only the head names could not be found to be deleted.
+			if err := w.state.Write(ctx, w.keys.partition, w.eventWrites(w.unsettled)); err != nil {
+				return w.failed(operation, err)
+			}
+			w.unsettled = nil
+		}
+		id, err := uuid.NewV7()
+		if err != nil {
+			return w.failed(operation, err)
+		}
+		err = w.end(ctx, operation, expected, func(now head) (next head, done bool, err error) {
+			version := now.version + 1
+			return head{version: version, first: version + 1, commit: id.String(), closed: true, deleted: true}, now.deleted, nil
+		})
+		if err != nil {
+			return err
+		}
+		if err := w.sweep(ctx, operation, w.head); err != nil {
+			return err
+		}
+		w.log.DebugContext(ctx, "deleted the stream", "session", s.id, "version", w.head.version)
+		return nil
+	})
+}
+
+// endStream runs what ends the stream when it has the session's writer for itself.
+func (s *Session) endStream(ctx context.Context, operation string, expected Expected, run func(context.Context) error) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	if !expected.any && expected.version < 0 {
+		return &ArgumentError{Argument: "expected", Reason: fmt.Sprintf("version %d is negative", expected.version)}
+	}
+	return s.exclusively(ctx, operation, run)
+}
+
+// end swaps the head for one after which nothing is appended, made by change of the head as it is, unless that is done already. It may be done
+// twice without harm, so that an answer that was lost needs no more than another look.
+func (w *writer) end(ctx context.Context, operation string, expected Expected, change func(now head) (next head, done bool, err error)) error {
+	ctx, cancel := context.WithTimeout(ctx, w.settings.CommitTimeout)
+	defer cancel()
+	var last error
+	for n := 0; backoff(ctx, n); n++ {
+		if !expected.any && expected.version != w.head.version || w.undecided() {
+			w.fresh = false // the session may be behind
+		}
+		actual, err := w.refresh(ctx, operation)
+		elsewhere := !expected.any && expected.version != actual
+		switch {
+		case err == errMoved && elsewhere:
+			return &VersionMismatchError{Stream: w.Stream, Expected: expected.version, Actual: actual}
+		case err == errMoved || err != nil && n == 0:
+			return err
+		case err != nil:
+			last = err
+			continue
+		}
+		next, done, err := change(w.head)
+		if done || err != nil {
+			return err
+		}
+		if w.head.deleted {
+			return w.ended(w.head)
+		}
+		if elsewhere {
+			return &VersionMismatchError{Stream: w.Stream, Expected: expected.version, Actual: actual}
+		}
+		next.time = time.Now()
+		if last = w.state.Swap(ctx, w.keys.partition, w.keys.head(), next.encode(w.keys.partition), w.etag); last == nil {
+			w.written(next)
+			return nil
+		}
+		w.fresh = false
+	}
+	cause := over(ctx)
+	if last != nil {
+		cause = fmt.Errorf("%w; before that: %w", cause, last)
+	}
+	return w.failed(operation, cause)
+}
+
+// ended is the error of what a stream with that head no longer takes, nil if it takes appends.
+func (h *history) ended(hd head) error {
+	switch {
+	case hd.deleted:
+		return &StreamDeletedError{Stream: h.Stream, Version: hd.version, DeletedAt: hd.time}
+	case hd.closed:
+		return &StreamClosedError{Stream: h.Stream, Version: hd.version}
+	}
+	return nil
+}
+
+// gone is the error of reading a stream with that head, nil unless it was deleted.
+func (h *history) gone(hd head) error {
+	if hd.deleted {
+		return h.ended(hd)
+	}
+	return nil
+}
+
+// sweep removes what a deleted stream has left. Idempotency keys go before the events that name them.
+func (h *history) sweep(ctx context.Context, operation string, deleted head) error {
+	remove := func(keys []string) error {
+		if len(keys) == 0 {
+			return nil
+		}
+		deletes := make([]driver.Write, len(keys))
+		for i, key := range keys {
+			deletes[i] = driver.Write{Key: key}
+		}
+		if err := h.state.Write(ctx, h.keys.partition, deletes); err != nil {
+			return h.failed(operation, err)
+		}
+		return nil
+	}
+	for from := int64(1); from < deleted.version; from += chunkEvents {
+		var keys []string
+		for version := from; version < min(from+chunkEvents, deleted.version); version++ {
+			keys = append(keys, h.keys.event(version))
+		}
+		items, err := h.getMany(ctx, operation, keys)
+		if err != nil {
+			return err
+		}
+		var named, events []string
+		for _, item := range items {
+			if !item.Found() {
+				continue
+			}
+			events = append(events, item.Key)
+			if event, _, _, err := decodeEvent(h.Stream, h.keys.partition, item.Value); err == nil && event.idempotencyID != "" {
+				named = append(named, h.keys.idempotency(event.idempotencyID))
+			}
+		}
+		if err := remove(named); err != nil {
+			return err
+		}
+		if err := remove(events); err != nil {
+			return err
+		}
+	}
+	list, err := h.get(ctx, operation, h.keys.snapshots())
+	if err != nil || !list.Found() {
+		return err
+	}
+	versions, _ := h.listed(list) // of one that is damaged the snapshots can't be known
+	if len(versions) == 0 {
+		return nil
+	}
+	keys := make([]string, len(versions))
+	for i, version := range versions {
+		keys[i] = h.keys.snapshot(version)
+	}
+	if err := remove(keys); err != nil {
+		return err
+	}
+	if err := h.swapSnapshots(ctx, nil, list.ETag); err != nil {
+		return h.failed(operation, err)
+	}
+	return nil
+}
