@@ -41,7 +41,7 @@ chaos: daprd ## Kill sidecars, writers and stores for DURATION (2m) on each stor
 .PHONY: bench
 bench: daprd ## Measure against the floor; CASES=append1,… STORES=sidecar/redis,… ROUNDS=n choose, WRITE=1 writes docs/benchmarks.md
 	cd integration/bench && go test -run '^$$' -bench . -benchtime 1x -timeout 60m \
-		-cases '$(CASES)' -stores '$(STORES)' -rounds '$(or $(ROUNDS),0)' $(if $(WRITE),-write)
+		-cases '$(CASES)' -stores '$(STORES)' -rounds '$(or $(ROUNDS),0)' -time '$(or $(TIME),5s)' $(if $(WRITE),-write)
 
 FUZZTIME ?= 30s
 

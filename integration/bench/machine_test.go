@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,12 +25,10 @@ func machine(t testing.TB) []string {
 		fmt.Sprintf("Disk: %s", fileSystem(t, os.TempDir())),
 		fmt.Sprintf("%s %s, %s", runtime.GOOS, strings.TrimSpace(read(t, "/proc/sys/kernel/osrelease")), runtime.Version()),
 	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		t.Fatal("the test does not know what it was built of")
-	}
-	return append(lines, fmt.Sprintf("go-sdk %s, components-contrib %s in the process, hallgren/eventsourcing/eventstore/sql %s",
-		built(info, "github.com/dapr/go-sdk"), built(info, "github.com/dapr/components-contrib"), built(info, "github.com/hallgren/eventsourcing/eventstore/sql")))
+	modules := read(t, "go.mod")
+	version := func(path string) string { return field(modules, `(?m)^\s*`+path+` (\S+)`) }
+	return append(lines, fmt.Sprintf("go-sdk %s, in the process components-contrib %s, hallgren/eventsourcing/eventstore/sql %s",
+		version("github.com/dapr/go-sdk"), version("github.com/dapr/components-contrib"), version("github.com/hallgren/eventsourcing/eventstore/sql")))
 }
 
 // daprVersion is that of the sidecar that is built here.
@@ -39,17 +36,13 @@ func daprVersion(t testing.TB) string {
 	t.Helper()
 	root := must(parts.Root())(t)
 	info := must(buildinfo.ReadFile(filepath.Join(root, "bin", "daprd")))(t)
-	return "Dapr " + strings.TrimPrefix(built(info, "github.com/dapr/dapr"), "v")
-}
-
-// built is the version of a module.
-func built(info *debug.BuildInfo, path string) string {
 	for _, m := range info.Deps {
-		if m.Path == path {
-			return m.Version
+		if m.Path == "github.com/dapr/dapr" {
+			return "Dapr " + strings.TrimPrefix(m.Version, "v")
 		}
 	}
-	return "of an unknown version"
+	t.Fatal("bin/daprd does not tell what it was built of")
+	return ""
 }
 
 func read(t testing.TB, path string) string {

@@ -60,7 +60,7 @@ func (r result) cells() []string {
 			met = "yes"
 		}
 	}
-	return []string{r.name, r.store, human(r.ours.median), human(r.other.median), ratio(r.ratio),
+	return []string{r.name, r.store, human(r.ours.median), human(r.other.median), fmt.Sprintf("%s ±%s", ratio(r.ratio), ratio(r.ratioError())),
 		ratio(r.pairQ1) + "–" + ratio(r.pairQ3), human(r.ours.p99), human(r.other.p99), target, met}
 }
 

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 )
@@ -153,6 +154,12 @@ func perEvent(ctx context.Context, s side) (*allocations, error) {
 	return &allocations{objects: 100 * total.objects / uint64(n), bytes: 100 * total.bytes / uint64(n)}, nil
 }
 
+// ratioError is about how far off the ratio may be by chance: the standard error of the median of the rounds' ratios.
+func (r result) ratioError() float64 {
+	const toMedian, toSigma = 1.2533, 1.349 // of values that are distributed normally
+	return toMedian * (r.pairQ3 - r.pairQ1) / toSigma / math.Sqrt(float64(r.rounds))
+}
+
 // row is the result for machines to read.
 func (r result) row() string {
 	var b strings.Builder
@@ -168,7 +175,7 @@ func (r result) row() string {
 		number(t.name+"_p99_us", t.p99)
 		number(t.name+"_spread_us", t.q3-t.q1)
 	}
-	fmt.Fprintf(&b, " ratio_q1=%.4f ratio_q3=%.4f rounds=%d samples=%d", r.pairQ1, r.pairQ3, r.rounds, r.samples)
+	fmt.Fprintf(&b, " ratio_q1=%.4f ratio_q3=%.4f ratio_error=%.4f rounds=%d samples=%d", r.pairQ1, r.pairQ3, r.ratioError(), r.rounds, r.samples)
 	if r.name == "parallel16" {
 		for _, t := range []timing{r.ours, r.other} {
 			fmt.Fprintf(&b, " %s_per_s=%.0f", t.name, 1e6/t.median)

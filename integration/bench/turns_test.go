@@ -18,7 +18,7 @@ type plan struct {
 
 const (
 	fewestRounds = 10
-	mostRounds   = 100
+	mostRounds   = 300
 
 	// turnTime is about how long one turn of a side is, and mostInTurn how often it does the thing in it.
 	turnTime   = 20 * time.Millisecond
@@ -44,7 +44,11 @@ func inTurns(ctx context.Context, sides []side, once bool, p plan) ([]series, er
 		return nil, err
 	}
 	began := time.Now()
-	for round := 0; !p.over(round, time.Since(began)); round++ {
+	most := mostRounds
+	if once {
+		most /= 3 // each leaves much in the store
+	}
+	for round := 0; !p.over(round, most, time.Since(began)); round++ {
 		for i := range sides {
 			if round%2 == 1 {
 				i = len(sides) - 1 - i
@@ -59,11 +63,11 @@ func inTurns(ctx context.Context, sides []side, once bool, p plan) ([]series, er
 }
 
 // over reports whether so many rounds are enough.
-func (p plan) over(rounds int, took time.Duration) bool {
+func (p plan) over(rounds, most int, took time.Duration) bool {
 	if p.rounds > 0 {
 		return rounds >= p.rounds
 	}
-	return rounds >= fewestRounds && (took >= p.time || rounds >= mostRounds)
+	return rounds >= fewestRounds && (took >= p.time || rounds >= most)
 }
 
 // warmUp lets each side do the thing twice, untimed, and finds how often it fits a turn.
