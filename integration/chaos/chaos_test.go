@@ -143,7 +143,7 @@ func (at *station) kill() error {
 		return err
 	}
 	<-at.writer.done
-	return nil
+	return at.writer.read
 }
 
 // alive says whether the writer process goes on, as it should until it is killed.

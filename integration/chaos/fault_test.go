@@ -183,6 +183,9 @@ func (tr *trouble) make(ctx context.Context, r *run, rng *rand.Rand) {
 			return
 		}
 		kind, at := faultKinds[rng.IntN(len(faultKinds))], r.stations[rng.IntN(len(r.stations))]
+		if kind.store && rng.IntN(2) == 0 {
+			continue // it stops everybody, so that nothing happens meanwhile
+		}
 		f := &fault{t: r.t, kind: kind.name}
 		kind.draw(f, at, rng)
 		if !kind.store {

@@ -19,6 +19,7 @@ type child struct {
 	stdin io.Closer     // until it is closed the child goes on
 	done  chan struct{} // closed when it has ended and all that it wrote was read
 	err   error         // then: how it ended
+	read  error         // then: what was wrong with what it wrote
 }
 
 // startChild starts this executable with a configuration in that environment variable. What it
@@ -52,9 +53,9 @@ func startChild(t *testing.T, variable string, config any, read func(io.Reader) 
 	c := &child{cmd: cmd, stdin: stdin, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
-		err := read(from)
+		c.read = read(from)
 		_ = from.Close()
-		c.err = errors.Join(err, cmd.Wait())
+		c.err = errors.Join(c.read, cmd.Wait())
 	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()

@@ -2,8 +2,10 @@ package parts
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -79,7 +81,7 @@ func StartDaprd(t testing.TB, config DaprdConfig) *Daprd {
 			"--log-level", "warn",
 		},
 		folders: append([]string{resources, filepath.Dir(settings)}, config.Folders...),
-		ready:   func(ctx context.Context) error { return healthy(ctx, ports[1]) },
+		ready:   func(ctx context.Context) error { return healthy(ctx, ports[1], config) },
 	}
 	if config.MaxBodySize != "" {
 		p.args = append(p.args, "--max-body-size", config.MaxBodySize)
@@ -103,23 +105,44 @@ func builtDaprd() (string, error) {
 	return path, nil
 }
 
-// healthy asks the sidecar whether its components are up.
-func healthy(ctx context.Context, port int) error {
+// healthy asks the sidecar whether its components are up. Its health alone does not tell: while it ends because a component can't
+// reach its store, it says for a moment that it is well.
+func healthy(ctx context.Context, port int, config DaprdConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/v1.0/healthz/outbound", port), nil)
+	if _, err := ask(ctx, port, "healthz/outbound", http.StatusNoContent, config.APIToken); err != nil {
+		return err
+	}
+	answer, err := ask(ctx, port, "metadata", http.StatusOK, config.APIToken)
 	if err != nil {
 		return err
 	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
+	var metadata struct{ Components []json.RawMessage }
+	if err := json.Unmarshal(answer, &metadata); err != nil {
 		return err
 	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusNoContent {
-		return fmt.Errorf("the sidecar's health is %s", answer.Status)
+	if up, want := len(metadata.Components), len(config.Components); up < want {
+		return fmt.Errorf("%d of the sidecar's %d components are up", up, want)
 	}
 	return nil
+}
+
+// ask sends a request to the sidecar's HTTP API.
+func ask(ctx context.Context, port int, path string, want int, token string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/v1.0/%s", port, path), nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("dapr-api-token", token)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != want {
+		return nil, fmt.Errorf("the sidecar answers %s to %s", answer.Status, path)
+	}
+	return io.ReadAll(answer.Body)
 }
 
 // GRPCAddr is the address of the sidecar's API.
