@@ -953,9 +953,9 @@ func damage(t *testing.T, target Target) {
 	write(t, target.State, k, driver.Write{Key: k.key("idem:x"), Value: []byte("not ours")}, driver.Write{Key: k.key("snapshot:1"), Value: []byte("not ours")})
 	swap(t, target.State, k, "snapshots", "not ours", "")
 	for key, damaged := range map[string]func() error{
-		"idem:x":     func() error { _, err := s.VersionOf(contextOf(t), "x"); return err },
-		"snapshots":  func() error { _, err := s.Snapshots(contextOf(t)); return err },
-		"snapshot:1": func() error { _, err := s.Snapshot(contextOf(t), 1); return err },
+		"idem:x":     func() error { _, err := r.VersionOf(contextOf(t), "x"); return err },
+		"snapshots":  func() error { _, err := r.Snapshots(contextOf(t)); return err },
+		"snapshot:1": func() error { _, err := r.Snapshot(contextOf(t), 1); return err },
 	} {
 		if e := want[*eventstore.DamagedError](t, damaged()); e.Key != k.key(key) || e.Stream != s.Stream() {
 			t.Errorf("%s: %+v", key, e)
