@@ -30,7 +30,7 @@ func FuzzAppendsComeBack(f *testing.F) {
 	for kind := range kinds {
 		f.Add(uint8(kind), "EventStores", "account", "1", "EventStores", "account", "2", "deposited", 1, "application/json", []byte(`{"Amount":1}`), "text",
 			"id", int64(1.7e9), int64(5), 3600, int64(1.7e9), "correlation", "causation", "user", "", int64(0), "once", "read,write")
-		f.Add(uint8(kind), "db", "a:b", "c", "db", "a", "b:c", "t\n\n", -1, "", []byte("\n\nstream=x"), "\xff\u2028<",
+		f.Add(uint8(kind), "db", "a:b", "c", "db", "a", "b:c", "t\n\n", 7, "", []byte("\n\nstream=x"), "\xff\u2028<",
 			"=", int64(-62135596800), int64(1), 0, int64(253402300799), "\x00\r\n", "%0A%", " ", "db", int64(1), "/?#|", ",")
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, db, typ, id, otherDB, otherType, otherID, typeName string, schema int, content string, payload []byte, text,
@@ -81,7 +81,7 @@ func FuzzAppendsComeBack(f *testing.F) {
 			e.Metadata.Context.Scopes = strings.Split(scopes, ",")
 		}
 		inRange := func(at time.Time) bool { return at.IsZero() || at.UTC().Year() >= 1 && at.UTC().Year() <= 9999 }
-		ok := strings.TrimSpace(typeName) != "" && (partition == "" || partition == db) && (idem == "" || possibleName(idem)) && sequence >= 0 &&
+		ok := strings.TrimSpace(typeName) != "" && schema >= 0 && (partition == "" || partition == db) && (idem == "" || possibleName(idem)) && sequence >= 0 &&
 			inRange(e.Metadata.Message.Created) && inRange(e.Metadata.Context.Timestamp)
 		version, err := s.Append(t.Context(), ExpectVersion(0), e, noted{text})
 		switch {
@@ -200,7 +200,8 @@ func FuzzAnythingUnderAKey(f *testing.F) {
 		call, key := uint8(i), uint8(i%len(under))
 		f.Add(call, uint8(i%len(kinds)), key, true, []byte("version=2\nfirst=1\ncommit=c\ntype=t\nid=once\n\n{}"))
 		f.Add(call, uint8(i%len(kinds)), key, false, []byte("eventstore/1 "+under[key].kind+" 00000000\n\n"))
-		for _, head := range []string{"version=9223372036854775807\nfirst=1", "version=9223372036854775807\nfirst=9223372036854775807", "version=1\nfirst=9223372036854775807", "version=1\nfirst=1\ntail=1 9"} {
+		for _, head := range []string{"version=9223372036854775807\nfirst=1", "version=9223372036854775807\nfirst=9223372036854775807", "version=1\nfirst=9223372036854775807", "version=1\nfirst=1\ntail=1 9",
+			"version=3\nfirst=1\nstate=closed", "version=3\nfirst=4\nstate=deleted", "version=3\nfirst=1\nstate=other"} {
 			f.Add(call, uint8(i%len(kinds)), uint8(0), true, []byte(head+"\ncommit=c\n\n"))
 		}
 		f.Add(call, uint8(0), uint8(5), true, []byte("snapshot=-1\nsnapshot=9223372036854775807\nsnapshot=1\nsnapshot=1\n\n"))
@@ -240,7 +241,7 @@ func FuzzAnythingUnderAKey(f *testing.F) {
 			last := int64(0)
 			for event, err := range r.Read(ctx, AsRaw()) {
 				if err != nil {
-					if !errors.Is(err, &DamagedError{}) && ctx.Err() == nil {
+					if !errors.Is(err, &DamagedError{}) && !errors.Is(err, &StreamDeletedError{}) && ctx.Err() == nil {
 						t.Errorf("after %s: %v", name, err)
 					}
 					break

@@ -10,7 +10,7 @@ import (
 func TestTheDocumentsCodeIsThatOfExamples(t *testing.T) {
 	t.Parallel()
 	for document, examples := range map[string][]string{
-		"../README.md":         {"../adapter/sidecar/example_test.go", "example_test.go", "example_append_test.go"},
+		"../README.md":         {"aggregate/example_test.go", "../adapter/sidecar/example_aggregate_test.go", "../adapter/sidecar/example_test.go", "example_test.go", "example_append_test.go"},
 		"../docs/modelling.md": {"example_append_test.go", "eventtest/bank_test.go", "eventtest/example_test.go", "eventtest/history_test.go"},
 	} {
 		blocks := strings.Split(file(t, document), "```go\n")[1:]

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -73,37 +73,15 @@ func change(event eventstore.Event) (Money, error) {
 	}
 }
 
-// loaded is an account and what it was made of.
-type loaded struct {
-	Account
-	snapshot int64 // version of the snapshot that it began with; 0 if there was none
-	events   int   // that followed
-}
+// errInsufficientFunds refuses to withdraw more than there is.
+var errInsufficientFunds = errors.New("insufficient funds")
 
-// load makes an account of its newest snapshot and the events after it.
-func load(ctx context.Context, history *eventstore.Reader) (loaded, error) {
-	snapshot, events, err := history.Load(ctx)
-	if err != nil {
-		return loaded{}, err
+// withdraw decides on a withdrawal.
+func (a Account) withdraw(amount Money) ([]any, error) {
+	if amount > a.Balance {
+		return nil, errInsufficientFunds
 	}
-	result := loaded{snapshot: snapshot.Version}
-	if snapshot.Version != 0 {
-		account, ok := snapshot.Data.(Account)
-		if !ok {
-			return loaded{}, fmt.Errorf("the snapshot at version %d is a %T, not an account", snapshot.Version, snapshot.Data)
-		}
-		result.Account = account
-	}
-	for event, err := range events {
-		if err != nil {
-			return loaded{}, err
-		}
-		if result.Account, err = result.apply(event); err != nil {
-			return loaded{}, err
-		}
-		result.events++
-	}
-	return result, nil
+	return []any{FundsWithdrawn{Amount: amount}}, nil
 }
 
 // Money is an amount in minor units: 1,500.00 is 1_500_00. Integers, since fractions of binary floating point

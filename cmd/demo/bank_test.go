@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/eventtest"
 )
 
 func TestAnAccountIsWhatItsEventsMakeOfIt(t *testing.T) {
@@ -58,4 +59,15 @@ func TestMoneyReadsAsAnAmount(t *testing.T) {
 			t.Errorf("%d is %q, want %q", m, got, want)
 		}
 	}
+}
+
+func TestAWithdrawalIsDecidedOnTheBalance(t *testing.T) {
+	t.Parallel()
+	open := []any{AccountOpened{Owner: "Ada", Amount: 100}}
+	eventtest.Given(t, Account.apply, open...).
+		When(func(a Account) ([]any, error) { return a.withdraw(100) }).
+		Then(FundsWithdrawn{Amount: 100})
+	eventtest.Given(t, Account.apply, open...).
+		When(func(a Account) ([]any, error) { return a.withdraw(101) }).
+		ThenError(errInsufficientFunds)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/aggregate"
 )
 
 // firstNumber is the number of the first account. Every tour opens an account of its own, under the next one.
@@ -18,6 +19,7 @@ const firstNumber = 123456000
 // do what it says is an error and the end.
 type tour struct {
 	provider *eventstore.Provider
+	accounts *aggregate.Repository[Account]
 	out      io.Writer
 	outErr   error // the first of writing to out
 
@@ -33,7 +35,11 @@ func takeTour(ctx context.Context, s store, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	t := &tour{provider: provider, out: out}
+	accounts, err := aggregate.NewRepository(provider, accountType, Account.apply)
+	if err != nil {
+		return err
+	}
+	t := &tour{provider: provider, accounts: accounts, out: out}
 	t.say("A bank account on the event store, step by step\n\n%s\n", s.about)
 	if err := t.showEarlier(ctx); err != nil {
 		return err
@@ -52,6 +58,8 @@ func takeTour(ctx context.Context, s store, out io.Writer) error {
 		{"Open a second session while the first is open: refused", t.openAgain},
 		{"Take a snapshot, and load the account from it", t.snapshot},
 		{"Close the session: the account is free for others", t.close},
+		{"Decide on the account's state: withdraw 200.00, by a command that is delivered twice", t.command},
+		{"Withdraw more than there is: the account itself refuses", t.overdraw},
 	} {
 		t.say("\n%d. %s\n", i+1, step.says)
 		if err := step.do(ctx); err != nil {
@@ -147,14 +155,14 @@ func (t *tour) append(ctx context.Context, expected eventstore.Expected, event a
 	if want := int64(len(t.history)); version != want {
 		return fmt.Errorf("the event has version %d, it should have %d", version, want)
 	}
-	now, err := load(ctx, t.session.Reader)
+	now, err := t.accounts.Load(ctx, t.session.Stream().ID)
 	if err != nil {
 		return err
 	}
-	if now.Balance != balance {
-		return fmt.Errorf("the balance is %s, it should be %s", now.Balance, balance)
+	if now.State.Balance != balance {
+		return fmt.Errorf("the balance is %s, it should be %s", now.State.Balance, balance)
 	}
-	t.account = now.Account
+	t.account = now.State
 	t.say("   stored as version %d; the balance is %s\n", version, balance)
 	return nil
 }
@@ -220,22 +228,54 @@ func (t *tour) snapshot(ctx context.Context) error {
 	if err := t.session.SaveSnapshot(ctx, 4, t.account); err != nil {
 		return err
 	}
-	reader, err := t.provider.Reader(accountType, t.session.Stream().ID)
+	now, err := t.accounts.Load(ctx, t.session.Stream().ID)
 	if err != nil {
 		return err
 	}
-	now, err := load(ctx, reader)
-	if err != nil {
-		return err
+	events := now.Version - now.Snapshot
+	if now.Snapshot != 4 || events != 0 {
+		return fmt.Errorf("the account was loaded from the snapshot at version %d and %d events, it should be from 4 and none", now.Snapshot, events)
 	}
-	if now.snapshot != 4 || now.events != 0 {
-		return fmt.Errorf("the account was loaded from the snapshot at version %d and %d events, it should be from 4 and none", now.snapshot, now.events)
-	}
-	if now.Account != t.account {
-		return fmt.Errorf("the snapshot holds %+v, the events make %+v", now.Account, t.account)
+	if now.State != t.account {
+		return fmt.Errorf("the snapshot holds %+v, the events make %+v", now.State, t.account)
 	}
 	t.say("   loaded from the snapshot at version %d and %d events after it, without a session;\n   the balance is %s\n",
-		now.snapshot, now.events, now.Balance)
+		now.Snapshot, events, now.State.Balance)
+	return nil
+}
+
+// command has the account loaded, decided on and saved, twice for one command.
+func (t *tour) command(ctx context.Context) error {
+	for delivery := range 2 {
+		after, err := t.accounts.Update(ctx, t.session.Stream().ID,
+			func(a Account) ([]any, error) { return a.withdraw(200_00) }, aggregate.Once("command 1"))
+		if err != nil {
+			return err
+		}
+		if after.Version != 5 || after.State.Balance != 1_300_00 || (after.RepeatOf == 5) != (delivery == 1) {
+			return fmt.Errorf("delivery %d: the account is %+v", delivery+1, after)
+		}
+		if delivery == 0 {
+			t.say("   stored as version %d; the balance is %s\n", after.Version, after.State.Balance)
+		} else {
+			t.say("   the second time nothing is stored: it stands as version %d; the balance is %s\n", after.RepeatOf, after.State.Balance)
+		}
+	}
+	return nil
+}
+
+// overdraw shows that a decision that refuses stores nothing.
+func (t *tour) overdraw(ctx context.Context) error {
+	after, err := t.accounts.Update(ctx, t.session.Stream().ID, func(a Account) ([]any, error) { return a.withdraw(5_000_00) })
+	switch {
+	case err == nil:
+		return errors.New("5,000.00 were withdrawn")
+	case !errors.Is(err, errInsufficientFunds):
+		return err
+	case after.Version != 5:
+		return fmt.Errorf("the account is at version %d after it", after.Version)
+	}
+	t.say("   %v; the balance is still %s\n", err, after.State.Balance)
 	return nil
 }
 
