@@ -367,10 +367,10 @@ func (w *writer) fitsTransaction(c commit) bool {
 	for _, records := range [...][]record{w.unsettled, c.events} {
 		for _, r := range records {
 			writes++
-			size += w.requestBytes(w.keys.event(r.version), len(r.data))
+			size += w.requestBytes(w.keys.longest(), len(r.data))
 			if r.idempotencyID != "" {
 				writes++
-				size += w.requestBytes(w.keys.idempotency(r.idempotencyID), len(w.keys.partition)+3*len(r.idempotencyID)+256)
+				size += w.requestBytes(len(w.keys.idempotency(r.idempotencyID)), len(w.keys.partition)+3*len(r.idempotencyID)+256)
 			}
 		}
 	}

@@ -142,13 +142,13 @@ func (h *history) damaged(key string, version int64, cause error) error {
 
 // requestBytes is an upper bound of what a key and its value take of a request to the store, with
 // the partition and options that go with them.
-func (h *history) requestBytes(key string, valueBytes int) int {
-	return len(key) + valueBytes + len(h.keys.partition) + 256
+func (h *history) requestBytes(keyBytes, valueBytes int) int {
+	return keyBytes + valueBytes + len(h.keys.partition) + 256
 }
 
 // headBytes is requestBytes of a head without its tail.
 func (h *history) headBytes() int {
-	return h.requestBytes(h.keys.head(), len(h.keys.partition)+256)
+	return h.requestBytes(len(h.keys.head()), len(h.keys.partition)+256)
 }
 
 // backoff waits before attempt n, counted from 0: not at all, then 10 ms, doubling up to 500 ms. It

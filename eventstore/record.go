@@ -107,17 +107,18 @@ func (w *recordWriter) finish(body ...[]byte) []byte {
 // field, and returns the body, which shares data's memory.
 func readRecord(data []byte, kind, stream string, field func(name, value string) error) (body []byte, err error) {
 	line, rest, ok := bytes.Cut(data, []byte{'\n'})
-	words := strings.Split(string(line[:min(len(line), 64)]), " ")
+	format, words, _ := strings.Cut(string(line[:min(len(line), 64)]), " ")
+	its, checksum, spaced := strings.Cut(words, " ")
 	switch {
-	case !ok || len(words) != 3 || !strings.HasPrefix(words[0], "eventstore/"):
+	case !ok || !spaced || strings.Contains(checksum, " ") || !strings.HasPrefix(format, "eventstore/"):
 		return nil, errors.New("the value was not written by this event store")
-	case words[0] != recordFormat:
-		return nil, fmt.Errorf("the value has format %q, this version of the library reads %q: update it", words[0], recordFormat)
-	case words[1] != kind:
-		return nil, fmt.Errorf("the value is a record of kind %q, not %q", words[1], kind)
+	case format != recordFormat:
+		return nil, fmt.Errorf("the value has format %q, this version of the library reads %q: update it", format, recordFormat)
+	case its != kind:
+		return nil, fmt.Errorf("the value is a record of kind %q, not %q", its, kind)
 	}
-	if sum, err := strconv.ParseUint(words[2], 16, 32); err != nil || crc32.Checksum(rest, castagnoli) != uint32(sum) {
-		return nil, fmt.Errorf("the checksum %q does not fit the value", words[2])
+	if sum, err := strconv.ParseUint(checksum, 16, 32); err != nil || crc32.Checksum(rest, castagnoli) != uint32(sum) {
+		return nil, fmt.Errorf("the checksum %q does not fit the value", checksum)
 	}
 	end := bytes.Index(rest, []byte("\n\n"))
 	if end < 0 {

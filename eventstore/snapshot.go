@@ -166,7 +166,7 @@ func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) er
 			return &VersionNotFoundError{Stream: h.Stream, Version: version, Current: hd.version}
 		}
 		key, value := h.keys.snapshot(version), encodeSnapshot(h.keys.partition, version, raw)
-		if size, limit := h.requestBytes(key, len(value)), h.caps.MaxRequestBytes; limit > 0 && size > limit {
+		if size, limit := h.requestBytes(len(key), len(value)), h.caps.MaxRequestBytes; limit > 0 && size > limit {
 			return &BatchTooLargeError{Stream: h.Stream, Size: size, Limit: limit}
 		}
 		s.listed.Store(nil)
