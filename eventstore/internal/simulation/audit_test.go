@@ -17,6 +17,7 @@ import (
 //   - the head's version never falls, and what it has committed is there, whole, in its tail or under its own key;
 //   - committed bytes never change;
 //   - no event stands above the head;
+//   - once closed it stays as it is, once deleted it is one version above the last and stays there;
 //   - an idempotency id leads to its event;
 //   - snapshots stand at committed versions.
 type audit struct {
@@ -30,6 +31,7 @@ type audit struct {
 type headRecord struct {
 	version int64
 	commit  string
+	state   string // "", "closed" or "deleted"
 	tail    map[int64][]byte
 }
 
@@ -80,6 +82,15 @@ func (a *audit) moved(r *memstate.Request, key string) error {
 	was := a.head
 	a.head = now
 	switch {
+	case was.state == "deleted" && (now.state != "deleted" || now.version != was.version || now.commit != was.commit):
+		return fmt.Errorf("the stream was deleted and is %q at version %d", now.state, now.version)
+	case was.state == "closed" && (now.state == "" || now.state == "closed" && now.version != was.version):
+		return fmt.Errorf("the stream was closed at version %d and is %q at version %d", was.version, now.state, now.version)
+	case now.state == "deleted" && was.state != "deleted":
+		if now.version != was.version+1 || len(now.tail) > 0 {
+			return fmt.Errorf("the stream was deleted at version %d with a head at %d and %d events in it", was.version, now.version, len(now.tail))
+		}
+		return nil
 	case now.version < was.version:
 		return fmt.Errorf("the head fell from version %d to %d", was.version, now.version)
 	case now.version == was.version && now.commit != was.commit:
@@ -133,6 +144,9 @@ func (a *audit) stands(key string) error {
 
 // whole checks that all that is committed can be read: from the tail, or from its own key.
 func (a *audit) whole(r *memstate.Request) error {
+	if a.head.state == "deleted" {
+		return nil
+	}
 	for version := int64(1); version <= a.head.version; version++ {
 		if a.head.tail[version] != nil {
 			continue
@@ -167,7 +181,7 @@ func field(record []byte, name string) string {
 
 // readHead reads a head by the format of its record, not by the code under test.
 func readHead(value []byte) (headRecord, error) {
-	h := headRecord{commit: field(value, "commit"), tail: map[int64][]byte{}}
+	h := headRecord{commit: field(value, "commit"), state: field(value, "state"), tail: map[int64][]byte{}}
 	header, body, ok := bytes.Cut(value, []byte("\n\n"))
 	if !ok {
 		return h, errors.New("it has no body")

@@ -37,7 +37,7 @@ type unknownAppend struct {
 // call is one operation as its caller saw it.
 type call struct {
 	process  int
-	kind     string // "append", "read" or "outcome"
+	kind     string // "append", "read", "outcome", "close" or "delete"
 	expected int64  // of an append; -1 for any
 	reached  int64  // the version that the session had brought the stream to before
 	names    []string
@@ -158,6 +158,9 @@ func (p *process) session(provider *eventstore.Provider) {
 		default:
 			p.append(s)
 		}
+		if p.ends && p.rng.IntN(12) == 0 {
+			p.end(s)
+		}
 	}
 	if p.rng.IntN(4) > 0 {
 		_ = s.Close()
@@ -247,6 +250,24 @@ func (p *process) append(s *eventstore.Session) {
 	}
 }
 
+// end closes the stream, or deletes it.
+func (p *process) end(s *eventstore.Session) {
+	c, end := &call{kind: "close"}, s.CloseStream
+	if p.rng.IntN(2) == 0 {
+		c, end = &call{kind: "delete"}, s.DeleteStream
+	}
+	expected := eventstore.ExpectAny()
+	if p.rng.IntN(2) == 0 {
+		expected = eventstore.ExpectVersion(p.seen)
+	}
+	ctx, cancel := p.context()
+	defer cancel()
+	p.began(c)
+	err := end(ctx, expected)
+	p.failed(c.kind, err)
+	p.ended(c, err)
+}
+
 // answered notes how an append ended. One of unknown outcome has not ended.
 func (p *process) answered(c *call, version int64, err error) {
 	p.failed("append", err)
@@ -259,15 +280,15 @@ func (p *process) answered(c *call, version int64, err error) {
 	case errors.As(err, &mismatch):
 		p.seen = mismatch.Actual
 	}
-	if errors.Is(err, &eventstore.OutcomeUnknownError{}) {
-		return
+	if errors.Is(err, &eventstore.OutcomeUnknownError{}) || errors.Is(err, &eventstore.StreamDeletedError{}) {
+		return // of the second it may have been unknown before the stream was deleted
 	}
 	p.ended(c, err)
 }
 
 func (p *process) retry(s *eventstore.Session, u *unknownAppend) {
 	version, err := s.Retry(context.Background(), u.err)
-	if errors.Is(err, &eventstore.VersionMismatchError{}) || err == nil {
+	if errors.Is(err, &eventstore.VersionMismatchError{}) || errors.Is(err, &eventstore.StreamClosedError{}) || err == nil {
 		p.answered(u.call, version, err)
 		return
 	}
@@ -390,6 +411,8 @@ func (c *call) String() string {
 		return s + fmt.Sprintf(" -> %d", c.version)
 	case "outcome":
 		return fmt.Sprintf("outcome of %s -> %d", strings.Join(c.names, " "), c.outcome)
+	case "close", "delete":
+		return c.kind
 	}
 	return "read -> " + strings.Join(c.read, " ")
 }

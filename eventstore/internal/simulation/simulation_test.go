@@ -92,6 +92,7 @@ func count(t *testing.T, seed uint64, counts *tally, log func(string, ...any)) (
 	synctest.Test(t, func(*testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 0x65766e74))
 		w := &world{setting: newSetting(rng), rng: rng, log: log}
+		w.ends = seed%4 == 3
 		w.store = memstate.Redis()
 		if !w.redis {
 			w.store = memstate.Transactional()

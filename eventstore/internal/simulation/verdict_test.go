@@ -16,7 +16,7 @@ import (
 // verdict judges a history against what was committed in the end.
 func (w *world) verdict() error {
 	var final []string // names of the events, by version
-	for version := int64(1); version <= w.audit.head.version; version++ {
+	for version := int64(1); w.audit.committed[version] != nil; version++ {
 		_, payload, _ := strings.Cut(string(w.audit.committed[version]), "\n\n")
 		name, _, _ := strings.Cut(payload, " ")
 		final = append(final, name)
@@ -32,6 +32,9 @@ func (w *world) verdict() error {
 		if err := c.judge(final, w.stale); err != nil {
 			return fmt.Errorf("p%d %s: %w; committed is %v", c.process, c, err, final)
 		}
+	}
+	if err := w.ended(); err != nil {
+		return fmt.Errorf("%w; committed is %v", err, final)
 	}
 	return w.linearizable(final)
 }
@@ -85,6 +88,35 @@ func (c *call) judgeAppend(final []string) error {
 	var mismatch *eventstore.VersionMismatchError
 	if errors.As(c.err, &mismatch) && (mismatch.Expected == mismatch.Actual || mismatch.Actual < c.reached) {
 		return fmt.Errorf("was refused without a reason, its session had reached version %d: %w", c.reached, c.err)
+	}
+	return nil
+}
+
+// ended checks that nothing comes after the end of the stream, and that nobody is told of an end that nobody brought.
+func (w *world) ended() error {
+	for _, end := range w.history {
+		if end.kind != "close" && end.kind != "delete" || end.ended == 0 || end.err != nil {
+			continue
+		}
+		if w.audit.head.state == "" || end.kind == "delete" && w.audit.head.state != "deleted" {
+			return fmt.Errorf("p%d was told that it could %s the stream, which is %q", end.process, end.kind, w.audit.head.state)
+		}
+		for _, c := range w.history {
+			after := c.began > end.ended && c.ended != 0 && c.err == nil
+			if after && (c.kind == "append" || c.whole && end.kind == "delete") {
+				return fmt.Errorf("p%d %s succeeded after the end, a %s", c.process, c, end.kind)
+			}
+		}
+	}
+	for _, c := range w.history {
+		if !errors.Is(c.err, &eventstore.StreamClosedError{}) && !errors.Is(c.err, &eventstore.StreamDeletedError{}) {
+			continue
+		}
+		if !slices.ContainsFunc(w.history, func(end *call) bool {
+			return (end.kind == "close" || end.kind == "delete") && end.began < c.ended
+		}) {
+			return fmt.Errorf("p%d %s: nobody has ended the stream: %w", c.process, c, c.err)
+		}
 	}
 	return nil
 }

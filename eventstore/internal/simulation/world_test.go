@@ -47,6 +47,7 @@ type setting struct {
 	locked     bool    // sessions take turns by the lease, else nothing keeps them apart
 	payload    int     // bytes of an event at most
 	maxRequest int     // bytes of a request, 0 for no limit
+	ends       bool    // the stream may be closed and deleted
 }
 
 func newSetting(rng *rand.Rand) setting {
@@ -73,8 +74,8 @@ func (s setting) String() string {
 	if s.redis {
 		store = "redis"
 	}
-	return fmt.Sprintf("store=%s clients=%d lives=%d faults=%.0f%% stale=%v locked=%v payload=%d request=%d",
-		store, s.clients, s.lives, 100*s.faults, s.stale, s.locked, s.payload, s.maxRequest)
+	return fmt.Sprintf("store=%s clients=%d lives=%d faults=%.0f%% stale=%v locked=%v payload=%d request=%d ends=%v",
+		store, s.clients, s.lives, 100*s.faults, s.stale, s.locked, s.payload, s.maxRequest, s.ends)
 }
 
 // flight is one request under way.
