@@ -20,7 +20,7 @@ demo: ## Run the bank account's tour without a sidecar, on a SQLite file
 test: test-unit daprd ## Test everything, with real sidecars, Redis and PostgreSQL
 	$(MAKE) sim SEEDS=20000
 	cd integration && go test -race -timeout 20m && go test -race ./parts/...
-	cd integration/chaos && go test -race -timeout 20m
+	cd integration/chaos && go test -timeout 20m
 	cd integration/bench && go test
 
 .PHONY: test-unit

@@ -289,9 +289,13 @@ func (r *run) judge(found map[string]audited) {
 	}
 	acked, notAcked, refusals := r.history.outcomes()
 	n, _ := r.trouble.count()
-	fmt.Printf("chaos faults store=%s %s\n", r.store.kind, r.trouble.kinds())
+	kinds, missing := r.trouble.kinds()
+	fmt.Printf("chaos faults store=%s %s\n", r.store.kind, strings.Join(kinds, " "))
 	fmt.Printf("chaos store=%s appends acked=%d unknown=%d faults=%d lost=%d torn=%d doubled=%d linearizable=%t changed=%d refused=%d reads=%d streams=%d seconds=%.0f seed=%d\n",
 		r.store.kind, acked, notAcked, n, total.lost, total.torn, total.doubled, !total.notLinearizable, total.changed, refusals, r.history.reads, len(names), took.Seconds(), r.seed)
+	if *duration == 0 && len(missing) > 0 && n >= 2*len(faultKinds) {
+		r.t.Errorf("seed %d: in %d faults there was none of these: %s", r.seed, n, strings.Join(missing, ", "))
+	}
 	if acked == 0 || n == 0 || r.history.reads == 0 {
 		r.t.Errorf("seed %d: this shows nothing: %d appends were acknowledged, %d faults injected, %d reads made", r.seed, acked, n, r.history.reads)
 	}

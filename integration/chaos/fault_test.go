@@ -175,16 +175,23 @@ type trouble struct {
 	errors []error // of faults that could not be injected or healed
 }
 
-// make draws faults until the context ends, and injects those whose targets are free.
+// make injects faults until the context ends: all kinds, in one order after the other, each as soon as a target is
+// free that it can happen to.
 func (tr *trouble) make(ctx context.Context, r *run, rng *rand.Rand) {
-	for {
+	var coming []int // kinds
+	for round := 0; ; {
 		wait(ctx, between(rng, 500*time.Millisecond, 3*time.Second))
 		if ctx.Err() != nil {
 			return
 		}
-		kind, at := faultKinds[rng.IntN(len(faultKinds))], r.stations[rng.IntN(len(r.stations))]
-		if kind.store && rng.IntN(2) == 0 {
-			continue // it stops everybody, so that nothing happens meanwhile
+		if len(coming) == 0 {
+			coming = rng.Perm(len(faultKinds))
+			round++
+		}
+		kind, at := faultKinds[coming[0]], r.stations[rng.IntN(len(r.stations))]
+		if kind.store && round%2 == 0 {
+			coming = coming[1:]
+			continue // not each time: it stops everybody, so that nothing else happens meanwhile
 		}
 		f := &fault{t: r.t, kind: kind.name}
 		kind.draw(f, at, rng)
@@ -198,6 +205,7 @@ func (tr *trouble) make(ctx context.Context, r *run, rng *rand.Rand) {
 		}
 		tr.mu.Unlock()
 		if free {
+			coming = coming[1:]
 			tr.all.Go(func() { tr.happen(ctx, f) })
 		}
 	}
@@ -229,8 +237,8 @@ func (tr *trouble) count() (int, error) {
 	return len(tr.faults), errors.Join(tr.errors...)
 }
 
-// kinds says how often each kind of fault came.
-func (tr *trouble) kinds() string {
+// kinds says how often each kind of fault came, and which did not.
+func (tr *trouble) kinds() (all, missing []string) {
 	counts := map[string]int{}
 	for _, kind := range faultKinds {
 		counts[kind.name] = 0
@@ -238,9 +246,11 @@ func (tr *trouble) kinds() string {
 	for _, f := range tr.faults {
 		counts[f.kind]++
 	}
-	var all []string
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		all = append(all, fmt.Sprintf("%s=%d", strings.ReplaceAll(name, " ", "-"), counts[name]))
+		if counts[name] == 0 {
+			missing = append(missing, name)
+		}
 	}
-	return strings.Join(all, " ")
+	return all, missing
 }
