@@ -153,7 +153,7 @@ func newState(store state.Store, caps driver.Capabilities) (*State, error) {
 	if !ok {
 		return nil, fmt.Errorf("inprocess: the component %s takes no transactions", caps.Store)
 	}
-	return &State{store: store, multi: multi, caps: caps}, nil
+	return &State{store: store, multi: multi, caps: caps, missesInBulk: caps.Store == "state.sqlite"}, nil
 }
 
 // silent is a logger for components. What matters of theirs comes back as errors; the rest would
