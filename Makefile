@@ -40,8 +40,13 @@ chaos: daprd ## Kill sidecars, writers and stores for DURATION (2m) on each stor
 
 .PHONY: bench
 bench: daprd ## Measure against the floor; CASES=append1,… STORES=sidecar/redis,… ROUNDS=n choose, WRITE=1 writes docs/benchmarks.md
-	cd integration/bench && go test -run '^$$' -bench . -benchtime 1x -timeout 60m \
+	cd integration/bench && go test -run '^$$' -bench All -benchtime 1x -timeout 60m \
 		-cases '$(CASES)' -stores '$(STORES)' -rounds '$(or $(ROUNDS),0)' -time '$(or $(TIME),5s)' $(if $(WRITE),-write)
+
+.PHONY: scaling
+scaling: daprd ## Measure how cost grows with payload and writers; WRITE=1 writes docs/scaling.md
+	cd integration/bench && EVENTSTORES_PARTS=process go test -run '^$$' -bench Scaling -benchtime 1x -timeout 30m \
+		-time '$(or $(TIME),3s)' $(if $(WRITE),-write)
 
 FUZZTIME ?= 30s
 

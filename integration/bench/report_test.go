@@ -112,7 +112,7 @@ func (r report) table() string {
 const (
 	document   = "docs/benchmarks.md"
 	picture    = "docs/benchmarks.svg"
-	beginsWith = "<!-- make bench WRITE=1 writes all from here -->\n"
+	beginsWith = "<!-- what follows is written by the measurement -->\n"
 	endsWith   = "<!-- to here -->\n"
 )
 
