@@ -29,7 +29,7 @@ type HeadRebuild struct {
 //
 // The new head stands at the last event that is there. Events that only the old head had carried, those of the last
 // append or few, are gone with it and nothing can tell how many they were; where a store has real
-// transactions there were none. All events must be there and whole: it returns a [DamagedError] that names the first that is
+// transactions there were none. That the stream was closed is gone, too. All events must be there and whole: it returns a [DamagedError] that names the first that is
 // not, and leaves the head as it is; bring the event back from a backup first. The end is where 1,000 versions in a row are missing.
 //
 // Stop what writes to the stream before. The stream's lock is held while the head is written; a session that lost
