@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -34,8 +35,43 @@ func (h *history) get(ctx context.Context, operation, key string) (driver.Item, 
 	return item, nil
 }
 
-// getMany reads keys in one request; an item that failed fails the whole.
+// getMany reads keys in one request; an item that failed fails the whole. What is absent in the answer is asked for alone where
+// the store's bulk reads are no proof of that.
 func (h *history) getMany(ctx context.Context, operation string, keys []string) ([]driver.Item, error) {
+	items, err := h.getManyUnproven(ctx, operation, keys)
+	if err != nil {
+		return nil, err
+	}
+	return items, h.prove(ctx, operation, items)
+}
+
+// proveAtOnce is how many keys are asked for at a time.
+const proveAtOnce = 32
+
+// prove asks for each key that a bulk read has called absent, where that is no proof.
+func (h *history) prove(ctx context.Context, operation string, items []driver.Item) error {
+	if !h.caps.BulkMisses {
+		return nil
+	}
+	failures := make([]error, len(items))
+	turns := make(chan struct{}, proveAtOnce)
+	var all sync.WaitGroup
+	for i, item := range items {
+		if item.Found() {
+			continue
+		}
+		turns <- struct{}{}
+		all.Go(func() {
+			defer func() { <-turns }()
+			items[i], failures[i] = h.get(ctx, operation, item.Key)
+		})
+	}
+	all.Wait()
+	return errors.Join(failures...)
+}
+
+// getManyUnproven reads keys in one request. What it calls absent may have been missed, see Capabilities.BulkMisses.
+func (h *history) getManyUnproven(ctx context.Context, operation string, keys []string) ([]driver.Item, error) {
 	items, err := h.state.GetMany(ctx, h.keys.partition, keys)
 	if err != nil {
 		return nil, h.failed(operation, err)
@@ -76,13 +112,17 @@ func (h *history) headOf(item driver.Item) (head, string, error) {
 type opening struct {
 	head      head
 	etag      string
-	snapshots driver.Item
+	snapshots *driver.Item // the list of snapshots; nil where it was not found, which is no proof that there is none
 }
 
 // open reads head, snapshot list and event 1 in one request. A missing head means
 // an empty stream only if nothing else stands.
 func (h *history) open(ctx context.Context, operation string) (opening, error) {
-	items, err := h.getMany(ctx, operation, []string{h.keys.head(), h.keys.snapshots(), h.keys.event(1)})
+	items, err := h.getManyUnproven(ctx, operation, []string{h.keys.head(), h.keys.snapshots(), h.keys.event(1)})
+	proven := !h.caps.BulkMisses
+	if err == nil && !items[0].Found() { // of a stream with a head nothing else matters yet
+		proven, err = true, h.prove(ctx, operation, items)
+	}
 	if err != nil {
 		return opening{}, err
 	}
@@ -101,7 +141,11 @@ func (h *history) open(ctx context.Context, operation string) (opening, error) {
 	if err != nil {
 		return opening{}, err
 	}
-	return opening{head: hd, etag: etag, snapshots: snapshots}, nil
+	o := opening{head: hd, etag: etag, snapshots: &snapshots}
+	if !proven && !snapshots.Found() {
+		o.snapshots = nil
+	}
+	return o, nil
 }
 
 // event reads one committed event from its key.

@@ -37,7 +37,7 @@ func newReader(h *history) *Reader {
 			if err != nil {
 				return view{}, err
 			}
-			return view{head: o.head, snapshots: &o.snapshots}, nil
+			return view{head: o.head, snapshots: o.snapshots}, nil
 		},
 	}
 }

@@ -58,7 +58,7 @@ func openSession(ctx context.Context, h *history, locker driver.Locker, id strin
 		return nil, err
 	}
 	s.writer = newWriter(h, opened)
-	s.listed.Store(&opened.snapshots)
+	s.listed.Store(opened.snapshots)
 	s.Reader = &Reader{history: h, guard: s.check, view: s.view}
 	h.log.DebugContext(ctx, "opened", "session", id, "version", opened.head.version, "duration", time.Since(began))
 	return s, nil

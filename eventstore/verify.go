@@ -60,7 +60,7 @@ func (r *Reader) Verify(ctx context.Context, progress func(checked, of int64)) (
 	}
 	found.First, found.Version, found.InHead = o.head.first, o.head.version, len(o.head.tail)
 	found.Closed, found.Deleted = o.head.closed, o.head.deleted
-	v := view{head: o.head, snapshots: &o.snapshots}
+	v := view{head: o.head, snapshots: o.snapshots}
 	total := found.Version - found.First + 1
 	for from := found.First; from <= found.Version; from += chunkEvents {
 		c := r.fetch(ctx, v, chunk{from: from, to: min(found.Version, from+chunkEvents-1)})

@@ -70,7 +70,7 @@ func openSQLite(ctx context.Context, file string) (*State, error) {
 		"connectionString": file,
 		"disableWAL":       "false",
 		"busyTimeout":      sqliteBusy.String(),
-	}, driver.Capabilities{Store: "state.sqlite", Atomic: true})
+	}, driver.Capabilities{Store: "state.sqlite", Atomic: true, BulkMisses: true})
 }
 
 // busy reports whether SQLite refused something because another has the file for itself (SQLITE_BUSY).
@@ -153,7 +153,7 @@ func newState(store state.Store, caps driver.Capabilities) (*State, error) {
 	if !ok {
 		return nil, fmt.Errorf("inprocess: the component %s takes no transactions", caps.Store)
 	}
-	return &State{store: store, multi: multi, caps: caps, missesInBulk: caps.Store == "state.sqlite"}, nil
+	return &State{store: store, multi: multi, caps: caps}, nil
 }
 
 // silent is a logger for components. What matters of theirs comes back as errors; the rest would

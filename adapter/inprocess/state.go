@@ -22,10 +22,6 @@ type State struct {
 	multi  state.TransactionalStore // the same
 	caps   driver.Capabilities
 	closed atomic.Bool
-
-	// missesInBulk says that a bulk read of the component calls absent also what it did not get to, when it was cut short:
-	// the SQL components do not look at the error that ends their rows.
-	missesInBulk bool
 }
 
 var _ driver.State = (*State)(nil)
@@ -58,7 +54,7 @@ func (s *State) Get(ctx context.Context, _, key string) (driver.Item, error) {
 }
 
 // GetMany implements [driver.State].
-func (s *State) GetMany(ctx context.Context, partition string, keys []string) ([]driver.Item, error) {
+func (s *State) GetMany(ctx context.Context, _ string, keys []string) ([]driver.Item, error) {
 	if err := s.ready(ctx); err != nil || len(keys) == 0 {
 		return nil, err
 	}
@@ -90,11 +86,6 @@ func (s *State) GetMany(ctx context.Context, partition string, keys []string) ([
 			items[i] = driver.Item{Key: key, Err: fmt.Errorf("inprocess: reading %s: %s", key, answer.Error)}
 		default:
 			items[i] = itemOf(key, answer.Data, answer.ETag)
-		}
-		if s.missesInBulk && items[i].Err == nil && !items[i].Found() {
-			if items[i], err = s.Get(ctx, partition, key); err != nil {
-				return nil, err
-			}
 		}
 	}
 	return items, nil

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"sync"
 
 	dapr "github.com/dapr/go-sdk/client"
 
@@ -27,8 +26,7 @@ func (s *State) Get(ctx context.Context, partition, key string) (driver.Item, er
 }
 
 // GetMany implements [driver.State]. If an answer is larger than sidecar or client let through, the
-// keys are asked for in smaller portions. What is not found is asked for once more, each key alone, where a bulk read
-// of the store is no proof that it is absent.
+// keys are asked for in smaller portions.
 func (s *State) GetMany(ctx context.Context, partition string, keys []string) ([]driver.Item, error) {
 	answers := make(map[string]driver.Item, len(keys))
 	wanted := unique(keys)
@@ -54,38 +52,7 @@ func (s *State) GetMany(ctx context.Context, partition string, keys []string) ([
 		}
 		wanted = wanted[len(asked):]
 	}
-	if !s.findsAll {
-		s.askAlone(ctx, partition, answers)
-	}
 	return inOrder(keys, answers), nil
-}
-
-// askAlone asks for each key that is absent in answers, several at a time, and puts in what it learns.
-func (s *State) askAlone(ctx context.Context, partition string, answers map[string]driver.Item) {
-	var absent []string
-	for key, item := range answers {
-		if item.Err == nil && !item.Found() {
-			absent = append(absent, key)
-		}
-	}
-	items := make([]driver.Item, len(absent))
-	turns := make(chan struct{}, bulkParallelism)
-	var all sync.WaitGroup
-	for i, key := range absent {
-		turns <- struct{}{}
-		all.Go(func() {
-			defer func() { <-turns }()
-			item, err := s.Get(ctx, partition, key)
-			if err != nil {
-				item = driver.Item{Key: key, Err: err}
-			}
-			items[i] = item
-		})
-	}
-	all.Wait()
-	for _, item := range items {
-		answers[item.Key] = item
-	}
 }
 
 // inOrder lists the answers as they were asked for. Some stores shuffle them.

@@ -11,8 +11,6 @@ import (
 
 	common "github.com/dapr/dapr/pkg/proto/common/v1"
 	pb "github.com/dapr/dapr/pkg/proto/runtime/v1"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
@@ -312,66 +310,5 @@ func TestAValueThatIsTooLargeToReceiveHindersNoOther(t *testing.T) {
 		if errors.Is(err, driver.ErrRefused) || err != nil && strings.Contains(err.Error(), "request is larger") {
 			t.Errorf("it is the answer that is too large, not the request: %v", err)
 		}
-	}
-}
-
-func TestWhatABulkReadDidNotFindIsAskedForAloneWhereTheStoreForgets(t *testing.T) {
-	t.Parallel()
-	keys := []string{"head", "list", "1"}
-	forgot := &pb.GetBulkStateResponse{Items: []*pb.BulkStateItem{{Key: "1", Data: []byte("event"), Etag: "3"}, {Key: "head"}, {Key: "list"}}}
-	for _, test := range []struct {
-		name  string
-		kind  string
-		head  *pb.GetStateResponse // asked for alone
-		err   error
-		alone int // how many are asked for alone
-		found bool
-	}{
-		{"PostgreSQL", "state.postgresql", &pb.GetStateResponse{Data: []byte("head"), Etag: "7"}, nil, 2, true},
-		{"PostgreSQL, and it is absent", "state.postgresql", &pb.GetStateResponse{}, nil, 2, false},
-		{"PostgreSQL, and it does not answer", "state.postgresql", nil, status.Error(codes.Internal, "down"), 2, false},
-		{"SQLite", "state.sqlite", &pb.GetStateResponse{Data: []byte("head"), Etag: "7"}, nil, 2, true},
-		{"a store that is not known", "state.other", &pb.GetStateResponse{Data: []byte("head"), Etag: "7"}, nil, 2, true},
-		{"Redis does not forget", "state.redis", nil, nil, 0, false},
-		{"nor does memory", "state.in-memory", nil, nil, 0, false},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			f, s := startState(t, test.kind)
-			f.answer = func(_ context.Context, request proto.Message) (proto.Message, error) {
-				switch r := request.(type) {
-				case *pb.GetBulkStateRequest:
-					return forgot, nil
-				case *pb.GetStateRequest:
-					if r.Key == "head" && test.err != nil {
-						return nil, test.err
-					}
-					if r.Key == "head" {
-						return test.head, nil
-					}
-				}
-				return nil, nil
-			}
-			items, err := s.GetMany(t.Context(), "stream", keys)
-			if err != nil {
-				t.Fatal(err)
-			}
-			head, list, event := items[0], items[1], items[2]
-			if head.Found() != test.found || (head.Err != nil) != (test.err != nil) || head.Key != "head" {
-				t.Errorf("the head is %+v", head)
-			}
-			if test.found && (string(head.Value) != "head" || head.ETag != "7") {
-				t.Errorf("the head is %+v", head)
-			}
-			if list.Found() || list.Err != nil {
-				t.Errorf("the list is %+v", list)
-			}
-			if string(event.Value) != "event" || event.ETag != "3" {
-				t.Errorf("the event is %+v", event)
-			}
-			if alone := len(f.noted()) - 1; alone != test.alone {
-				t.Errorf("%d keys were asked for alone, want %d", alone, test.alone)
-			}
-		})
 	}
 }

@@ -28,7 +28,6 @@ type State struct {
 	store     string
 	caps      driver.Capabilities
 	transacts bool // several writes go as one transaction
-	findsAll  bool // what a bulk read does not find is absent
 }
 
 var _ driver.State = (*State)(nil)
@@ -109,12 +108,12 @@ func NewState(ctx context.Context, client dapr.Client, store string, options ...
 			Store:           c.kind,
 			Atomic:          c.can("TRANSACTIONAL") && rollsBack[c.kind],
 			CountedETags:    redis,
+			BulkMisses:      !findsAll[c.kind],
 			MaxRequestBytes: sidecarMaxBody - headroom,
 			MaxKeyBytes:     maxKeyBytes(c, store),
 		},
 		// Of other kinds it is not known how much one transaction may hold.
 		transacts: c.can("TRANSACTIONAL") && (rollsBack[c.kind] || redis),
-		findsAll:  findsAll[c.kind],
 	}
 	for _, option := range options {
 		if err := option(s); err != nil {

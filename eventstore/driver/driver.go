@@ -97,6 +97,10 @@ type Capabilities struct {
 	// without reading it.
 	CountedETags bool
 
+	// BulkMisses says that GetMany may call absent also a key that it did not get to, as Dapr's SQL components do when a
+	// connection breaks in the middle of an answer. Where that matters the event store asks again with Get.
+	BulkMisses bool
+
 	// MaxRequestBytes bounds the keys and values of one Swap or Commit; 0 is no bound.
 	// Write and GetMany divide what does not fit into several requests.
 	MaxRequestBytes int
