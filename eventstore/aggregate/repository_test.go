@@ -83,6 +83,9 @@ func onEach(t *testing.T, test func(t *testing.T, store *memstate.Store)) {
 	}
 }
 
+// pass lets faked time pass.
+func pass(d time.Duration) { <-time.After(d) }
+
 func update(t *testing.T, r *aggregate.Repository[counter], decide aggregate.Decide[counter], options ...aggregate.UpdateOption) aggregate.Aggregate[counter] {
 	t.Helper()
 	a, err := r.Update(t.Context(), "1", decide, options...)
@@ -197,7 +200,7 @@ func TestUpdatesThatMeetAreDecidedAnew(t *testing.T) {
 					all.Go(func() {
 						for range updates {
 							_, err := r.Update(t.Context(), "1", func(c counter) ([]any, error) {
-								time.Sleep(time.Millisecond) // in faked time: others come before
+								pass(time.Millisecond) // others come before
 								return []any{added{c.Sum + 1}, added{-c.Sum}}, nil
 							})
 							if err != nil {
@@ -285,7 +288,7 @@ func TestSnapshotsAreSavedAsThePolicySays(t *testing.T) {
 				r := counters(t, store, test.policy...)
 				for range 10 {
 					update(t, r, add(1))
-					time.Sleep(time.Hour)
+					pass(time.Hour)
 				}
 				reader, err := provider(t, store).Reader("counter", "1")
 				if err != nil {

@@ -115,7 +115,7 @@ const aggregateType, aggregateID = "account", "1"
 
 // live is what the process does: some sessions, some reads.
 func (p *process) live() {
-	time.Sleep(time.Duration(p.rng.Int64N(int64(time.Millisecond)))) // so that no two begin at one moment
+	pass(time.Duration(p.rng.Int64N(int64(time.Millisecond)))) // so that no two begin at one moment
 	provider := p.provider()
 	for range 1 + p.rng.IntN(4) {
 		if p.rng.IntN(4) == 0 {
@@ -124,7 +124,7 @@ func (p *process) live() {
 			p.session(provider)
 		}
 		if p.rng.IntN(4) == 0 {
-			time.Sleep(time.Duration(p.rng.IntN(20)) * time.Second)
+			pass(time.Duration(p.rng.IntN(20)) * time.Second)
 		}
 	}
 }
