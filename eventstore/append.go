@@ -209,7 +209,7 @@ func (s *Session) place(ctx context.Context, expected Expected, drafts []draft) 
 		return commit{}, err
 	}
 	if err == nil {
-		if err := s.history.ended(w.head); err != nil {
+		if err := s.history.endOf(w.head); err != nil {
 			return commit{}, err
 		}
 	}

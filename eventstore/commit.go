@@ -172,7 +172,7 @@ func (h *history) lookup(ctx context.Context, base int64, id string) (Outcome, h
 		case hd.commit == id:
 			return OutcomeCommitted, hd, etag, nil
 		case hd.deleted: // nothing tells any more
-			return OutcomePending, head{}, "", h.ended(hd)
+			return OutcomePending, head{}, "", h.endOf(hd)
 		}
 		event, found := hd.inTail(base + 1)
 		if !found {
@@ -242,7 +242,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error) error {
 				w.adopt(h, etag)
 			}
 			if outcome == OutcomeRejected && h.closed && h.version == c.base {
-				return w.ended(h)
+				return w.endOf(h)
 			}
 			if outcome == OutcomeRejected {
 				return &VersionMismatchError{Stream: w.Stream, Expected: c.base, Actual: max(h.version, w.head.version), Metadata: c.metadata(w.history)}

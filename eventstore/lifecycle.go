@@ -109,7 +109,7 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, c
 			return err
 		}
 		if w.head.deleted {
-			return w.ended(w.head)
+			return w.endOf(w.head)
 		}
 		if elsewhere {
 			return &VersionMismatchError{Stream: w.Stream, Expected: expected.version, Actual: actual}
@@ -128,8 +128,8 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, c
 	return w.failed(operation, cause)
 }
 
-// ended is the error of what a stream with that head no longer takes, nil if it takes appends.
-func (h *history) ended(hd head) error {
+// endOf is the error of what a stream with that head no longer takes, nil if it takes appends.
+func (h *history) endOf(hd head) error {
 	switch {
 	case hd.deleted:
 		return &StreamDeletedError{Stream: h.Stream, Version: hd.version, DeletedAt: hd.time}
@@ -142,7 +142,7 @@ func (h *history) ended(hd head) error {
 // gone is the error of reading a stream with that head, nil unless it was deleted.
 func (h *history) gone(hd head) error {
 	if hd.deleted {
-		return h.ended(hd)
+		return h.endOf(hd)
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOpt
 		return Snapshot{}, err
 	}
 	if hd, _, err := h.headOf(items[0]); err == nil && hd.deleted {
-		return Snapshot{}, h.ended(hd)
+		return Snapshot{}, h.endOf(hd)
 	}
 	return h.snapshotOf(items[1], version, rng.raw)
 }
