@@ -26,6 +26,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/adapter/inprocess"
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
+	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
@@ -141,7 +142,7 @@ func openSidecar(ctx context.Context) (_ store, err error) {
 
 // newProvider is the event store over a store.
 func newProvider(s store) (*eventstore.Provider, error) {
-	registry, err := newRegistry()
+	registry, err := eventstore.NewRegistry(bank.Types()...)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
@@ -80,7 +81,7 @@ func TestTheTourRunsAgainOnTheSameFileAndShowsWhatWasThere(t *testing.T) {
 
 	provider := newTestProvider(t, store{state: openTestFile(t, file)})
 	for number, want := range map[string]int64{"123456000": 5, "123456001": 5, "123456002": 5, "123456003": 0} {
-		reader, err := provider.Reader(accountType, number)
+		reader, err := provider.Reader(bank.AccountType, number)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,16 +92,16 @@ func TestTheTourRunsAgainOnTheSameFileAndShowsWhatWasThere(t *testing.T) {
 		if want == 0 {
 			continue
 		}
-		var account Account // from its events alone
+		var account bank.Account // from its events alone
 		for event, err := range reader.Read(t.Context()) {
 			if err == nil {
-				account, err = account.apply(event)
+				account, err = account.Apply(event)
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
-		if want := (Account{"Ada", 1_300_00}); account != want {
+		if want := (bank.Account{Owner: "Ada", Balance: 1_300_00}); account != want {
 			t.Errorf("account %s is %+v, want %+v", number, account, want)
 		}
 	}
@@ -109,7 +110,7 @@ func TestTheTourRunsAgainOnTheSameFileAndShowsWhatWasThere(t *testing.T) {
 func TestAnAccountThatAnotherRunHoldsIsPassedOver(t *testing.T) {
 	t.Setenv("DAPR_GRPC_PORT", "")
 	file := filepath.Join(t.TempDir(), "bank.db")
-	session, err := newTestProvider(t, store{state: openTestFile(t, file)}).Open(t.Context(), accountType, "123456000")
+	session, err := newTestProvider(t, store{state: openTestFile(t, file)}).Open(t.Context(), bank.AccountType, "123456000")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,11 +184,11 @@ func TestAStepThatDoesNotDoWhatItSaysIsTheEnd(t *testing.T) {
 	}{
 		"somebody without the lock appends": {"\n3. ", func(t *testing.T, state driver.State) {
 			provider := newTestProvider(t, store{state: state, locker: noLock{}})
-			session, err := provider.Open(ctx, accountType, "123456000")
+			session, err := provider.Open(ctx, bank.AccountType, "123456000")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := session.Append(ctx, eventstore.ExpectVersion(2), FundsWithdrawn{Amount: 1}); err != nil {
+			if _, err := session.Append(ctx, eventstore.ExpectVersion(2), bank.FundsWithdrawn{Amount: 1}); err != nil {
 				t.Fatal(err)
 			}
 		}, "step 3 "},
@@ -253,7 +254,7 @@ func TestACancelledTourEnds(t *testing.T) {
 		t.Errorf("exit code %d, %s", code, &errs)
 	}
 	// Its session was closed: the account is free at once.
-	session, err := newTestProvider(t, store{state: openTestFile(t, file)}).Open(t.Context(), accountType, "123456000")
+	session, err := newTestProvider(t, store{state: openTestFile(t, file)}).Open(t.Context(), bank.AccountType, "123456000")
 	if err != nil {
 		t.Fatal(err)
 	}

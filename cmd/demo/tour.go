@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
 )
@@ -19,13 +20,13 @@ const firstNumber = 123456000
 // do what it says is an error and the end.
 type tour struct {
 	provider *eventstore.Provider
-	accounts *aggregate.Repository[Account]
+	accounts *aggregate.Repository[bank.Account]
 	out      io.Writer
 	outErr   error // the first of writing to out
 
 	number  int                 // of the account
 	session *eventstore.Session // on it
-	account Account             // as of the last event appended
+	account bank.Account        // as of the last event appended
 	history []any               // the events appended
 }
 
@@ -35,7 +36,7 @@ func takeTour(ctx context.Context, s store, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	accounts, err := aggregate.NewRepository(provider, accountType, Account.apply)
+	accounts, err := aggregate.NewRepository(provider, bank.AccountType, bank.Account.Apply)
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func (t *tour) say(format string, args ...any) {
 func (t *tour) showEarlier(ctx context.Context) error {
 	var last *eventstore.Reader
 	for t.number = firstNumber; ; t.number++ {
-		reader, err := t.provider.Reader(accountType, strconv.Itoa(t.number))
+		reader, err := t.provider.Reader(bank.AccountType, strconv.Itoa(t.number))
 		if err != nil {
 			return err
 		}
@@ -105,7 +106,7 @@ func (t *tour) showEarlier(ctx context.Context) error {
 // open opens a session, which has the account to itself, and appends the first event.
 func (t *tour) open(ctx context.Context) error {
 	for ; ; t.number++ {
-		session, err := t.provider.Open(ctx, accountType, strconv.Itoa(t.number))
+		session, err := t.provider.Open(ctx, bank.AccountType, strconv.Itoa(t.number))
 		if errors.Is(err, &eventstore.OpenTimeoutError{}) && ctx.Err() == nil {
 			continue // another run of the demo is just opening this one
 		}
@@ -124,26 +125,26 @@ func (t *tour) open(ctx context.Context) error {
 	}
 	t.say("   session %s has account %d to itself until %s UTC\n",
 		short(t.session.ID()), t.number, t.session.ExpiresAt().UTC().Format(time.TimeOnly))
-	return t.append(ctx, eventstore.ExpectVersion(0), AccountOpened{Owner: "Ada", Amount: 1_500_00}, 1_500_00)
+	return t.append(ctx, eventstore.ExpectVersion(0), bank.AccountOpened{Owner: "Ada", Amount: 1_500_00}, 1_500_00)
 }
 
 func (t *tour) withdraw(ctx context.Context) error {
-	return t.append(ctx, eventstore.ExpectVersion(1), FundsWithdrawn{Amount: 500_00}, 1_000_00)
+	return t.append(ctx, eventstore.ExpectVersion(1), bank.FundsWithdrawn{Amount: 500_00}, 1_000_00)
 }
 
 func (t *tour) deposit(ctx context.Context) error {
-	return t.append(ctx, eventstore.ExpectVersion(2), FundsDeposited{Amount: 1_000_00}, 2_000_00)
+	return t.append(ctx, eventstore.ExpectVersion(2), bank.FundsDeposited{Amount: 1_000_00}, 2_000_00)
 }
 
 // withdrawInSequence lets the event itself say where it belongs.
 func (t *tour) withdrawInSequence(ctx context.Context) error {
-	event := eventstore.Event{Data: FundsWithdrawn{Amount: 500_00}}
+	event := eventstore.Event{Data: bank.FundsWithdrawn{Amount: 500_00}}
 	event.Metadata.Context.SequenceNumber = 4
 	return t.append(ctx, eventstore.ExpectAny(), event, 1_500_00)
 }
 
 // append appends one event, reads the account back and checks both.
-func (t *tour) append(ctx context.Context, expected eventstore.Expected, event any, balance Money) error {
+func (t *tour) append(ctx context.Context, expected eventstore.Expected, event any, balance bank.Money) error {
 	version, err := t.session.Append(ctx, expected, event)
 	if err != nil {
 		return err
@@ -189,7 +190,7 @@ func (t *tour) readHistory(ctx context.Context) error {
 
 // conflict appends as somebody would who has not seen the last event.
 func (t *tour) conflict(ctx context.Context) error {
-	_, err := t.session.Append(ctx, eventstore.ExpectVersion(3), FundsWithdrawn{Amount: 500_00})
+	_, err := t.session.Append(ctx, eventstore.ExpectVersion(3), bank.FundsWithdrawn{Amount: 500_00})
 	var mismatch *eventstore.VersionMismatchError
 	switch {
 	case err == nil:
@@ -211,7 +212,7 @@ func (t *tour) conflict(ctx context.Context) error {
 
 // openAgain asks for the account as another process would.
 func (t *tour) openAgain(ctx context.Context) error {
-	second, err := t.provider.Open(ctx, accountType, t.session.Stream().ID)
+	second, err := t.provider.Open(ctx, bank.AccountType, t.session.Stream().ID)
 	if err == nil {
 		return errors.Join(errors.New("a second session was opened while the first is open"), second.Close())
 	}
@@ -248,7 +249,7 @@ func (t *tour) snapshot(ctx context.Context) error {
 func (t *tour) command(ctx context.Context) error {
 	for delivery := range 2 {
 		after, err := t.accounts.Update(ctx, t.session.Stream().ID,
-			func(a Account) ([]any, error) { return a.withdraw(200_00) }, aggregate.Once("command 1"))
+			func(a bank.Account) ([]any, error) { return a.Withdraw(200_00) }, aggregate.Once("command 1"))
 		if err != nil {
 			return err
 		}
@@ -266,11 +267,11 @@ func (t *tour) command(ctx context.Context) error {
 
 // overdraw shows that a decision that refuses stores nothing.
 func (t *tour) overdraw(ctx context.Context) error {
-	after, err := t.accounts.Update(ctx, t.session.Stream().ID, func(a Account) ([]any, error) { return a.withdraw(5_000_00) })
+	after, err := t.accounts.Update(ctx, t.session.Stream().ID, func(a bank.Account) ([]any, error) { return a.Withdraw(5_000_00) })
 	switch {
 	case err == nil:
 		return errors.New("5,000.00 were withdrawn")
-	case !errors.Is(err, errInsufficientFunds):
+	case !errors.Is(err, bank.ErrInsufficientFunds):
 		return err
 	case after.Version != 5:
 		return fmt.Errorf("the account is at version %d after it", after.Version)
@@ -291,7 +292,7 @@ func (t *tour) close(context.Context) error {
 func (t *tour) table(ctx context.Context, history *eventstore.Reader) ([]eventstore.Event, error) {
 	var (
 		events  []eventstore.Event
-		account Account
+		account bank.Account
 	)
 	const row = "   %7s  %-14s  %9s  %-19s  %-9s  %s\n"
 	t.say(row, "version", "event", "amount", "time (UTC)", "session", "message")
@@ -299,10 +300,10 @@ func (t *tour) table(ctx context.Context, history *eventstore.Reader) ([]eventst
 		if err != nil {
 			return nil, err
 		}
-		if account, err = account.apply(event); err != nil {
+		if account, err = account.Apply(event); err != nil {
 			return nil, err
 		}
-		amount, err := change(event)
+		amount, err := bank.Change(event)
 		if err != nil {
 			return nil, err
 		}
@@ -316,7 +317,7 @@ func (t *tour) table(ctx context.Context, history *eventstore.Reader) ([]eventst
 }
 
 // signed is an amount that says which way it goes.
-func signed(m Money) string {
+func signed(m bank.Money) string {
 	if m > 0 {
 		return "+" + m.String()
 	}

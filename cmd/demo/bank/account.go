@@ -1,15 +1,17 @@
-package main
+// Package bank is a bank on the event store: what happens to an account, what the account decides, and how both are
+// kept. It knows no HTTP and no Dapr.
+package bank
 
 import (
-	"errors"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// accountType is the aggregate type of an account; its id is the account number.
-const accountType = "BankAccount"
+// AccountType is the aggregate type of an account; its id is the account number.
+const AccountType = "BankAccount"
 
 // The events of an account. What happened is written once and never changes.
 type (
@@ -36,19 +38,21 @@ type Account struct {
 	Balance Money  `json:"balance"`
 }
 
-// newRegistry names the Go types as they are stored, for ever.
-func newRegistry() (*eventstore.Registry, error) {
-	return eventstore.NewRegistry(
+// Types are the Go types under the names by which they are stored, for ever.
+func Types() []eventstore.TypeDefinition {
+	return []eventstore.TypeDefinition{
 		eventstore.Type[AccountOpened]("AccountOpened"),
 		eventstore.Type[FundsDeposited]("FundsDeposited"),
 		eventstore.Type[FundsWithdrawn]("FundsWithdrawn"),
 		eventstore.Type[Account]("Account"),
-	)
+		eventstore.Type[AccountListed]("AccountListed"),
+		eventstore.Type[Directory]("Directory"),
+	}
 }
 
-// apply is the account after one more event.
-func (a Account) apply(event eventstore.Event) (Account, error) {
-	amount, err := change(event)
+// Apply is the account after one more event.
+func (a Account) Apply(event eventstore.Event) (Account, error) {
+	amount, err := Change(event)
 	if err != nil {
 		return a, err
 	}
@@ -59,8 +63,8 @@ func (a Account) apply(event eventstore.Event) (Account, error) {
 	return a, nil
 }
 
-// change is what an event does to the balance.
-func change(event eventstore.Event) (Money, error) {
+// Change is what an event does to the balance.
+func Change(event eventstore.Event) (Money, error) {
 	switch data := event.Data.(type) {
 	case AccountOpened:
 		return data.Amount, nil
@@ -73,13 +77,21 @@ func change(event eventstore.Event) (Money, error) {
 	}
 }
 
-// errInsufficientFunds refuses to withdraw more than there is.
-var errInsufficientFunds = errors.New("insufficient funds")
+// Deposit decides on a deposit.
+func (a Account) Deposit(amount Money) ([]any, error) {
+	if amount <= 0 || amount > math.MaxInt64-a.Balance {
+		return nil, ErrBadAmount
+	}
+	return []any{FundsDeposited{Amount: amount}}, nil
+}
 
-// withdraw decides on a withdrawal.
-func (a Account) withdraw(amount Money) ([]any, error) {
-	if amount > a.Balance {
-		return nil, errInsufficientFunds
+// Withdraw decides on a withdrawal.
+func (a Account) Withdraw(amount Money) ([]any, error) {
+	switch {
+	case amount <= 0:
+		return nil, ErrBadAmount
+	case amount > a.Balance:
+		return nil, ErrInsufficientFunds
 	}
 	return []any{FundsWithdrawn{Amount: amount}}, nil
 }

@@ -1,4 +1,4 @@
-package main
+package bank
 
 import (
 	"math"
@@ -21,7 +21,7 @@ func TestAnAccountIsWhatItsEventsMakeOfIt(t *testing.T) {
 		var account Account
 		for i, data := range c.events {
 			var err error
-			if account, err = account.apply(eventstore.Event{Version: int64(i + 1), Data: data}); err != nil {
+			if account, err = account.Apply(eventstore.Event{Version: int64(i + 1), Data: data}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -34,7 +34,7 @@ func TestAnAccountIsWhatItsEventsMakeOfIt(t *testing.T) {
 func TestAnEventOfAnotherKindIsRefused(t *testing.T) {
 	t.Parallel()
 	before := Account{"Ada", 1}
-	after, err := before.apply(eventstore.Event{Version: 7, Data: Account{}})
+	after, err := before.Apply(eventstore.Event{Version: 7, Data: Account{}})
 	if err == nil || after != before {
 		t.Errorf("%+v, %v", after, err)
 	}
@@ -64,10 +64,10 @@ func TestMoneyReadsAsAnAmount(t *testing.T) {
 func TestAWithdrawalIsDecidedOnTheBalance(t *testing.T) {
 	t.Parallel()
 	open := []any{AccountOpened{Owner: "Ada", Amount: 100}}
-	eventtest.Given(t, Account.apply, open...).
-		When(func(a Account) ([]any, error) { return a.withdraw(100) }).
+	eventtest.Given(t, Account.Apply, open...).
+		When(func(a Account) ([]any, error) { return a.Withdraw(100) }).
 		Then(FundsWithdrawn{Amount: 100})
-	eventtest.Given(t, Account.apply, open...).
-		When(func(a Account) ([]any, error) { return a.withdraw(101) }).
-		ThenError(errInsufficientFunds)
+	eventtest.Given(t, Account.Apply, open...).
+		When(func(a Account) ([]any, error) { return a.Withdraw(101) }).
+		ThenError(ErrInsufficientFunds)
 }

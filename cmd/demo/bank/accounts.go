@@ -1,0 +1,246 @@
+package bank
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/aggregate"
+)
+
+// Accounts are the accounts of a bank in an event store. It is safe for concurrent use.
+type Accounts struct {
+	provider  *eventstore.Provider
+	accounts  *aggregate.Repository[Account]
+	directory *aggregate.Repository[Directory]
+}
+
+// SnapshotEvery is how many events lie between the snapshots of an account: few, so that a demo shows some.
+const SnapshotEvery = 10
+
+// NewAccounts makes the accounts of the store that a provider with the types of [Types] opens.
+func NewAccounts(provider *eventstore.Provider) (*Accounts, error) {
+	accounts, err := aggregate.NewRepository(provider, AccountType, Account.Apply, aggregate.SnapshotEvery(SnapshotEvery))
+	if err != nil {
+		return nil, err
+	}
+	directory, err := aggregate.NewRepository(provider, directoryType, Directory.Apply,
+		aggregate.SnapshotEvery(100), aggregate.Retries(20)) // all who open an account meet here
+	if err != nil {
+		return nil, err
+	}
+	return &Accounts{provider: provider, accounts: accounts, directory: directory}, nil
+}
+
+// What a bank refuses.
+var (
+	ErrInsufficientFunds = errors.New("insufficient funds")
+	ErrNoAccount         = errors.New("there is no account of that number")
+	ErrAccountExists     = errors.New("there is an account of that number already")
+	ErrBadNumber         = errors.New("an account number is 1 to 34 digits and capital letters")
+	ErrNoOwner           = errors.New("an account needs an owner, of at most 200 bytes")
+	ErrBadAmount         = errors.New("the amount must be positive, and no balance beyond what fits")
+)
+
+// Command is what goes with a request to change an account.
+type Command struct {
+	// ID makes it safe to send the same command again: it is stored once. Empty: no protection.
+	ID string
+
+	// ExpectedVersion is the version that who sends it has seen; negative: any.
+	ExpectedVersion int64
+
+	// Context is how it came about: correlation, causation, user.
+	Context eventstore.ContextMetadata
+}
+
+func (c Command) options() []aggregate.UpdateOption {
+	options := []aggregate.UpdateOption{aggregate.With(c.Context)}
+	if c.ID != "" {
+		options = append(options, aggregate.Once(c.ID))
+	}
+	if c.ExpectedVersion >= 0 {
+		options = append(options, aggregate.ExpectVersion(c.ExpectedVersion))
+	}
+	return options
+}
+
+// Status is an account as of one version.
+type Status = aggregate.Aggregate[Account]
+
+// Open opens an account. It returns [ErrAccountExists], unless it is the command's own that was sent before.
+func (a *Accounts) Open(ctx context.Context, number, owner string, amount Money, c Command) (Status, error) {
+	switch {
+	case !validNumber(number):
+		return Status{}, ErrBadNumber
+	case strings.TrimSpace(owner) == "" || len(owner) > 200:
+		return Status{}, ErrNoOwner
+	case amount < 0:
+		return Status{}, ErrBadAmount
+	}
+	if _, err := a.directory.Update(ctx, directoryID, func(Directory) ([]any, error) {
+		return []any{AccountListed{Number: number}}, nil
+	}, aggregate.Once(number), aggregate.With(c.Context)); err != nil {
+		return Status{}, fmt.Errorf("list the account: %w", err)
+	}
+	return a.accounts.Update(ctx, number, func(account Account) ([]any, error) {
+		if account != (Account{}) {
+			return nil, ErrAccountExists
+		}
+		return []any{AccountOpened{Owner: owner, Amount: amount}}, nil
+	}, c.options()...)
+}
+
+// Deposit adds to an account.
+func (a *Accounts) Deposit(ctx context.Context, number string, amount Money, c Command) (Status, error) {
+	return a.update(ctx, number, func(account Account) ([]any, error) { return account.Deposit(amount) }, c)
+}
+
+// Withdraw takes from an account.
+func (a *Accounts) Withdraw(ctx context.Context, number string, amount Money, c Command) (Status, error) {
+	return a.update(ctx, number, func(account Account) ([]any, error) { return account.Withdraw(amount) }, c)
+}
+
+func (a *Accounts) update(ctx context.Context, number string, decide aggregate.Decide[Account], c Command) (Status, error) {
+	if !validNumber(number) {
+		return Status{}, ErrBadNumber
+	}
+	return a.accounts.Update(ctx, number, func(account Account) ([]any, error) {
+		if account == (Account{}) {
+			return nil, ErrNoAccount
+		}
+		return decide(account)
+	}, c.options()...)
+}
+
+// Close ends an account for ever: its history stays, nothing is added to it. A negative expected version is any.
+func (a *Accounts) Close(ctx context.Context, number string, expectedVersion int64) error {
+	return a.end(ctx, number, expectedVersion, (*eventstore.Session).CloseStream)
+}
+
+// Delete deletes an account's history for ever. A negative expected version is any.
+func (a *Accounts) Delete(ctx context.Context, number string, expectedVersion int64) error {
+	return a.end(ctx, number, expectedVersion, (*eventstore.Session).DeleteStream)
+}
+
+func (a *Accounts) end(ctx context.Context, number string, expectedVersion int64, end func(*eventstore.Session, context.Context, eventstore.Expected) error) error {
+	if !validNumber(number) {
+		return ErrBadNumber
+	}
+	expected := eventstore.ExpectAny()
+	if expectedVersion >= 0 {
+		expected = eventstore.ExpectVersion(expectedVersion)
+	}
+	session, err := a.provider.Open(ctx, AccountType, number)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	switch version, err := session.Version(ctx); {
+	case err != nil:
+		return err
+	case version == 0:
+		return ErrNoAccount
+	}
+	return end(session, ctx, expected)
+}
+
+// Account is an account as it is.
+func (a *Accounts) Account(ctx context.Context, number string) (Status, error) {
+	return a.load(ctx, number)
+}
+
+// AsOf is an account as it was at a version. Where it has no such version it returns an [eventstore.VersionNotFoundError].
+func (a *Accounts) AsOf(ctx context.Context, number string, version int64) (Status, error) {
+	status, err := a.load(ctx, number, eventstore.ToVersion(version))
+	if err != nil || status.Version == version {
+		return status, err
+	}
+	return Status{}, &eventstore.VersionNotFoundError{
+		Stream: a.provider.Stream(AccountType, number), Version: version, Current: status.Version}
+}
+
+func (a *Accounts) load(ctx context.Context, number string, options ...eventstore.ReadOption) (Status, error) {
+	if !validNumber(number) {
+		return Status{}, ErrBadNumber
+	}
+	status, err := a.accounts.Load(ctx, number, options...)
+	if err == nil && status.Version == 0 {
+		err = ErrNoAccount
+	}
+	return status, err
+}
+
+// Entry is one event of an account's history.
+type Entry struct {
+	eventstore.Event
+	Change  Money // what it did to the balance
+	Balance Money // after it
+}
+
+// History is an account's events from the first to the last.
+func (a *Accounts) History(ctx context.Context, number string) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		reader, err := a.reader(number)
+		if err != nil {
+			yield(Entry{}, err)
+			return
+		}
+		var account Account
+		for event, err := range reader.Read(ctx) {
+			entry := Entry{Event: event}
+			if err == nil {
+				entry.Change, err = Change(event)
+			}
+			if err == nil {
+				account, err = account.Apply(event)
+			}
+			entry.Balance = account.Balance
+			if !yield(entry, err) || err != nil {
+				return
+			}
+		}
+		if account == (Account{}) {
+			yield(Entry{}, ErrNoAccount)
+		}
+	}
+}
+
+// Snapshots are the versions of an account of which there is a snapshot.
+func (a *Accounts) Snapshots(ctx context.Context, number string) ([]int64, error) {
+	reader, err := a.reader(number)
+	if err != nil {
+		return nil, err
+	}
+	return reader.Snapshots(ctx)
+}
+
+// Version is the version of an account, 0 if there is none: the least that tells whether something has changed.
+func (a *Accounts) Version(ctx context.Context, number string) (int64, error) {
+	reader, err := a.reader(number)
+	if err != nil {
+		return 0, err
+	}
+	return reader.Version(ctx)
+}
+
+func (a *Accounts) reader(number string) (*eventstore.Reader, error) {
+	if !validNumber(number) {
+		return nil, ErrBadNumber
+	}
+	return a.provider.Reader(AccountType, number)
+}
+
+// Numbers are the account numbers that were given away, the oldest first. Where the opening of an account was cut short there
+// is a number without an account.
+func (a *Accounts) Numbers(ctx context.Context) ([]string, error) {
+	directory, err := a.directory.Load(ctx, directoryID)
+	return directory.State.Numbers, err
+}
+
+func validNumber(number string) bool {
+	return len(number) >= 1 && len(number) <= 34 && strings.Trim(number, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}

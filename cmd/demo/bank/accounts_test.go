@@ -1,0 +1,166 @@
+package bank
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/eventtest"
+)
+
+var anyVersion = Command{ExpectedVersion: -1}
+
+func newBank(t *testing.T) *Accounts {
+	t.Helper()
+	accounts, err := NewAccounts(eventtest.NewProvider(t, Types()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return accounts
+}
+
+func TestAnAccountIsOpenedUsedReadClosedAndDeleted(t *testing.T) {
+	t.Parallel()
+	a, ctx := newBank(t), t.Context()
+	if _, err := a.Open(ctx, "A1", "Ada", 10_00, Command{ID: "c1", ExpectedVersion: -1}); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := a.Open(ctx, "A1", "Ada", 10_00, Command{ID: "c1", ExpectedVersion: -1}); err != nil || again.RepeatOf != 1 {
+		t.Errorf("the command again: %+v, %v", again, err)
+	}
+	if _, err := a.Open(ctx, "A1", "Eve", 1, anyVersion); !errors.Is(err, ErrAccountExists) {
+		t.Errorf("another opens it: %v", err)
+	}
+	if after, err := a.Deposit(ctx, "A1", 5_00, Command{ExpectedVersion: 1}); err != nil || after.State.Balance != 15_00 {
+		t.Errorf("deposit: %+v, %v", after, err)
+	}
+	if _, err := a.Withdraw(ctx, "A1", 1_00, Command{ExpectedVersion: 1}); !errors.Is(err, &eventstore.VersionMismatchError{}) {
+		t.Errorf("withdraw as of a version that has passed: %v", err)
+	}
+	if _, err := a.Withdraw(ctx, "A1", 100_00, anyVersion); !errors.Is(err, ErrInsufficientFunds) {
+		t.Errorf("withdraw too much: %v", err)
+	}
+	if was, err := a.AsOf(ctx, "A1", 1); err != nil || was.State.Balance != 10_00 {
+		t.Errorf("as of version 1: %+v, %v", was, err)
+	}
+	if _, err := a.AsOf(ctx, "A1", 3); !errors.Is(err, &eventstore.VersionNotFoundError{}) {
+		t.Errorf("as of version 3: %v", err)
+	}
+	var balances []Money
+	for entry, err := range a.History(ctx, "A1") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		balances = append(balances, entry.Balance)
+	}
+	if !slices.Equal(balances, []Money{10_00, 15_00}) {
+		t.Errorf("history: %v", balances)
+	}
+	if err := a.Close(ctx, "A1", 1); !errors.Is(err, &eventstore.VersionMismatchError{}) {
+		t.Errorf("closing as of a version that has passed: %v", err)
+	}
+	if err := a.Close(ctx, "A1", 2); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Deposit(ctx, "A1", 1, anyVersion); !errors.Is(err, &eventstore.StreamClosedError{}) {
+		t.Errorf("deposit on a closed account: %v", err)
+	}
+	if err := a.Delete(ctx, "A1", -1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Account(ctx, "A1"); !errors.Is(err, &eventstore.StreamDeletedError{}) {
+		t.Errorf("a deleted account: %v", err)
+	}
+}
+
+func TestABankRefusesWhatMakesNoSense(t *testing.T) {
+	t.Parallel()
+	a, ctx := newBank(t), t.Context()
+	open := func(number, owner string, amount Money) error {
+		_, err := a.Open(ctx, number, owner, amount, anyVersion)
+		return err
+	}
+	if err := open("FULL", "Ada", 1<<63-1); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		do   func() error
+		want error
+	}{
+		"a number with a slash":    {func() error { return open("A/1", "Ada", 0) }, ErrBadNumber},
+		"no number":                {func() error { return open("", "Ada", 0) }, ErrBadNumber},
+		"no owner":                 {func() error { return open("A", " ", 0) }, ErrNoOwner},
+		"less than nothing":        {func() error { return open("A", "Ada", -1) }, ErrBadAmount},
+		"a deposit of nothing":     {func() error { _, err := a.Deposit(ctx, "FULL", 0, anyVersion); return err }, ErrBadAmount},
+		"a deposit past the end":   {func() error { _, err := a.Deposit(ctx, "FULL", 1, anyVersion); return err }, ErrBadAmount},
+		"a withdrawal of nothing":  {func() error { _, err := a.Withdraw(ctx, "FULL", 0, anyVersion); return err }, ErrBadAmount},
+		"a deposit on no account":  {func() error { _, err := a.Deposit(ctx, "NONE", 1, anyVersion); return err }, ErrNoAccount},
+		"no account":               {func() error { _, err := a.Account(ctx, "NONE"); return err }, ErrNoAccount},
+		"the closing of none":      {func() error { return a.Close(ctx, "NONE", -1) }, ErrNoAccount},
+		"the history of no number": {func() error { return historyError(t, a, "a b") }, ErrBadNumber},
+		"the history of none":      {func() error { return historyError(t, a, "NONE") }, ErrNoAccount},
+	} {
+		if err := c.do(); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	if numbers, err := a.Numbers(ctx); err != nil || !slices.Equal(numbers, []string{"FULL"}) {
+		t.Errorf("what was refused was listed: %v, %v", numbers, err)
+	}
+}
+
+func historyError(t *testing.T, a *Accounts, number string) error {
+	t.Helper()
+	for _, err := range a.History(t.Context(), number) {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestAccountsOpenedSideBySideAreAllListed(t *testing.T) {
+	t.Parallel()
+	a := newBank(t)
+	const openers = 8
+	var all sync.WaitGroup
+	for i := range openers {
+		all.Go(func() {
+			if _, err := a.Open(t.Context(), strconv.Itoa(i), "Ada", 1, anyVersion); err != nil {
+				t.Errorf("account %d: %v", i, err)
+			}
+		})
+	}
+	all.Wait()
+	numbers, err := a.Numbers(t.Context())
+	slices.Sort(numbers)
+	if err != nil || !slices.Equal(numbers, []string{"0", "1", "2", "3", "4", "5", "6", "7"}) {
+		t.Errorf("%v, %v", numbers, err)
+	}
+}
+
+func TestALongHistoryIsLoadedFromASnapshot(t *testing.T) {
+	t.Parallel()
+	a, ctx := newBank(t), t.Context()
+	if _, err := a.Open(ctx, "1", "Ada", 1, anyVersion); err != nil {
+		t.Fatal(err)
+	}
+	for range 24 {
+		if _, err := a.Deposit(ctx, "1", 1, anyVersion); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if snapshots, err := a.Snapshots(ctx, "1"); err != nil || !slices.Equal(snapshots, []int64{10, 20}) {
+		t.Errorf("snapshots %v, %v", snapshots, err)
+	}
+	now, err := a.Account(ctx, "1")
+	if err != nil || now.Snapshot != 20 || now.Version != 25 || now.State.Balance != 25 {
+		t.Errorf("%+v, %v", now, err)
+	}
+	if version, err := a.Version(ctx, "1"); err != nil || version != 25 {
+		t.Errorf("version %d, %v", version, err)
+	}
+}
