@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 	"github.com/hexalith/eventstores-go/integration/parts"
 )
 
@@ -26,7 +27,9 @@ func TestScreenshot(t *testing.T) {
 	}
 	s := serve(t)
 	s.livedIn(t, "1001", "Ada Lovelace")
-	s.livedIn(t, "1002", "Grace Brewster Murray Hopper")
+	if _, err := s.Open(t.Context(), "1002", "Grace Brewster Murray Hopper", 1_290_00, bank.Command{ExpectedVersion: -1}); err != nil {
+		t.Fatal(err)
+	}
 	b := open(t, s.url)
 	for _, view := range []struct {
 		name   string
@@ -35,8 +38,8 @@ func TestScreenshot(t *testing.T) {
 		height int64
 		scheme string
 	}{
-		{"account", "/accounts/1001?version=27", 1200, 1150, "light"},
-		{"account-dark", "/accounts/1001?version=27", 1200, 1150, "dark"},
+		{"account", "/accounts/1001?version=34", 1200, 1400, "light"},
+		{"account-dark", "/accounts/1001?version=34", 1200, 1400, "dark"},
 		{"account-phone", "/accounts/1001", 360, 740, "light"},
 		{"account-phone-dark", "/accounts/1001?version=10", 360, 740, "dark"},
 		{"accounts", "/", 1200, 800, "light"},
@@ -63,7 +66,7 @@ func TestScreenshot(t *testing.T) {
 	b.do("conflict", emulation.SetDeviceMetricsOverride(1200, 1150, 1, false))
 	b.scheme("light")
 	b.visit("/accounts/1001")
-	b.do("provoke a conflict", chromedp.Click("#conflict button"), chromedp.WaitVisible("#conflict .lost"),
+	b.do("provoke a conflict", chromedp.Click("#conflict button"), chromedp.WaitVisible("#outcome .lost"),
 		chromedp.Click("#summary-36"), chromedp.Evaluate("scrollTo(0, 0)", nil))
 	b.shoot(filepath.Join(folder, "conflict.png"))
 	b.do("scroll", chromedp.Evaluate("document.getElementById('events').scrollIntoView()", nil))

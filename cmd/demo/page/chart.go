@@ -53,6 +53,7 @@ func (c *curve) at(version int64) bank.Money {
 const (
 	chartWidth  = 1000
 	chartHeight = 100
+	chartBeyond = 12 // the newest balance goes on for as much, so that one sees it
 )
 
 // chart is a curve as it is drawn.
@@ -102,7 +103,7 @@ func (c *curve) draw(snapshots []int64, shown int64, balance bank.Money) chart {
 		}
 		fmt.Fprintf(&line, "V%s", y(cell.last))
 	}
-	fmt.Fprintf(&line, "H%s", x(c.end))
+	fmt.Fprintf(&line, "H%d", chartWidth+chartBeyond)
 	d.Line = line.String()
 	d.Area = fmt.Sprintf("%sV%dH0Z", d.Line, chartHeight)
 

@@ -83,7 +83,7 @@ func TestAChartStepsFromVersionToVersion(t *testing.T) {
 		c.add(int64(i+1), balance)
 	}
 	d := c.draw([]int64{2}, 3, 20_00)
-	if d.Line != "M0 75H500V0H1000V50H1000" {
+	if d.Line != "M0 75H500V0H1000V50H1012" {
 		t.Errorf("line %s", d.Line)
 	}
 	if want := "0 10 20 30 40"; strings.Join(d.Labels, " ") != want {

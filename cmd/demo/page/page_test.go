@@ -151,7 +151,7 @@ func TestTheStateIsShownAsOfAnyVersion(t *testing.T) {
 		`class="snapshot" data-version="10"`, `class="snapshot" data-version="20"`, `<li id="e20" class="has-snapshot">`,
 		`max="23" value="23"`, "Of 2 snapshots")
 	then := s.get("/accounts/A1?version=12")
-	s.wants(then, http.StatusOK, `<span class="amount">12.00</span>`, "loaded from the snapshot at version 10 and 2 events after it",
+	s.wants(then, http.StatusOK, `<p class="amount">12.00</p>`, "loaded from the snapshot at version 10 and 2 events after it",
 		`<li id="e12" class="is-shown " aria-current="true">`, `class="dot" data-version="12"`, `max="23" value="12"`, "At version 12 it was 12.00",
 		`<p class="big">23.00</p>`)
 	s.wants(s.get("/accounts/A1?version=9"), http.StatusOK, "loaded from 9 events")
@@ -167,7 +167,7 @@ func TestAConflictStoresOneOfTwo(t *testing.T) {
 	s := newSite(t)
 	s.open("Ada", 1)
 	w := s.post("/accounts/A1/conflict")
-	s.wants(w, http.StatusOK, "Both expected version 1", "Stored as version 2.", "is at version 2, not 1", "nothing was stored",
+	s.wants(w, http.StatusOK, "Both expected version 1", "Stored as version 2<", "is at version 2, not 1", "nothing was stored",
 		"First withdrawal of 0.01", "Second withdrawal of 0.01", "the stream has one event more, not two", `<p class="big">0.99</p>`)
 	if got := s.version(); got != 2 {
 		t.Errorf("version %d, want 2", got)
@@ -175,7 +175,7 @@ func TestAConflictStoresOneOfTwo(t *testing.T) {
 	if _, err := s.Withdraw(t.Context(), "A1", 99, bank.Command{ExpectedVersion: -1}); err != nil {
 		t.Fatal(err)
 	}
-	s.wants(s.post("/accounts/A1/conflict"), http.StatusOK, "First deposit of 0.01", "Stored as version 4.", "is at version 4, not 3")
+	s.wants(s.post("/accounts/A1/conflict"), http.StatusOK, "First deposit of 0.01", "Stored as version 4<", "is at version 4, not 3")
 	if got := s.version(); got != 4 {
 		t.Errorf("version %d, want 4", got)
 	}
