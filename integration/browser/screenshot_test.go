@@ -38,8 +38,8 @@ func TestScreenshot(t *testing.T) {
 		height int64
 		scheme string
 	}{
-		{"account", "/accounts/1001?version=34", 1200, 1400, "light"},
-		{"account-dark", "/accounts/1001?version=34", 1200, 1400, "dark"},
+		{"account", "/accounts/1001?version=34", 1200, 1376, "light"},
+		{"account-dark", "/accounts/1001?version=34", 1200, 1376, "dark"},
 		{"account-phone", "/accounts/1001", 360, 740, "light"},
 		{"account-phone-dark", "/accounts/1001?version=10", 360, 740, "dark"},
 		{"accounts", "/", 1200, 800, "light"},
@@ -61,6 +61,7 @@ func TestScreenshot(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.shoot(filepath.Join(root, "docs", "images", "account.png"))
+			t.Log("written: docs/images/account.png")
 		}
 	}
 	b.do("conflict", emulation.SetDeviceMetricsOverride(1200, 1150, 1, false))
@@ -71,6 +72,8 @@ func TestScreenshot(t *testing.T) {
 	b.shoot(filepath.Join(folder, "conflict.png"))
 	b.do("scroll", chromedp.Evaluate("document.getElementById('events').scrollIntoView()", nil))
 	b.shoot(filepath.Join(folder, "events.png"))
+	b.do("phone", emulation.SetDeviceMetricsOverride(360, 740, 1, false), chromedp.Evaluate("document.getElementById('events').scrollIntoView()", nil))
+	b.shoot(filepath.Join(folder, "events-phone.png"))
 	b.expect("404")
 	b.visit("/accounts/NONE")
 	b.shoot(filepath.Join(folder, "failure.png"))

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -119,10 +121,18 @@ func (b *tab) visit(path string) {
 	b.do("visit "+path, chromedp.Navigate(b.site+path))
 }
 
-// until waits until an expression is true in the page.
+// until waits until an expression is true in the page, and in the one that a navigation leads to meanwhile.
 func (b *tab) until(expression string) {
 	b.t.Helper()
-	b.do("wait until "+expression, chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(30*time.Second)))
+	b.do("wait until "+expression, chromedp.ActionFunc(func(ctx context.Context) error {
+		for {
+			err := chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(patience)).Do(ctx)
+			var failed *cdproto.Error
+			if !errors.As(err, &failed) || ctx.Err() != nil { // what is such an error lost its page
+				return err
+			}
+		}
+	}))
 }
 
 // press types keys at what has the focus.
@@ -149,4 +159,10 @@ func (b *tab) wants(expression, want string) {
 func (b *tab) scheme(scheme string) {
 	b.t.Helper()
 	b.do("color scheme "+scheme, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
+}
+
+// withoutScript has pages run no script of their own. What the test evaluates still runs.
+func (b *tab) withoutScript() {
+	b.t.Helper()
+	b.do("switch script off", emulation.SetScriptExecutionDisabled(true))
 }
