@@ -565,7 +565,7 @@ func TestTheServiceEndsWhenTheRequestsUnderWayAreDone(t *testing.T) {
 		}
 		defer c.Close()
 		status, text := 0, ""
-		client := http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 			return &sending{Conn: c, sent: sent}, nil
 		}}}
 		w, err := client.Post(s.url+"/api/v1/accounts/A1/deposits", "application/json", strings.NewReader(`{"amount":1}`))
@@ -592,9 +592,9 @@ func TestTheServiceEndsWhenTheRequestsUnderWayAreDone(t *testing.T) {
 	})
 	select {
 	case a := <-slow:
-		t.Errorf("the request was answered before Redis was: %d %s", a.status, a.text)
+		t.Fatalf("the request was answered while Redis was silent: %d %s", a.status, a.text)
 	case <-s.ended:
-		t.Error("the service ended before the request")
+		t.Fatal("the service ended before the request")
 	default:
 	}
 	r.Resume(t)
