@@ -16,8 +16,26 @@ help: ## Say what can be made
 demo: ## Run the bank account's tour without a sidecar, on a SQLite file
 	go run ./cmd/demo
 
+# The CLI goes into a process group of its own, where Ctrl+C does not reach it: it is told.
+.PHONY: run
+run: bin/dapr bin/.dapr/bin/daprd redis ## Run two instances of the bank beside sidecars on one Redis, by "dapr run -f .": http://localhost:8081 and :8082
+	@if (: </dev/tcp/127.0.0.1/6379) 2>/dev/null; then \
+		echo "a Redis listens on localhost:6379 already: the accounts are kept in that one"; \
+	else \
+		echo "starting Redis on localhost:6379, which keeps the accounts in $(REDIS_DATA)"; \
+		mkdir -p "$(REDIS_DATA)"; \
+		redis-server --port 6379 --bind 127.0.0.1 --dir "$(REDIS_DATA)" --logfile redis.log \
+			--appendonly yes --appendfsync always --maxmemory-policy noeviction & \
+		trap "kill $$!; wait $$!" EXIT; \
+	fi; \
+	DAPR_RUNTIME_PATH="$(CURDIR)/bin" bin/dapr run -f . & cli=$$!; \
+	trap 'kill $$cli' INT TERM; \
+	while kill -0 $$cli 2>/dev/null; do wait $$cli; done
+
+REDIS_DATA ?= .dapr/redis
+
 .PHONY: test
-test: test-unit daprd ## Test everything, with real sidecars, Redis and PostgreSQL
+test: test-unit daprd bin/dapr ## Test everything, with real sidecars, Redis and PostgreSQL
 	$(MAKE) sim SEEDS=20000
 	cd integration && go test -race -timeout 20m && go test -race ./parts/...
 	cd integration/chaos && go test -timeout 20m
@@ -66,6 +84,24 @@ bin/daprd: $(wildcard integration/daprd/*.go) integration/daprd/go.mod integrati
 	@echo "building daprd from source, which takes some minutes the first time"
 	cd integration/daprd && $(DAPRD_BUILD) go build -ldflags "-s -w" -o ../../bin/daprd .
 
+bin/dapr: $(wildcard integration/daprcli/*.go) integration/daprcli/go.mod integration/daprcli/go.sum
+	@echo "building the Dapr CLI from source, which takes some minutes the first time"
+	cd integration/daprcli && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o ../../bin/dapr .
+
+# Where the CLI looks for the sidecar, under DAPR_RUNTIME_PATH.
+bin/.dapr/bin/daprd: bin/daprd
+	@mkdir -p bin/.dapr/bin && ln -sf ../../daprd bin/.dapr/bin/daprd
+
+.PHONY: redis
+redis:
+	@command -v redis-server >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing redis-server"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
+	else \
+		echo "redis-server is not on the PATH: install it, on Debian with apt-get install redis-server"; exit 1; \
+	fi
+
 .PHONY: lint
 lint: ## Check the format, go vet and staticcheck in all modules
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
@@ -76,6 +112,8 @@ lint: ## Check the format, go vet and staticcheck in all modules
 	done
 	@echo "go vet and staticcheck in integration/daprd"
 	@cd integration/daprd && export $(DAPRD_BUILD) && go vet . && go run $(STATICCHECK) .
+	@echo "go vet in integration/daprcli"
+	@cd integration/daprcli && CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath" go vet .
 
 .PHONY: fmt
 fmt: ## Format the code
