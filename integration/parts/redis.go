@@ -76,16 +76,18 @@ func redisAnswers(ctx context.Context, addr string) error {
 	return nil
 }
 
-// installed finds an executable on the path, and installs Debian's package of it where that is possible.
-func installed(executable, debian string) func() (string, error) {
-	return func() (string, error) {
-		path, err := exec.LookPath(executable)
-		if err == nil {
-			return path, nil
-		}
-		if err := install(debian); err != nil {
-			return "", fmt.Errorf("%s is not on the PATH: install it, on Debian with apt-get install %s: %w", executable, debian, err)
-		}
-		return exec.LookPath(executable)
+// Installed finds an executable on the path, and installs Debian's package of it where that is possible.
+func Installed(executable, debian string) (string, error) {
+	path, err := exec.LookPath(executable)
+	if err == nil {
+		return path, nil
 	}
+	if err := install(debian); err != nil {
+		return "", fmt.Errorf("%s is not on the PATH: install it, on Debian with apt-get install %s: %w", executable, debian, err)
+	}
+	return exec.LookPath(executable)
+}
+
+func installed(executable, debian string) func() (string, error) {
+	return func() (string, error) { return Installed(executable, debian) }
 }
