@@ -10,11 +10,19 @@ DAPRD_BUILD := CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath"
 
 .PHONY: help
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Run the bank account's tour without a sidecar, on a SQLite file
 	go run ./cmd/demo
+
+.PHONY: compose
+compose: .env ## Run the bank, its sidecar and Redis in containers, at http://localhost:8080 (Docker Compose)
+	docker compose up --build --detach --wait
+
+# The password of Redis.
+.env:
+	@(umask 077 && echo "REDIS_PASSWORD=$$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')" >.env)
 
 .PHONY: test
 test: test-unit daprd ## Test everything, with real sidecars, Redis and PostgreSQL
@@ -22,6 +30,15 @@ test: test-unit daprd ## Test everything, with real sidecars, Redis and PostgreS
 	cd integration && go test -race -timeout 20m && go test -race ./parts/...
 	cd integration/chaos && go test -timeout 20m
 	cd integration/bench && go test
+	$(MAKE) test-kubernetes
+
+.PHONY: test-kubernetes
+test-kubernetes: daprd ## Test that the manifests fit Kubernetes, Dapr and the service; takes no cluster
+	cd integration/kubernetes && $(DAPRD_BUILD) go test
+
+.PHONY: test-containers
+test-containers: daprd ## Test the images and compose.yaml, on a Docker engine
+	cd integration && go test -timeout 20m ./containers/...
 
 .PHONY: test-unit
 test-unit: gcc ## Test what needs no sidecar
@@ -74,8 +91,10 @@ lint: ## Check the format, go vet and staticcheck in all modules
 		echo "go vet and staticcheck in $$module"; \
 		(cd $$module && go vet ./... && go run $(STATICCHECK) ./...); \
 	done
-	@echo "go vet and staticcheck in integration/daprd"
-	@cd integration/daprd && export $(DAPRD_BUILD) && go vet . && go run $(STATICCHECK) .
+	@set -e; export $(DAPRD_BUILD); for module in integration/daprd integration/kubernetes; do \
+		echo "go vet and staticcheck in $$module"; \
+		(cd $$module && go vet . && go run $(STATICCHECK) .); \
+	done
 
 .PHONY: fmt
 fmt: ## Format the code
