@@ -25,8 +25,12 @@ type RedisOption func(t testing.TB, p *program)
 // Durable makes Redis sync every write to disk before it answers, so that nothing
 // acknowledged is lost when it is killed.
 func Durable() RedisOption {
-	return func(t testing.TB, p *program) {
-		dir := t.TempDir()
+	return func(t testing.TB, p *program) { DurableIn(t.TempDir())(t, p) }
+}
+
+// DurableIn is [Durable] with the data in a folder, where there may be some from before.
+func DurableIn(dir string) RedisOption {
+	return func(_ testing.TB, p *program) {
 		p.folders = append(p.folders, dir)
 		p.args = append(p.args, "--dir", dir, "--appendonly", "yes", "--appendfsync", "always")
 	}
