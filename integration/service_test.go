@@ -363,14 +363,16 @@ func (d *demoService) logged() string {
 	return d.log.String()
 }
 
-// startDemoService starts the service beside a sidecar, as the Dapr CLI does, and waits until it serves.
-func startDemoService(t *testing.T, demo string, sidecar *parts.Daprd) *demoService {
+// startDemoService starts the service beside a sidecar, as the Dapr CLI does, and waits until it serves. What env says counts more than
+// what the CLI would.
+func startDemoService(t *testing.T, demo string, sidecar *parts.Daprd, env ...string) *demoService {
 	t.Helper()
 	port := parts.FreePorts(t, 1)[0]
 	d := &demoService{cmd: exec.Command(demo, "serve"), url: "http://127.0.0.1:" + strconv.Itoa(port), ended: make(chan struct{})}
 	d.cmd.Dir = t.TempDir()
 	d.cmd.Env = append(d.cmd.Environ(), "APP_PORT="+strconv.Itoa(port),
 		fmt.Sprintf("DAPR_GRPC_PORT=%d", sidecar.GRPCPort), fmt.Sprintf("DAPR_HTTP_PORT=%d", sidecar.HTTPPort))
+	d.cmd.Env = append(d.cmd.Env, env...)
 	d.cmd.Stderr = d
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -490,7 +492,8 @@ func TestTheServiceRunsBesideASidecarAndSaysWhenTheStoreIsAway(t *testing.T) {
 	demo := buildDemo(t)
 	r := parts.StartRedis(t, parts.Durable())
 	sidecar := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: redisComponents(t, r)})
-	one, two := startDemoService(t, demo, sidecar), startDemoService(t, demo, sidecar)
+	one := startDemoService(t, demo, sidecar)
+	two := startDemoService(t, demo, sidecar, "DAPR_GRPC_PORT=", "DAPR_GRPC_ENDPOINT="+sidecar.GRPCAddr()) // as where the sidecar is another container
 	one.until(t, "GET /readyz", 200, "ready")
 	two.until(t, "GET /readyz", 200, "ready")
 
@@ -562,7 +565,7 @@ func TestTheServiceEndsWhenTheRequestsUnderWayAreDone(t *testing.T) {
 		}
 		defer c.Close()
 		status, text := 0, ""
-		client := http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 			return &sending{Conn: c, sent: sent}, nil
 		}}}
 		w, err := client.Post(s.url+"/api/v1/accounts/A1/deposits", "application/json", strings.NewReader(`{"amount":1}`))
@@ -589,9 +592,9 @@ func TestTheServiceEndsWhenTheRequestsUnderWayAreDone(t *testing.T) {
 	})
 	select {
 	case a := <-slow:
-		t.Errorf("the request was answered before Redis was: %d %s", a.status, a.text)
+		t.Fatalf("the request was answered while Redis was silent: %d %s", a.status, a.text)
 	case <-s.ended:
-		t.Error("the service ended before the request")
+		t.Fatal("the service ended before the request")
 	default:
 	}
 	r.Resume(t)

@@ -9,8 +9,8 @@ import (
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 )
 
-// requestTimeout is how long the store gets for one request of the API. It is what a shutdown waits, too, so that no request is cut.
-const requestTimeout = 10 * time.Second
+// requestTimeout is how long the store gets for one request of the API: less than a shutdown waits, so that none is cut.
+const requestTimeout = 9 * time.Second
 
 // operation is a handler of the API. An error that it returns is answered with the problem that it is.
 type operation func(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts) error
