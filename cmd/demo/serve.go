@@ -14,7 +14,9 @@ import (
 
 	"google.golang.org/grpc/connectivity"
 
+	"github.com/hexalith/eventstores-go/adapter/telemetry"
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/cmd/demo/page"
 	"github.com/hexalith/eventstores-go/cmd/demo/service"
 	"github.com/hexalith/eventstores-go/eventstore"
 )
@@ -30,7 +32,7 @@ func serve(ctx context.Context, args []string, stderr io.Writer) int {
 		fmt.Fprint(stderr, `Usage: demo serve [-addr host:port] [-file bank.db]
 
 Serves the bank over HTTP: a page at /, the API under /api/v1, its description at /openapi.yaml, health at /livez and
-/readyz. Beside a Dapr sidecar where DAPR_GRPC_PORT or DAPR_GRPC_ENDPOINT is set, on a SQLite file otherwise. Logs go to
+/readyz, metrics for Prometheus at /metrics. Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says. Beside a Dapr sidecar where DAPR_GRPC_PORT or DAPR_GRPC_ENDPOINT is set, on a SQLite file otherwise. Logs go to
 standard error, as JSON. SIGTERM and SIGINT end it: requests under way get 10 seconds, a second signal ends it at once.
 
 `)
@@ -42,17 +44,24 @@ standard error, as JSON. SIGTERM and SIGINT end it: requests under way get 10 se
 		return code
 	}
 
-	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	log := slog.New(telemetry.LogHandler(slog.NewJSONHandler(stderr, nil)))
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", *addr)
 	if err != nil {
 		fmt.Fprintf(stderr, "demo: can't listen on %s, choose another address with -addr: %v\n", *addr, err)
 		return 1
 	}
+	stopTelemetry, metrics, err := startTelemetry(ctx)
+	if err != nil {
+		_ = listener.Close()
+		fmt.Fprintf(stderr, "demo: OpenTelemetry can't be set up, look at the variables OTEL_*: %v\n", err)
+		return 1
+	}
 	s := service.New(log)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	mux.Handle("/", s.Handler(func(accounts *bank.Accounts) http.Handler { return page.New(accounts, log) }))
 	server := &http.Server{
-		// Until there is a page, / leads to the description of the API. The page is mounted here, in place of nil:
-		// func(accounts *bank.Accounts) http.Handler { return page.New(accounts, log) }
-		Handler: s.Handler(nil),
+		Handler: observeRequests(mux),
 
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
@@ -100,6 +109,11 @@ standard error, as JSON. SIGTERM and SIGINT end it: requests under way get 10 se
 	giveUp()
 	close(stop)
 	<-closed
+	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	if err := stopTelemetry(flush); err != nil {
+		log.Warn("the last traces could not be sent", "error", err.Error())
+	}
+	cancel()
 	log.Info("ended")
 	return code
 }
@@ -115,7 +129,8 @@ func openBank(ctx context.Context, open func(context.Context) (store, error), lo
 			s.close()
 		}
 	}()
-	provider, err := newProvider(s, openTimeout(2*time.Second), eventstore.WithLogger(log))
+	provider, err := newProvider(s, openTimeout(2*time.Second), eventstore.WithLogger(log),
+		eventstore.WithObserver(telemetry.NewObserver()))
 	if err != nil {
 		return store{}, service.Bank{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -113,6 +114,36 @@ func TestTheServiceKeepsItsAccountsInAFileAndEndsWhenItIsTold(t *testing.T) {
 		if !strings.Contains(s.log.String(), `"msg":"ended"`) || strings.Contains(s.log.String(), "they are cut") {
 			t.Errorf("run %d: %s", n, s.log)
 		}
+	}
+}
+
+func TestTheServiceShowsItsPageItsMetricsAndTheTraceOfItsLogRecords(t *testing.T) {
+	t.Setenv("DAPR_GRPC_PORT", "")
+	t.Setenv("DAPR_GRPC_ENDPOINT", "")
+	s := startService(t, filepath.Join(t.TempDir(), "bank.db"))
+	s.untilReady(t)
+	if status, answer := s.ask(t, "POST", "/api/v1/accounts", `{"number":"A1","owner":"Ada","amount":150000}`); status != 201 {
+		t.Fatalf("%d %s", status, answer)
+	}
+	if status, answer := s.ask(t, "GET", "/accounts/A1", ""); status != 200 || !strings.Contains(answer, "1,500.00") || !strings.Contains(answer, "<html") {
+		t.Errorf("the page: %d %s", status, answer)
+	}
+	status, metrics := s.ask(t, "GET", "/metrics", "")
+	for _, says := range []string{
+		`http_server_request_duration_seconds_count{`, `http_route="/api/v1/accounts"`,
+		`eventstore_operation_duration_seconds_count{`, `eventstore_operation_name="aggregate_update"`,
+		`eventstore_events_appended_total{`, `db_client_operation_duration_seconds_count{`, "go_goroutines",
+	} {
+		if status != 200 || !strings.Contains(metrics, says) {
+			t.Errorf("the metrics, status %d, do not say %s", status, says)
+		}
+	}
+	s.end()
+	if code := <-s.ended; code != 0 {
+		t.Errorf("exit code %d: %s", code, s.log)
+	}
+	if !regexp.MustCompile(`"route":"POST /api/v1/accounts".*"trace_id":"[0-9a-f]{32}"`).MatchString(s.log.String()) {
+		t.Errorf("no record of the request has its trace: %s", s.log)
 	}
 }
 

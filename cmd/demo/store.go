@@ -15,6 +15,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/adapter/inprocess"
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
+	"github.com/hexalith/eventstores-go/adapter/telemetry"
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -74,7 +75,7 @@ func openSidecar(ctx context.Context) (_ store, err error) {
 		variable, address = "DAPR_GRPC_PORT="+os.Getenv("DAPR_GRPC_PORT"), net.JoinHostPort("127.0.0.1", os.Getenv("DAPR_GRPC_PORT"))
 	}
 	// Not dapr.NewClient: that gives the same client each time, also after it was closed.
-	client, err := dapr.NewClientWithAddressContext(ctx, address, reconnecting)
+	client, err := dapr.NewClientWithAddressContext(ctx, address, reconnecting, telemetry.DialOption())
 	if err != nil {
 		return store{}, fmt.Errorf("no Dapr sidecar answers at %s: its log says why, if it did start; unset the variable to run without one: %w", variable, err)
 	}
@@ -104,7 +105,7 @@ func openSidecar(ctx context.Context) (_ store, err error) {
 	return s, nil
 }
 
-// newProvider is the event store over a store.
+// newProvider is the event store over a store, with its requests traced and measured where [startTelemetry] was called.
 func newProvider(s store, options ...eventstore.Option) (*eventstore.Provider, error) {
 	registry, err := eventstore.NewRegistry(bank.Types()...)
 	if err != nil {
@@ -112,9 +113,9 @@ func newProvider(s store, options ...eventstore.Option) (*eventstore.Provider, e
 	}
 	options = append(options, eventstore.WithRegistry(registry))
 	if s.locker != nil {
-		options = append(options, eventstore.WithLocker(s.locker))
+		options = append(options, eventstore.WithLocker(telemetry.Locker(s.locker, telemetry.WithComponent(lockComponent))))
 	}
-	return eventstore.NewProvider(s.state, options...)
+	return eventstore.NewProvider(telemetry.State(s.state, telemetry.WithComponent(stateComponent)), options...)
 }
 
 // openTimeout is how long a session waits for another.

@@ -54,15 +54,12 @@ func readEvents(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts)
 		return err
 	}
 	page := events{Number: r.PathValue("number"), Events: []event{}}
-	for entry, err := range accounts.History(r.Context(), page.Number) { // from the first: the balance needs them all
+	for entry, err := range accounts.History(r.Context(), page.Number, from) {
 		if err != nil {
 			return err
 		}
 		if to > 0 && entry.Version > to {
 			break
-		}
-		if entry.Version < from {
-			continue
 		}
 		if len(page.Events) == pageSize {
 			page.Next = fmt.Sprintf("%s/events?from=%d", accountPath(page.Number), entry.Version)

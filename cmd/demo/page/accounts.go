@@ -1,0 +1,144 @@
+package page
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/eventstore"
+)
+
+// accountsPerPage is how many accounts one page lists, each of which is loaded for it.
+const accountsPerPage = 50
+
+// accountsView is the page of all accounts.
+type accountsView struct {
+	Accounts []listed
+	Total    int
+	Page     int
+	Pages    int
+	Form     openForm
+}
+
+func (v accountsView) Before() int { return v.Page - 1 }
+func (v accountsView) After() int  { return v.Page + 1 }
+
+// listed is one account in the list.
+type listed struct {
+	Number, Path string
+	Owner        string
+	Balance      bank.Money
+	Version      int64
+	Trouble      string // why there is nothing to show; else empty
+}
+
+// openForm is the form that opens an account, as it was filled in.
+type openForm struct {
+	ID, Number, Owner, Amount string
+	Error                     string // empty: there is none
+	Wrong                     string // the field that it is about
+}
+
+func (p *page) listAccounts(w http.ResponseWriter, r *http.Request) {
+	p.renderAccounts(w, r, http.StatusOK, openForm{ID: newID()})
+}
+
+func (p *page) renderAccounts(w http.ResponseWriter, r *http.Request, status int, form openForm) {
+	numbers, err := p.accounts.Numbers(r.Context())
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	v := accountsView{Total: len(numbers), Pages: max(1, (len(numbers)+accountsPerPage-1)/accountsPerPage), Page: 1, Form: form}
+	if text := r.URL.Query().Get("page"); text != "" {
+		if v.Page, err = strconv.Atoi(text); err != nil || v.Page < 1 || v.Page > v.Pages {
+			p.fail(w, r, errNoPage)
+			return
+		}
+	}
+	from := (v.Page - 1) * accountsPerPage
+	for _, number := range numbers[from:min(from+accountsPerPage, len(numbers))] {
+		entry := listed{Number: number, Path: accountPath(number)}
+		account, err := p.accounts.Account(r.Context(), number)
+		switch {
+		case errors.Is(err, bank.ErrNoAccount):
+			entry.Trouble = "the number was given away, the account is not open yet"
+		case errors.Is(err, &eventstore.StreamDeletedError{}):
+			entry.Trouble = "deleted"
+		case errors.Is(err, &eventstore.DamagedError{}):
+			entry.Trouble = err.Error()
+		case err != nil:
+			p.fail(w, r, err)
+			return
+		}
+		entry.Owner, entry.Balance, entry.Version = account.State.Owner, account.State.Balance, account.Version
+		v.Accounts = append(v.Accounts, entry)
+	}
+	p.render(w, r, status, "accounts", v)
+}
+
+// open opens the account that a form asks for.
+func (p *page) open(w http.ResponseWriter, r *http.Request) {
+	if err := readForm(r); err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	form := openForm{
+		ID:     r.PostFormValue("id"),
+		Number: strings.ToUpper(strings.TrimSpace(r.PostFormValue("number"))),
+		Owner:  strings.TrimSpace(r.PostFormValue("owner")),
+		Amount: strings.TrimSpace(r.PostFormValue("amount")),
+	}
+	amount, err := bank.Money(0), error(nil)
+	if form.Amount != "" {
+		amount, err = parseAmount(form.Amount)
+	}
+	if err != nil {
+		form.Error, form.Wrong = err.Error(), "amount"
+		p.renderAccounts(w, r, http.StatusUnprocessableEntity, form)
+		return
+	}
+	account, err := p.accounts.Open(r.Context(), form.Number, form.Owner, amount, command(r))
+	for _, wrong := range []struct {
+		err   error
+		field string
+	}{{bank.ErrBadNumber, "number"}, {bank.ErrAccountExists, "number"}, {bank.ErrNoOwner, "owner"}, {bank.ErrBadAmount, "amount"}} {
+		if errors.Is(err, wrong.err) {
+			form.Error, form.Wrong = wrong.err.Error(), wrong.field
+			status, _ := statusOf(err)
+			if wrong.err == bank.ErrBadNumber {
+				status = http.StatusUnprocessableEntity
+			}
+			p.renderAccounts(w, r, status, form)
+			return
+		}
+	}
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	redirectStored(w, r, form.Number, account)
+}
+
+func accountPath(number string) string { return "/accounts/" + url.PathEscape(number) }
+
+// redirectStored leads to the account, which says what was stored.
+func redirectStored(w http.ResponseWriter, r *http.Request, number string, after bank.Status) {
+	query := "?stored=" + strconv.FormatInt(after.Version, 10)
+	if after.RepeatOf > 0 {
+		query = "?repeat=" + strconv.FormatInt(after.RepeatOf, 10)
+	}
+	http.Redirect(w, r, accountPath(number)+query, http.StatusSeeOther)
+}
+
+// readForm reads the form of a request.
+func readForm(r *http.Request) error {
+	err := r.ParseForm()
+	if err == nil || errors.As(err, new(*http.MaxBytesError)) {
+		return err
+	}
+	return errBadForm
+}

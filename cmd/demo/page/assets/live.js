@@ -1,0 +1,112 @@
+// Live updates, and the slider without its button. Everything else works without this.
+"use strict";
+(() => {
+	const main = document.getElementById("main");
+	const slider = document.getElementById("version");
+	const announce = document.getElementById("announce");
+	const live = document.getElementById("live");
+	const path = main.dataset.path;
+
+	// The address of what is shown: the newest version is followed, another one stays.
+	const address = () => {
+		const query = new URLSearchParams();
+		if (slider.value !== slider.max) query.set("version", slider.value);
+		if (main.dataset.before !== "0") query.set("before", main.dataset.before);
+		return path + (query.size ? "?" + query : "");
+	};
+
+	// apply takes over the parts of a page that was fetched. Focus and open details stay.
+	const apply = (page) => {
+		const fresh = page.getElementById("main");
+		const focused = document.activeElement && document.activeElement.id;
+		for (const details of main.querySelectorAll("details[open]")) {
+			const again = page.getElementById(details.id);
+			if (again) again.open = true;
+		}
+		for (const part of main.querySelectorAll("[data-part]")) {
+			const next = page.getElementById(part.id);
+			if (!part.isEqualNode(next)) part.replaceWith(document.adoptNode(next));
+		}
+		if (focused && document.activeElement.id !== focused) {
+			const again = document.getElementById(focused);
+			if (again) again.focus({ preventScroll: true });
+			else if (focused === "earlier" || focused === "later") slider.focus();
+		}
+		if (fresh.dataset.version !== main.dataset.version) announce.textContent = fresh.dataset.news;
+		const follows = slider.value === slider.max;
+		const asked = page.getElementById("version");
+		slider.max = asked.max;
+		if (follows) slider.value = slider.max;
+		slider.setAttribute("aria-valuetext", asked.getAttribute("aria-valuetext"));
+		main.dataset.version = fresh.dataset.version;
+	};
+
+	// refresh fetches one page at a time. What is asked for meanwhile is fetched after it, once.
+	let busy = false, again = false;
+	const refresh = async () => {
+		again = true;
+		if (busy) return;
+		busy = true;
+		try {
+			while (again) {
+				again = false;
+				const response = await fetch(address());
+				if (!response.ok) {
+					if (response.status < 500) location.assign(path); // the account is gone: the page says how
+					break;
+				}
+				const page = new DOMParser().parseFromString(await response.text(), "text/html");
+				if (again) continue; // the slider has moved on
+				apply(page);
+				history.replaceState(null, "", address() + location.hash);
+			}
+		} catch {
+			state("Reconnecting", false); // the stream of events notices too, and tries again
+		} finally {
+			busy = false;
+		}
+	};
+
+	const show = (version) => {
+		slider.value = version;
+		main.dataset.before = "0";
+		refresh();
+	};
+	document.querySelector("#slide button").hidden = true;
+	document.getElementById("slide").addEventListener("submit", (event) => {
+		event.preventDefault();
+		show(slider.value);
+	});
+	slider.addEventListener("input", () => show(slider.value));
+	main.addEventListener("click", (event) => {
+		const link = event.target.closest("a[data-at]");
+		if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+		event.preventDefault();
+		show(link.dataset.at);
+	});
+
+	const state = (text, well) => {
+		if (live.textContent === text) return;
+		if (!well || live.textContent) announce.textContent = text;
+		live.textContent = text;
+		live.classList.toggle("away", !well);
+		live.hidden = false;
+	};
+	let source;
+	const connect = () => {
+		source = new EventSource(path + "/live");
+		source.addEventListener("version", (event) => {
+			state("Live", true);
+			if (event.data !== main.dataset.version) refresh();
+		});
+		source.addEventListener("away", () => state("The store does not answer", false));
+		source.addEventListener("gone", refresh);
+		source.addEventListener("error", () => {
+			state("Reconnecting", false);
+			if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5000);
+		});
+	};
+	connect();
+	addEventListener("pagehide", () => source.close());
+	addEventListener("pageshow", (event) => { if (event.persisted) connect(); });
+})();

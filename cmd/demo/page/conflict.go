@@ -1,0 +1,71 @@
+package page
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+)
+
+// conflict is what became of two changes that were sent side by side.
+type conflict struct {
+	What     string // they were
+	Expected int64  // by both
+	Tries    [2]try
+	Stored   int // how many of them
+}
+
+// try is one of them.
+type try struct {
+	Name    string
+	Version int64  // as which it was stored; 0: it was not
+	Error   string // what it got instead
+}
+
+// provokeConflict sends two changes at once which both expect the version that the account has now. They are as small as can be.
+func (p *page) provokeConflict(w http.ResponseWriter, r *http.Request) {
+	if err := readForm(r); err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	number := r.PathValue("number")
+	before, err := p.accounts.Account(r.Context(), number)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	const amount bank.Money = 1
+	do, c := p.accounts.Withdraw, conflict{What: "withdrawal", Expected: before.Version}
+	if before.State.Balance < amount {
+		do, c.What = p.accounts.Deposit, "deposit"
+	}
+	what := command(r)
+	what.ID, what.ExpectedVersion = "", before.Version
+
+	var both sync.WaitGroup
+	for i := range c.Tries {
+		both.Go(func() {
+			c.Tries[i].Name = fmt.Sprintf("%s %s of %s", []string{"First", "Second"}[i], c.What, amount)
+			after, err := do(r.Context(), number, amount, what)
+			if err != nil {
+				c.Tries[i].Error = err.Error()
+				return
+			}
+			c.Tries[i].Version = after.Version
+		})
+	}
+	both.Wait()
+	for _, t := range c.Tries {
+		if t.Version > 0 {
+			c.Stored++
+		}
+	}
+	v, err := p.view(r, asked{})
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	v.Conflict = &c
+	p.render(w, r, http.StatusOK, "account", v)
+}

@@ -1,0 +1,139 @@
+// Package page shows the accounts of a bank to people: one page of them all, and one of each account with its event stream, its
+// balance as of any version, and what a conflict is. The pages are made on the server and work without script; a little
+// of it adds live updates. They need nothing from elsewhere.
+package page
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"hash/fnv"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"path"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/eventstore"
+)
+
+//go:embed templates
+var templateFiles embed.FS
+
+//go:embed assets
+var assetFiles embed.FS
+
+// maxForm is how large a form may be that someone sends, in bytes.
+const maxForm = 64 << 10
+
+// page is what all its parts share.
+type page struct {
+	accounts *bank.Accounts
+	log      *slog.Logger
+	live     *live
+	views    map[string]*template.Template
+}
+
+// New makes the pages of a bank: "/", "/accounts", "/accounts/{number}" and below, and "/assets/". What else is asked of it is answered
+// with a page that says so. Mount it at the root. Requests that change something and come from other sites are refused.
+//
+// Live updates end with the request, and when the server that serves them is shut down.
+func New(accounts *bank.Accounts, log *slog.Logger) http.Handler {
+	p := &page{accounts: accounts, log: log, live: newLive(accounts.Version), views: parseViews()}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", p.listAccounts)
+	mux.Handle("GET /accounts", http.RedirectHandler("/", http.StatusSeeOther))
+	mux.HandleFunc("POST /accounts", p.open)
+	mux.HandleFunc("GET /accounts/{number}", p.showAccount)
+	mux.HandleFunc("GET /accounts/{number}/live", p.watch)
+	mux.HandleFunc("POST /accounts/{number}/deposit", p.deposit)
+	mux.HandleFunc("POST /accounts/{number}/withdraw", p.withdraw)
+	mux.HandleFunc("POST /accounts/{number}/conflict", p.provokeConflict)
+	for _, form := range []string{"deposit", "withdraw", "conflict"} {
+		mux.HandleFunc("GET /accounts/{number}/"+form, p.backToAccount) // where a form was answered with a page, its address stays behind
+	}
+	mux.HandleFunc("GET /assets/{file}", p.asset)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { p.fail(w, r, errNoPage) })
+
+	own := http.NewCrossOriginProtection()
+	own.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.fail(w, r, errForeign) }))
+	protected := own.Handler(mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		protected.ServeHTTP(w, r)
+	})
+}
+
+// parseViews parses the templates, each with the frame that all have. They are part of the program: they parse or the tests fail.
+func parseViews() map[string]*template.Template {
+	views := map[string]*template.Template{}
+	for _, name := range []string{"accounts", "account", "failure"} {
+		views[name] = template.Must(template.New(name).ParseFS(templateFiles, "templates/frame.html", "templates/"+name+".html"))
+	}
+	return views
+}
+
+// render answers with a view. Nothing is sent before all of it is made, so that a page is never cut short by an error.
+func (p *page) render(w http.ResponseWriter, r *http.Request, status int, view string, data any) {
+	var out bytes.Buffer
+	if err := p.views[view].ExecuteTemplate(&out, "frame", data); err != nil {
+		p.log.ErrorContext(r.Context(), "a page could not be made", "page", view, "error", err)
+		http.Error(w, "the page could not be made", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = out.WriteTo(w) // who asked may have left
+}
+
+// asset serves a file that pages refer to. A browser keeps it and asks whether it has changed.
+func (p *page) asset(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("file")
+	content, err := fs.ReadFile(assetFiles, path.Join("assets", name))
+	if err != nil {
+		p.fail(w, r, errNoPage)
+		return
+	}
+	sum := fnv.New64a()
+	_, _ = sum.Write(content)
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("ETag", strconv.Quote(strconv.FormatUint(sum.Sum64(), 36)))
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
+}
+
+func (p *page) backToAccount(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, accountPath(r.PathValue("number")), http.StatusSeeOther)
+}
+
+// command is what goes with the change that a form asks for. The form's id makes sure that sending it twice changes once.
+func command(r *http.Request) bank.Command {
+	id := r.PostFormValue("id")
+	return bank.Command{
+		ID:              id,
+		ExpectedVersion: -1, // a person means the account as it is by then
+		Context: eventstore.ContextMetadata{
+			CorrelationID: newID(),
+			CausationID:   id,
+			UserID:        "demo page",
+		},
+	}
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// What the pages themselves refuse.
+var (
+	errNoPage  = errors.New("there is no such page")
+	errBadForm = errors.New("the form that was sent can't be read")
+	errForeign = errors.New("the request was sent by a page of another site: nothing was changed")
+)
