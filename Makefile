@@ -10,7 +10,7 @@ DAPRD_BUILD := CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath"
 
 .PHONY: help
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Run the bank account's tour without a sidecar, on a SQLite file
@@ -34,12 +34,123 @@ run: bin/dapr bin/.dapr/bin/daprd redis ## Run two instances of the bank beside 
 
 REDIS_DATA ?= .dapr/redis
 
+.PHONY: compose
+compose: .env ## Run the bank, its sidecar and Redis in containers, at http://localhost:8080 (Docker Compose)
+	docker compose up --build --detach --wait
+
+# The password of Redis.
+.env:
+	@(umask 077 && echo "REDIS_PASSWORD=$$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')" >.env)
+
 .PHONY: test
 test: test-unit daprd bin/dapr ## Test everything, with real sidecars, Redis and PostgreSQL
 	$(MAKE) sim SEEDS=20000
 	cd integration && go test -race -timeout 20m && go test -race ./parts/...
 	cd integration/chaos && go test -timeout 20m
 	cd integration/bench && go test
+	$(MAKE) test-kubernetes
+
+# What these two test is outside their modules, where go test sees no change: -count=1 has them run again.
+.PHONY: test-kubernetes
+test-kubernetes: daprd ## Test that the manifests fit Kubernetes, Dapr and the service; takes no cluster
+	cd integration/kubernetes && $(DAPRD_BUILD) go test -count=1
+
+.PHONY: test-containers
+test-containers: daprd ## Test the images and compose.yaml, on a Docker engine
+	cd integration && go test -count=1 -timeout 20m ./containers
+
+.PHONY: test-unit
+test-unit: gcc ## Test what needs no sidecar
+	go test -race ./...
+
+SEEDS ?= 1000000
+
+.PHONY: sim
+sim: ## Simulate SEEDS histories (1000000) of lost, late, doubled and torn requests and crashes
+	go test ./eventstore/internal/simulation -run NothingIsLost -timeout 24h -v -seeds $(SEEDS)
+
+.PHONY: chaos
+chaos: daprd ## Kill sidecars, writers and stores for DURATION (2m) on each store, or until APPENDS are acknowledged
+	cd integration/chaos && go test -run NothingAcknowledged -v -timeout 24h \
+		-duration $(or $(DURATION),$(if $(APPENDS),24h,2m)) -appends $(or $(APPENDS),0) $(if $(SEED),-seed $(SEED))
+
+.PHONY: bench
+bench: daprd ## Measure against the floor; CASES=append1,… STORES=sidecar/redis,… ROUNDS=n choose, WRITE=1 writes docs/benchmarks.md
+	cd integration/bench && go test -run '^$$' -bench All -benchtime 1x -timeout 60m \
+		-cases '$(CASES)' -stores '$(STORES)' -rounds '$(or $(ROUNDS),0)' -time '$(or $(TIME),5s)' $(if $(WRITE),-write)
+
+.PHONY: scaling
+scaling: daprd ## Measure how cost grows with payload and writers; WRITE=1 writes docs/scaling.md
+	cd integration/bench && EVENTSTORES_PARTS=process go test -run '^$$' -bench Scaling -benchtime 1x -timeout 30m \
+		-time '$(or $(TIME),3s)' $(if $(WRITE),-write)
+
+FUZZTIME ?= 30s
+
+# Only the files of the core and of its own tests are compiled: instrumented, the adapters that examples import take minutes.
+.PHONY: fuzz
+fuzz: ## Fuzz names, records, and whole appends and reads, each target for FUZZTIME (30s)
+	@set -e; cd eventstore; files=$$(go list -f '{{join .GoFiles " "}} {{join .TestGoFiles " "}}'); \
+	for target in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\).*/\1/p' *_test.go); do \
+		echo "$$target for $(FUZZTIME)"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$files; \
+	done
+
+.PHONY: daprd
+daprd: bin/daprd ## Build the Dapr sidecar from source, into bin/daprd
+
+bin/daprd: $(wildcard integration/daprd/*.go) integration/daprd/go.mod integration/daprd/go.sum
+	@echo "building daprd from source, which takes some minutes the first time"
+	cd integration/daprd && $(DAPRD_BUILD) go build -ldflags "-s -w" -o ../../bin/daprd .
+
+bin/dapr: $(wildcard integration/daprcli/*.go) integration/daprcli/go.mod integration/daprcli/go.sum
+	@echo "building the Dapr CLI from source, which takes some minutes the first time"
+	cd integration/daprcli && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o ../../bin/dapr .
+
+# Where the CLI looks for the sidecar, under DAPR_RUNTIME_PATH.
+bin/.dapr/bin/daprd: bin/daprd
+	@mkdir -p bin/.dapr/bin && ln -sf ../../daprd bin/.dapr/bin/daprd
+
+.PHONY: redis
+redis:
+	@command -v redis-server >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing redis-server"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
+	else \
+		echo "redis-server is not on the PATH: install it, on Debian with apt-get install redis-server"; exit 1; \
+	fi
+
+.PHONY: lint
+lint: ## Check the format, go vet and staticcheck in all modules
+	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "run make fmt, these are not formatted:"; echo "$$unformatted"; exit 1; fi
+	@set -e; for module in . integration integration/bench; do \
+		echo "go vet and staticcheck in $$module"; \
+		(cd $$module && go vet ./... && go run $(STATICCHECK) ./...); \
+	done
+	@set -e; export $(DAPRD_BUILD); for module in integration/daprd integration/kubernetes; do \
+		echo "go vet and staticcheck in $$module"; \
+		(cd $$module && go vet . && go run $(STATICCHECK) .); \
+	done
+	@echo "go vet in integration/daprcli"
+	@cd integration/daprcli && CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath" go vet .
+
+.PHONY: test
+test: test-unit daprd bin/dapr ## Test everything, with real sidecars, Redis and PostgreSQL
+	$(MAKE) sim SEEDS=20000
+	cd integration && go test -race -timeout 20m && go test -race ./parts/...
+	cd integration/chaos && go test -timeout 20m
+	cd integration/bench && go test
+	$(MAKE) test-kubernetes
+
+# What these two test is outside their modules, where go test sees no change: -count=1 has them run again.
+.PHONY: test-kubernetes
+test-kubernetes: daprd ## Test that the manifests fit Kubernetes, Dapr and the service; takes no cluster
+	cd integration/kubernetes && $(DAPRD_BUILD) go test -count=1
+
+.PHONY: test-containers
+test-containers: daprd ## Test the images and compose.yaml, on a Docker engine
+	cd integration && go test -count=1 -timeout 20m ./containers
 
 .PHONY: test-unit
 test-unit: gcc ## Test what needs no sidecar
@@ -114,6 +225,10 @@ lint: ## Check the format, go vet and staticcheck in all modules
 	@cd integration/daprd && export $(DAPRD_BUILD) && go vet . && go run $(STATICCHECK) .
 	@echo "go vet in integration/daprcli"
 	@cd integration/daprcli && CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath" go vet .
+	@set -e; export $(DAPRD_BUILD); for module in integration/daprd integration/kubernetes; do \
+		echo "go vet and staticcheck in $$module"; \
+		(cd $$module && go vet . && go run $(STATICCHECK) .); \
+	done
 
 .PHONY: fmt
 fmt: ## Format the code

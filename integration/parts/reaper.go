@@ -14,11 +14,11 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 )
 
-// The reaper removes the containers of a test process that was killed before it could, as by Ctrl+C or a test's
+// The reaper removes the containers, networks and volumes of a test process that was killed before it could, as by Ctrl+C or a test's
 // timeout. It is this executable once more, waiting for the end of its standard input, which is that of the
 // process that started it. The reaper of testcontainers is a container, whose image is not everywhere to be had.
 
-// reaperVariable holds the label of the containers to remove, in the environment of a reaper.
+// reaperVariable holds the label of what to remove, in the environment of a reaper.
 const reaperVariable = "EVENTSTORES_PARTS_REAPER"
 
 func init() {
@@ -29,7 +29,7 @@ func init() {
 	}
 }
 
-// ownLabel marks the containers of this process, and belongs to no other.
+// ownLabel marks what this process has the engine make, and belongs to no other.
 var ownLabel = "eventstores-go.parts." + uuid.NewString()
 
 // startReaper starts the reaper of this process. It returns the end of the reaper's standard input, which is kept and never
@@ -49,7 +49,14 @@ var startReaper = sync.OnceValues(func() (io.WriteCloser, error) {
 	return alive, cmd.Start()
 })
 
-// reap removes all containers with the label.
+// Label is the name of the label, without a value, of containers, networks and volumes that are to be removed when
+// this process is gone.
+func Label() (string, error) {
+	_, err := startReaper()
+	return ownLabel, err
+}
+
+// reap removes all containers, networks and volumes with the label.
 func reap(label string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -58,11 +65,20 @@ func reap(label string) {
 		return
 	}
 	defer docker.Close()
-	left, err := docker.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("label", label)})
-	if err != nil {
-		return
+	labelled := make(client.Filters).Add("label", label)
+	if left, err := docker.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: labelled}); err == nil {
+		for _, c := range left.Items {
+			_, _ = docker.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+		}
 	}
-	for _, c := range left.Items {
-		_, _ = docker.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+	if left, err := docker.NetworkList(ctx, client.NetworkListOptions{Filters: labelled}); err == nil {
+		for _, n := range left.Items {
+			_, _ = docker.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{})
+		}
+	}
+	if left, err := docker.VolumeList(ctx, client.VolumeListOptions{Filters: labelled}); err == nil {
+		for _, v := range left.Items {
+			_, _ = docker.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{Force: true})
+		}
 	}
 }

@@ -25,8 +25,12 @@ type RedisOption func(t testing.TB, p *program)
 // Durable makes Redis sync every write to disk before it answers, so that nothing
 // acknowledged is lost when it is killed.
 func Durable() RedisOption {
-	return func(t testing.TB, p *program) {
-		dir := t.TempDir()
+	return func(t testing.TB, p *program) { DurableIn(t.TempDir())(t, p) }
+}
+
+// DurableIn is [Durable] with the data in a folder, where there may be some from before.
+func DurableIn(dir string) RedisOption {
+	return func(_ testing.TB, p *program) {
 		p.folders = append(p.folders, dir)
 		p.args = append(p.args, "--dir", dir, "--appendonly", "yes", "--appendfsync", "always")
 	}
@@ -76,16 +80,18 @@ func redisAnswers(ctx context.Context, addr string) error {
 	return nil
 }
 
-// installed finds an executable on the path, and installs Debian's package of it where that is possible.
-func installed(executable, debian string) func() (string, error) {
-	return func() (string, error) {
-		path, err := exec.LookPath(executable)
-		if err == nil {
-			return path, nil
-		}
-		if err := install(debian); err != nil {
-			return "", fmt.Errorf("%s is not on the PATH: install it, on Debian with apt-get install %s: %w", executable, debian, err)
-		}
-		return exec.LookPath(executable)
+// Installed finds an executable on the path, and installs Debian's package of it where that is possible.
+func Installed(executable, debian string) (string, error) {
+	path, err := exec.LookPath(executable)
+	if err == nil {
+		return path, nil
 	}
+	if err := install(debian); err != nil {
+		return "", fmt.Errorf("%s is not on the PATH: install it, on Debian with apt-get install %s: %w", executable, debian, err)
+	}
+	return exec.LookPath(executable)
+}
+
+func installed(executable, debian string) func() (string, error) {
+	return func() (string, error) { return Installed(executable, debian) }
 }

@@ -1,0 +1,176 @@
+package containers
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"gopkg.in/yaml.v3"
+
+	"github.com/hexalith/eventstores-go/integration/parts"
+)
+
+const root = "../.."
+
+// password is that of the tests' Redis.
+const password = "a password of the tests"
+
+// compose runs Docker Compose on compose.yaml, for one project.
+type compose struct {
+	command     []string
+	environment []string
+	files       []string
+	project     string
+}
+
+// newCompose finds Docker Compose and sees to it that there are images to build with.
+func newCompose(t *testing.T) *compose {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	if err := parts.Engine(ctx); err != nil {
+		t.Fatalf("no Docker engine can be used, these tests need one: start dockerd, on Debian after apt-get install docker.io: %v", err)
+	}
+	c := &compose{command: []string{"docker", "compose"}, project: "eventstores-go-" + uuid.NewString()}
+	if err := exec.CommandContext(ctx, c.command[0], append(c.command[1:], "version")...).Run(); err != nil {
+		path, err := parts.Installed("docker-compose", "docker-compose")
+		if err != nil {
+			t.Fatalf("there is no Docker Compose: %v", err)
+		}
+		c.command = []string{path}
+	}
+	golang, how, err := golangImage(ctx, t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	announce(golang, how)
+	redis, how, err := redisImage(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	announce(redis, how)
+	c.environment = append(os.Environ(),
+		"REDIS_PASSWORD="+password,
+		"GO_IMAGE="+golang, "REDIS_IMAGE="+redis, "DEMO_IMAGE="+demoImage, "DAPRD_IMAGE="+daprdImage,
+		"PORT="+fmt.Sprint(parts.FreePorts(t, 1)[0]),
+		"COMPOSE_DOCKER_CLI_BUILD=0", // the older Compose then builds by itself, as the newer does
+	)
+	c.files = []string{filepath.Join(root, "compose.yaml"), c.override(t)}
+	return c
+}
+
+var announced sync.Map
+
+func announce(image, how string) {
+	if _, before := announced.LoadOrStore(image, true); !before {
+		fmt.Printf("containers: image %s (%s)\n", image, how)
+	}
+}
+
+// override is what the tests need beyond compose.yaml: builds that reach this process, and a label by which all goes with it.
+func (c *compose) override(t *testing.T) string {
+	t.Helper()
+	label, err := parts.Label()
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := map[string]any{"labels": map[string]string{label: ""}}
+	build := map[string]any{"labels": map[string]string{label: ""}, "build": map[string]string{"network": "host"}}
+	content, err := yaml.Marshal(map[string]any{
+		"services": map[string]any{"demo": build, "daprd": build, "redis": labels},
+		"networks": map[string]any{"front": labels, "sidecar": labels, "data": labels},
+		"volumes":  map[string]any{"redis-data": labels},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "override.yaml")
+	if err := os.WriteFile(file, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// run runs one command of Compose and returns what it says.
+func (c *compose) run(t *testing.T, arguments ...string) string {
+	t.Helper()
+	out, err := c.try(t.Context(), arguments...)
+	if err != nil {
+		t.Fatalf("docker compose %s: %v\n%s", strings.Join(arguments, " "), err, out)
+	}
+	return out
+}
+
+func (c *compose) try(ctx context.Context, arguments ...string) (string, error) {
+	all := append([]string{}, c.command[1:]...)
+	for _, file := range c.files {
+		all = append(all, "--file", file)
+	}
+	all = append(all, "--project-name", c.project, "--project-directory", root)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, c.command[0], append(all, arguments...)...)
+	command.Env = c.environment
+	var both bytes.Buffer
+	command.Stdout, command.Stderr = &both, &both
+	err := command.Run()
+	return both.String(), err
+}
+
+// port is where the service is published.
+func (c *compose) port() string {
+	for _, variable := range c.environment {
+		if port, ok := strings.CutPrefix(variable, "PORT="); ok {
+			return port
+		}
+	}
+	return ""
+}
+
+// TestComposeServesAndItsHistoryOutlivesTheContainers does with compose.yaml what a new user does.
+func TestComposeServesAndItsHistoryOutlivesTheContainers(t *testing.T) {
+	c := newCompose(t)
+	t.Cleanup(func() {
+		if t.Failed() {
+			out, _ := c.try(context.Background(), "logs", "--no-color", "--tail", "60")
+			t.Log(out)
+		}
+		if out, err := c.try(context.Background(), "down", "--volumes"); err != nil {
+			t.Errorf("docker compose down: %v\n%s", err, out)
+		}
+	})
+	c.run(t, "build")
+	c.run(t, "up", "--detach")
+	s := &bank{url: "http://127.0.0.1:" + c.port()}
+	s.becomesReady(t)
+	s.walkThrough(t, "COMPOSE1")
+
+	for setting, want := range map[string]string{"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"} {
+		if got := c.run(t, "exec", "-T", "redis", "redis-cli", "CONFIG", "GET", setting); !strings.Contains(got, want) {
+			t.Errorf("Redis has %s", got)
+		}
+	}
+
+	c.run(t, "down")
+	c.run(t, "up", "--detach")
+	s.becomesReady(t)
+	s.holds(t, "COMPOSE1")
+	s.walkThrough(t, "COMPOSE2")
+}
+
+func TestComposeAsksForAPassword(t *testing.T) {
+	t.Parallel()
+	c := newCompose(t)
+	c.environment = append(c.environment, "REDIS_PASSWORD=")
+	if out, err := c.try(t.Context(), "config"); err == nil || !strings.Contains(out, "make compose makes one up") {
+		t.Errorf("compose.yaml without a password: %v\n%s", err, out)
+	}
+}

@@ -1,0 +1,123 @@
+package containers
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// load reads compose.yaml as the Compose of today does, which knows every field of the specification and no other.
+func load(t *testing.T, content []byte, environment types.Mapping) (*types.Project, error) {
+	t.Helper()
+	folder, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loader.LoadWithContext(t.Context(), types.ConfigDetails{
+		WorkingDir:  folder,
+		ConfigFiles: []types.ConfigFile{{Filename: filepath.Join(folder, "compose.yaml"), Content: content}},
+		Environment: environment,
+	}, func(o *loader.Options) { o.SetProjectName("eventstores-go", true) })
+}
+
+// safe finds what is open in compose.yaml and should not be.
+func safe(p *types.Project) error {
+	var found []error
+	for name, s := range p.Services {
+		wrong := func(format string, arguments ...any) {
+			found = append(found, fmt.Errorf("%s %s", name, fmt.Sprintf(format, arguments...)))
+		}
+		for _, port := range s.Ports {
+			if port.HostIP != "127.0.0.1" || name != "demo" {
+				wrong("is published at %q", port.HostIP)
+			}
+		}
+		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges") {
+			wrong("may do more than it needs to")
+		}
+		if s.Restart != "unless-stopped" {
+			wrong("does not come back")
+		}
+		if s.HealthCheck == nil && name != "demo" {
+			wrong("has no health check")
+		}
+		for _, v := range s.Volumes {
+			if v.Type == types.VolumeTypeBind && !v.ReadOnly {
+				wrong("may write to %s", v.Source)
+			}
+			if v.Type == types.VolumeTypeBind {
+				if _, err := os.Stat(v.Source); err != nil {
+					wrong("mounts what is not there: %v", err)
+				}
+			}
+		}
+		for network := range s.Networks {
+			if name != "demo" && !p.Networks[network].Internal {
+				wrong("reaches beyond its network")
+			}
+		}
+	}
+	for between, want := range map[string][]string{"sidecar": {"daprd", "demo"}, "data": {"daprd", "redis"}} {
+		var on []string
+		for name, s := range p.Services {
+			if _, ok := s.Networks[between]; ok {
+				on = append(on, name)
+			}
+		}
+		slices.Sort(on)
+		if !slices.Equal(on, want) {
+			found = append(found, fmt.Errorf("on network %s are %v, want %v", between, on, want))
+		}
+	}
+	return errors.Join(found...)
+}
+
+func TestComposeFileIsOfTodaysSpecificationAndSafe(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile(filepath.Join(root, "compose.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	withPassword := types.Mapping{"REDIS_PASSWORD": password}
+	project, err := load(t, content, withPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := safe(project); err != nil {
+		t.Error(err)
+	}
+	if _, err := load(t, content, types.Mapping{}); err == nil || !strings.Contains(err.Error(), "REDIS_PASSWORD") {
+		t.Errorf("without a password compose.yaml is read: %v", err)
+	}
+
+	for _, mistake := range []struct{ old, with, says string }{
+		{"    read_only: true\n", "    readonly: true\n", "readonly"},
+		{"127.0.0.1:${PORT", "${PORT", "is published"},
+		{"    networks: [data]\n", "    networks: [data]\n    ports: [\"127.0.0.1:6379:6379\"]\n", "redis is published"},
+		{"    networks: [data]\n", "    networks: [data, sidecar]\n", "on network sidecar are [daprd demo redis]"},
+		{"  data:\n    internal: true", "  data:", "reaches beyond its network"},
+		{"    cap_drop: [ALL]\n", "", "may do more than it needs to"},
+		{"    restart: unless-stopped\n", "", "does not come back"},
+		{"/components:ro", "/components", "may write to"},
+		{"./deploy/compose/config.yaml", "./deploy/compose/conf.yaml", "mounts what is not there"},
+	} {
+		if !strings.Contains(string(content), mistake.old) {
+			t.Errorf("compose.yaml does not say %q", mistake.old)
+			continue
+		}
+		project, err := load(t, []byte(strings.Replace(string(content), mistake.old, mistake.with, 1)), withPassword)
+		if err == nil {
+			err = safe(project)
+		}
+		if err == nil || !strings.Contains(err.Error(), mistake.says) {
+			t.Errorf("with %q found: %v\nwant: %s", mistake.with, err, mistake.says)
+		}
+	}
+}

@@ -1,0 +1,644 @@
+package kubernetes
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	components "github.com/dapr/dapr/pkg/apis/components/v1alpha1"
+	configurations "github.com/dapr/dapr/pkg/apis/configuration/v1alpha1"
+	"github.com/dapr/dapr/pkg/injector/patcher"
+	core "k8s.io/api/core/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/pod-security-admission/api"
+	security "k8s.io/pod-security-admission/policy"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+)
+
+// set is all that is checked together.
+type set struct {
+	base, plain, redis bundle
+	service            service
+}
+
+// check builds the three kustomizations and finds what is wrong with them.
+func check(files filesys.FileSystem, s service) error {
+	all := set{service: s}
+	for folder, b := range map[string]*bundle{"/base": &all.base, "/plain-sidecar": &all.plain, "/redis": &all.redis} {
+		var err error
+		if *b, err = build(files, folder); err != nil {
+			return fmt.Errorf("%s: %w", folder, err)
+		}
+	}
+	var found []error
+	for name, b := range map[string]bundle{"base": all.base, "plain-sidecar": all.plain, "redis": all.redis} {
+		for _, rule := range []func(bundle) []error{selectors, ports, volumes, resources, restricted, accounts, drains, images} {
+			for _, err := range rule(b) {
+				found = append(found, fmt.Errorf("%s: %w", name, err))
+			}
+		}
+	}
+	for _, rule := range []func(set) []error{fitsTheService, injects, plainSidecar, daprResources, redisIsSafe, secretsAgree} {
+		found = append(found, rule(all)...)
+	}
+	return errors.Join(found...)
+}
+
+// matches says whether a selector finds the labels; an empty one finds nothing that is meant.
+func matches(selector, labels map[string]string) bool {
+	for name, value := range selector {
+		if labels[name] != value {
+			return false
+		}
+	}
+	return len(selector) > 0
+}
+
+// selectors find what they should.
+func selectors(b bundle) (found []error) {
+	selected := func(what string, selector map[string]string) {
+		for _, w := range b.workloads() {
+			if matches(selector, w.pod.Labels) {
+				return
+			}
+		}
+		found = append(found, fmt.Errorf("%s selects no pods: %v", what, selector))
+	}
+	for _, w := range b.workloads() {
+		if !matches(w.selector, w.pod.Labels) {
+			found = append(found, fmt.Errorf("%s selects %v, its pods have %v", w.name, w.selector, w.pod.Labels))
+		}
+		for _, spread := range w.pod.Spec.TopologySpreadConstraints {
+			selected(w.name+": topologySpreadConstraints", spread.LabelSelector.MatchLabels)
+		}
+		if w.replicas > 1 && len(w.pod.Spec.TopologySpreadConstraints) == 0 {
+			found = append(found, fmt.Errorf("%s: %d replicas may all be on one node", w.name, w.replicas))
+		}
+	}
+	for _, s := range b.services {
+		selected("Service "+s.Name, s.Spec.Selector)
+	}
+	for _, p := range b.budgets {
+		selected("PodDisruptionBudget "+p.Name, p.Spec.Selector.MatchLabels)
+	}
+	for _, p := range b.policies {
+		selected("NetworkPolicy "+p.Name, p.Spec.PodSelector.MatchLabels)
+	}
+	return found
+}
+
+// hasPort says whether a container has the port that is meant.
+func hasPort(c core.Container, port intstr.IntOrString) bool {
+	return slices.ContainsFunc(c.Ports, func(p core.ContainerPort) bool {
+		return port.Type == intstr.String && p.Name == port.StrVal || port.Type == intstr.Int && p.ContainerPort == port.IntVal
+	})
+}
+
+// probed are the ports that a container's probes ask.
+func probed(c core.Container) (ports []intstr.IntOrString) {
+	for _, probe := range []*core.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
+		switch {
+		case probe == nil:
+		case probe.HTTPGet != nil:
+			ports = append(ports, probe.HTTPGet.Port)
+		case probe.TCPSocket != nil:
+			ports = append(ports, probe.TCPSocket.Port)
+		}
+	}
+	return ports
+}
+
+// ports that are named exist, and every container that stays is probed.
+func ports(b bundle) (found []error) {
+	for _, w := range b.workloads() {
+		for _, c := range containers(w.pod.Spec) {
+			for _, port := range probed(c) {
+				if !hasPort(c, port) {
+					found = append(found, fmt.Errorf("%s: a probe of container %s asks port %s, which it does not have", w.name, c.Name, port.String()))
+				}
+			}
+			if c.LivenessProbe == nil || c.ReadinessProbe == nil && c.StartupProbe == nil {
+				found = append(found, fmt.Errorf("%s: container %s lacks a probe", w.name, c.Name))
+			}
+		}
+	}
+	anyPort := func(selector map[string]string, port intstr.IntOrString) bool {
+		return slices.ContainsFunc(b.workloads(), func(w workload) bool {
+			return matches(selector, w.pod.Labels) && slices.ContainsFunc(containers(w.pod.Spec), func(c core.Container) bool { return hasPort(c, port) })
+		})
+	}
+	for _, s := range b.services {
+		for _, port := range s.Spec.Ports {
+			if !anyPort(s.Spec.Selector, port.TargetPort) {
+				found = append(found, fmt.Errorf("Service %s: no container has port %s", s.Name, port.TargetPort.String()))
+			}
+		}
+	}
+	for _, p := range b.policies {
+		for _, rule := range p.Spec.Ingress {
+			for _, port := range rule.Ports {
+				if !anyPort(p.Spec.PodSelector.MatchLabels, *port.Port) {
+					found = append(found, fmt.Errorf("NetworkPolicy %s: no container has port %s", p.Name, port.Port.String()))
+				}
+			}
+		}
+	}
+	return found
+}
+
+// volumes that are mounted exist, with the files that are taken from them.
+func volumes(b bundle) (found []error) {
+	for _, w := range b.workloads() {
+		there := map[string]bool{}
+		for _, claim := range w.claims {
+			there[claim.Name] = true
+		}
+		for _, v := range w.pod.Spec.Volumes {
+			there[v.Name] = true
+			if v.ConfigMap == nil {
+				continue
+			}
+			i := slices.IndexFunc(b.configMaps, func(c core.ConfigMap) bool { return c.Name == v.ConfigMap.Name })
+			if i < 0 {
+				found = append(found, fmt.Errorf("%s: volume %s is of ConfigMap %s, which is not there", w.name, v.Name, v.ConfigMap.Name))
+				continue
+			}
+			for _, item := range v.ConfigMap.Items {
+				if _, ok := b.configMaps[i].Data[item.Key]; !ok {
+					found = append(found, fmt.Errorf("%s: volume %s takes %s from ConfigMap %s, which does not have it", w.name, v.Name, item.Key, v.ConfigMap.Name))
+				}
+			}
+		}
+		for _, c := range containers(w.pod.Spec) {
+			for _, mount := range c.VolumeMounts {
+				if !there[mount.Name] {
+					found = append(found, fmt.Errorf("%s: container %s mounts volume %s, which is not there", w.name, c.Name, mount.Name))
+				}
+			}
+		}
+	}
+	return found
+}
+
+// resources are asked for, and memory is limited.
+func resources(b bundle) (found []error) {
+	for _, w := range b.workloads() {
+		found = append(found, resourcesOf(w.name, w.pod.Spec)...)
+	}
+	return found
+}
+
+func resourcesOf(name string, pod core.PodSpec) (found []error) {
+	for _, c := range containers(pod) {
+		r := c.Resources
+		if r.Requests.Cpu().IsZero() || r.Requests.Memory().IsZero() || r.Limits.Memory().IsZero() {
+			found = append(found, fmt.Errorf("%s: container %s needs requests of cpu and memory, and a limit of memory", name, c.Name))
+		}
+		if r.Limits.Memory().Cmp(*r.Requests.Memory()) < 0 {
+			found = append(found, fmt.Errorf("%s: container %s asks for more memory than its limit", name, c.Name))
+		}
+	}
+	return found
+}
+
+// restricted pods are admitted to a namespace with pod-security.kubernetes.io/enforce=restricted.
+func restricted(b bundle) (found []error) {
+	for _, w := range b.workloads() {
+		found = append(found, admitted(w.name, w.pod.ObjectMeta, w.pod.Spec)...)
+	}
+	return found
+}
+
+func admitted(name string, metadata meta.ObjectMeta, pod core.PodSpec) (found []error) {
+	evaluator, err := security.NewEvaluator(security.DefaultChecks())
+	if err != nil {
+		return []error{err}
+	}
+	for _, result := range evaluator.EvaluatePod(api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}, &metadata, &pod) {
+		if !result.Allowed {
+			found = append(found, fmt.Errorf("%s is not restricted: %s (%s)", name, result.ForbiddenReason, result.ForbiddenDetail))
+		}
+	}
+	for _, c := range containers(pod) {
+		if c.SecurityContext == nil || c.SecurityContext.ReadOnlyRootFilesystem == nil || !*c.SecurityContext.ReadOnlyRootFilesystem {
+			found = append(found, fmt.Errorf("%s: container %s may write to its image", name, c.Name))
+		}
+	}
+	return found
+}
+
+// accounts are there, and give no token to who needs none.
+func accounts(b bundle) (found []error) {
+	for _, w := range b.workloads() {
+		if token := w.pod.Spec.AutomountServiceAccountToken; token == nil || *token {
+			found = append(found, fmt.Errorf("%s gets a token of the cluster", w.name))
+		}
+		name := w.pod.Spec.ServiceAccountName
+		if name != "" && !slices.ContainsFunc(b.accounts, func(a core.ServiceAccount) bool { return a.Name == name }) {
+			found = append(found, fmt.Errorf("%s runs as ServiceAccount %s, which is not there", w.name, name))
+		}
+	}
+	return found
+}
+
+// drains are possible, and take one replica at a time.
+func drains(b bundle) (found []error) {
+	for _, p := range b.budgets {
+		most := p.Spec.MaxUnavailable
+		if most == nil || most.Type != intstr.Int || most.IntVal != 1 || p.Spec.MinAvailable != nil {
+			found = append(found, fmt.Errorf("PodDisruptionBudget %s does not say maxUnavailable: 1", p.Name))
+		}
+	}
+	for _, d := range b.deployments {
+		if !slices.ContainsFunc(b.workloads(), func(w workload) bool {
+			return len(b.budgets) > 0 && matches(b.budgets[0].Spec.Selector.MatchLabels, w.pod.Labels)
+		}) {
+			found = append(found, fmt.Errorf("Deployment %s has no PodDisruptionBudget", d.Name))
+		}
+		if *d.Spec.Replicas < 2 {
+			found = append(found, fmt.Errorf("Deployment %s has %d replicas: a drain leaves none", d.Name, *d.Spec.Replicas))
+		}
+		if grace := d.Spec.Template.Spec.TerminationGracePeriodSeconds; grace == nil || *grace < 20 {
+			found = append(found, fmt.Errorf("Deployment %s: terminationGracePeriodSeconds must be 20 at least, 10 for the service and 5 for the sidecar", d.Name))
+		}
+	}
+	return found
+}
+
+// images have a version that is not latest.
+func images(b bundle) (found []error) {
+	for _, w := range b.workloads() {
+		for _, c := range containers(w.pod.Spec) {
+			if _, tag, ok := strings.Cut(c.Image, ":"); !ok || tag == "latest" {
+				found = append(found, fmt.Errorf("%s: image %s of container %s has no version", w.name, c.Image, c.Name))
+			}
+		}
+	}
+	return found
+}
+
+// bank is the one Deployment of a bundle, and its container of the service.
+func bank(b bundle) (core.PodTemplateSpec, core.Container, error) {
+	if len(b.deployments) != 1 {
+		return core.PodTemplateSpec{}, core.Container{}, fmt.Errorf("there are %d Deployments, want 1", len(b.deployments))
+	}
+	pod := b.deployments[0].Spec.Template
+	for _, c := range pod.Spec.Containers {
+		if c.Name == "demo" {
+			return pod, c, nil
+		}
+	}
+	return pod, core.Container{}, errors.New("there is no container demo")
+}
+
+// argument is the value of a flag, given as -flag value, --flag value or --flag=value.
+func argument(arguments []string, flag string) string {
+	for i, a := range arguments {
+		name, value, ok := strings.Cut(strings.TrimLeft(a, "-"), "=")
+		switch {
+		case !strings.HasPrefix(a, "-") || name != flag:
+		case ok:
+			return value
+		case i+1 < len(arguments):
+			return arguments[i+1]
+		}
+	}
+	return ""
+}
+
+// fitsTheService: the port, the routes that are probed, the names.
+func fitsTheService(s set) (found []error) {
+	for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain} {
+		_, c, err := bank(b)
+		if err != nil {
+			found = append(found, fmt.Errorf("%s: %w", name, err))
+			continue
+		}
+		if len(c.Args) == 0 || c.Args[0] != "serve" || !s.service.literals["addr"] {
+			found = append(found, fmt.Errorf("%s: %v is not how the demo serves", name, c.Args))
+		}
+		_, port, err := net.SplitHostPort(argument(c.Args, "addr"))
+		if err != nil || len(c.Ports) != 1 || strconv.Itoa(int(c.Ports[0].ContainerPort)) != port {
+			found = append(found, fmt.Errorf("%s: the service listens on %q, its container's ports are %v", name, port, c.Ports))
+		}
+		for what, probe := range map[string]*core.Probe{"/livez": c.LivenessProbe, "/readyz": c.ReadinessProbe} {
+			if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != what || !s.service.routes(what) {
+				found = append(found, fmt.Errorf("%s: the probe and the route of %s do not agree", name, what))
+			}
+		}
+		if c.ReadinessProbe != nil && c.ReadinessProbe.TimeoutSeconds < 3 {
+			found = append(found, fmt.Errorf("%s: the readiness probe waits %d s, the service answers after up to 2", name, c.ReadinessProbe.TimeoutSeconds))
+		}
+	}
+	return found
+}
+
+// annotationTypes are the annotations that Dapr's injector knows, and the types of their values.
+func annotationTypes() map[string]reflect.Type {
+	known := map[string]reflect.Type{}
+	config := reflect.TypeFor[patcher.SidecarConfig]()
+	for i := range config.NumField() {
+		if name := config.Field(i).Tag.Get("annotation"); name != "" {
+			kind := config.Field(i).Type
+			if kind.Kind() == reflect.Pointer {
+				kind = kind.Elem()
+			}
+			known[name] = kind
+		}
+	}
+	return known
+}
+
+// injects: Dapr's own injector makes a pod of the Deployment in base that has a sidecar as it should be.
+func injects(s set) (found []error) {
+	template, service, err := bank(s.base)
+	if err != nil {
+		return []error{err}
+	}
+	known := annotationTypes()
+	for name, value := range template.Annotations {
+		kind, ok := known[name]
+		switch {
+		case strings.HasPrefix(name, "dapr.io/") && !ok:
+			found = append(found, fmt.Errorf("base: Dapr knows no annotation %s", name))
+		case ok && kind.Kind() == reflect.Bool:
+			_, err = strconv.ParseBool(value)
+		case ok && kind.Kind() == reflect.Int32:
+			_, err = strconv.Atoi(value)
+		}
+		if err != nil {
+			found = append(found, fmt.Errorf("base: annotation %s: %w", name, err))
+		}
+	}
+	if app := template.Annotations["dapr.io/app-port"]; len(service.Ports) != 1 || app != strconv.Itoa(int(service.Ports[0].ContainerPort)) {
+		found = append(found, fmt.Errorf("base: dapr.io/app-port is %q, the service's ports are %v", app, service.Ports))
+	}
+	config := template.Annotations["dapr.io/config"]
+	if !slices.ContainsFunc(s.base.configurations, func(c configurations.Configuration) bool { return c.Name == config }) {
+		found = append(found, fmt.Errorf("base: dapr.io/config names the Configuration %q, which is not there", config))
+	}
+
+	sidecar := patcher.NewSidecarConfig(&core.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec})
+	// As Dapr's Helm chart sets it.
+	sidecar.RunAsNonRoot, sidecar.ReadOnlyRootFilesystem, sidecar.SidecarDropALLCapabilities = true, true, true
+	sidecar.SidecarImage = "daprio/daprd:1.18.0"
+	sidecar.SetFromPodAnnotations()
+	patch, err := sidecar.GetPatch()
+	if err != nil {
+		return append(found, fmt.Errorf("base: %w", err))
+	}
+	pod, err := patcher.PatchPod(&core.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}, patch)
+	if err != nil {
+		return append(found, fmt.Errorf("base: %w", err))
+	}
+	daprd, ok := findContainer(pod.Spec, "daprd")
+	if !ok {
+		return append(found, errors.New("base: Dapr injects no sidecar"))
+	}
+	found = append(found, resourcesOf("base: with its sidecar the pod", pod.Spec)...)
+	found = append(found, admitted("base: with its sidecar the pod", pod.ObjectMeta, pod.Spec)...)
+	if daprd.RestartPolicy == nil {
+		found = append(found, errors.New("base: the sidecar goes together with the service, not after it"))
+	}
+	service, _ = findContainer(pod.Spec, "demo")
+	if port := environment(service, "DAPR_GRPC_PORT"); port == "" || port != argument(daprd.Args, "dapr-grpc-port") {
+		found = append(found, fmt.Errorf("base: the service looks for its sidecar at port %q", port))
+	}
+	return found
+}
+
+func findContainer(pod core.PodSpec, name string) (core.Container, bool) {
+	all := containers(pod)
+	i := slices.IndexFunc(all, func(c core.Container) bool { return c.Name == name })
+	if i < 0 {
+		return core.Container{}, false
+	}
+	return all[i], true
+}
+
+func environment(c core.Container, name string) string {
+	for _, variable := range c.Env {
+		if variable.Name == name {
+			return variable.Value
+		}
+	}
+	return ""
+}
+
+// plainSidecar: what the injector does is written down as it should be.
+func plainSidecar(s set) (found []error) {
+	wrong := func(format string, arguments ...any) {
+		found = append(found, fmt.Errorf("plain-sidecar: "+format, arguments...))
+	}
+	template, service, err := bank(s.plain)
+	if err != nil {
+		return []error{err}
+	}
+	daprd, ok := findContainer(template.Spec, "daprd")
+	if !ok {
+		return []error{errors.New("plain-sidecar: there is no container daprd")}
+	}
+	for name := range template.Annotations {
+		if strings.HasPrefix(name, "dapr.io/") {
+			wrong("annotation %s would have an operator inject another sidecar", name)
+		}
+	}
+	if len(s.plain.components)+len(s.plain.configurations) > 0 {
+		wrong("there are resources of Dapr, which the cluster does not know")
+	}
+	if !slices.ContainsFunc(template.Spec.InitContainers, func(c core.Container) bool { return c.Name == "daprd" && c.RestartPolicy != nil }) {
+		wrong("the sidecar does not stay, or goes together with the service")
+	}
+	for _, flag := range []string{"dapr-listen-addresses", "dapr-internal-grpc-listen-address"} {
+		if address := argument(daprd.Args, flag); address != "127.0.0.1" {
+			wrong("--%s is %q, the API is for the pod alone: 127.0.0.1", flag, address)
+		}
+	}
+	if port := environment(service, "DAPR_GRPC_PORT"); port == "" || port != argument(daprd.Args, "dapr-grpc-port") {
+		wrong("the service looks for its sidecar at port %q", port)
+	}
+	for flag, name := range map[string]string{"dapr-public-port": "dapr-health", "metrics-port": "dapr-metrics"} {
+		i := slices.IndexFunc(daprd.Ports, func(p core.ContainerPort) bool { return p.Name == name })
+		if i < 0 || strconv.Itoa(int(daprd.Ports[i].ContainerPort)) != argument(daprd.Args, flag) {
+			wrong("--%s is not the port %s", flag, name)
+		}
+	}
+	if id := argument(daprd.Args, "app-id"); id != s.base.deployments[0].Spec.Template.Annotations["dapr.io/app-id"] {
+		wrong("the app id %q is not that of base", id)
+	}
+	if mode := argument(daprd.Args, "mode"); mode != "standalone" {
+		wrong("--mode is %q: without an operator it is standalone", mode)
+	}
+
+	// Where the sidecar looks for a file there is one.
+	files := map[string]bool{}
+	for _, mount := range daprd.VolumeMounts {
+		for _, v := range template.Spec.Volumes {
+			if v.Name != mount.Name || v.ConfigMap == nil {
+				continue
+			}
+			for _, item := range v.ConfigMap.Items {
+				files[mount.MountPath+"/"+item.Path] = true
+			}
+		}
+	}
+	folder, config := argument(daprd.Args, "resources-path"), argument(daprd.Args, "config")
+	if !files[config] {
+		wrong("--config is %s, there are %v", config, slices.Sorted(maps.Keys(files)))
+	}
+	for _, name := range []string{s.service.stateComponent, s.service.lockComponent} {
+		if !files[folder+"/"+name+".yaml"] {
+			wrong("--resources-path is %s, %s.yaml is not there: there are %v", folder, name, slices.Sorted(maps.Keys(files)))
+		}
+	}
+	return found
+}
+
+// componentFiles are the components in the ConfigMap of the plain sidecar.
+func componentFiles(b bundle) ([]components.Component, error) {
+	var files bundle
+	for _, c := range b.configMaps {
+		for name, content := range c.Data {
+			kind := "dapr.io/v1alpha1/Component"
+			if name == "configuration.yaml" {
+				kind = "dapr.io/v1alpha1/Configuration"
+			}
+			if err := files.add(kind, []byte(content)); err != nil {
+				return nil, fmt.Errorf("plain-sidecar: %s: %w", name, err)
+			}
+		}
+	}
+	return files.components, nil
+}
+
+// daprResources: the components are those that the service asks for, and all share what they must.
+func daprResources(s set) (found []error) {
+	files, err := componentFiles(s.plain)
+	if err != nil {
+		return []error{err}
+	}
+	daprd, _ := findContainer(s.plain.deployments[0].Spec.Template.Spec, "daprd")
+	app := s.base.deployments[0].Spec.Template.Annotations["dapr.io/app-id"]
+	for name, all := range map[string][]components.Component{"base": s.base.components, "plain-sidecar": files} {
+		kinds := map[string]string{s.service.stateComponent: "state.redis", s.service.lockComponent: "lock.redis"}
+		for _, c := range all {
+			wrong := func(format string, arguments ...any) {
+				found = append(found, fmt.Errorf("%s: Component %s: %s", name, c.Name, fmt.Sprintf(format, arguments...)))
+			}
+			if kinds[c.Name] != c.Spec.Type || c.Spec.Version != "v1" {
+				wrong("the service does not ask for a %s/%s of that name", c.Spec.Type, c.Spec.Version)
+			}
+			delete(kinds, c.Name)
+			if !slices.Equal(c.Scopes, []string{app}) {
+				wrong("the scopes are %v, not the app id %q alone", c.Scopes, app)
+			}
+			values := map[string]string{}
+			for _, m := range c.Spec.Metadata {
+				values[m.Name] = m.Value.String()
+				if m.Name != "redisPassword" {
+					continue
+				}
+				if m.HasValue() {
+					wrong("the password is in the file")
+				}
+				switch {
+				case name == "base" && (c.SecretStore != "kubernetes" || m.SecretKeyRef.Name == ""):
+					wrong("the password is not taken from a Secret by the operator")
+				case name == "plain-sidecar" && (m.EnvRef == "" || !slices.ContainsFunc(daprd.Env, func(e core.EnvVar) bool { return e.Name == m.EnvRef })):
+					wrong("the password is taken from the environment, which does not have %q", m.EnvRef)
+				}
+			}
+			if _, ok := values["redisPassword"]; !ok {
+				wrong("there is no password")
+			}
+			if _, ok := values["ttlInSeconds"]; ok {
+				wrong("history must not expire")
+			}
+			if values["keyPrefix"] != "name" {
+				wrong("keyPrefix is %q, in both components it must be name", values["keyPrefix"])
+			}
+			if host := values["redisHost"]; !slices.ContainsFunc(s.redis.services, func(r core.Service) bool {
+				return host == fmt.Sprintf("%s:%d", r.Name, r.Spec.Ports[0].Port)
+			}) {
+				wrong("redisHost is %q, which is no Service of redis", host)
+			}
+		}
+		for missing := range kinds {
+			found = append(found, fmt.Errorf("%s: there is no Component %s", name, missing))
+		}
+	}
+	return found
+}
+
+// redisIsSafe: it keeps what it acknowledged.
+func redisIsSafe(s set) (found []error) {
+	if len(s.redis.statefulSets) != 1 {
+		return []error{errors.New("redis: there is no StatefulSet")}
+	}
+	redis := s.redis.statefulSets[0]
+	c := redis.Spec.Template.Spec.Containers[0]
+	for flag, want := range map[string]string{"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"} {
+		if got := argument(c.Args, flag); got != want {
+			found = append(found, fmt.Errorf("redis: %s is %q, it must be %s", flag, got, want))
+		}
+	}
+	if folder := argument(c.Args, "dir"); !slices.ContainsFunc(c.VolumeMounts, func(m core.VolumeMount) bool {
+		return m.MountPath == folder && slices.ContainsFunc(redis.Spec.VolumeClaimTemplates, func(v core.PersistentVolumeClaim) bool { return v.Name == m.Name })
+	}) {
+		found = append(found, fmt.Errorf("redis: it writes to %q, which is on no volume that lasts", folder))
+	}
+	if *redis.Spec.Replicas != 1 {
+		found = append(found, fmt.Errorf("redis: %d replicas are as many stores", *redis.Spec.Replicas))
+	}
+	if argument(c.Args, "requirepass") != "$(REDIS_PASSWORD)" {
+		found = append(found, errors.New("redis: it asks for no password, or not for that of the Secret"))
+	}
+	// Who may reach it is who has its components.
+	template, _, err := bank(s.base)
+	if err != nil {
+		return append(found, err)
+	}
+	for _, p := range s.redis.policies {
+		for _, rule := range p.Spec.Ingress {
+			for _, from := range rule.From {
+				if from.PodSelector == nil || !matches(from.PodSelector.MatchLabels, template.Labels) {
+					found = append(found, fmt.Errorf("NetworkPolicy %s keeps the bank out", p.Name))
+				}
+			}
+		}
+	}
+	return found
+}
+
+// secretsAgree: all take the password from one place, which the manifests do not have.
+func secretsAgree(s set) (found []error) {
+	used := map[string]bool{}
+	for _, b := range []bundle{s.base, s.plain, s.redis} {
+		for _, c := range b.components {
+			for _, m := range c.Spec.Metadata {
+				if m.SecretKeyRef.Name != "" {
+					used[m.SecretKeyRef.Name+"/"+m.SecretKeyRef.Key] = true
+				}
+			}
+		}
+		for _, w := range b.workloads() {
+			for _, c := range containers(w.pod.Spec) {
+				for _, variable := range c.Env {
+					if variable.ValueFrom != nil && variable.ValueFrom.SecretKeyRef != nil {
+						used[variable.ValueFrom.SecretKeyRef.Name+"/"+variable.ValueFrom.SecretKeyRef.Key] = true
+					}
+				}
+			}
+		}
+	}
+	if len(used) != 1 {
+		found = append(found, fmt.Errorf("the password is taken from %v, that is not one place", slices.Sorted(maps.Keys(used))))
+	}
+	return found
+}
