@@ -45,7 +45,7 @@ compose: .env ## Run the bank, its sidecar and Redis in containers, at http://lo
 .PHONY: test
 test: test-unit daprd bin/dapr ## Test everything, with real sidecars, Redis and PostgreSQL
 	$(MAKE) sim SEEDS=20000
-	cd integration && go test -race -timeout 20m && go test -race ./parts/...
+	cd integration && go test -race -timeout 20m && go test -race ./parts/... ./browser
 	cd integration/chaos && go test -timeout 20m
 	cd integration/bench && go test
 	$(MAKE) test-kubernetes
@@ -138,7 +138,7 @@ lint: ## Check the format, go vet and staticcheck in all modules
 .PHONY: test
 test: test-unit daprd bin/dapr ## Test everything, with real sidecars, Redis and PostgreSQL
 	$(MAKE) sim SEEDS=20000
-	cd integration && go test -race -timeout 20m && go test -race ./parts/...
+	cd integration && go test -race -timeout 20m && go test -race ./parts/... ./browser
 	cd integration/chaos && go test -timeout 20m
 	cd integration/bench && go test
 	$(MAKE) test-kubernetes
