@@ -147,6 +147,10 @@ func (r *Reader) snapshotVersions(ctx context.Context, v view, to int64) ([]int6
 // version, which must be committed, else it returns a [VersionNotFoundError]. One that
 // is there already is replaced.
 func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) error {
+	return s.saveSnapshot(ctx, version, state, time.Now())
+}
+
+func (s *Session) saveSnapshot(ctx context.Context, version int64, state any, created time.Time) error {
 	if err := s.check(); err != nil {
 		return err
 	}
@@ -165,7 +169,7 @@ func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) er
 		if hd := s.writer.head; version < hd.first || version > hd.version {
 			return &VersionNotFoundError{Stream: h.Stream, Version: version, Current: hd.version}
 		}
-		key, value := h.keys.snapshot(version), encodeSnapshot(h.keys.partition, version, raw)
+		key, value := h.keys.snapshot(version), encodeSnapshot(h.keys.partition, version, raw, created)
 		if size, limit := h.requestBytes(len(key), len(value)), h.caps.MaxRequestBytes; limit > 0 && size > limit {
 			return &BatchTooLargeError{Stream: h.Stream, Size: size, Limit: limit}
 		}
@@ -347,13 +351,13 @@ func decodeSnapshots(name string, data []byte) (versions []int64, err error) {
 	return versions, err
 }
 
-func encodeSnapshot(name string, version int64, raw Raw) []byte {
+func encodeSnapshot(name string, version int64, raw Raw, created time.Time) []byte {
 	w := newRecord(kindSnapshot, name, len(raw.Payload))
 	w.number("version", version)
 	w.text("type", raw.Type)
 	w.number("schema", int64(raw.SchemaVersion))
 	w.text("content", raw.ContentType)
-	w.time("created", time.Now())
+	w.time("created", created)
 	return w.finish(raw.Payload)
 }
 
