@@ -110,7 +110,7 @@ func TestACopyGoesOnAfterWhateverRequestFailed(t *testing.T) {
 						if there < result.Copied {
 							t.Errorf("at request %d: it says that %d events were copied, there are %d", n, result.Copied, there)
 						}
-						time.Sleep(2 * time.Minute) // a lease that was not given back runs out
+						pass(2 * time.Minute) // a lease that was not given back runs out
 						result = must(t, source, target, plain)
 						if result.Before != there || result.Copied != 12-there || result.Verified != 12 || result.Snapshots != 2 || !result.Closed {
 							t.Errorf("at request %d: the next copy found %d events and gave %+v", n, there, result)
@@ -496,7 +496,7 @@ func TestALongCopyOutlivesItsSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, target := houseOf(t, 100), newHouse(t, memstate.Redis(), func(s *eventstore.Settings) { s.SessionTimeout = 10 * time.Second })
 		target.Around = func(_ context.Context, _ *memstate.Request, next func() error) error {
-			time.Sleep(time.Second)
+			pass(time.Second)
 			return next()
 		}
 		result := must(t, source, target, plain, transfer.Batches(5, 1000))

@@ -256,3 +256,6 @@ func (f *nth) reached() bool {
 	defer f.mu.Unlock()
 	return f.seen >= f.n
 }
+
+// pass lets faked time pass.
+func pass(d time.Duration) { <-time.After(d) }
