@@ -218,7 +218,7 @@ func TestWrongArgumentsSaySo(t *testing.T) {
 		"the same store":              {to("sqlite:" + file), "the same store"},
 		"the same by another name":    {to("sqlite:" + link), "the same store"},
 		"a store of no kind":          {to("events.db"), "names no store"},
-		"a store of another kind":     {to("mysql:x"), "it can begin with"},
+		"a store of another kind":     {to("mysql:x"), "it begins neither with"},
 		"a password in the arguments": {to("redis://u:hunter2@localhost:6379"), "REDIS_PASSWORD"},
 		"a Redis without a host":      {to("redis:///0"), "no host"},
 		"a Redis database of letters": {to("redis://localhost/x"), "no number of a database"},

@@ -69,7 +69,7 @@ func parseStore(spec string, mustExist bool) (store, error) {
 	case "dapr":
 		s, err = daprStore(rest)
 	default:
-		err = errors.New("it can begin with sqlite:, redis://, rediss:// or dapr:")
+		err = errors.New("it begins neither with sqlite: nor redis://, rediss:// or dapr: as stores do")
 	}
 	if err != nil {
 		return store{}, fmt.Errorf("store %s: %w", withoutPassword(spec), err)
@@ -192,7 +192,7 @@ func daprStore(rest string) (store, error) {
 	}
 	component, address, ok := strings.Cut(rest, "@")
 	if component == "" {
-		return store{}, errors.New("it names no component: dapr:statestore@localhost:50001")
+		return store{}, errors.New("it names no component, as in dapr:statestore@localhost:50001")
 	}
 	if !ok {
 		port := os.Getenv("DAPR_GRPC_PORT")
