@@ -29,9 +29,9 @@ func TestAStoreThatLetsHistoryExpireIsWarnedAboutOnce(t *testing.T) {
 			f, s := startState(t, "state.postgresql", sidecar.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 			f.answer = func(_ context.Context, m proto.Message) (proto.Message, error) {
 				if _, bulk := m.(*pb.GetBulkStateRequest); bulk {
-					return &pb.GetBulkStateResponse{Items: []*pb.BulkStateItem{{Key: "k", Data: []byte("v"), Etag: "1", Metadata: test.metadata}}}, nil
+					return &pb.GetBulkStateResponse{Items: []*pb.BulkStateItem{{Key: "k", Data: []byte("a payload"), Etag: "1", Metadata: test.metadata}}}, nil
 				}
-				return &pb.GetStateResponse{Data: []byte("v"), Etag: "1", Metadata: test.metadata}, nil
+				return &pb.GetStateResponse{Data: []byte("a payload"), Etag: "1", Metadata: test.metadata}, nil
 			}
 			for range 2 {
 				if _, err := s.GetMany(t.Context(), "p", []string{"k"}); err != nil {
@@ -43,6 +43,9 @@ func TestAStoreThatLetsHistoryExpireIsWarnedAboutOnce(t *testing.T) {
 			}
 			if n := strings.Count(log.String(), "level=WARN"); n != test.warnings {
 				t.Errorf("%d warnings:\n%s", n, &log)
+			}
+			if strings.Contains(log.String(), "a payload") {
+				t.Errorf("a payload is logged:\n%s", &log)
 			}
 			for _, says := range []string{"component=statestore", "state.postgresql", "ttlInSeconds", "2030"} {
 				if test.warnings > 0 && !strings.Contains(log.String(), says) {

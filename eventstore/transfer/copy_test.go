@@ -355,7 +355,7 @@ func TestWhatTheSourceGetsMeanwhileComesWithTheNextCopy(t *testing.T) {
 			if reads++; reads%3 == 0 {
 				source.Around = nil
 				source.fill(plain, 1)
-				source.snapshot(plain, 12)
+				source.snapshot(plain, 12, 13)
 			}
 			return nil
 		}
