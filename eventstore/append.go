@@ -39,13 +39,18 @@ func ExpectAny() Expected { return Expected{any: true} }
 // ended. Where several are wrong, the first of these in the order session, arguments, version,
 // idempotency is returned.
 func (s *Session) Append(ctx context.Context, expected Expected, events ...any) (version int64, err error) {
-	ctx, o := s.observeExpecting(ctx, "append", expected, len(events))
+	return s.append(ctx, "append", expected, events, false)
+}
+
+// append is Append, or AppendRecorded of events that are Events.
+func (s *Session) append(ctx context.Context, operation string, expected Expected, events []any, recorded bool) (version int64, err error) {
+	ctx, o := s.observeExpecting(ctx, operation, expected, len(events))
 	defer o.end(&err)
 	if err := s.check(); err != nil {
 		return 0, err
 	}
 	began := time.Now()
-	drafts, err := s.drafts(expected, events)
+	drafts, err := s.drafts(expected, events, recorded)
 	if err != nil {
 		return 0, err
 	}
@@ -110,7 +115,7 @@ type draft struct {
 }
 
 // drafts checks what can be checked without looking at the stream, and encodes the payloads.
-func (s *Session) drafts(expected Expected, events []any) ([]draft, error) {
+func (s *Session) drafts(expected Expected, events []any, recorded bool) ([]draft, error) {
 	if len(events) == 0 {
 		return nil, &ArgumentError{Argument: "events", Reason: "there are none to append"}
 	}
@@ -144,7 +149,15 @@ func (s *Session) drafts(expected Expected, events []any) ([]draft, error) {
 		case n > 0 && n <= int64(i):
 			return nil, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("its sequence number %d leaves no room for the %d events before it", n, i)}
 		}
-		if err := s.complete(argument, &m, raw); err != nil {
+		if recorded {
+			err = whole(argument, e)
+		} else {
+			m.Context.SessionID = s.id
+		}
+		if err == nil {
+			err = s.complete(argument, &m, raw)
+		}
+		if err != nil {
 			return nil, err
 		}
 		if id := m.Context.IdempotencyID; id != "" {
@@ -158,7 +171,7 @@ func (s *Session) drafts(expected Expected, events []any) ([]draft, error) {
 	return drafts, nil
 }
 
-// complete fills in and checks an event's metadata, all but its place.
+// complete fills in and checks an event's metadata, all but its place and its session.
 func (s *Session) complete(argument string, m *Metadata, raw Raw) error {
 	stream := s.history.Stream
 	bad := func(format string, args ...any) error {
@@ -206,7 +219,6 @@ func (s *Session) complete(argument string, m *Metadata, raw Raw) error {
 		m.Message.ID = id.String()
 	}
 	m.Message.Type, m.Message.SchemaVersion = raw.Type, raw.SchemaVersion
-	m.Context.SessionID = s.id
 	return nil
 }
 

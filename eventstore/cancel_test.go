@@ -50,12 +50,19 @@ var (
 			_, err := s.Append(ctx, ExpectAny(), once("twice", "e"))
 			return err
 		},
+		"AppendRecorded": func(ctx context.Context, s *Session, _ *OutcomeUnknownError) error {
+			_, err := s.AppendRecorded(ctx, ExpectAny(), recorded(4, "twice"))
+			return err
+		},
 		"Retry": func(ctx context.Context, s *Session, unknown *OutcomeUnknownError) error {
 			_, err := s.Retry(ctx, unknown)
 			return err
 		},
 		"SaveSnapshot": func(ctx context.Context, s *Session, _ *OutcomeUnknownError) error {
 			return s.SaveSnapshot(ctx, 2, noted{})
+		},
+		"SaveRecordedSnapshot": func(ctx context.Context, s *Session, _ *OutcomeUnknownError) error {
+			return s.SaveRecordedSnapshot(ctx, Snapshot{Version: 2, Data: Raw{Type: "noted"}, Created: time.Now()})
 		},
 		"ClearSnapshot": func(ctx context.Context, s *Session, _ *OutcomeUnknownError) error {
 			return s.ClearSnapshot(ctx, 1)

@@ -165,6 +165,11 @@ func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) (e
 	ctx, o := s.observe(ctx, "save_snapshot")
 	defer o.end(&err)
 	o.result.Version = version
+	return s.saveSnapshot(ctx, version, state, time.Now())
+}
+
+// saveSnapshot is SaveSnapshot of one that was created at some time.
+func (s *Session) saveSnapshot(ctx context.Context, version int64, state any, created time.Time) error {
 	if err := s.check(); err != nil {
 		return err
 	}
@@ -183,7 +188,7 @@ func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) (e
 		if hd := s.writer.head; version < hd.first || version > hd.version {
 			return &VersionNotFoundError{Stream: h.Stream, Version: version, Current: hd.version}
 		}
-		key, value := h.keys.snapshot(version), encodeSnapshot(h.keys.partition, version, raw)
+		key, value := h.keys.snapshot(version), encodeSnapshot(h.keys.partition, version, raw, created)
 		if size, limit := h.requestBytes(len(key), len(value)), h.caps.MaxRequestBytes; limit > 0 && size > limit {
 			return &BatchTooLargeError{Stream: h.Stream, Size: size, Limit: limit}
 		}
@@ -371,13 +376,13 @@ func decodeSnapshots(name string, data []byte) (versions []int64, err error) {
 	return versions, err
 }
 
-func encodeSnapshot(name string, version int64, raw Raw) []byte {
+func encodeSnapshot(name string, version int64, raw Raw, created time.Time) []byte {
 	w := newRecord(kindSnapshot, name, len(raw.Payload))
 	w.number("version", version)
 	w.text("type", raw.Type)
 	w.number("schema", int64(raw.SchemaVersion))
 	w.text("content", raw.ContentType)
-	w.time("created", time.Now())
+	w.time("created", created)
 	return w.finish(raw.Payload)
 }
 

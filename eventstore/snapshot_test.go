@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
@@ -76,7 +77,7 @@ func TestASnapshotThatCannotBeUsedCostsTimeNotCorrectness(t *testing.T) {
 		l.withSnapshots(30, 10, 20, 25, 28)
 		l.Set(l.keys.snapshot(28), nil)
 		l.Set(l.keys.snapshot(25), []byte("not ours"))
-		l.Set(l.keys.snapshot(20), encodeSnapshot(l.keys.partition, 20, Raw{Type: "unknown", ContentType: "application/json"}))
+		l.Set(l.keys.snapshot(20), encodeSnapshot(l.keys.partition, 20, Raw{Type: "unknown", ContentType: "application/json"}, time.Now()))
 		load := func(want int64) {
 			t.Helper()
 			snapshot, events, err := l.reader().Load(t.Context())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 	"github.com/dapr/kit/logger"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/internal/redisserver"
 )
 
 // NewMemory returns a new, empty store in memory, Dapr's state.in-memory. It is gone with its Close.
@@ -91,7 +93,8 @@ type RedisOptions struct {
 
 // OpenRedis connects to the store on a Redis server, Dapr's state.redis.
 //
-// The server must not evict keys (maxmemory-policy noeviction). What was acknowledged survives the end
+// The server must not evict keys (maxmemory-policy noeviction): where it says that it may, a warning is logged to [slog.Default]; many hosted
+// servers do not say. What was acknowledged survives the end
 // of the server only as far as the server persists: appendonly yes, and appendfsync always for all of it.
 func OpenRedis(ctx context.Context, options RedisOptions) (*State, error) {
 	if strings.TrimSpace(options.Addr) == "" {
@@ -101,16 +104,23 @@ func OpenRedis(ctx context.Context, options RedisOptions) (*State, error) {
 	if options.Cluster {
 		kind = "cluster"
 	}
-	s, err := open(ctx, redis.NewRedisStateStore(silent()), map[string]string{
+	properties := map[string]string{
 		"redisHost":     options.Addr,
 		"redisUsername": options.Username,
 		"redisPassword": options.Password,
 		"redisDB":       strconv.Itoa(options.DB),
 		"redisType":     kind,
 		"enableTLS":     strconv.FormatBool(options.TLS),
-	}, driver.Capabilities{Store: "state.redis", CountedETags: true})
+	}
+	s, err := open(ctx, redis.NewRedisStateStore(silent()), properties, driver.Capabilities{Store: "state.redis", CountedETags: true})
 	if err != nil {
 		return nil, fmt.Errorf("inprocess: can't use the Redis at %s: %w", options.Addr, err)
+	}
+	switch server, err := redisserver.Ask(ctx, properties); {
+	case err != nil:
+		slog.DebugContext(ctx, "the Redis server does not say whether it evicts keys", "address", options.Addr, "error", err)
+	case server.Evicts():
+		slog.WarnContext(ctx, "the Redis server may throw history away when its memory runs out: set its maxmemory-policy to noeviction", "address", options.Addr, "maxmemory-policy", server.MaxmemoryPolicy)
 	}
 	return s, nil
 }

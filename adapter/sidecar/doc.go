@@ -10,5 +10,7 @@
 //
 // Not for the event store are a component with a ttlInSeconds of its own, a Redis that evicts
 // keys, a MySQL or MariaDB database whose collation folds case, as by default (create it with COLLATE
-// utf8mb4_bin), and, without [WithoutTransactions], a component with Dapr's automatic encryption.
+// utf8mb4_bin), and, without [WithoutTransactions], a component with Dapr's automatic encryption. Where a component's answers say that
+// what is stored expires, that is logged as a warning. The rest a sidecar does not tell: eventstores check, in
+// cmd/eventstores, sees it in the component files.
 package sidecar

@@ -65,6 +65,10 @@ func TestWhatCanNotWorkIsRefusedAtTheStart(t *testing.T) {
 	_, sqlite := start(t, "state.sqlite", "ETAG", "TRANSACTIONAL")
 	_, etcd := start(t, "state.etcd", "ETAG", "TRANSACTIONAL")
 	_, bare := start(t, "state.bare", "TRANSACTIONAL")
+	// As they declare themselves in Dapr 1.18.
+	_, memcached := start(t, "state.memcached", "TTL")
+	_, cassandra := start(t, "state.cassandra", "TTL")
+	_, rethinkdb := start(t, "state.rethinkdb")
 	state := func(client dapr.Client, store string, options ...sidecar.Option) func(*testing.T) error {
 		return func(t *testing.T) error {
 			_, err := sidecar.NewState(t.Context(), client, store, options...)
@@ -89,6 +93,10 @@ func TestWhatCanNotWorkIsRefusedAtTheStart(t *testing.T) {
 		{"a store that is not there: the error lists what is", state(sqlite, "nosuch"), []string{`no state component "nosuch"`, `app "bank"`, `it has "statestore" (state.sqlite)`, "scopes"}},
 		{"a lock component that is not there: the error lists what is", lock(sqlite, "statestore"), []string{`no lock component "statestore"`, `it has "lockstore" (lock.redis)`}},
 		{"a store without ETags", state(bare, "statestore"), []string{`"statestore"`, "state.bare", "no ETags", "capability ETAG"}},
+		{"memcached, which has none", state(memcached, "statestore"), []string{`"statestore"`, "state.memcached", "no ETags", "overwrite each other", "Choose a store"}},
+		{"Cassandra, which has none", state(cassandra, "statestore"), []string{`"statestore"`, "state.cassandra", "no ETags", "overwrite each other", "Choose a store"}},
+		{"a store that declares nothing at all", state(rethinkdb, "statestore"), []string{"state.rethinkdb", "no ETags"}},
+		{"no logger", state(sqlite, "statestore", sidecar.WithLogger(nil)), []string{"WithLogger", "nil"}},
 		{"etcd, whose ETags do not hold", state(etcd, "statestore"), []string{"state.etcd", "would lose events"}},
 		{"a request size that is too small", state(sqlite, "statestore", sidecar.WithMaxRequestBytes(4)), []string{"WithMaxRequestBytes", "4 is not between"}},
 	} {

@@ -21,6 +21,7 @@ func (s *State) Get(ctx context.Context, partition, key string) (driver.Item, er
 	if err != nil {
 		return driver.Item{}, failRead(ctx, doing, err)
 	}
+	s.lasts(ctx, key, found.Metadata)
 	item := itemOf(key, found.Value, found.Etag)
 	return item, item.Err
 }
@@ -47,12 +48,26 @@ func (s *State) GetMany(ctx context.Context, partition string, keys []string) ([
 			if f.Error != "" {
 				answers[f.Key] = driver.Item{Key: f.Key, Err: fmt.Errorf("sidecar: reading %s: %s", f.Key, f.Error)}
 			} else {
+				s.lasts(ctx, f.Key, f.Metadata)
 				answers[f.Key] = itemOf(f.Key, f.Value, f.Etag)
 			}
 		}
 		wanted = wanted[len(asked):]
 	}
 	return inOrder(keys, answers), nil
+}
+
+// lasts warns, once, where the answer says that the store lets a key expire: the event store never asks for that. Dapr's Redis component, the one
+// that takes a ttlInSeconds for all keys, does not say so in its answers.
+func (s *State) lasts(ctx context.Context, key string, answered map[string]string) {
+	expires, ok := answered["ttlExpireTime"]
+	if !ok {
+		return
+	}
+	s.expires.Do(func() {
+		s.log.WarnContext(ctx, "the state store lets history expire: look for a time to live (ttlInSeconds, or what the store calls it) in the component's file and in the store itself, and take it away",
+			"component", s.store, "kind", s.caps.Store, "key", key, "expires", expires)
+	})
 }
 
 // inOrder lists the answers as they were asked for. Some stores shuffle them.

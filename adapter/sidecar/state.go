@@ -2,8 +2,11 @@ package sidecar
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math"
+	"sync"
 
 	dapr "github.com/dapr/go-sdk/client"
 
@@ -28,6 +31,8 @@ type State struct {
 	store     string
 	caps      driver.Capabilities
 	transacts bool // several writes go as one transaction
+	log       *slog.Logger
+	expires   sync.Once // says that what is stored expires
 }
 
 var _ driver.State = (*State)(nil)
@@ -56,6 +61,17 @@ func WithMaxRequestBytes(n int) Option {
 func WithoutTransactions() Option {
 	return func(s *State) error {
 		s.transacts, s.caps.Atomic = false, false
+		return nil
+	}
+}
+
+// WithLogger sets where the warning goes that what is stored expires; defaults to [slog.Default].
+func WithLogger(logger *slog.Logger) Option {
+	return func(s *State) error {
+		if logger == nil {
+			return errors.New("sidecar: WithLogger: the logger is nil: use slog.New(slog.DiscardHandler) for none")
+		}
+		s.log = logger
 		return nil
 	}
 }
@@ -104,6 +120,7 @@ func NewState(ctx context.Context, client dapr.Client, store string, options ...
 	s := &State{
 		client: client,
 		store:  store,
+		log:    slog.Default(),
 		caps: driver.Capabilities{
 			Store:           c.kind,
 			Atomic:          c.can("TRANSACTIONAL") && rollsBack[c.kind],

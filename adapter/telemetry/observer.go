@@ -130,9 +130,9 @@ func (o *observer) measure(ctx context.Context, operation eventstore.Operation, 
 		if result.Waited > 0 {
 			o.wait.Record(ctx, result.Waited.Seconds())
 		}
-	case "append", "retry":
+	case "append", "append_recorded", "retry":
 		again := result.Attempts
-		if operation.Name == "append" {
+		if operation.Name != "retry" {
 			again-- // the first is not
 		}
 		count(o.appended, result.Events, aggregateType)

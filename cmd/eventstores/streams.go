@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+)
+
+// aboutStreams is for the usage of commands.
+const aboutStreams = `State stores can't be listed through Dapr, so the names of the streams come from you: as arguments, or in a file with one
+name a line, where blank lines and lines that begin with # do not count. A name is database:type:id, as Stream.String of the
+library gives it, or type:id in the default database. In each part every byte but A-Z a-z 0-9 - _ . ~ is written %XX.
+`
+
+// names is where the names of streams come from.
+type names struct {
+	file, database string
+}
+
+func (n *names) flags(flags *flag.FlagSet) {
+	flags.StringVar(&n.file, "streams", "", "the `file` that holds the names of the streams; - is the standard input")
+	flags.StringVar(&n.database, "database", eventstore.DefaultSettings().DefaultDatabase, "the `database` of names that have none")
+}
+
+// streams are those that are named by the arguments and the file, each once, in their order.
+func (n *names) streams(args []string, stdin io.Reader) ([]eventstore.Stream, error) {
+	var all []eventstore.Stream
+	seen := map[eventstore.Stream]bool{}
+	add := func(name string) error {
+		stream, err := n.parse(name)
+		if err == nil && !seen[stream] {
+			seen[stream] = true
+			all = append(all, stream)
+		}
+		return err
+	}
+	for _, name := range args {
+		if err := add(name); err != nil {
+			return nil, err
+		}
+	}
+	if n.file != "" {
+		input := stdin
+		if n.file != "-" {
+			file, err := os.Open(n.file)
+			if err != nil {
+				return nil, err
+			}
+			defer file.Close()
+			input = file
+		}
+		lines := bufio.NewScanner(input)
+		for number := 1; lines.Scan(); number++ {
+			line := strings.TrimSpace(lines.Text())
+			if line == "" || strings.HasPrefix(line, "#") {
+				continue
+			}
+			if err := add(line); err != nil {
+				return nil, fmt.Errorf("%s:%d: %w", n.file, number, err)
+			}
+		}
+		if err := lines.Err(); err != nil {
+			return nil, fmt.Errorf("%s: %w", n.file, err)
+		}
+	}
+	if len(all) == 0 {
+		return nil, errors.New("there are no names of streams: give them as arguments, or in a file with -streams")
+	}
+	return all, nil
+}
+
+func (n *names) parse(name string) (eventstore.Stream, error) {
+	if strings.Count(name, ":") != 1 {
+		return eventstore.ParseStream(name)
+	}
+	// The database as it is escaped in a name.
+	database, _, _ := strings.Cut(eventstore.Stream{Database: n.database}.String(), ":")
+	return eventstore.ParseStream(database + ":" + name)
+}

@@ -1,0 +1,58 @@
+package eventstore
+
+import (
+	"context"
+	"fmt"
+)
+
+// AppendRecorded appends events as they were recorded before, elsewhere: to move a stream to another store, or to bring it back from an archive.
+// Each is an event as [Reader.Read] gives it with [AsRaw], and is stored with all of its metadata, also what Append sets by
+// itself: message id, times, and the id of the session that first appended it. Only the id of the commit is a new one, so
+// that [Reader.Outcome] does not know the commits of where the events come from.
+//
+// All else is as in [Session.Append]: versions, idempotency ids, the way it takes effect, and the errors, with an [ArgumentError]
+// also for an event that lacks what every recorded one has. Package transfer copies whole streams by it.
+func (s *Session) AppendRecorded(ctx context.Context, expected Expected, events ...Event) (int64, error) {
+	values := make([]any, len(events))
+	for i, event := range events {
+		values[i] = event
+	}
+	return s.append(ctx, "append_recorded", expected, values, true)
+}
+
+// whole checks that an event is one that was read, with all that an append would fill in otherwise.
+func whole(argument string, e Event) error {
+	lacks := ""
+	switch _, raw := e.Data.(Raw); {
+	case !raw:
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("its data is a %T, not a Raw: read it with AsRaw", e.Data)}
+	case e.Version == 0:
+		lacks = "version"
+	case e.Metadata.Message.ID == "":
+		lacks = "message id"
+	case e.Metadata.Message.Created.IsZero():
+		lacks = "time of creation"
+	case e.Metadata.Context.Timestamp.IsZero():
+		lacks = "timestamp"
+	case e.Metadata.Context.SessionID == "":
+		lacks = "session id"
+	default:
+		return nil
+	}
+	return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it has no %s, which every recorded event has: to append a new one use Append", lacks)}
+}
+
+// SaveRecordedSnapshot is [Session.SaveSnapshot] of a snapshot as [Reader.Snapshot] gives it with [AsRaw]: it keeps the time at
+// which it was created.
+func (s *Session) SaveRecordedSnapshot(ctx context.Context, snapshot Snapshot) (err error) {
+	ctx, o := s.observe(ctx, "save_recorded_snapshot")
+	defer o.end(&err)
+	o.result.Version = snapshot.Version
+	if err := s.check(); err != nil {
+		return err
+	}
+	if _, raw := snapshot.Data.(Raw); !raw || snapshot.Created.IsZero() {
+		return &ArgumentError{Argument: "snapshot", Reason: "it is none that was read with AsRaw: to save a new one use SaveSnapshot"}
+	}
+	return s.saveSnapshot(ctx, snapshot.Version, snapshot.Data, snapshot.Created)
+}
