@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -37,7 +36,7 @@ func StartPostgres(t testing.TB) *Postgres {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	credential, err := postgresUser(dir)
+	credential, err := ownUser("postgres", dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,26 +91,6 @@ func postgresBin() (string, error) {
 		return bin, nil
 	}
 	return "", errors.New(missing)
-}
-
-// postgresUser is whom PostgreSQL runs as where this process is root, and makes dir theirs.
-func postgresUser(dir string) (*syscall.Credential, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		return nil, err
-	}
-	uid, err := strconv.ParseUint(u.Uid, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	gid, err := strconv.ParseUint(u.Gid, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, os.Chown(dir, int(uid), int(gid))
 }
 
 // postgresAnswers sends the opening message of a connection and looks for anything but an error, which PostgreSQL answers while it starts.
