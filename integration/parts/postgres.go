@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ type Postgres struct {
 	*Part
 	Addr       string // host:port
 	ConnString string
+	Version    string
 }
 
 // StartPostgres starts a PostgreSQL server with a database of its own, as a local process: it refuses to run as root, and
@@ -47,8 +49,13 @@ func StartPostgres(t testing.TB) *Postgres {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
+	version, err := exec.Command(filepath.Join(bin, "postgres"), "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
 	port := FreePorts(t, 1)[0]
 	p := &Postgres{
+		Version: postgresVersion(string(version)),
 		Part: start(t, program{
 			name:  "postgres",
 			local: func() (string, error) { return filepath.Join(bin, "postgres"), nil },
@@ -66,6 +73,7 @@ func StartPostgres(t testing.TB) *Postgres {
 func (p *Postgres) Through(addr string) *Postgres {
 	return &Postgres{
 		Part:       p.Part,
+		Version:    p.Version,
 		Addr:       addr,
 		ConnString: fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", addr),
 	}
@@ -91,6 +99,13 @@ func postgresBin() (string, error) {
 		return bin, nil
 	}
 	return "", errors.New(missing)
+}
+
+// postgresVersion is that in "postgres (PostgreSQL) 15.10 (Debian 15.10-0+deb12u1)".
+func postgresVersion(text string) string {
+	_, version, _ := strings.Cut(text, "(PostgreSQL) ")
+	version, _, _ = strings.Cut(strings.TrimSpace(version), " ")
+	return version
 }
 
 // postgresAnswers sends the opening message of a connection and looks for anything but an error, which PostgreSQL answers while it starts.
