@@ -61,8 +61,7 @@ func markdown(t *testing.T, reports map[string]report, etcd etcdReport) string {
 	}
 	line("%s\n```\n", etcd.line())
 	crash := reports["redis-crash"].Race
-	line("In the race on the Redis that was killed, %d of the %d acknowledged appends had lost their answer and were brought to their end by `Session.Retry`.\n", crash.LookedUp, crash.Acked)
-
+	line("When the Redis that was killed was up again, %d of the %d appends were acknowledged.\n", crash.AtCrash, crash.Acked)
 	line("| store | server | an append commits by | operations in a transaction | a value, bytes | a key, bytes | append of 1 | read of 1,000 |")
 	line("|---|---|---|---|---|---|---|---|")
 	for _, r := range rows {

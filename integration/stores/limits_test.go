@@ -80,7 +80,7 @@ func (l limit) String() string {
 
 const (
 	mostOperations = 10_000
-	mostValue      = 64 << 20
+	mostValue      = 16 << 20
 	mostKey        = 64 << 10
 	prefix         = "statestore||" // that the sidecar puts before a key
 )
