@@ -38,7 +38,9 @@ func ExpectAny() Expected { return Expected{any: true} }
 // [OutcomeUnknownError] if that is not certain; and the errors of a session that has
 // ended. Where several are wrong, the first of these in the order session, arguments, version,
 // idempotency is returned.
-func (s *Session) Append(ctx context.Context, expected Expected, events ...any) (int64, error) {
+func (s *Session) Append(ctx context.Context, expected Expected, events ...any) (version int64, err error) {
+	ctx, o := s.observeExpecting(ctx, "append", expected, len(events))
+	defer o.end(&err)
 	if err := s.check(); err != nil {
 		return 0, err
 	}
@@ -47,8 +49,9 @@ func (s *Session) Append(ctx context.Context, expected Expected, events ...any) 
 	if err != nil {
 		return 0, err
 	}
-	var version int64
 	err = s.exclusively(ctx, "append", func(ctx context.Context) error {
+		s.writer.effort = effort{}
+		defer s.writer.effort.tell(&o)
 		c, err := s.place(ctx, expected, drafts)
 		if err != nil {
 			return err
@@ -59,6 +62,7 @@ func (s *Session) Append(ctx context.Context, expected Expected, events ...any) 
 	if err != nil {
 		return 0, err
 	}
+	o.result.Version, o.result.Events = version, len(events)
 	s.history.log.DebugContext(ctx, "appended", "session", s.id, "version", version, "count", len(events), "duration", time.Since(began))
 	return version, nil
 }
@@ -67,7 +71,13 @@ func (s *Session) Append(ctx context.Context, expected Expected, events ...any) 
 // where it has not taken effect, appends the very same events at the very same
 // version. It may be called in the session of the append or in a later one. Errors are those of Append; a
 // [VersionMismatchError] says that the append will never take effect.
-func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (int64, error) {
+func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (version int64, err error) {
+	again := Operation{Name: "retry", Expected: -1}
+	if unknown != nil {
+		again.Events, again.Expected = len(unknown.commit.events), unknown.Base
+	}
+	ctx, o := s.observeAt(ctx, again)
+	defer o.end(&err)
 	if err := s.check(); err != nil {
 		return 0, err
 	}
@@ -77,7 +87,9 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (int6
 	if unknown.Stream != s.history.Stream {
 		return 0, &ArgumentError{Argument: "unknown", Reason: fmt.Sprintf("it is of stream %s, the session is on %s", unknown.Stream, s.history.Stream)}
 	}
-	err := s.exclusively(ctx, "append", func(ctx context.Context) error {
+	err = s.exclusively(ctx, "append", func(ctx context.Context) error {
+		s.writer.effort = effort{}
+		defer s.writer.effort.tell(&o)
 		err := s.writer.resolve(ctx, unknown.commit, unknown.Cause)
 		if err == nil {
 			s.writer.settle(ctx)
@@ -87,7 +99,8 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (int6
 	if err != nil {
 		return 0, err
 	}
-	return unknown.commit.version(), nil
+	o.result.Version, o.result.Events = unknown.commit.version(), len(unknown.commit.events)
+	return o.result.Version, nil
 }
 
 // draft is one event of an append before it has its place.

@@ -133,7 +133,7 @@ type slow struct {
 	wrote   bool          // a head since answers was set
 }
 
-func newSlow(t *testing.T, store *memstate.Store) *slow {
+func newSlow(t *testing.T, store *memstate.Store, options ...Option) *slow {
 	t.Helper()
 	s := &slow{Store: store, answers: -1}
 	store.Around = s.around
@@ -141,7 +141,8 @@ func newSlow(t *testing.T, store *memstate.Store) *slow {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.provider, err = NewProvider(store, WithRegistry(registry), WithLogger(slog.New(slog.DiscardHandler))); err != nil {
+	options = append(options, WithRegistry(registry), WithLogger(slog.New(slog.DiscardHandler)))
+	if s.provider, err = NewProvider(store, options...); err != nil {
 		t.Fatal(err)
 	}
 	return s

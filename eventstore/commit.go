@@ -59,6 +59,8 @@ type writer struct {
 
 	// unknown are the own commits whose outcome was not known at first, by id, with their base versions.
 	unknown map[string]int64
+
+	effort effort // of the operation under way
 }
 
 func newWriter(h *history, o opening) *writer {
@@ -220,6 +222,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error) error {
 	defer cancel()
 	var last error
 	for n := 0; ; n++ {
+		w.effort.lookups++
 		outcome, h, etag, err := w.lookup(ctx, c.base, c.id)
 		switch {
 		case errors.Is(err, &StreamDeletedError{}):
@@ -265,6 +268,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error) error {
 // try attempts the commit once. On success head is what was written. On an error
 // it may have taken effect all the same.
 func (w *writer) try(ctx context.Context, c commit) error {
+	w.effort.attempts++
 	next := head{version: c.version(), first: w.head.first, commit: c.id, time: time.Now()}
 	if w.fitsTransaction(c) {
 		// Every record of the tail that is replaced goes along. (Rule 3)

@@ -21,6 +21,7 @@ type history struct {
 	registry *Registry
 	settings Settings
 	log      *slog.Logger // says which stream
+	observer Observer     // nil: none
 }
 
 // readAttempts bounds how often a read that can't be true, as one of a stale replica, is repeated.

@@ -15,7 +15,9 @@ import (
 // It returns a [VersionMismatchError] if the stream is not where expected; an [ArgumentError] if it is empty; a
 // [StreamDeletedError]; and the errors of a session that has ended. After a [StorageError] it may
 // have taken effect, and is safe to repeat.
-func (s *Session) CloseStream(ctx context.Context, expected Expected) error {
+func (s *Session) CloseStream(ctx context.Context, expected Expected) (err error) {
+	ctx, o := s.observeExpecting(ctx, "close_stream", expected, 0)
+	defer o.end(&err)
 	return s.endStream(ctx, "close the stream", expected, func(ctx context.Context) error {
 		w := s.writer
 		err := w.end(ctx, "close the stream", expected, func(now head) (next head, done bool, err error) {
@@ -27,6 +29,7 @@ func (s *Session) CloseStream(ctx context.Context, expected Expected) error {
 			return next, now.closed && !now.deleted, nil
 		})
 		if err == nil {
+			o.result.Version = w.head.version
 			w.log.DebugContext(ctx, "closed the stream", "session", s.id, "version", w.head.version)
 		}
 		return err
@@ -42,7 +45,9 @@ func (s *Session) CloseStream(ctx context.Context, expected Expected) error {
 //
 // It returns a [VersionMismatchError] if the stream is not where expected, and the errors of a session that has ended. After a
 // [StorageError] it may have taken effect, in part, and is safe to repeat.
-func (s *Session) DeleteStream(ctx context.Context, expected Expected) error {
+func (s *Session) DeleteStream(ctx context.Context, expected Expected) (err error) {
+	ctx, o := s.observeExpecting(ctx, "delete_stream", expected, 0)
+	defer o.end(&err)
 	const operation = "delete the stream"
 	return s.endStream(ctx, operation, expected, func(ctx context.Context) error {
 		w := s.writer
@@ -67,6 +72,7 @@ func (s *Session) DeleteStream(ctx context.Context, expected Expected) error {
 		if err := w.sweep(ctx, operation, w.head); err != nil {
 			return err
 		}
+		o.result.Version = w.head.version
 		w.log.DebugContext(ctx, "deleted the stream", "session", s.id, "version", w.head.version)
 		return nil
 	})

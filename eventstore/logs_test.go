@@ -368,7 +368,8 @@ func TestACodecsErrorSaysWhatIsWrongWithoutThePayload(t *testing.T) {
 
 // inSource finds in the source the messages of all log records, and the types of errors. Nothing but this package logs.
 func inSource(t *testing.T) (messages, errorTypes []string) {
-	levels := []string{"Debug", "DebugContext", "Info", "InfoContext", "Warn", "WarnContext", "Error", "ErrorContext", "Log", "LogAttrs"}
+	levels := []string{"DebugContext", "InfoContext", "WarnContext", "ErrorContext", "Log", "LogAttrs"}
+	contextless := []string{"Debug", "Info", "Warn", "Error"}
 	found := map[string]bool{}
 	for _, folder := range []string{".", "driver", "../adapter/inprocess", "../adapter/sidecar"} {
 		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
@@ -398,11 +399,14 @@ func inSource(t *testing.T) (messages, errorTypes []string) {
 					return true
 				}
 				method, ok := call.Fun.(*ast.SelectorExpr)
-				if !ok || !slices.Contains(levels, method.Sel.Name) {
+				if !ok || !slices.Contains(append(levels, contextless...), method.Sel.Name) {
 					return true
 				}
 				if by, ok := method.X.(*ast.SelectorExpr); !ok || by.Sel.Name != "log" {
 					return true
+				}
+				if slices.Contains(contextless, method.Sel.Name) {
+					t.Errorf("%s: the log record goes without the operation's context, which knows its trace", fset.Position(call.Pos()))
 				}
 				i := slices.IndexFunc(call.Args, func(arg ast.Expr) bool { _, ok := arg.(*ast.BasicLit); return ok })
 				if i < 0 {

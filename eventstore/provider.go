@@ -18,6 +18,7 @@ type Provider struct {
 	registry *Registry
 	settings Settings
 	log      *slog.Logger
+	observer Observer // nil: none
 }
 
 // Option configures a [Provider].
@@ -113,21 +114,19 @@ func (p *Provider) OpenFor(ctx context.Context, m Metadata) (*Session, error) {
 
 // OpenIn is [Provider.Open] of a stream in the database given.
 func (p *Provider) OpenIn(ctx context.Context, database, aggregateType, id string) (*Session, error) {
-	h, err := p.history(Stream{Database: database, Type: aggregateType, ID: id})
-	if err != nil {
-		return nil, err
-	}
-	sessionID, err := uuid.NewV7()
-	if err != nil {
-		return nil, h.failed("open", err)
-	}
-	return openSession(ctx, h, p.locker, sessionID.String())
+	return p.open(ctx, "open", Stream{Database: database, Type: aggregateType, ID: id}, p.locker)
 }
 
 // OpenShared opens a session that does not take the stream's lock, so that others can be open at the same time: for writers that rely
 // on expected versions alone. An append that another has come before gets a [VersionMismatchError] or, like all that follows in that
 // session, a [SessionLostError], and stores nothing. In all else it is like [Provider.Open], never waits, and saves two requests.
 func (p *Provider) OpenShared(ctx context.Context, stream Stream) (*Session, error) {
+	return p.open(ctx, "open_shared", stream, noLock{})
+}
+
+func (p *Provider) open(asked context.Context, operation string, stream Stream, locker driver.Locker) (s *Session, err error) {
+	ctx, o := observe(asked, p.observer, Operation{Name: operation, Stream: stream, Expected: -1})
+	defer o.end(&err)
 	h, err := p.history(stream)
 	if err != nil {
 		return nil, err
@@ -136,7 +135,12 @@ func (p *Provider) OpenShared(ctx context.Context, stream Stream) (*Session, err
 	if err != nil {
 		return nil, h.failed("open", err)
 	}
-	return openSession(ctx, h, noLock{}, id.String())
+	o.operation.Session = id.String()
+	if s, err = openSession(ctx, h, locker, o.operation.Session, &o); err != nil {
+		return nil, err
+	}
+	s.asked = context.WithoutCancel(asked)
+	return s, nil
 }
 
 // Registry is that of the Go types of events and snapshots.
@@ -144,6 +148,9 @@ func (p *Provider) Registry() *Registry { return p.registry }
 
 // Logger is where the provider's logs go.
 func (p *Provider) Logger() *slog.Logger { return p.log }
+
+// Observer is who is told of operations, nil if nobody is.
+func (p *Provider) Observer() Observer { return p.observer }
 
 // Stream is that of the default database with a type and id.
 func (p *Provider) Stream(aggregateType, id string) Stream {
@@ -185,6 +192,7 @@ func (p *Provider) history(stream Stream) (*history, error) {
 		registry: p.registry,
 		settings: p.settings,
 		log:      p.log.With("stream", k.partition),
+		observer: p.observer,
 	}, nil
 }
 

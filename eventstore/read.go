@@ -17,6 +17,7 @@ import (
 // stream as the session stands at it.
 type Reader struct {
 	history *history
+	session string       // the id of its session; empty: none
 	guard   func() error // says whether it may still be used
 	view    func(context.Context) (view, error)
 }
@@ -81,14 +82,20 @@ func (r *Reader) Stream() Stream {
 }
 
 // Version returns the stream's current version: that of its last event, 0 if it is empty.
-func (r *Reader) Version(ctx context.Context) (int64, error) {
+func (r *Reader) Version(ctx context.Context) (version int64, err error) {
+	ctx, o := r.observe(ctx, "version")
+	defer o.end(&err)
 	v, err := r.look(ctx)
+	o.result.Version = v.head.version
 	return v.head.version, err
 }
 
 // Closed reports whether the stream was closed for further appends, see [Session.CloseStream].
-func (r *Reader) Closed(ctx context.Context) (bool, error) {
+func (r *Reader) Closed(ctx context.Context) (closed bool, err error) {
+	ctx, o := r.observe(ctx, "closed")
+	defer o.end(&err)
 	v, err := r.look(ctx)
+	o.result.Version = v.head.version
 	return v.head.closed && err == nil, err
 }
 
@@ -174,23 +181,20 @@ func rangeOf(first, last int64, options []ReadOption) (readRange, error) {
 // session also the errors of one that has ended. A range past the end is empty without an error.
 func (r *Reader) Read(ctx context.Context, options ...ReadOption) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		rng, err := readOptions(options)
-		if err != nil {
-			yield(Event{}, err)
-			return
-		}
-		v, err := r.look(ctx)
-		if err != nil {
-			yield(Event{}, err)
-			return
-		}
-		r.events(ctx, v, rng)(yield)
+		r.loop(ctx, yield, func(ctx context.Context) (v view, rng readRange, err error) {
+			if rng, err = readOptions(options); err == nil {
+				v, err = r.look(ctx)
+			}
+			return v, rng, err
+		})
 	}
 }
 
 // Slice reads the events from version first to version last, both included. What lies past
 // the end of the stream is left out, without an error. Errors are those of [Reader.Read].
-func (r *Reader) Slice(ctx context.Context, first, last int64, options ...ReadOption) ([]Event, error) {
+func (r *Reader) Slice(ctx context.Context, first, last int64, options ...ReadOption) (events []Event, err error) {
+	ctx, o := r.observe(ctx, "slice")
+	defer o.end(&err)
 	rng, err := rangeOf(first, last, options)
 	if err != nil {
 		return nil, err
@@ -199,18 +203,21 @@ func (r *Reader) Slice(ctx context.Context, first, last int64, options ...ReadOp
 	if err != nil {
 		return nil, err
 	}
-	var events []Event
 	for event, err := range r.events(ctx, v, rng) {
 		if err != nil {
 			return nil, err
 		}
 		events = append(events, event)
+		o.result.Version = event.Version
 	}
+	o.result.Events = len(events)
 	return events, nil
 }
 
 // Event reads one event. Where there is none of that version it returns a [VersionNotFoundError].
-func (r *Reader) Event(ctx context.Context, version int64, options ...ReadOption) (Event, error) {
+func (r *Reader) Event(ctx context.Context, version int64, options ...ReadOption) (_ Event, err error) {
+	ctx, o := r.observe(ctx, "event")
+	defer o.end(&err)
 	rng, err := rangeOf(version, version, options)
 	if err != nil {
 		return Event{}, err
@@ -220,6 +227,9 @@ func (r *Reader) Event(ctx context.Context, version int64, options ...ReadOption
 		return Event{}, err
 	}
 	for event, err := range r.events(ctx, v, rng) {
+		if err == nil {
+			o.result.Version, o.result.Events = event.Version, 1
+		}
 		return event, err
 	}
 	return Event{}, &VersionNotFoundError{Stream: r.history.Stream, Version: version, Current: v.head.version}
@@ -227,7 +237,9 @@ func (r *Reader) Event(ctx context.Context, version int64, options ...ReadOption
 
 // VersionOf returns the version of the event that was appended with that idempotency
 // id, or an [IdempotencyIDNotFoundError].
-func (r *Reader) VersionOf(ctx context.Context, idempotencyID string) (int64, error) {
+func (r *Reader) VersionOf(ctx context.Context, idempotencyID string) (version int64, err error) {
+	ctx, o := r.observe(ctx, "version_of")
+	defer o.end(&err)
 	if err := validateName("idempotency id", idempotencyID); err != nil {
 		return 0, err
 	}
@@ -235,7 +247,8 @@ func (r *Reader) VersionOf(ctx context.Context, idempotencyID string) (int64, er
 	if err != nil {
 		return 0, err
 	}
-	version, err := r.history.versionOf(ctx, v.head, idempotencyID)
+	version, err = r.history.versionOf(ctx, v.head, idempotencyID)
+	o.result.Version = version
 	if err == nil && version == 0 {
 		err = &IdempotencyIDNotFoundError{Stream: r.history.Stream, IdempotencyID: idempotencyID}
 	}
@@ -245,14 +258,16 @@ func (r *Reader) VersionOf(ctx context.Context, idempotencyID string) (int64, er
 // Outcome tells what became of an append that ended with an [OutcomeUnknownError], from
 // that error's Base and CommitID. Any process may ask, at any time. Of a stream that was deleted since nothing
 // can be told but a [StreamDeletedError].
-func (r *Reader) Outcome(ctx context.Context, base int64, commitID string) (Outcome, error) {
+func (r *Reader) Outcome(ctx context.Context, base int64, commitID string) (outcome Outcome, err error) {
+	ctx, o := r.observe(ctx, "outcome")
+	defer o.end(&err)
 	if err := r.begin(ctx); err != nil {
 		return OutcomePending, err
 	}
 	if base < 0 || commitID == "" {
 		return OutcomePending, &ArgumentError{Argument: "base, commitID", Reason: "take them from an OutcomeUnknownError"}
 	}
-	outcome, _, _, err := r.history.lookup(ctx, base, commitID)
+	outcome, _, _, err = r.history.lookup(ctx, base, commitID)
 	return outcome, err
 }
 

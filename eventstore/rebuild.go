@@ -37,7 +37,10 @@ type HeadRebuild struct {
 // [StorageError], after which it can be called again.
 //
 // Progress, if it is not nil, is called after each chunk of events with how many were checked.
-func (p *Provider) RebuildHead(ctx context.Context, stream Stream, progress func(checked int64)) (HeadRebuild, error) {
+func (p *Provider) RebuildHead(ctx context.Context, stream Stream, progress func(checked int64)) (found HeadRebuild, err error) {
+	ctx, o := observe(ctx, p.observer, Operation{Name: "rebuild_head", Stream: stream, Expected: -1})
+	defer o.end(&err)
+	defer func() { o.result.Version, o.result.Events = found.Version, int(found.Events) }()
 	h, err := p.history(stream)
 	if err != nil {
 		return HeadRebuild{Stream: stream}, err
@@ -54,7 +57,7 @@ func (p *Provider) RebuildHead(ctx context.Context, stream Stream, progress func
 	if err != nil {
 		return r.found, h.failed(rebuilding, err)
 	}
-	locked, err := lockStream(ctx, h, p.locker, id.String())
+	locked, err := lockStream(ctx, h, p.locker, id.String(), &o)
 	if err != nil {
 		return r.found, err
 	}

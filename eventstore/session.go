@@ -27,6 +27,8 @@ type Session struct {
 	writer    *writer
 	turn      chan struct{} // holds a token while writer is in use
 
+	asked context.Context // what it was opened with, but for its end: for Close, which is given none
+
 	// listed is the list of snapshots as it was found when opening, until the session changes it. What others have added since it
 	// lacks, which costs time only.
 	listed atomic.Pointer[driver.Item]
@@ -37,12 +39,12 @@ type Session struct {
 }
 
 // openSession takes the lock, then reads what the stream consists of.
-func openSession(ctx context.Context, h *history, locker driver.Locker, id string) (*Session, error) {
+func openSession(ctx context.Context, h *history, locker driver.Locker, id string, o *observed) (*Session, error) {
 	if ctx.Err() != nil {
 		return nil, h.notBegun(ctx, "open")
 	}
 	began := time.Now()
-	locked, err := lockStream(ctx, h, locker, id)
+	locked, err := lockStream(ctx, h, locker, id, o)
 	if err != nil {
 		return nil, err
 	}
@@ -59,20 +61,25 @@ func openSession(ctx context.Context, h *history, locker driver.Locker, id strin
 	}
 	s.writer = newWriter(h, opened)
 	s.listed.Store(opened.snapshots)
-	s.Reader = &Reader{history: h, guard: s.check, view: s.view}
+	s.Reader = &Reader{history: h, session: id, guard: s.check, view: s.view}
+	o.result.Version = opened.head.version
 	h.log.DebugContext(ctx, "opened", "session", id, "version", opened.head.version, "duration", time.Since(began))
 	return s, nil
 }
 
 // lockStream waits for the lock of the stream and returns when the time it was given for began.
-func lockStream(ctx context.Context, h *history, locker driver.Locker, id string) (time.Time, error) {
+func lockStream(ctx context.Context, h *history, locker driver.Locker, id string, o *observed) (time.Time, error) {
 	began := time.Now()
 	holder := ""
 	timeout := func(cause error) error {
-		return &OpenTimeoutError{Stream: h.Stream, Waited: time.Since(began), Holder: holder, Cause: cause}
+		o.result.Waited = time.Since(began)
+		return &OpenTimeoutError{Stream: h.Stream, Waited: o.result.Waited, Holder: holder, Cause: cause}
 	}
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 250*time.Millisecond) {
 		now := time.Now()
+		if o.result.Attempts++; o.result.Attempts > 1 {
+			o.result.Waited = now.Sub(began)
+		}
 		lock, err := locker.TryLock(ctx, h.keys.partition, id, h.settings.SessionTimeout)
 		if err != nil {
 			// The lock may be ours all the same; nobody else should wait for it.
@@ -112,7 +119,7 @@ func (s *Session) ExpiresAt() time.Time { return s.expiresAt }
 // another goroutine, which ends as it would have. A session that had expired or
 // lost its lock before says so with a [SessionExpiredError] or [SessionLostError]; what
 // was appended in it stands. After a [StorageError] the lock runs out by itself.
-func (s *Session) Close() error {
+func (s *Session) Close() (err error) {
 	if s == nil || s.Reader == nil {
 		return &NotOpenError{}
 	}
@@ -124,9 +131,11 @@ func (s *Session) Close() error {
 	if closed {
 		return nil
 	}
+	ctx, o := s.observe(s.asked, "close")
+	defer o.end(&err)
 	h := s.history
-	status, err := s.unlock(context.Background(), h)
-	h.log.Debug("closed", "session", s.id)
+	status, err := s.unlock(ctx, h)
+	h.log.DebugContext(ctx, "closed", "session", s.id)
 	switch {
 	case lost != nil:
 		return lost
@@ -137,7 +146,7 @@ func (s *Session) Close() error {
 	case err != nil:
 		return h.failed("unlock", err)
 	case status != driver.Unlocked:
-		h.log.Warn("the session's lock was gone before its time", "session", s.id)
+		h.log.WarnContext(ctx, "the session's lock was gone before its time", "session", s.id)
 		return &SessionLostError{Stream: h.Stream, Session: s.id}
 	}
 	return nil
@@ -190,12 +199,12 @@ func (s *Session) exclusively(ctx context.Context, operation string, run func(co
 	if err := s.check(); err != nil {
 		return err
 	}
-	return s.ended(run(ctx))
+	return s.ended(ctx, run(ctx))
 }
 
 // ended notes from an operation's error that the stream has gone to somebody else, or adds to it that the
 // session's time ran out in the middle.
-func (s *Session) ended(err error) error {
+func (s *Session) ended(ctx context.Context, err error) error {
 	var (
 		mismatch *VersionMismatchError
 		storage  *StorageError
@@ -208,7 +217,7 @@ func (s *Session) ended(err error) error {
 		s.mu.Lock()
 		s.lost = lost
 		s.mu.Unlock()
-		s.history.log.Warn("the session lost its stream to another", "session", s.id, "version", s.writer.head.version)
+		s.history.log.WarnContext(ctx, "the session lost its stream to another", "session", s.id, "version", s.writer.head.version)
 		if errors.Is(err, errMoved) {
 			return lost
 		}

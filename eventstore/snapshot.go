@@ -23,7 +23,9 @@ type Snapshot struct {
 }
 
 // Snapshots returns the versions at which there are snapshots, ascending.
-func (r *Reader) Snapshots(ctx context.Context) ([]int64, error) {
+func (r *Reader) Snapshots(ctx context.Context) (versions []int64, err error) {
+	ctx, o := r.observe(ctx, "snapshots")
+	defer o.end(&err)
 	v, err := r.look(ctx)
 	if err != nil {
 		return nil, err
@@ -33,7 +35,9 @@ func (r *Reader) Snapshots(ctx context.Context) ([]int64, error) {
 
 // Snapshot reads the snapshot at that version. Where there is none it returns a
 // [SnapshotNotFoundError], where it can't be read a [DamagedError]. The option [AsRaw] is possible.
-func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOption) (Snapshot, error) {
+func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOption) (snapshot Snapshot, err error) {
+	ctx, o := r.observe(ctx, "snapshot")
+	defer o.end(&err)
 	rng, err := snapshotOptions(append([]ReadOption{ToVersion(version)}, options...))
 	if err == nil && rng.to != version {
 		err = &ArgumentError{Argument: "option", Reason: "ToVersion contradicts the version that is given already"}
@@ -52,12 +56,16 @@ func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOpt
 	if hd, _, err := h.headOf(items[0]); err == nil && hd.deleted {
 		return Snapshot{}, h.endOf(hd)
 	}
-	return h.snapshotOf(items[1], version, rng.raw)
+	snapshot, err = h.snapshotOf(items[1], version, rng.raw)
+	o.result.Version = snapshot.Version
+	return snapshot, err
 }
 
 // LastSnapshot reads the newest snapshot that can be read, with [ToVersion] the newest at or below that version.
 // Where there is none it returns a [SnapshotNotFoundError], where none can be read what is wrong with the newest. The option [AsRaw] is possible, others are an [ArgumentError].
-func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (Snapshot, error) {
+func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (snapshot Snapshot, err error) {
+	ctx, o := r.observe(ctx, "last_snapshot")
+	defer o.end(&err)
 	rng, err := snapshotOptions(options)
 	if err != nil {
 		return Snapshot{}, err
@@ -66,13 +74,18 @@ func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (Snaps
 	if err != nil {
 		return Snapshot{}, err
 	}
-	return r.newest(ctx, v, rng)
+	snapshot, err = r.newest(ctx, v, rng)
+	o.result.Version = snapshot.Version
+	return snapshot, err
 }
 
 // Load returns the newest usable snapshot, and the events after it to be read as from [Reader.Read].
 // Without one the snapshot's Version is 0 and all events follow. With [ToVersion] neither goes beyond that
 // version. Other read options but [AsRaw] are an [ArgumentError].
-func (r *Reader) Load(ctx context.Context, options ...ReadOption) (Snapshot, iter.Seq2[Event, error], error) {
+func (r *Reader) Load(ctx context.Context, options ...ReadOption) (snapshot Snapshot, events iter.Seq2[Event, error], err error) {
+	asked := ctx // for the loop over the events, which comes after this operation
+	ctx, o := r.observe(asked, "load")
+	defer o.end(&err)
 	rng, err := snapshotOptions(options)
 	if err != nil {
 		return Snapshot{}, nil, err
@@ -81,12 +94,14 @@ func (r *Reader) Load(ctx context.Context, options ...ReadOption) (Snapshot, ite
 	if err != nil {
 		return Snapshot{}, nil, err
 	}
-	snapshot, err := r.newest(ctx, v, rng)
+	snapshot, err = r.newest(ctx, v, rng)
 	if err != nil && ctx.Err() != nil {
 		return Snapshot{}, nil, err
 	}
-	rng.from = snapshot.Version + 1
-	return snapshot, r.events(ctx, v, rng), nil
+	rng.from, o.result.Version = snapshot.Version+1, snapshot.Version
+	return snapshot, func(yield func(Event, error) bool) {
+		r.loop(asked, yield, func(context.Context) (view, readRange, error) { return v, rng, nil })
+	}, nil
 }
 
 // snapshotOptions are readOptions without those that say nothing where snapshots are read.
@@ -146,7 +161,10 @@ func (r *Reader) snapshotVersions(ctx context.Context, v view, to int64) ([]int6
 // SaveSnapshot stores state, a value of a registered Go type, as the snapshot at that
 // version, which must be committed, else it returns a [VersionNotFoundError]. One that
 // is there already is replaced.
-func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) error {
+func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) (err error) {
+	ctx, o := s.observe(ctx, "save_snapshot")
+	defer o.end(&err)
+	o.result.Version = version
 	if err := s.check(); err != nil {
 		return err
 	}
@@ -190,7 +208,10 @@ func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) er
 }
 
 // ClearSnapshot removes the snapshot at that version; where there is none it returns a [SnapshotNotFoundError].
-func (s *Session) ClearSnapshot(ctx context.Context, version int64) error {
+func (s *Session) ClearSnapshot(ctx context.Context, version int64) (err error) {
+	ctx, o := s.observe(ctx, "clear_snapshot")
+	defer o.end(&err)
+	o.result.Version = version
 	if err := validVersion("version", version); err != nil {
 		return err
 	}
@@ -198,7 +219,9 @@ func (s *Session) ClearSnapshot(ctx context.Context, version int64) error {
 }
 
 // ClearSnapshots removes all snapshots, if there are any. A list of snapshots that is damaged it replaces by an empty one.
-func (s *Session) ClearSnapshots(ctx context.Context) error {
+func (s *Session) ClearSnapshots(ctx context.Context) (err error) {
+	ctx, o := s.observe(ctx, "clear_snapshots")
+	defer o.end(&err)
 	return s.clearSnapshots(ctx, 0)
 }
 
@@ -250,7 +273,9 @@ func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 // SnapshotEvery goes through the whole history and saves a snapshot at every n-th version: the fold's state, which
 // begins as initial and is of a registered Go type. It returns the versions. An error of fold ends it and is returned as it is;
 // snapshots saved before stay.
-func SnapshotEvery[S any](ctx context.Context, s *Session, n int64, initial S, fold func(S, Event) (S, error)) ([]int64, error) {
+func SnapshotEvery[S any](ctx context.Context, s *Session, n int64, initial S, fold func(S, Event) (S, error)) (versions []int64, err error) {
+	ctx, o := s.observe(ctx, "snapshot_every")
+	defer o.end(&err)
 	if n < 1 {
 		return nil, &ArgumentError{Argument: "n", Reason: fmt.Sprintf("%d is not positive", n)}
 	}
@@ -260,7 +285,6 @@ func SnapshotEvery[S any](ctx context.Context, s *Session, n int64, initial S, f
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	var versions []int64
 	state := initial
 	for event, err := range s.Read(ctx) {
 		if err == nil {

@@ -48,8 +48,11 @@ func (v *Verification) add(err error) error {
 //
 // The error says that the stream could not be read to its end, a [StorageError] or those of a session that has
 // ended; what was found until then is in the Verification. Damage is not an error.
-func (r *Reader) Verify(ctx context.Context, progress func(checked, of int64)) (Verification, error) {
-	found := Verification{Stream: r.Stream()}
+func (r *Reader) Verify(ctx context.Context, progress func(checked, of int64)) (found Verification, err error) {
+	ctx, seen := r.observe(ctx, "verify")
+	defer seen.end(&err)
+	defer func() { seen.result.Version, seen.result.Events = found.Version, int(found.Events) }()
+	found.Stream = r.Stream()
 	if err := r.begin(ctx); err != nil {
 		return found, err
 	}

@@ -131,7 +131,7 @@ func TestWrongArgumentsPrintTheUsage(t *testing.T) {
 		"a flag that is not there": {[]string{"-nosuch"}, 2, "-nosuch"},
 		"a flag without its value": {[]string{"-file"}, 2, "needs an argument"},
 		"an argument":              {[]string{"surprise"}, 2, `"surprise"`},
-		"asking for help":          {[]string{"-h"}, 0, "bank.db"},
+		"asking for help":          {[]string{"-h"}, 0, "demo serve -h"},
 	} {
 		code, out, errs := runDemo(t, c.args...)
 		if code != c.code || out != "" || !strings.Contains(errs, c.says) || !strings.Contains(errs, "Usage: demo") {

@@ -32,7 +32,7 @@ type tour struct {
 
 // takeTour runs the tour on a store.
 func takeTour(ctx context.Context, s store, out io.Writer) error {
-	provider, err := newProvider(s)
+	provider, err := newProvider(s, openTimeout(500*time.Millisecond)) // the tour shows a session that waits
 	if err != nil {
 		return err
 	}

@@ -75,13 +75,15 @@ type Aggregate[S any] struct {
 //
 // Errors are those of [eventstore.Reader.Read], and the fold's.
 func (r *Repository[S]) Load(ctx context.Context, id string, options ...eventstore.ReadOption) (Aggregate[S], error) {
-	stream := r.stream(id)
-	reader, err := r.provider.ReaderIn(stream.Database, stream.Type, stream.ID)
-	if err != nil {
-		return Aggregate[S]{}, err
-	}
-	loaded, err := r.load(ctx, reader, options...)
-	return loaded.Aggregate, err
+	return r.observed(ctx, "aggregate_load", id, func(ctx context.Context, _ *int) (Aggregate[S], error) {
+		stream := r.stream(id)
+		reader, err := r.provider.ReaderIn(stream.Database, stream.Type, stream.ID)
+		if err != nil {
+			return Aggregate[S]{}, err
+		}
+		loaded, err := r.load(ctx, reader, options...)
+		return loaded.Aggregate, err
+	})
 }
 
 // Decide looks at a state and returns the events that follow, each a value of a registered Go type or an [eventstore.Event] with metadata
@@ -98,6 +100,12 @@ type Decide[S any] = func(state S) (events []any, err error)
 // and the errors of [eventstore.Provider.Open], [eventstore.Reader.Read] and [eventstore.Session.Append]. Nothing was stored then, unless it is
 // an [eventstore.OutcomeUnknownError]: repeat the command with the same id, see [Once].
 func (r *Repository[S]) Update(ctx context.Context, id string, decide Decide[S], options ...UpdateOption) (Aggregate[S], error) {
+	return r.observed(ctx, "aggregate_update", id, func(ctx context.Context, tries *int) (Aggregate[S], error) {
+		return r.tryUpdates(ctx, id, decide, options, tries)
+	})
+}
+
+func (r *Repository[S]) tryUpdates(ctx context.Context, id string, decide Decide[S], options []UpdateOption, tries *int) (Aggregate[S], error) {
 	u := update{expected: -1}
 	if decide == nil {
 		return Aggregate[S]{}, bad("decide", "it is nil")
@@ -111,6 +119,7 @@ func (r *Repository[S]) Update(ctx context.Context, id string, decide Decide[S],
 		}
 	}
 	for n := 0; ; n++ {
+		*tries = n + 1
 		after, err := r.update(ctx, id, decide, u)
 		var used *eventstore.IdempotencyIDUsedError
 		if errors.As(err, &used) && used.IdempotencyID == u.once && ctx.Err() == nil {

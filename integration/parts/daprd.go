@@ -34,6 +34,7 @@ type DaprdConfig struct {
 	MaxBodySize string   // of one request, as "16Mi"; defaults to the sidecar's own default, 4 MiB
 	Folders     []string // what the components use of this machine; defaults to nothing
 	Env         []string // as NAME=value, for what the component files take from the environment; defaults to nothing
+	Zipkin      string   // where all its spans go, a URL of this machine; defaults to nowhere
 }
 
 // configuration keeps the sidecar off the network: by default it announces itself to all who listen, by mDNS.
@@ -49,11 +50,21 @@ spec:
       format: "{appid}"
 `
 
+// tracing goes into the configuration of a sidecar that traces. Zipkin's format is one that a test can read by itself.
+const tracing = `  tracing:
+    samplingRate: "1"
+    zipkin:
+      endpointAddress: %q
+`
+
 // StartDaprd starts a sidecar: the daprd of this project's integration/daprd, or a released one in a container.
 func StartDaprd(t testing.TB, config DaprdConfig) *Daprd {
 	t.Helper()
 	resources, settings := t.TempDir(), filepath.Join(t.TempDir(), "config.yaml")
 	files := map[string]string{settings: configuration}
+	if config.Zipkin != "" {
+		files[settings] += fmt.Sprintf(tracing, config.Zipkin)
+	}
 	for i, component := range config.Components {
 		files[filepath.Join(resources, fmt.Sprintf("%d.yaml", i))] = component
 	}

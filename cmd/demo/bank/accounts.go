@@ -121,7 +121,7 @@ func (a *Accounts) Close(ctx context.Context, number string, expectedVersion int
 	return a.end(ctx, number, expectedVersion, (*eventstore.Session).CloseStream)
 }
 
-// Delete deletes an account's history for ever. A negative expected version is any.
+// Delete deletes an account's history for ever. A negative expected version is any. It is safe to repeat.
 func (a *Accounts) Delete(ctx context.Context, number string, expectedVersion int64) error {
 	return a.end(ctx, number, expectedVersion, (*eventstore.Session).DeleteStream)
 }
@@ -140,6 +140,8 @@ func (a *Accounts) end(ctx context.Context, number string, expectedVersion int64
 	}
 	defer session.Close()
 	switch version, err := session.Version(ctx); {
+	case errors.Is(err, &eventstore.StreamDeletedError{}):
+		// A deletion that was cut short is brought to its end by deleting again.
 	case err != nil:
 		return err
 	case version == 0:
@@ -181,16 +183,21 @@ type Entry struct {
 	Balance Money // after it
 }
 
-// History is an account's events from the first to the last.
-func (a *Accounts) History(ctx context.Context, number string) iter.Seq2[Entry, error] {
+// History is an account's events from a version, 1 or more, to the last. The balance before them comes from a snapshot where there is one.
+func (a *Accounts) History(ctx context.Context, number string, from int64) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		reader, err := a.reader(number)
+		var account Account
+		if err == nil && from > 1 {
+			var before Status
+			before, err = a.load(ctx, number, eventstore.ToVersion(from-1))
+			account = before.State
+		}
 		if err != nil {
 			yield(Entry{}, err)
 			return
 		}
-		var account Account
-		for event, err := range reader.Read(ctx) {
+		for event, err := range reader.Read(ctx, eventstore.FromVersion(from)) {
 			entry := Entry{Event: event}
 			if err == nil {
 				entry.Change, err = Change(event)

@@ -1,13 +1,17 @@
 package bank
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strconv"
 	"sync"
 	"testing"
 
+	"github.com/hexalith/eventstores-go/adapter/inprocess"
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/eventtest"
 )
 
@@ -50,7 +54,7 @@ func TestAnAccountIsOpenedUsedReadClosedAndDeleted(t *testing.T) {
 		t.Errorf("as of version 3: %v", err)
 	}
 	var balances []Money
-	for entry, err := range a.History(ctx, "A1") {
+	for entry, err := range a.History(ctx, "A1", 1) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +118,7 @@ func TestABankRefusesWhatMakesNoSense(t *testing.T) {
 
 func historyError(t *testing.T, a *Accounts, number string) error {
 	t.Helper()
-	for _, err := range a.History(t.Context(), number) {
+	for _, err := range a.History(t.Context(), number, 1) {
 		if err != nil {
 			return err
 		}
@@ -160,7 +164,72 @@ func TestALongHistoryIsLoadedFromASnapshot(t *testing.T) {
 	if err != nil || now.Snapshot != 20 || now.Version != 25 || now.State.Balance != 25 {
 		t.Errorf("%+v, %v", now, err)
 	}
+	var entries []Entry
+	for entry, err := range a.History(ctx, "1", 24) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, entry)
+	}
+	if len(entries) != 2 || entries[0].Version != 24 || entries[0].Balance != 24 || entries[1].Balance != 25 {
+		t.Errorf("the history from version 24: %+v", entries)
+	}
+	for entry, err := range a.History(ctx, "1", 26) {
+		t.Errorf("the history from version 26: %+v, %v", entry, err)
+	}
 	if version, err := a.Version(ctx, "1"); err != nil || version != 25 {
 		t.Errorf("version %d, %v", version, err)
+	}
+}
+
+// cutShort is a store that fails to remove.
+type cutShort struct {
+	driver.State
+	fails bool
+}
+
+func (c *cutShort) Write(ctx context.Context, partition string, writes []driver.Write) error {
+	if c.fails && slices.ContainsFunc(writes, func(w driver.Write) bool { return w.Value == nil }) {
+		return errors.New("the store is away")
+	}
+	return c.State.Write(ctx, partition, writes)
+}
+
+func TestADeletionThatWasCutShortIsBroughtToItsEnd(t *testing.T) {
+	t.Parallel()
+	memory, err := inprocess.NewMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = memory.Close() })
+	registry, err := eventstore.NewRegistry(Types()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := &cutShort{State: memory, fails: true}
+	provider, err := eventstore.NewProvider(state, eventstore.WithRegistry(registry), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := NewAccounts(provider)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	if _, err := a.Open(ctx, "A1", "Ada", 1, anyVersion); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Delete(ctx, "A1", -1); !errors.Is(err, &eventstore.StorageError{}) {
+		t.Fatalf("the store fails: %v", err)
+	}
+	state.fails = false
+	if err := a.Delete(ctx, "A1", -1); err != nil {
+		t.Errorf("again: %v", err)
+	}
+	if item, err := memory.Get(ctx, "EventStores:BankAccount:A1", "{EventStores:BankAccount:A1}:1"); err != nil || item.Found() {
+		t.Errorf("the first event is still there: %v, %v", item.Found(), err)
+	}
+	if err := a.Close(ctx, "A1", -1); !errors.Is(err, &eventstore.StreamDeletedError{}) {
+		t.Errorf("closing a deleted account: %v", err)
 	}
 }

@@ -95,7 +95,7 @@ func (p *page) view(r *http.Request, a asked) (accountView, error) {
 	if until == 0 && a.version > 0 {
 		until = a.version + entriesPerPage/2
 	}
-	h, err := gather(p.accounts.History(ctx, number), until)
+	h, err := gather(p.accounts.History(ctx, number, 1), until)
 	if err != nil {
 		return accountView{}, err
 	}

@@ -1,0 +1,179 @@
+package telemetry
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// requests traces and measures the requests to one component.
+type requests struct {
+	tracer     trace.Tracer
+	propagator propagation.TextMapPropagator
+	duration   metric.Float64Histogram
+	target     []attribute.KeyValue // what all requests have
+	component  string
+}
+
+func newRequests(system string, options []Option) requests {
+	s := newSettings(options)
+	if s.system != "" {
+		system = s.system
+	}
+	r := requests{
+		tracer:     s.tracer(),
+		propagator: s.propagator,
+		duration:   s.instruments().seconds("db.client.operation.duration", "Duration of database client operations."),
+		target:     []attribute.KeyValue{semconv.DBSystemNameKey.String(system)},
+		component:  s.component,
+	}
+	if s.component != "" {
+		r.target = append(r.target, semconv.DBCollectionName(s.component))
+	}
+	return r
+}
+
+// request traces and measures one, which consists of a number of operations on keys.
+func request[T any](ctx context.Context, r *requests, operation string, size int, send func(context.Context) (T, error)) (T, error) {
+	name := operation
+	if r.component != "" {
+		name += " " + r.component
+	}
+	attributes := append(r.target[:len(r.target):len(r.target)], semconv.DBOperationName(operation))
+	ctx, span := r.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
+	defer span.End()
+	if size > 1 { // one is no batch
+		span.SetAttributes(semconv.DBOperationBatchSize(size))
+	}
+	began := time.Now()
+	answer, err := send(propagate(ctx, r.propagator))
+	took := time.Since(began)
+	failed := err
+	if items, ok := any(answer).([]driver.Item); ok && err == nil {
+		for _, item := range items {
+			if failed = item.Err; failed != nil {
+				break
+			}
+		}
+	}
+	if failed != nil {
+		failure := []attribute.KeyValue{semconv.ErrorTypeKey.String(kind(failed))}
+		if code := grpcCode(failed); code != "" {
+			failure = append(failure, semconv.DBResponseStatusCode(code))
+		}
+		attributes = append(attributes, failure...)
+		span.SetAttributes(failure...)
+		span.SetStatus(codes.Error, "")
+	}
+	r.duration.Record(ctx, took.Seconds(), metric.WithAttributeSet(attribute.NewSet(attributes...)))
+	return answer, err
+}
+
+// sent is request for what answers nothing.
+func sent(ctx context.Context, r *requests, operation string, size int, send func(context.Context) error) error {
+	_, err := request(ctx, r, operation, size, func(ctx context.Context) (struct{}, error) { return struct{}{}, send(ctx) })
+	return err
+}
+
+// systems are the names that the conventions have for stores, by those of Dapr's components.
+var systems = map[string]string{
+	"oracledatabase": "oracle.db",
+	"postgres":       "postgresql",
+	"sqlite3":        "sqlite",
+	"sqlserver":      "microsoft.sql_server",
+}
+
+// systemOf names the store behind a state by its capabilities.
+func systemOf(caps driver.Capabilities) string {
+	store := strings.TrimPrefix(caps.Store, "state.")
+	if store == "" {
+		return "unknown"
+	}
+	if name, ok := systems[store]; ok {
+		return name
+	}
+	return store
+}
+
+type state struct {
+	driver.State
+	requests requests
+}
+
+// State traces and measures the requests to a state, for [eventstore.NewProvider]; of nil it is nil. The names of operations are those of
+// driver.State's methods: "get", "get_many", "swap", "write", "commit". Whatever an adapter makes of one request, as a sidecar that is asked
+// in portions, is one.
+//
+// The trace goes into the outgoing gRPC metadata of each request. A client of Dapr's SDK with an API token drops it: dial it with
+// [DialOption].
+func State(of driver.State, options ...Option) driver.State {
+	if of == nil {
+		return nil
+	}
+	return &state{State: of, requests: newRequests(systemOf(of.Capabilities()), options)}
+}
+
+func (s *state) Get(ctx context.Context, partition, key string) (driver.Item, error) {
+	return request(ctx, &s.requests, "get", 1, func(ctx context.Context) (driver.Item, error) {
+		return s.State.Get(ctx, partition, key)
+	})
+}
+
+func (s *state) GetMany(ctx context.Context, partition string, keys []string) ([]driver.Item, error) {
+	return request(ctx, &s.requests, "get_many", len(keys), func(ctx context.Context) ([]driver.Item, error) {
+		return s.State.GetMany(ctx, partition, keys)
+	})
+}
+
+func (s *state) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
+	return sent(ctx, &s.requests, "swap", 1, func(ctx context.Context) error {
+		return s.State.Swap(ctx, partition, key, value, etag)
+	})
+}
+
+func (s *state) Write(ctx context.Context, partition string, writes []driver.Write) error {
+	return sent(ctx, &s.requests, "write", len(writes), func(ctx context.Context) error {
+		return s.State.Write(ctx, partition, writes)
+	})
+}
+
+func (s *state) Commit(ctx context.Context, partition string, swap driver.Swap, writes []driver.Write) error {
+	return sent(ctx, &s.requests, "commit", 1+len(writes), func(ctx context.Context) error {
+		return s.State.Commit(ctx, partition, swap, writes)
+	})
+}
+
+type locker struct {
+	of       driver.Locker
+	requests requests
+}
+
+// Locker traces and measures the requests to a lock, for [eventstore.WithLocker]; of nil it is nil. They are "try_lock" and "unlock". Otherwise it
+// is as [State].
+func Locker(of driver.Locker, options ...Option) driver.Locker {
+	if of == nil {
+		return nil
+	}
+	return &locker{of: of, requests: newRequests("lock", options)}
+}
+
+func (l *locker) TryLock(ctx context.Context, resource, owner string, expiry time.Duration) (driver.Lock, error) {
+	return request(ctx, &l.requests, "try_lock", 1, func(ctx context.Context) (driver.Lock, error) {
+		return l.of.TryLock(ctx, resource, owner, expiry)
+	})
+}
+
+func (l *locker) Unlock(ctx context.Context, resource, owner string) (driver.UnlockStatus, error) {
+	return request(ctx, &l.requests, "unlock", 1, func(ctx context.Context) (driver.UnlockStatus, error) {
+		return l.of.Unlock(ctx, resource, owner)
+	})
+}

@@ -1,0 +1,85 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+)
+
+// Bank is a bank that is connected to its store.
+type Bank struct {
+	Accounts *bank.Accounts
+
+	// Reach asks whether the store answers now. Where it is known which part does not, the error is an [AwayError].
+	Reach func(context.Context) error
+}
+
+// AwayError says which part does not answer.
+type AwayError struct {
+	Part  string // "sidecar" or "state store"
+	Cause error
+}
+
+func (e *AwayError) Error() string { return fmt.Sprintf("the %s is away: %v", e.Part, e.Cause) }
+func (e *AwayError) Unwrap() error { return e.Cause }
+
+// connection is the bank, once there is one.
+type connection struct {
+	made atomic.Pointer[Bank]
+	to   atomic.Pointer[string] // what is tried to be reached
+}
+
+func (c *connection) bank() (Bank, bool) {
+	if b := c.made.Load(); b != nil {
+		return *b, true
+	}
+	return Bank{}, false
+}
+
+// part is what the service connects to.
+func (c *connection) part() string {
+	if to := c.to.Load(); to != nil {
+		return *to
+	}
+	return "store"
+}
+
+const (
+	firstWait   = 100 * time.Millisecond // before the second try; the next ones wait twice as long each
+	longestWait = 5 * time.Second
+	tryTimeout  = 10 * time.Second // of one try
+)
+
+// Connect connects the service: it tries until it has succeeded, or ctx has ended, waiting 100 ms after the first try and twice as long
+// after each, up to 5 s. One try gets 10 s. Until it has succeeded the service answers 503, and says that the part it connects to, "sidecar"
+// or "state store", is away. It is to be called once, and reports whether it succeeded.
+func (s *Service) Connect(ctx context.Context, part string, connect func(context.Context) (Bank, error)) bool {
+	s.connected.to.Store(&part)
+	for wait := firstWait; ; wait = min(2*wait, longestWait) {
+		b, err := try(ctx, connect)
+		if err == nil {
+			s.connected.made.Store(&b)
+			s.log.InfoContext(ctx, "connected", "part", part)
+			return true
+		}
+		if ctx.Err() == nil {
+			s.log.WarnContext(ctx, "could not connect, will try again", "part", part, "wait", wait.String(), "error", err.Error())
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		case <-timer.C:
+		}
+	}
+}
+
+func try(ctx context.Context, connect func(context.Context) (Bank, error)) (Bank, error) {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	return connect(ctx)
+}

@@ -1,0 +1,83 @@
+package service
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+)
+
+// pageSize is how many events one answer has at most.
+const pageSize = 100
+
+// event is an event of an account as the API shows it.
+type event struct {
+	Version  int64      `json:"version"`
+	Type     string     `json:"type"`
+	Data     any        `json:"data"`    // as it is stored
+	Change   bank.Money `json:"change"`  // what it did to the balance
+	Balance  bank.Money `json:"balance"` // after it
+	Metadata metadata   `json:"metadata"`
+}
+
+// metadata says how an event came about, see [Origin].
+type metadata struct {
+	ID             string    `json:"id"`
+	SchemaVersion  int       `json:"schemaVersion"`
+	Created        time.Time `json:"created"`
+	CorrelationID  string    `json:"correlationId,omitempty"`
+	CausationID    string    `json:"causationId,omitempty"`
+	UserID         string    `json:"userId,omitempty"`
+	SessionID      string    `json:"sessionId,omitempty"`
+	IdempotencyKey string    `json:"idempotencyKey,omitempty"`
+}
+
+// events is a page of an account's history.
+type events struct {
+	Number string  `json:"number"`
+	Events []event `json:"events"`
+	Next   string  `json:"next,omitempty"` // where the next page is; empty on the last
+}
+
+// readEvents answers with a page of a history. A range past the end is empty, no error: who follows a history asks for what comes next.
+func readEvents(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts) error {
+	if err := checkQuery(r, "from", "to"); err != nil {
+		return err
+	}
+	from, err := queryVersion(r, "from", 1, 1)
+	if err != nil {
+		return err
+	}
+	to, err := queryVersion(r, "to", from, 0)
+	if err != nil {
+		return err
+	}
+	page := events{Number: r.PathValue("number"), Events: []event{}}
+	for entry, err := range accounts.History(r.Context(), page.Number, from) {
+		if err != nil {
+			return err
+		}
+		if to > 0 && entry.Version > to {
+			break
+		}
+		if len(page.Events) == pageSize {
+			page.Next = fmt.Sprintf("%s/events?from=%d", accountPath(page.Number), entry.Version)
+			if to > 0 {
+				page.Next += fmt.Sprintf("&to=%d", to)
+			}
+			break
+		}
+		m := entry.Metadata
+		page.Events = append(page.Events, event{
+			Version: entry.Version, Type: m.Message.Type, Data: entry.Data, Change: entry.Change, Balance: entry.Balance,
+			Metadata: metadata{
+				ID: m.Message.ID, SchemaVersion: m.Message.SchemaVersion, Created: m.Message.Created,
+				CorrelationID: m.Context.CorrelationID, CausationID: m.Context.CausationID, UserID: m.Context.UserID,
+				SessionID: m.Context.SessionID, IdempotencyKey: m.Context.IdempotencyID,
+			},
+		})
+	}
+	writeJSON(w, http.StatusOK, page)
+	return nil
+}

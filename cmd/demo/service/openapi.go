@@ -1,0 +1,16 @@
+package service
+
+import (
+	_ "embed"
+	"net/http"
+)
+
+// description is the OpenAPI description of all that the service serves, but for the page.
+//
+//go:embed openapi.yaml
+var description []byte
+
+func describe(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/yaml")
+	_, _ = w.Write(description)
+}

@@ -1,0 +1,104 @@
+package service
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+)
+
+// maxBody is how large a request's body may be, in bytes: no request needs a tenth of it.
+const maxBody = 16 << 10
+
+const idempotencyKeyHeader = "Idempotency-Key"
+
+func badRequest(format string, args ...any) error {
+	return &Problem{Type: problemType("bad-request"), Title: "The request can't be understood", Status: http.StatusBadRequest,
+		Detail: fmt.Sprintf(format, args...) + ". Nothing was stored; /openapi.yaml describes what is expected."}
+}
+
+// decode reads a request's body, which must be one JSON object with fields of T and nothing else.
+func decode[T any](w http.ResponseWriter, r *http.Request) (T, error) {
+	var value T
+	if given, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || given != "application/json" {
+		return value, &Problem{Type: "about:blank", Title: "Unsupported Media Type", Status: http.StatusUnsupportedMediaType,
+			Detail: "Send JSON, with the header Content-Type: application/json."}
+	}
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(&value)
+	if err == nil {
+		if _, more := decoder.Token(); more != io.EOF {
+			err = more
+			if more == nil || !isTooLarge(more) {
+				return value, badRequest("The body goes on after the JSON object")
+			}
+		}
+	}
+	switch {
+	case isTooLarge(err):
+		return value, &Problem{Type: problemType("too-large"), Title: "The request is too large", Status: http.StatusRequestEntityTooLarge,
+			Detail: fmt.Sprintf("The body has more than %d bytes. Nothing was stored: send less.", maxBody), Limit: maxBody}
+	case err == io.EOF:
+		return value, badRequest("The body is empty")
+	case err != nil:
+		return value, badRequest("The body is not the JSON that is expected: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return value, nil
+}
+
+func isTooLarge(err error) bool {
+	var large *http.MaxBytesError
+	return errors.As(err, &large)
+}
+
+// checkQuery refuses parameters that are not known: one that is mistyped must not be taken for one that is absent.
+func checkQuery(r *http.Request, known ...string) error {
+	for name, values := range r.URL.Query() {
+		if !slices.Contains(known, name) {
+			return badRequest("There is no query parameter %q", name)
+		}
+		if len(values) > 1 {
+			return badRequest("The query parameter %q is given twice", name)
+		}
+	}
+	return nil
+}
+
+// queryVersion reads a version from the query; absent is what it is where the parameter is not given.
+func queryVersion(r *http.Request, name string, least, absent int64) (int64, error) {
+	if !r.URL.Query().Has(name) {
+		return absent, nil
+	}
+	version, err := strconv.ParseInt(r.URL.Query().Get(name), 10, 64)
+	if err != nil || version < least {
+		return 0, badRequest("The query parameter %s must be a whole number from %d", name, least)
+	}
+	return version, nil
+}
+
+// command is what the headers say of a request that changes an account, and the version that it expects.
+func command(r *http.Request, expected *int64) (bank.Command, error) {
+	c := bank.Command{ExpectedVersion: -1, Context: Origin(r.Context())}
+	if expected != nil {
+		if c.ExpectedVersion = *expected; *expected < 0 {
+			return c, badRequest("The expectedVersion %d is negative: leave it out if any version will do", *expected)
+		}
+	}
+	switch keys := r.Header.Values(idempotencyKeyHeader); {
+	case len(keys) > 1:
+		return c, badRequest("There are two headers %s", idempotencyKeyHeader)
+	case len(keys) == 1:
+		if c.ID = keys[0]; strings.TrimSpace(c.ID) == "" || len(c.ID) > 200 {
+			return c, badRequest("The header %s must have 1 to 200 bytes that are not all blank", idempotencyKeyHeader)
+		}
+	}
+	return c, nil
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	dapr "github.com/dapr/go-sdk/client"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/connectivity"
+
+	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/sidecar"
+	"github.com/hexalith/eventstores-go/adapter/telemetry"
+	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// The names of the components, as in the files of components/.
+const (
+	stateComponent = "statestore"
+	lockComponent  = "lockstore"
+)
+
+// store is where the accounts are kept.
+type store struct {
+	about  string // what it is, for the reader of the tour
+	state  driver.State
+	locker driver.Locker                              // nil: sessions use a lease in the state store
+	conn   interface{ GetState() connectivity.State } // to the sidecar; nil without one
+	close  func()
+}
+
+// chooseStore says how to open the store, and what has to be there for that: a sidecar where the environment names one, a SQLite
+// file otherwise.
+func chooseStore(file string) (open func(context.Context) (store, error), part string) {
+	if os.Getenv("DAPR_GRPC_PORT") != "" || os.Getenv("DAPR_GRPC_ENDPOINT") != "" {
+		return openSidecar, "sidecar"
+	}
+	return func(ctx context.Context) (store, error) { return openFile(ctx, file) }, "state store"
+}
+
+// openFile opens the embedded store: no sidecar, no server, one file.
+func openFile(ctx context.Context, file string) (store, error) {
+	state, err := inprocess.OpenSQLite(ctx, file)
+	if err != nil {
+		return store{}, err
+	}
+	return store{
+		about: fmt.Sprintf(`The accounts are kept in the SQLite file %s, without a sidecar.
+Delete it, and the files %[1]s-wal and %[1]s-shm if they are there, to begin anew.
+Sessions are kept apart by a lease in the same file.`, file),
+		state: state,
+		close: func() { _ = state.Close() },
+	}, nil
+}
+
+// reconnecting has a client find a sidecar that was away soon after it is back: by default it would wait for up to two minutes
+// between two tries.
+var reconnecting = grpc.WithConnectParams(grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
+	MinConnectTimeout: 5 * time.Second,
+})
+
+// openSidecar connects to the Dapr sidecar that the environment names. It may be called again after it has failed.
+func openSidecar(ctx context.Context) (_ store, err error) {
+	dapr.SetLogger(nil) // it would write to standard output
+	variable, address := "DAPR_GRPC_ENDPOINT="+os.Getenv("DAPR_GRPC_ENDPOINT"), os.Getenv("DAPR_GRPC_ENDPOINT")
+	if address == "" {
+		variable, address = "DAPR_GRPC_PORT="+os.Getenv("DAPR_GRPC_PORT"), net.JoinHostPort("127.0.0.1", os.Getenv("DAPR_GRPC_PORT"))
+	}
+	// Not dapr.NewClient: that gives the same client each time, also after it was closed.
+	client, err := dapr.NewClientWithAddressContext(ctx, address, reconnecting, telemetry.DialOption())
+	if err != nil {
+		return store{}, fmt.Errorf("no Dapr sidecar answers at %s: its log says why, if it did start; unset the variable to run without one: %w", variable, err)
+	}
+	defer func() {
+		if err != nil {
+			client.Close()
+		}
+	}()
+	state, err := sidecar.NewState(ctx, client, stateComponent)
+	if err != nil {
+		return store{}, err
+	}
+	s := store{state: state, conn: client.GrpcClientConn(), close: client.Close}
+	locks := fmt.Sprintf("The sidecar has no lock component %q: sessions are kept apart by a lease in the state store.", lockComponent)
+	metadata, err := client.GetMetadata(ctx)
+	if err != nil {
+		return store{}, err
+	}
+	if slices.ContainsFunc(metadata.RegisteredComponents, func(c *dapr.MetadataRegisteredComponents) bool { return c.Name == lockComponent }) {
+		if s.locker, err = sidecar.NewLocker(ctx, client, lockComponent); err != nil {
+			return store{}, err
+		}
+		locks = fmt.Sprintf("Sessions are kept apart by the lock component %q.", lockComponent)
+	}
+	s.about = fmt.Sprintf("The accounts are kept by the Dapr sidecar of app %q in its state component %q (%s).\n%s",
+		metadata.ID, stateComponent, state.Capabilities().Store, locks)
+	return s, nil
+}
+
+// newProvider is the event store over a store, with its requests traced and measured where [startTelemetry] was called.
+func newProvider(s store, options ...eventstore.Option) (*eventstore.Provider, error) {
+	registry, err := eventstore.NewRegistry(bank.Types()...)
+	if err != nil {
+		return nil, err
+	}
+	options = append(options, eventstore.WithRegistry(registry))
+	if s.locker != nil {
+		options = append(options, eventstore.WithLocker(telemetry.Locker(s.locker, telemetry.WithComponent(lockComponent))))
+	}
+	return eventstore.NewProvider(telemetry.State(s.state, telemetry.WithComponent(stateComponent)), options...)
+}
+
+// openTimeout is how long a session waits for another.
+func openTimeout(d time.Duration) eventstore.Option {
+	settings := eventstore.DefaultSettings()
+	settings.OpenTimeout = d
+	return eventstore.WithSettings(settings)
+}

@@ -1,0 +1,180 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Observer is told when each operation begins and ends, to trace and to measure it, as adapter/telemetry does for OpenTelemetry. The habit is
+// that of pgx's tracers.
+//
+// It is called in the goroutine of the operation, by many at once, and should not take long. What it panics with is not caught: a panic in Begin comes
+// before the operation, one in End after it, with its effect.
+type Observer interface {
+	// Begin is called before anything of an operation is done. All its requests and log records go with the context that is returned, which is ctx or
+	// made from it: request spans become children of the operation's. Nil is taken for ctx.
+	Begin(ctx context.Context, operation Operation) context.Context
+
+	// End is called when the operation has ended, with the context that Begin returned.
+	End(ctx context.Context, operation Operation, result OperationResult)
+}
+
+// Operation is one call of a method that takes a context, or of [Session.Close].
+type Operation struct {
+	// Name is that of the method, in small letters and with underscores: "append", "version_of". All of [Provider.Open], [Provider.OpenIn] and
+	// [Provider.OpenFor] are "open".
+	//
+	// What is read one after the other, by [Reader.Read] or after [Reader.Load], is "read": it begins when the loop over it does and ends with
+	// it. A loop that never begins is no operation. Package aggregate adds "aggregate_load" and
+	// "aggregate_update", inside of which are the operations of the stream; inside of "snapshot_every" they are, too.
+	Name string
+
+	// Stream is the one that is named, also where that name is not possible.
+	Stream Stream
+
+	// Session is the id of the operation's session; empty for a reader without one, and where an open begins.
+	Session string
+
+	// Events is how many an append is given.
+	Events int
+
+	// Expected is the version at which the stream is expected; -1 is any.
+	Expected int64
+}
+
+// OperationResult is how an operation ended.
+type OperationResult struct {
+	Duration time.Duration
+
+	// Version is that of the last event appended or read, of the snapshot, of the event that was looked for, or else of the stream; 0
+	// where there is none or it is not known.
+	Version int64
+
+	// Events is how many were read by this operation, or were appended by it for certain.
+	Events int
+
+	// Attempts is how often the commit of an append was sent, the lock of an open or rebuilding asked for, or an aggregate's update decided. Lookups is how
+	// often it was looked up what had become of an append whose commit failed or was not answered.
+	Attempts, Lookups int
+
+	// Waited is how long an open waited for other sessions.
+	Waited time.Duration
+
+	// Err is what the operation returns; in case of a loop the error that it was given, and nil where it was left early. Of an
+	// operation that panics, as codecs and loops can, it says no more than that.
+	Err error
+}
+
+// WithObserver has an observer told of each operation; defaults to none, which costs nothing. Operations of a [Session] or
+// [Reader] that was never opened are nobody's.
+func WithObserver(observer Observer) Option {
+	return func(p *Provider) error {
+		if observer == nil {
+			return &ArgumentError{Argument: "WithObserver", Reason: "the observer is nil: leave the option out for none"}
+		}
+		p.observer = observer
+		return nil
+	}
+}
+
+var errPanicked = errors.New("eventstore: the operation panicked")
+
+// observed is an operation under way, and what is known of its result.
+type observed struct {
+	observer  Observer // nil: nobody is told
+	ctx       context.Context
+	began     time.Time
+	operation Operation
+	result    OperationResult
+}
+
+// observe begins an operation. Its end must be deferred.
+func observe(ctx context.Context, observer Observer, operation Operation) (context.Context, observed) {
+	if observer == nil {
+		return ctx, observed{}
+	}
+	o := observed{observer: observer, began: time.Now(), operation: operation}
+	if o.ctx = observer.Begin(ctx, operation); o.ctx == nil {
+		o.ctx = ctx
+	}
+	return o.ctx, o
+}
+
+// end is called by defer, with the error that the operation is to return.
+func (o *observed) end(err *error) {
+	if o.observer == nil {
+		return
+	}
+	panicked := recover()
+	o.result.Duration, o.result.Err = time.Since(o.began), *err
+	if panicked != nil {
+		o.result.Err = errPanicked
+	}
+	o.observer.End(o.ctx, o.operation, o.result)
+	if panicked != nil {
+		panic(panicked)
+	}
+}
+
+// observe begins an operation of a reader that asks for no version.
+func (r *Reader) observe(ctx context.Context, name string) (context.Context, observed) {
+	return r.observeAt(ctx, Operation{Name: name, Expected: -1})
+}
+
+func (r *Reader) observeAt(ctx context.Context, operation Operation) (context.Context, observed) {
+	if r == nil || r.history == nil {
+		return ctx, observed{}
+	}
+	operation.Stream, operation.Session = r.history.Stream, r.session
+	return observe(ctx, r.history.observer, operation)
+}
+
+// observe is that of the session's reader.
+func (s *Session) observe(ctx context.Context, name string) (context.Context, observed) {
+	return s.observeAt(ctx, Operation{Name: name, Expected: -1})
+}
+
+// observeExpecting begins an operation that expects a version of the stream.
+func (s *Session) observeExpecting(ctx context.Context, name string, expected Expected, events int) (context.Context, observed) {
+	operation := Operation{Name: name, Events: events, Expected: expected.version}
+	if expected.any {
+		operation.Expected = -1
+	}
+	return s.observeAt(ctx, operation)
+}
+
+func (s *Session) observeAt(ctx context.Context, operation Operation) (context.Context, observed) {
+	if s == nil {
+		return ctx, observed{}
+	}
+	return s.Reader.observeAt(ctx, operation)
+}
+
+// loop is one loop over the events of a range, as of a view, both of which start finds: an operation. What yield is given is not handed
+// on to be kept, so that the bodies of loops need no memory of their own.
+func (r *Reader) loop(ctx context.Context, yield func(Event, error) bool, start func(context.Context) (view, readRange, error)) {
+	var failed error
+	ctx, o := r.observe(ctx, "read")
+	defer o.end(&failed)
+	v, rng, err := start(ctx)
+	if err != nil {
+		failed = err
+		yield(Event{}, err)
+		return
+	}
+	for event, err := range r.events(ctx, v, rng) {
+		if failed = err; err == nil {
+			o.result.Version = event.Version
+			o.result.Events++
+		}
+		if !yield(event, err) {
+			return
+		}
+	}
+}
+
+// effort is what the writer's operation under way has taken so far.
+type effort struct{ attempts, lookups int }
+
+func (e *effort) tell(o *observed) { o.result.Attempts, o.result.Lookups = e.attempts, e.lookups }

@@ -1,0 +1,156 @@
+package integration
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/propagation"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+
+	"github.com/hexalith/eventstores-go/adapter/sidecar"
+	"github.com/hexalith/eventstores-go/adapter/telemetry"
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/storetest"
+	"github.com/hexalith/eventstores-go/integration/parts"
+)
+
+// zipkinSpan is a span as a sidecar exports it.
+type zipkinSpan struct {
+	TraceID  string
+	ParentID string
+	Name     string
+}
+
+// startZipkin takes in the spans of a sidecar until the test ends.
+func startZipkin(t *testing.T) (url string, spans <-chan zipkinSpan) {
+	t.Helper()
+	arrived := make(chan zipkinSpan, 10_000)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var batch []zipkinSpan
+		if err := json.NewDecoder(r.Body).Decode(&batch); err != nil {
+			t.Errorf("the sidecar's spans can't be read: %v", err)
+		}
+		for _, span := range batch {
+			arrived <- span
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/api/v2/spans", arrived
+}
+
+func TestTheSidecarsSpansAreChildrenOfTheRequests(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		token string
+		dial  []grpc.DialOption
+	}{
+		"with the context's metadata": {},
+		"with an API token and the dial option": {
+			token: "secret",
+			dial:  []grpc.DialOption{telemetry.DialOption(telemetry.WithPropagator(propagation.TraceContext{}))},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url, exported := startZipkin(t)
+			r := parts.StartRedis(t)
+			d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", APIToken: test.token, Zipkin: url,
+				Components: []string{parts.RedisState("statestore", r), parts.RedisLock("lockstore", r)}})
+			client := d.Client(t, test.dial...)
+			s, err := sidecar.NewState(t.Context(), client, "statestore")
+			if err != nil {
+				t.Fatal(err)
+			}
+			l, err := sidecar.NewLocker(t.Context(), client, "lockstore")
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			recorder := tracetest.NewSpanRecorder()
+			tracers := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
+			options := []telemetry.Option{telemetry.WithTracerProvider(tracers), telemetry.WithPropagator(propagation.TraceContext{})}
+			registry, err := eventstore.NewRegistry(eventstore.Type[written]("written"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := eventstore.NewProvider(telemetry.State(s, options...),
+				eventstore.WithLocker(telemetry.Locker(l, options...)),
+				eventstore.WithObserver(telemetry.NewObserver(options...)),
+				eventstore.WithRegistry(registry))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, request := tracers.Tracer("test").Start(t.Context(), "request")
+			session, err := p.Open(ctx, "traced", "1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := session.Append(ctx, eventstore.ExpectVersion(0), written{N: 1}, written{N: 2}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := session.Slice(ctx, 1, 2); err != nil {
+				t.Fatal(err)
+			}
+			if err := session.Close(); err != nil {
+				t.Fatal(err)
+			}
+			request.End()
+
+			// What the sidecar calls each of the requests.
+			calls := map[string]string{
+				"try_lock": "/dapr.proto.runtime.v1.dapr/trylockalpha1",
+				"get_many": "/dapr.proto.runtime.v1.dapr/getbulkstate",
+				"swap":     "/dapr.proto.runtime.v1.dapr/savestate",
+				"write":    "/dapr.proto.runtime.v1.dapr/executestatetransaction",
+				"unlock":   "/dapr.proto.runtime.v1.dapr/unlockalpha1",
+			}
+			missing := map[string]string{} // what the sidecar's span under each of ours is to be called
+			seen := map[string]bool{}
+			for _, span := range recorder.Ended() {
+				if span.SpanContext().TraceID() != request.SpanContext().TraceID() {
+					t.Errorf("%s is of another trace", span.Name())
+				}
+				if span.SpanKind() == trace.SpanKindClient {
+					missing[span.SpanContext().SpanID().String()] = calls[span.Name()]
+					seen[span.Name()] = true
+				}
+			}
+			if len(seen) != len(calls) {
+				t.Errorf("the requests were %v", seen)
+			}
+			late := time.After(time.Minute)
+			for len(missing) > 0 {
+				select {
+				case span := <-exported:
+					want, ours := missing[span.ParentID]
+					if !ours {
+						continue // of the requests before there was a trace
+					}
+					if span.TraceID != request.SpanContext().TraceID().String() || span.Name != want {
+						t.Errorf("the sidecar's span is %+v, want a %s in trace %s", span, want, request.SpanContext().TraceID())
+					}
+					delete(missing, span.ParentID)
+				case <-late:
+					t.Fatalf("under these spans is none of the sidecar's: %v", missing)
+				}
+			}
+		})
+	}
+}
+
+func TestATracedSidecarIsAsFitAsOneThatIsNot(t *testing.T) {
+	t.Parallel()
+	r := parts.StartRedis(t)
+	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("statestore", r), parts.RedisLock("lockstore", r)}})
+	tracers := telemetry.WithTracerProvider(sdktrace.NewTracerProvider())
+	s, l := telemetry.State(state(t, d), tracers), telemetry.Locker(locker(t, d), tracers)
+	t.Run("state", func(t *testing.T) { storetest.TestState(t, s, storetest.Limits{}) })
+	t.Run("lock", func(t *testing.T) { storetest.TestLocker(t, l) })
+	t.Run("event store", func(t *testing.T) { storetest.TestEventStore(t, storetest.Target{State: s, Locker: l}) })
+}
