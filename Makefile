@@ -74,6 +74,10 @@ chaos: daprd ## Kill sidecars, writers and stores for DURATION (2m) on each stor
 	cd integration/chaos && go test -run NothingAcknowledged -v -timeout 24h \
 		-duration $(or $(DURATION),$(if $(APPENDS),24h,2m)) -appends $(or $(APPENDS),0) $(if $(SEED),-seed $(SEED))
 
+.PHONY: stores
+stores: daprd ## Run the conformance suite and a race on every store that starts here; STORE=redis chooses, WRITE=1 measures and writes docs/stores.md
+	cd integration/stores && go test -count 1 -timeout 30m $(if $(STORE),-run '^TestStores$$/^$(STORE)$$') $(if $(WRITE),-write)
+
 .PHONY: bench
 bench: daprd ## Measure against the floor; CASES=append1,… STORES=sidecar/redis,… ROUNDS=n choose, WRITE=1 writes docs/benchmarks.md
 	cd integration/bench && go test -run '^$$' -bench All -benchtime 1x -timeout 60m \

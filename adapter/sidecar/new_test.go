@@ -114,6 +114,36 @@ func TestWhatCanNotWorkIsRefusedAtTheStart(t *testing.T) {
 	}
 }
 
+// What Dapr's components do, by their source, docs/stores.md says more of it.
+func TestAStoreWhoseConditionsDoNotHoldIsRefusedAlthoughItDeclaresETags(t *testing.T) {
+	t.Parallel()
+	for kind, says := range map[string]string{
+		"state.aerospike":           "not conditional",
+		"state.alicloud.tablestore": "never compares",
+		"state.couchbase":           "not conditional",
+		"state.etcd":                "takes a write that etcd then refuses for done",
+		"state.oci.objectstorage":   "no stream could be begun",
+		"state.ravendb":             "not conditional",
+		"state.sqlserver":           "overwrites",
+		"state.SQLServer":           "overwrites",
+		"state.zookeeper":           "not conditional",
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			_, client := start(t, kind, "ETAG", "TRANSACTIONAL")
+			_, err := sidecar.NewState(t.Context(), client, "statestore")
+			if err == nil {
+				t.Fatal("it is taken")
+			}
+			for _, part := range []string{`"statestore"`, strings.ToLower(kind), says, "Choose another store"} {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("the error does not say %q: %v", part, err)
+				}
+			}
+		})
+	}
+}
+
 func TestASidecarThatDoesNotRunIsSaidSo(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -19,7 +19,7 @@ var kinds = map[string]func() *memstate.Store{
 	},
 	"transactional with limits": func() *memstate.Store {
 		s := memstate.Transactional()
-		s.Caps.MaxRequestBytes, s.Caps.MaxCommitWrites = 200_000, 100
+		s.Caps.MaxRequestBytes, s.Caps.MaxCommitWrites, s.Caps.MaxKeyBytes = 200_000, 100, 179
 		return s
 	},
 	"redis, not known as such": func() *memstate.Store {

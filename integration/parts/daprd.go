@@ -33,6 +33,7 @@ type DaprdConfig struct {
 	APIToken    string   // defaults to none
 	MaxBodySize string   // of one request, as "16Mi"; defaults to the sidecar's own default, 4 MiB
 	Folders     []string // what the components use of this machine; defaults to nothing
+	Env         []string // as NAME=value, for what the component files take from the environment; defaults to nothing
 	Zipkin      string   // where all its spans go, a URL of this machine; defaults to nowhere
 }
 
@@ -97,6 +98,7 @@ func StartDaprd(t testing.TB, config DaprdConfig) *Daprd {
 	if config.MaxBodySize != "" {
 		p.args = append(p.args, "--max-body-size", config.MaxBodySize)
 	}
+	p.env = append(p.env, config.Env...)
 	if config.APIToken != "" {
 		p.env = append(p.env, "DAPR_API_TOKEN="+config.APIToken)
 	}

@@ -1,4 +1,4 @@
-// Package parts starts the real programs that the tests run against: Redis, PostgreSQL, the Dapr sidecar. They
+// Package parts starts the real programs that the tests run against: Redis, PostgreSQL, MariaDB, etcd, the Dapr sidecar. They
 // run in containers where a Docker engine answers and an image can be had, as local processes otherwise;
 // which of the two is printed once for each. A part that can't be had at all fails the test with
 // what to install.

@@ -8,9 +8,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +21,7 @@ type Postgres struct {
 	*Part
 	Addr       string // host:port
 	ConnString string
+	Version    string
 }
 
 // StartPostgres starts a PostgreSQL server with a database of its own, as a local process: it refuses to run as root, and
@@ -37,7 +38,7 @@ func StartPostgres(t testing.TB) *Postgres {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	credential, err := postgresUser(dir)
+	credential, err := ownUser("postgres", dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,8 +49,13 @@ func StartPostgres(t testing.TB) *Postgres {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
+	version, err := exec.Command(filepath.Join(bin, "postgres"), "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
 	port := FreePorts(t, 1)[0]
 	p := &Postgres{
+		Version: postgresVersion(string(version)),
 		Part: start(t, program{
 			name:  "postgres",
 			local: func() (string, error) { return filepath.Join(bin, "postgres"), nil },
@@ -67,6 +73,7 @@ func StartPostgres(t testing.TB) *Postgres {
 func (p *Postgres) Through(addr string) *Postgres {
 	return &Postgres{
 		Part:       p.Part,
+		Version:    p.Version,
 		Addr:       addr,
 		ConnString: fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", addr),
 	}
@@ -94,24 +101,11 @@ func postgresBin() (string, error) {
 	return "", errors.New(missing)
 }
 
-// postgresUser is whom PostgreSQL runs as where this process is root, and makes dir theirs.
-func postgresUser(dir string) (*syscall.Credential, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		return nil, err
-	}
-	uid, err := strconv.ParseUint(u.Uid, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	gid, err := strconv.ParseUint(u.Gid, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, os.Chown(dir, int(uid), int(gid))
+// postgresVersion is that in "postgres (PostgreSQL) 15.10 (Debian 15.10-0+deb12u1)".
+func postgresVersion(text string) string {
+	_, version, _ := strings.Cut(text, "(PostgreSQL) ")
+	version, _, _ = strings.Cut(strings.TrimSpace(version), " ")
+	return version
 }
 
 // postgresAnswers sends the opening message of a connection and looks for anything but an error, which PostgreSQL answers while it starts.

@@ -1,0 +1,29 @@
+package stores
+
+import (
+	"testing"
+
+	dapr "github.com/dapr/go-sdk/client"
+	"google.golang.org/grpc"
+
+	"github.com/hexalith/eventstores-go/integration/parts"
+)
+
+// Options of raw requests, those that the adapter sends.
+var (
+	firstWrite = &dapr.StateOptions{Concurrency: dapr.StateConcurrencyFirstWrite, Consistency: dapr.StateConsistencyStrong}
+	lastWrite  = &dapr.StateOptions{Concurrency: dapr.StateConcurrencyLastWrite, Consistency: dapr.StateConsistencyStrong}
+)
+
+func saved(key string, value []byte, options *dapr.StateOptions) *dapr.SetStateItem {
+	return &dapr.SetStateItem{Key: key, Value: value, Options: options}
+}
+
+func upsert(item *dapr.SetStateItem) *dapr.StateOperation {
+	return &dapr.StateOperation{Type: dapr.StateOperationTypeUpsert, Item: item}
+}
+
+func startedClient(t *testing.T, config parts.DaprdConfig, options ...grpc.DialOption) dapr.Client {
+	t.Helper()
+	return parts.StartDaprd(t, config).Client(t, options...)
+}

@@ -1,0 +1,164 @@
+package stores
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hexalith/eventstores-go/integration/parts"
+)
+
+// row is one store of the matrix.
+type row struct {
+	name   string // of its test
+	store  string // as it is printed: kind, version, and what is special
+	folder string // of components/
+	lock   bool   // the folder has a lock component, too
+	start  func(t *testing.T) server
+}
+
+// server is a store that runs.
+type server struct {
+	version string
+	replace []string // in the component files, pairwise: what stands once in each, and what it becomes here
+	env     []string // for the sidecar
+	folders []string // that the sidecar uses
+	alone   bool     // every sidecar has a store of its own
+
+	crash func(t *testing.T)               // kills it and starts it again; nil: it goes on
+	after func(t *testing.T, events int64) // looks at the keys that the race left
+}
+
+// raceStream is the stream that the race is on, as its keys begin.
+const raceStream = "{EventStores:race:1}"
+
+var rows = []row{
+	{name: "in-memory", store: "state.in-memory", folder: "in-memory", start: func(*testing.T) server {
+		return server{version: "in the sidecar", alone: true}
+	}},
+	{name: "sqlite", store: "state.sqlite", folder: "sqlite", start: func(t *testing.T) server {
+		folder := t.TempDir()
+		return server{version: "in the sidecar", folders: []string{folder},
+			replace: []string{"file:events.db?", "file:" + filepath.Join(folder, "events.db") + "?"}}
+	}},
+	{name: "redis", store: "state.redis", folder: "redis", lock: true, start: func(t *testing.T) server {
+		return onRedis(t, parts.StartRedis(t))
+	}},
+	{name: "redis-crash", store: "state.redis/aof,killed", folder: "redis", lock: true, start: func(t *testing.T) server {
+		r := parts.StartRedis(t, parts.Durable())
+		s := onRedis(t, r)
+		s.crash = func(t *testing.T) { r.Kill(t); r.Restart(t) }
+		return s
+	}},
+	{name: "redis-cluster", store: "state.redis/cluster", folder: "redis-cluster", start: func(t *testing.T) server {
+		c := parts.StartRedisCluster(t, 3)
+		return server{version: redisVersion(t, c.Masters[0]) + ", three masters",
+			replace: []string{"localhost:7000,localhost:7001,localhost:7002", c.Addrs()},
+			after:   func(t *testing.T, events int64) { allInOneSlot(t, c, events) }}
+	}},
+	{name: "postgresql-v1", store: "state.postgresql/v1", folder: "postgresql-v1", start: onPostgreSQL},
+	{name: "postgresql-v2", store: "state.postgresql/v2", folder: "postgresql", start: onPostgreSQL},
+	{name: "mysql", store: "state.mysql", folder: "mysql", start: func(t *testing.T) server {
+		m := parts.StartMariaDB(t, "events")
+		return server{version: "MariaDB " + m.Version, env: []string{"MYSQL_CONNECTION_STRING=" + m.ConnString}}
+	}},
+}
+
+func onRedis(t *testing.T, r *parts.Redis) server {
+	t.Helper()
+	return server{version: redisVersion(t, r), replace: []string{"localhost:6379", r.Addr}}
+}
+
+func onPostgreSQL(t *testing.T) server {
+	t.Helper()
+	p := parts.StartPostgres(t)
+	host, port, _ := strings.Cut(p.Addr, ":")
+	return server{version: "PostgreSQL " + p.Version, replace: []string{"host=localhost port=5432", "host=" + host + " port=" + port}}
+}
+
+func redisVersion(t *testing.T, r *parts.Redis) string {
+	t.Helper()
+	info, err := r.Do("INFO", "server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(info) {
+		if version, ok := strings.CutPrefix(strings.TrimSpace(line), "redis_version:"); ok {
+			return "Redis " + version
+		}
+	}
+	t.Fatal("Redis does not tell its version")
+	return ""
+}
+
+// config is that of a sidecar with the component files of the row's folder as they are, but for the addresses.
+func (s server) config(t *testing.T, r row, appID string) parts.DaprdConfig {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(root(t), "components", r.folder, "*.yaml"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("there are no component files in %s: %v", r.folder, err)
+	}
+	config := parts.DaprdConfig{AppID: appID, Env: s.env, Folders: s.folders}
+	for _, name := range names {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		component := string(content)
+		for i := 0; i < len(s.replace); i += 2 {
+			if n := strings.Count(component, s.replace[i]); n != 1 {
+				t.Fatalf("%s says %d times %q, which is to be replaced, want once", name, n, s.replace[i])
+			}
+			component = strings.Replace(component, s.replace[i], s.replace[i+1], 1)
+		}
+		config.Components = append(config.Components, component)
+	}
+	return config
+}
+
+// allInOneSlot checks that the keys of the race's stream are all in one hash slot, on the master that has it, and that the streams of
+// all the cases are spread over all masters.
+func allInOneSlot(t *testing.T, c *parts.RedisCluster, events int64) {
+	t.Helper()
+	slot := ""
+	for _, key := range []string{"head", "1", fmt.Sprint(events), "lease"} {
+		got, err := c.Masters[0].Do("CLUSTER", "KEYSLOT", "statestore||"+raceStream+":"+key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slot == "" {
+			slot = got
+		}
+		if got != slot {
+			t.Errorf("key %s is in slot %s, the head in %s", key, got, slot)
+		}
+	}
+	owners := 0
+	for _, m := range c.Masters {
+		if keys, err := m.Do("DBSIZE"); err != nil || keys == "0" {
+			t.Errorf("master %s has %s keys: %v", m.Addr, keys, err)
+		}
+		inSlot, err := m.Do("CLUSTER", "GETKEYSINSLOT", slot, fmt.Sprint(10*events))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ours int64
+		for key := range strings.SplitSeq(inSlot, "\n") {
+			if strings.HasPrefix(key, "statestore||"+raceStream+":") {
+				ours++
+			}
+		}
+		if ours == 0 {
+			continue
+		}
+		owners++
+		if ours != events+2 { // the head and the lease
+			t.Errorf("the stream has %d keys in slot %s, want those of %d events, the head and the lease", ours, slot, events)
+		}
+	}
+	if owners != 1 {
+		t.Errorf("%d masters have keys of the stream, want 1", owners)
+	}
+}

@@ -1,0 +1,307 @@
+package stores
+
+import (
+	"cmp"
+	"context"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	dapr "github.com/dapr/go-sdk/client"
+
+	"github.com/hexalith/eventstores-go/adapter/sidecar"
+)
+
+// component is a state component of Dapr, as its source says.
+type component struct {
+	kind     string   // "state.redis"
+	versions []string // "v1"
+	features []string // "ETAG", in order
+	most     string   // operations in one transaction; empty: the component does not say
+}
+
+func (c component) can(feature string) bool { return slices.Contains(c.features, feature) }
+
+const contrib = "github.com/dapr/components-contrib"
+
+// components reads which state components the released sidecar has, and what each declares, out of Dapr's source: to compile all of
+// them takes the client libraries of thirty databases.
+func components(t *testing.T) []component {
+	t.Helper()
+	all := map[string]component{}
+	for _, name := range must(filepath.Glob(filepath.Join(moduleDir(t, "github.com/dapr/dapr"), "cmd", "daprd", "components", "state_*.go")))(t) {
+		for _, r := range registrations(t, name) {
+			c := all[r.kind]
+			c.kind = r.kind
+			c.versions = append(c.versions, r.version)
+			slices.Sort(c.versions)
+			pkg := declaring(t, r.pkg)
+			c.features = slices.Compact(slices.Sorted(slices.Values(append(c.features, features(pkg)...))))
+			c.most = cmp.Or(c.most, multiMaxSize(pkg))
+			all[r.kind] = c
+		}
+	}
+	return slices.SortedFunc(maps.Values(all), func(a, b component) int { return strings.Compare(a.kind, b.kind) })
+}
+
+// registration is one version of a component, under one of its names.
+type registration struct{ kind, version, pkg string }
+
+// registrations are those that a file of the sidecar's makes.
+func registrations(t *testing.T, name string) (all []registration) {
+	t.Helper()
+	file := must(parser.ParseFile(token.NewFileSet(), name, nil, 0))(t)
+	imports := map[string]string{}
+	for _, i := range file.Imports {
+		path := must(strconv.Unquote(i.Path.Value))(t)
+		alias := path[strings.LastIndex(path, "/")+1:]
+		if i.Name != nil {
+			alias = i.Name.Name
+		}
+		imports[alias] = path
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		switch selected(call.Fun) {
+		case "RegisterComponent":
+			for _, kind := range call.Args[1:] {
+				all = append(all, registration{"state." + text(t, kind), "v1", imports[qualifier(call.Args[0])]})
+			}
+		case "RegisterComponentWithVersions":
+			ast.Inspect(call.Args[1], func(n ast.Node) bool {
+				literal, ok := n.(*ast.CompositeLit)
+				if !ok {
+					return true
+				}
+				r := registration{kind: "state." + text(t, call.Args[0])}
+				for _, e := range literal.Elts {
+					switch field, ok := e.(*ast.KeyValueExpr); {
+					case !ok:
+					case field.Key.(*ast.Ident).Name == "Version":
+						r.version = text(t, field.Value)
+					case field.Key.(*ast.Ident).Name == "Constructor":
+						r.pkg = imports[qualifier(field.Value)]
+					}
+				}
+				if r.version != "" {
+					all = append(all, r)
+				}
+				return true
+			})
+		}
+		return true
+	})
+	if len(all) == 0 {
+		t.Errorf("%s registers nothing that is understood here", name)
+	}
+	for _, r := range all {
+		if !strings.HasPrefix(r.pkg, contrib+"/") {
+			t.Errorf("%s: %+v is not of %s", name, r, contrib)
+		}
+	}
+	return all
+}
+
+// declaring are the files of the package that declares a component's features: its own, or one that it is made of.
+func declaring(t *testing.T, pkg string) []*ast.File {
+	t.Helper()
+	files := parse(t, pkg)
+	if method(files, "Features") != nil {
+		return files
+	}
+	for _, file := range files {
+		for _, i := range file.Imports {
+			path := must(strconv.Unquote(i.Path.Value))(t)
+			if !strings.HasPrefix(path, contrib+"/state/") && !strings.HasPrefix(path, contrib+"/common/component/") {
+				continue
+			}
+			if made := parse(t, path); method(made, "Features") != nil {
+				return made
+			}
+		}
+	}
+	t.Errorf("%s does not say what its features are", pkg)
+	return nil
+}
+
+func parse(t *testing.T, pkg string) (files []*ast.File) {
+	t.Helper()
+	dir := filepath.Join(moduleDir(t, contrib), filepath.FromSlash(strings.TrimPrefix(pkg, contrib+"/")))
+	for _, name := range must(filepath.Glob(filepath.Join(dir, "*.go")))(t) {
+		if !strings.HasSuffix(name, "_test.go") {
+			files = append(files, must(parser.ParseFile(token.NewFileSet(), name, nil, 0))(t))
+		}
+	}
+	return files
+}
+
+func method(files []*ast.File, name string) *ast.FuncDecl {
+	for _, file := range files {
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv != nil && f.Name.Name == name && f.Body != nil {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+// features are those that a package names. Some are there only with certain settings.
+func features(files []*ast.File) (all []string) {
+	names := map[string]string{"FeatureETag": "ETAG", "FeatureTransactional": "TRANSACTIONAL", "FeatureTTL": "TTL"}
+	for _, file := range files {
+		ast.Inspect(file, func(n ast.Node) bool {
+			e, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if _, asked := e.X.(*ast.SelectorExpr); asked { // state.FeatureETag.IsPresent asks for one
+				return false
+			}
+			if feature, ok := names[e.Sel.Name]; ok && qualifier(e) == "state" {
+				all = append(all, feature)
+			}
+			return true
+		})
+	}
+	return all
+}
+
+// multiMaxSize is what the method of that name returns, where it is a number.
+func multiMaxSize(files []*ast.File) string {
+	m := method(files, "MultiMaxSize")
+	if m == nil {
+		return ""
+	}
+	if r, ok := m.Body.List[0].(*ast.ReturnStmt); ok {
+		if number, ok := r.Results[0].(*ast.BasicLit); ok {
+			return number.Value
+		}
+	}
+	return "settable"
+}
+
+func selected(e ast.Expr) string {
+	if s, ok := e.(*ast.SelectorExpr); ok {
+		return s.Sel.Name
+	}
+	return ""
+}
+
+// qualifier is the package in pkg.Name.
+func qualifier(e ast.Expr) string {
+	if s, ok := e.(*ast.SelectorExpr); ok {
+		if x, ok := s.X.(*ast.Ident); ok {
+			return x.Name
+		}
+	}
+	return ""
+}
+
+func text(t *testing.T, e ast.Expr) string {
+	t.Helper()
+	literal, ok := e.(*ast.BasicLit)
+	if !ok {
+		t.Fatalf("%T is no string", e)
+	}
+	return must(strconv.Unquote(literal.Value))(t)
+}
+
+// moduleDir is where the source of a module is that this one is built with.
+func moduleDir(t *testing.T, module string) string {
+	t.Helper()
+	out := must(exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output())(t)
+	return strings.TrimSpace(string(out))
+}
+
+func must[T any](value T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}
+
+// metadataOnly is a client of a sidecar that has one component and tells of it.
+type metadataOnly struct {
+	dapr.Client
+	component component
+}
+
+func (c metadataOnly) GetMetadata(context.Context) (*dapr.GetMetadataResponse, error) {
+	return &dapr.GetMetadataResponse{ID: "app", RegisteredComponents: []*dapr.MetadataRegisteredComponents{
+		{Name: "statestore", Type: c.component.kind, Capabilities: c.component.features}}}, nil
+}
+
+// decision is what the adapter makes of a component by what it declares.
+func decision(t *testing.T, c component) (way, why string) {
+	t.Helper()
+	s, err := sidecar.NewState(t.Context(), metadataOnly{component: c}, "statestore")
+	switch {
+	case err != nil:
+		_, why, _ = strings.Cut(err.Error(), "("+c.kind+") ")
+		why, _, _ = strings.Cut(why, ". Choose")
+		return "refused", why
+	case s.Capabilities().Atomic:
+		return "one transaction", ""
+	default:
+		return "the head alone", ""
+	}
+}
+
+func TestOneTransactionIsForKindsThatWereRunAndNoStoreWithoutETagsIsTaken(t *testing.T) {
+	t.Parallel()
+	all := components(t)
+	if len(all) < 30 {
+		t.Errorf("only %d kinds of store are found in Dapr's source", len(all))
+	}
+	for _, c := range all {
+		way, _ := decision(t, c)
+		if way == "one transaction" && !wasRun(c) {
+			t.Errorf("%s commits in one transaction, and was not run", c.kind)
+		}
+		if !c.can("ETAG") && way != "refused" {
+			t.Errorf("%s has no ETags, and is taken", c.kind)
+		}
+	}
+	for kind := range known {
+		if !slices.ContainsFunc(all, func(c component) bool { return c.kind == kind }) {
+			t.Errorf("there is something said of %s, which Dapr does not have", kind)
+		}
+	}
+}
+
+// TestTheSourceIsReadRight compares with what sidecars say of the components that can be run.
+func TestTheSourceIsReadRight(t *testing.T) {
+	t.Parallel()
+	want := map[string][]string{
+		"state.in-memory":     {"ETAG", "TRANSACTIONAL", "TTL"},
+		"state.redis":         {"ETAG", "TRANSACTIONAL", "TTL"},
+		"state.postgresql":    {"ETAG", "TRANSACTIONAL", "TTL"},
+		"state.cockroachdb":   {"ETAG", "TRANSACTIONAL", "TTL"},
+		"state.memcached":     {"TTL"},
+		"state.gcp.firestore": nil,
+	}
+	for _, c := range components(t) {
+		if features, ok := want[c.kind]; ok && !slices.Equal(features, c.features) {
+			t.Errorf("%s has %v, want %v", c.kind, c.features, features)
+		}
+	}
+}
+
+func moduleVersion(t *testing.T, module string) string {
+	t.Helper()
+	return strings.TrimSpace(string(must(exec.Command("go", "list", "-m", "-f", "{{.Version}}", module).Output())(t)))
+}
