@@ -114,15 +114,23 @@ bin/dapr: $(wildcard integration/daprcli/*.go) integration/daprcli/go.mod integr
 bin/.dapr/bin/daprd: bin/daprd
 	@mkdir -p bin/.dapr/bin && ln -sf ../../daprd bin/.dapr/bin/daprd
 
+# Installs a program that is missing, where that is possible: its name, Debian's packages of it, what needs it.
+need = @command -v $(1) >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing $(1), which $(3) needs"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2) >/dev/null; \
+	else \
+		echo "$(1) is not on the PATH, $(3) needs it: install it, on Debian with apt-get install $(2)"; exit 1; \
+	fi
+
 .PHONY: redis
 redis:
-	@command -v redis-server >/dev/null && exit 0; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "installing redis-server"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
-	else \
-		echo "redis-server is not on the PATH: install it, on Debian with apt-get install redis-server"; exit 1; \
-	fi
+	$(call need,redis-server,redis-server,the bank)
+
+# The race detector needs a C compiler.
+.PHONY: gcc
+gcc:
+	$(call need,gcc,gcc libc6-dev,the race detector)
 
 .PHONY: lint
 lint: ## Check the format, go vet and staticcheck in all modules
@@ -142,14 +150,3 @@ lint: ## Check the format, go vet and staticcheck in all modules
 .PHONY: fmt
 fmt: ## Format the code
 	git ls-files -co --exclude-standard '*.go' | xargs gofmt -w
-
-# The race detector needs a C compiler.
-.PHONY: gcc
-gcc:
-	@command -v gcc >/dev/null && exit 0; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "installing gcc, which the race detector needs"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; \
-	else \
-		echo "gcc is not on the PATH, the race detector needs it: install it, on Debian with apt-get install gcc libc6-dev"; exit 1; \
-	fi

@@ -1,7 +1,9 @@
 package eventstore
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -313,5 +315,28 @@ func TestSharedSessionsDoNotWaitForEachOther(t *testing.T) {
 		l.holds("a")
 		_, err = p.OpenShared(t.Context(), Stream{})
 		want[*ArgumentError](t, err)
+	})
+}
+
+// A shared session that is overtaken is what it was opened for; one that had the stream to itself lost it.
+func TestOnlyASessionThatHadItsStreamToItselfWarnsThatItLostIt(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		for says, open := range map[string]func(*Provider) (*Session, error){
+			`level=WARN msg="the session lost its stream to another"`:  func(p *Provider) (*Session, error) { return p.Open(t.Context(), labStream.Type, labStream.ID) },
+			`level=DEBUG msg="another came before the shared session"`: func(p *Provider) (*Session, error) { return p.OpenShared(t.Context(), labStream) },
+		} {
+			var log bytes.Buffer
+			overtaken, err := open(l.provider(WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := overtaken.writer.head.version
+			l.add(l.open(), "a")
+			_, err = overtaken.Append(t.Context(), ExpectVersion(at), noted{"b"})
+			want[*VersionMismatchError](t, err)
+			if strings.Count(log.String(), says) != 1 || strings.Contains(log.String(), "WARN") != strings.Contains(says, "WARN") {
+				t.Errorf("the log does not say %s once:\n%s", says, &log)
+			}
+		}
 	})
 }

@@ -205,6 +205,12 @@ func (c *confidant) all() {
 	c.fails(nil, s.Close())
 	c.Set(k.lease(), nil)
 	c.fails(nil, other.Close())
+	shared, err := c.provider.OpenShared(ctx, other.Stream())
+	c.ok(nil, err)
+	other = c.open()
+	c.ok(other.Append(ctx, ExpectAny(), confided("7")))
+	c.fails(shared.Append(ctx, ExpectAny(), confided("")))
+	c.ok(nil, other.Close())
 
 	// Damage.
 	s = c.open()

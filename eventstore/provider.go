@@ -119,7 +119,8 @@ func (p *Provider) OpenIn(ctx context.Context, database, aggregateType, id strin
 
 // OpenShared opens a session that does not take the stream's lock, so that others can be open at the same time: for writers that rely
 // on expected versions alone. An append that another has come before gets a [VersionMismatchError] or, like all that follows in that
-// session, a [SessionLostError], and stores nothing. In all else it is like [Provider.Open], never waits, and saves two requests.
+// session, a [SessionLostError], and stores nothing, which is logged at debug. In all else it is like [Provider.Open], never waits, and saves
+// two requests.
 func (p *Provider) OpenShared(ctx context.Context, stream Stream) (*Session, error) {
 	return p.open(ctx, "open_shared", stream, noLock{})
 }

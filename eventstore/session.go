@@ -217,7 +217,11 @@ func (s *Session) ended(ctx context.Context, err error) error {
 		s.mu.Lock()
 		s.lost = lost
 		s.mu.Unlock()
-		s.history.log.WarnContext(ctx, "the session lost its stream to another", "session", s.id, "version", s.writer.head.version)
+		if _, shared := s.locker.(noLock); shared { // it was opened for that, there is nothing to look into
+			s.history.log.DebugContext(ctx, "another came before the shared session", "session", s.id, "version", s.writer.head.version)
+		} else {
+			s.history.log.WarnContext(ctx, "the session lost its stream to another", "session", s.id, "version", s.writer.head.version)
+		}
 		if errors.Is(err, errMoved) {
 			return lost
 		}

@@ -169,21 +169,3 @@ func request(client *http.Client, method, url, body string) (int, []byte, error)
 	_, err = answer.ReadFrom(response.Body)
 	return response.StatusCode, answer.Bytes(), err
 }
-
-// output is what a command printed so far.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}

@@ -124,7 +124,7 @@ func newDescribed(t *testing.T) (*service.Service, *described) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := service.New(slog.New(slog.DiscardHandler))
+	s := service.New(slog.New(slog.DiscardHandler), "state store")
 	d.handler = s.Handler(nil)
 	return s, d
 }
@@ -235,7 +235,7 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Connect(t.Context(), "state store", func(context.Context) (service.Bank, error) {
+	s.Connect(t.Context(), func(context.Context) (service.Bank, error) {
 		return service.Bank{Accounts: kept, Reach: func(ctx context.Context) error {
 			if _, err := d.state.Get(ctx, "ready", "ready"); err != nil {
 				return &service.AwayError{Part: "state store", Cause: err}
@@ -346,21 +346,25 @@ type demoService struct {
 	cmd   *exec.Cmd
 	url   string
 	ended chan struct{} // closed when it has ended
-
-	mu  sync.Mutex
-	log bytes.Buffer
+	log   output
 }
 
-func (d *demoService) Write(p []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.log.Write(p)
+// output is what a command has printed so far.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
 }
 
-func (d *demoService) logged() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.log.String()
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
 }
 
 // startDemoService starts the service beside a sidecar, as the Dapr CLI does, and waits until it serves. What env says counts more than
@@ -373,7 +377,7 @@ func startDemoService(t *testing.T, demo string, sidecar *parts.Daprd, env ...st
 	d.cmd.Env = append(d.cmd.Environ(), "APP_PORT="+strconv.Itoa(port),
 		fmt.Sprintf("DAPR_GRPC_PORT=%d", sidecar.GRPCPort), fmt.Sprintf("DAPR_HTTP_PORT=%d", sidecar.HTTPPort))
 	d.cmd.Env = append(d.cmd.Env, env...)
-	d.cmd.Stderr = d
+	d.cmd.Stderr = &d.log
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -385,7 +389,7 @@ func startDemoService(t *testing.T, demo string, sidecar *parts.Daprd, env ...st
 		_ = d.cmd.Process.Kill()
 		<-d.ended
 		if t.Failed() {
-			t.Logf("log of the service:\n%s", d.logged())
+			t.Logf("log of the service:\n%s", d.log.String())
 		}
 	})
 	d.until(t, "GET /livez", 200, "alive")
@@ -430,7 +434,7 @@ func (d *demoService) until(t *testing.T, methodAndPath string, status int, says
 	eventually(t, func() error {
 		select {
 		case <-d.ended:
-			t.Fatalf("the service has ended: %v\n%s", d.cmd.ProcessState, d.logged())
+			t.Fatalf("the service has ended: %v\n%s", d.cmd.ProcessState, d.log.String())
 		default:
 		}
 		if got, answer := d.do(t.Context(), methodAndPath, ""); got != status || !strings.Contains(answer, says) {
@@ -476,7 +480,7 @@ func (d *demoService) hasEnded(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("the service does not end")
 	}
-	if code := d.cmd.ProcessState.ExitCode(); code != 0 || strings.Contains(d.logged(), "they are cut") {
+	if code := d.cmd.ProcessState.ExitCode(); code != 0 || strings.Contains(d.log.String(), "they are cut") {
 		t.Errorf("exit code %d", code)
 	}
 }

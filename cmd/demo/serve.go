@@ -50,13 +50,14 @@ standard error, as JSON. SIGTERM and SIGINT end it: requests under way get 10 se
 		fmt.Fprintf(stderr, "demo: can't listen on %s, choose another address with -addr: %v\n", *addr, err)
 		return 1
 	}
-	stopTelemetry, metrics, err := startTelemetry(ctx)
+	stopTelemetry, metrics, err := startTelemetry(ctx, log)
 	if err != nil {
 		_ = listener.Close()
 		fmt.Fprintf(stderr, "demo: OpenTelemetry can't be set up, look at the variables OTEL_*: %v\n", err)
 		return 1
 	}
-	s := service.New(log)
+	open, part := chooseStore(*file)
+	s := service.New(log, part)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
 	mux.Handle("/", s.Handler(func(accounts *bank.Accounts) http.Handler { return page.New(accounts, log) }))
@@ -77,8 +78,7 @@ standard error, as JSON. SIGTERM and SIGINT end it: requests under way get 10 se
 	go func() {
 		defer close(closed)
 		var opened store
-		open, part := chooseStore(*file)
-		if s.Connect(connecting, part, func(ctx context.Context) (b service.Bank, err error) {
+		if s.Connect(connecting, func(ctx context.Context) (b service.Bank, err error) {
 			opened, b, err = openBank(ctx, open, log)
 			return b, err
 		}) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -125,7 +126,24 @@ func TestTheServiceShowsItsPageItsMetricsAndTheTraceOfItsLogRecords(t *testing.T
 	if status, answer := s.ask(t, "POST", "/api/v1/accounts", `{"number":"A1","owner":"Ada","amount":150000}`); status != 201 {
 		t.Fatalf("%d %s", status, answer)
 	}
-	if status, answer := s.ask(t, "GET", "/accounts/A1", ""); status != 200 || !strings.Contains(answer, "1,500.00") || !strings.Contains(answer, "<html") {
+	form := url.Values{"id": {"form 1"}, "amount": {"1.00"}}
+	r, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/accounts/A1/deposit", strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("X-Request-Id", "request-1")
+	r.Header.Set("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	posted, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	posted.Body.Close()
+	if _, events := s.ask(t, "GET", "/api/v1/accounts/A1/events?from=2", ""); !strings.Contains(events, `"correlationId":"request-1"`) ||
+		!strings.Contains(events, `"causationId":"0af7651916cd43dd8448eb211c80319c/b7ad6b7169203331"`) {
+		t.Errorf("an event that came of the page does not say of which request: %s", events)
+	}
+	if status, answer := s.ask(t, "GET", "/accounts/A1", ""); status != 200 || !strings.Contains(answer, "1,501.00") || !strings.Contains(answer, "<html") {
 		t.Errorf("the page: %d %s", status, answer)
 	}
 	status, metrics := s.ask(t, "GET", "/metrics", "")

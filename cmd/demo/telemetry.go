@@ -32,9 +32,9 @@ import (
 // the collector that OTEL_EXPORTER_OTLP_ENDPOINT names, by gRPC; without it they go nowhere, but log records and the sidecar's
 // spans have their ids all the same. OTEL_SERVICE_NAME (bank) and the other variables of OpenTelemetry's SDK are heeded.
 //
-// It sends nothing itself, so that the collector may come later. Shutdown sends what is still to be sent.
-func startTelemetry(ctx context.Context) (shutdown func(context.Context) error, metrics http.Handler, err error) {
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { slog.Warn("telemetry", "error", err) }))
+// It sends nothing itself, so that the collector may come later; what goes wrong then is logged. Shutdown sends what is still to be sent.
+func startTelemetry(ctx context.Context, log *slog.Logger) (shutdown func(context.Context) error, metrics http.Handler, err error) {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("telemetry", "error", err.Error()) }))
 	about, err := resource.New(ctx, resource.WithAttributes(semconv.ServiceName("bank")), resource.WithTelemetrySDK(), resource.WithFromEnv())
 	if err != nil {
 		return nil, nil, err
@@ -77,7 +77,8 @@ func observeRequests(next http.Handler) http.Handler {
 		otel.Handle(err)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if slices.Contains(unobserved, r.URL.Path) {
+		// An event stream lasts as long as someone looks, which says nothing of the service.
+		if slices.Contains(unobserved, r.URL.Path) || r.Header.Get("Accept") == "text/event-stream" {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -78,6 +79,11 @@ func observed(t *testing.T) http.Handler {
 		_, _ = io.WriteString(w, "ok")
 		w.(http.Flusher).Flush()
 	})
+	mux.HandleFunc("GET /accounts/{number}/live", func(_ http.ResponseWriter, r *http.Request) {
+		if trace.SpanContextFromContext(r.Context()).IsValid() {
+			t.Error("an event stream, which lasts as long as someone looks, is traced")
+		}
+	})
 	mux.HandleFunc("GET /livez", func(_ http.ResponseWriter, r *http.Request) {
 		if trace.SpanContextFromContext(r.Context()).IsValid() {
 			t.Error("the probe is traced")
@@ -100,13 +106,16 @@ func TestTelemetryGoesToTheCollectorAndToPrometheus(t *testing.T) {
 	c, endpoint := startCollector(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
 	t.Setenv("OTEL_SERVICE_NAME", "bank-north")
-	shutdown, metrics, err := startTelemetry(t.Context())
+	shutdown, metrics, err := startTelemetry(t.Context(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	handler := observed(t)
 	const parent = "0af7651916cd43dd8448eb211c80319c"
 	request(t, handler, "GET", "/accounts/4711", "00-"+parent+"-b7ad6b7169203331-01")
+	live := httptest.NewRequestWithContext(t.Context(), "GET", "/accounts/4711/live", nil)
+	live.Header.Set("Accept", "text/event-stream")
+	handler.ServeHTTP(httptest.NewRecorder(), live)
 	request(t, handler, "GET", "/accounts/broken", "")
 	request(t, handler, "GET", "/accounts/early", "")
 	request(t, handler, "BREW", "/pot", "")
@@ -148,7 +157,7 @@ func TestTelemetryGoesToTheCollectorAndToPrometheus(t *testing.T) {
 
 func TestWithoutACollectorTracesHaveIdsAllTheSame(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "")
-	shutdown, _, err := startTelemetry(t.Context())
+	shutdown, _, err := startTelemetry(t.Context(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +180,7 @@ func TestWithoutACollectorTracesHaveIdsAllTheSame(t *testing.T) {
 func TestTelemetryThatCanNotBeSetUpSaysSo(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "no-value")
-	if _, _, err := startTelemetry(t.Context()); err == nil || !strings.Contains(err.Error(), "no-value") {
+	if _, _, err := startTelemetry(t.Context(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "no-value") {
 		t.Errorf("the error is %v", err)
 	}
 }

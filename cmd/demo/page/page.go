@@ -19,7 +19,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
-	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/cmd/demo/service"
 )
 
 //go:embed templates
@@ -42,7 +42,8 @@ type page struct {
 // New makes the pages of a bank: "/", "/accounts", "/accounts/{number}" and below, and "/assets/". What else is asked of it is answered
 // with a page that says so. Mount it at the root. Requests that change something and come from other sites are refused.
 //
-// Live updates end with the request, and when the server that serves them is shut down.
+// Where it is served by a [service.Service], events say of which request they came, see [service.Origin]. Live updates end with the request, and when
+// the server that serves them is shut down.
 func New(accounts *bank.Accounts, log *slog.Logger) http.Handler {
 	p := &page{accounts: accounts, log: log, live: newLive(accounts.Version), views: parseViews()}
 	mux := http.NewServeMux()
@@ -117,16 +118,13 @@ func (p *page) backToAccount(w http.ResponseWriter, r *http.Request) {
 
 // command is what goes with the change that a form asks for. The form's id makes sure that sending it twice changes once.
 func command(r *http.Request) bank.Command {
-	id := r.PostFormValue("id")
-	return bank.Command{
-		ID:              id,
+	c := bank.Command{
+		ID:              r.PostFormValue("id"),
 		ExpectedVersion: -1, // a person means the account as it is by then
-		Context: eventstore.ContextMetadata{
-			CorrelationID: newID(),
-			CausationID:   id,
-			UserID:        "demo page",
-		},
+		Context:         service.Origin(r.Context()),
 	}
+	c.Context.UserID = "demo page"
+	return c
 }
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }

@@ -20,7 +20,7 @@ func (s *Service) api(do operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 		defer cancel()
-		b, ok := s.connected.bank()
+		b, ok := s.bank()
 		err := errNotConnected
 		if ok {
 			err = do(w, r.WithContext(ctx), b.Accounts)

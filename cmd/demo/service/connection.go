@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
@@ -26,25 +25,12 @@ type AwayError struct {
 func (e *AwayError) Error() string { return fmt.Sprintf("the %s is away: %v", e.Part, e.Cause) }
 func (e *AwayError) Unwrap() error { return e.Cause }
 
-// connection is the bank, once there is one.
-type connection struct {
-	made atomic.Pointer[Bank]
-	to   atomic.Pointer[string] // what is tried to be reached
-}
-
-func (c *connection) bank() (Bank, bool) {
-	if b := c.made.Load(); b != nil {
+// bank is the one that it is connected to, once there is one.
+func (s *Service) bank() (Bank, bool) {
+	if b := s.connected.Load(); b != nil {
 		return *b, true
 	}
 	return Bank{}, false
-}
-
-// part is what the service connects to.
-func (c *connection) part() string {
-	if to := c.to.Load(); to != nil {
-		return *to
-	}
-	return "store"
 }
 
 const (
@@ -54,19 +40,18 @@ const (
 )
 
 // Connect connects the service: it tries until it has succeeded, or ctx has ended, waiting 100 ms after the first try and twice as long
-// after each, up to 5 s. One try gets 10 s. Until it has succeeded the service answers 503, and says that the part it connects to, "sidecar"
-// or "state store", is away. It is to be called once, and reports whether it succeeded.
-func (s *Service) Connect(ctx context.Context, part string, connect func(context.Context) (Bank, error)) bool {
-	s.connected.to.Store(&part)
+// after each, up to 5 s. One try gets 10 s. Until it has succeeded the service answers 503. It is to be called once, and reports whether it
+// succeeded.
+func (s *Service) Connect(ctx context.Context, connect func(context.Context) (Bank, error)) bool {
 	for wait := firstWait; ; wait = min(2*wait, longestWait) {
 		b, err := try(ctx, connect)
 		if err == nil {
-			s.connected.made.Store(&b)
-			s.log.InfoContext(ctx, "connected", "part", part)
+			s.connected.Store(&b)
+			s.log.InfoContext(ctx, "connected", "part", s.store)
 			return true
 		}
 		if ctx.Err() == nil {
-			s.log.WarnContext(ctx, "could not connect, will try again", "part", part, "wait", wait.String(), "error", err.Error())
+			s.log.WarnContext(ctx, "could not connect, will try again", "part", s.store, "wait", wait.String(), "error", err.Error())
 		}
 		timer := time.NewTimer(wait)
 		select {

@@ -15,12 +15,12 @@ func pass(d time.Duration) { <-time.After(d) }
 func TestConnectingIsTriedAgainAtGrowingIntervals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, began := New(quiet()), time.Now()
+		s, began := New(quiet(), "sidecar"), time.Now()
 		h := s.Handler(nil)
 		var tries []time.Duration
 		var connected bool
 		go func() {
-			connected = s.Connect(t.Context(), "sidecar", func(context.Context) (Bank, error) {
+			connected = s.Connect(t.Context(), func(context.Context) (Bank, error) {
 				tries = append(tries, time.Since(began))
 				if len(tries) < 9 {
 					return Bank{}, errors.New("nobody there")
@@ -52,10 +52,10 @@ func TestATryToConnectDoesNotTakeForEver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		s, tries := New(quiet()), 0
+		s, tries := New(quiet(), "sidecar"), 0
 		ended := make(chan bool)
 		go func() {
-			ended <- s.Connect(ctx, "sidecar", func(ctx context.Context) (Bank, error) {
+			ended <- s.Connect(ctx, func(ctx context.Context) (Bank, error) {
 				tries++
 				<-ctx.Done()
 				return Bank{}, ctx.Err()
@@ -76,10 +76,10 @@ func TestATryToConnectDoesNotTakeForEver(t *testing.T) {
 func TestReadinessSaysWhatIsAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := New(quiet())
+		s := New(quiet(), "sidecar")
 		h := s.Handler(nil)
 		answer := func(context.Context) error { return nil }
-		s.Connect(t.Context(), "sidecar", func(context.Context) (Bank, error) {
+		s.Connect(t.Context(), func(context.Context) (Bank, error) {
 			return Bank{Reach: func(ctx context.Context) error { return answer(ctx) }}, nil
 		})
 		ready := func(status int, away string) {

@@ -45,9 +45,9 @@ func (s *Service) ready(ctx context.Context) (health, error) {
 	if s.draining.Err() != nil {
 		return health{Status: "unavailable", Away: "service", Detail: "It is shutting down: send requests to another instance."}, errShuttingDown
 	}
-	b, ok := s.connected.bank()
+	b, ok := s.bank()
 	if !ok {
-		return health{Status: "unavailable", Away: s.connected.part(), Detail: "There is no connection yet, the service goes on trying: its log says why."}, errNotConnected
+		return health{Status: "unavailable", Away: s.store, Detail: "There is no connection yet, the service goes on trying: its log says why."}, errNotConnected
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()

@@ -17,7 +17,7 @@ import (
 
 func TestARequestIDIsKeptIfItIsSane(t *testing.T) {
 	t.Parallel()
-	h := New(quiet()).Handler(nil)
+	h := New(quiet(), "sidecar").Handler(nil)
 	for id, kept := range map[string]bool{
 		"r-1": true, "Root=1-67891233-abcdef012345678912345678": true, "a/b+c==": true, strings.Repeat("a", 128): true,
 		"": false, "two words": false, "a\"b": false, "ä": false, strings.Repeat("a", 129): false, "a\x00": false,

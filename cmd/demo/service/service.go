@@ -17,15 +17,17 @@ import (
 // is safe for concurrent use.
 type Service struct {
 	log       *slog.Logger
-	connected connection
+	store     string // what it connects to
+	connected atomic.Pointer[Bank]
 	draining  context.Context // ended by drain
 	drain     context.CancelFunc
 	unready   atomic.Pointer[string] // what was away when it was last asked, for the log
 }
 
-// New makes a service that is not connected to a store yet. It logs no payloads.
-func New(log *slog.Logger) *Service {
-	s := &Service{log: log}
+// New makes a service that is not connected to a store yet: until it is, it says that this part is away, "sidecar" or "state store". It logs no
+// payloads.
+func New(log *slog.Logger, store string) *Service {
+	s := &Service{log: log, store: store}
 	s.draining, s.drain = context.WithCancel(context.Background())
 	return s
 }
@@ -59,9 +61,9 @@ func (s *Service) Handler(page func(*bank.Accounts) http.Handler) http.Handler {
 
 // page serves what is made of the accounts when there are any.
 func (s *Service) page(of func(*bank.Accounts) http.Handler) http.Handler {
-	once := sync.OnceValue(func() http.Handler { b, _ := s.connected.bank(); return of(b.Accounts) })
+	once := sync.OnceValue(func() http.Handler { b, _ := s.bank(); return of(b.Accounts) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := s.connected.bank(); !ok {
+		if _, ok := s.bank(); !ok {
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
 			w.Header().Set("Cache-Control", "no-store")
 			w.Header().Set("Retry-After", "2")

@@ -26,8 +26,8 @@ func newService(t *testing.T, log *slog.Logger) *Service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(log)
-	if !s.Connect(t.Context(), "sidecar", func(context.Context) (Bank, error) {
+	s := New(log, "sidecar")
+	if !s.Connect(t.Context(), func(context.Context) (Bank, error) {
 		return Bank{Accounts: accounts, Reach: func(context.Context) error { return nil }}, nil
 	}) {
 		t.Fatal("not connected")
@@ -323,7 +323,7 @@ func TestWithoutAPageTheDescriptionIsShown(t *testing.T) {
 
 func TestThePageIsMadeOnceThereAreAccountsAndGetsAllOtherPaths(t *testing.T) {
 	t.Parallel()
-	s, made := New(quiet()), 0
+	s, made := New(quiet(), "sidecar"), 0
 	h := s.Handler(func(accounts *bank.Accounts) http.Handler {
 		made++
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -338,7 +338,7 @@ func TestThePageIsMadeOnceThereAreAccountsAndGetsAllOtherPaths(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Connect(t.Context(), "sidecar", func(context.Context) (Bank, error) { return Bank{Accounts: accounts}, nil })
+	s.Connect(t.Context(), func(context.Context) (Bank, error) { return Bank{Accounts: accounts}, nil })
 	for _, request := range []string{"GET /", "GET /accounts/A1", "POST /accounts/A1/deposit"} {
 		if w := call(t, h, request, ""); w.Body.String() != "page "+request+" true" {
 			t.Errorf("%s: %s", request, w.Body)
