@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -558,31 +559,31 @@ func TestTheServiceEndsWhenTheRequestsUnderWayAreDone(t *testing.T) {
 		text   string
 	}
 	slow := make(chan answer, 1)
-	sent := make(chan struct{})
+	reached := make(chan struct{}) // its handler, which has begun to read the body
 	go func() {
-		// A connection of its own, to know when it is sent.
-		c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got100Continue: func() { close(reached) }})
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/api/v1/accounts/A1/deposits", strings.NewReader(`{"amount":1}`))
 		if err != nil {
-			close(sent)
 			slow <- answer{0, err.Error()}
 			return
 		}
-		defer c.Close()
-		status, text := 0, ""
-		client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-			return &sending{Conn: c, sent: sent}, nil
-		}}}
-		w, err := client.Post(s.url+"/api/v1/accounts/A1/deposits", "application/json", strings.NewReader(`{"amount":1}`))
-		if err == nil {
-			defer w.Body.Close()
-			all, _ := io.ReadAll(w.Body)
-			status, text = w.StatusCode, string(all)
-		} else {
-			text = err.Error()
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Expect", "100-continue")
+		client := http.Client{Timeout: time.Minute, Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
+		w, err := client.Do(request)
+		if err != nil {
+			slow <- answer{0, err.Error()}
+			return
 		}
-		slow <- answer{status, text}
+		defer w.Body.Close()
+		all, _ := io.ReadAll(w.Body)
+		slow <- answer{w.StatusCode, string(all)}
 	}()
-	<-sent
+	select {
+	case <-reached:
+	case a := <-slow:
+		t.Fatalf("the request did not reach its handler: %d %s", a.status, a.text)
+	}
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -606,17 +607,4 @@ func TestTheServiceEndsWhenTheRequestsUnderWayAreDone(t *testing.T) {
 		t.Errorf("the request under way was answered %d %s", a.status, a.text)
 	}
 	s.hasEnded(t)
-}
-
-// sending is a connection that tells when the first bytes were sent.
-type sending struct {
-	net.Conn
-	once sync.Once
-	sent chan struct{}
-}
-
-func (s *sending) Write(p []byte) (int, error) {
-	n, err := s.Conn.Write(p)
-	s.once.Do(func() { close(s.sent) })
-	return n, err
 }

@@ -264,8 +264,13 @@ func drains(b bundle) (found []error) {
 		if *d.Spec.Replicas < 2 {
 			found = append(found, fmt.Errorf("Deployment %s has %d replicas: a drain leaves none", d.Name, *d.Spec.Replicas))
 		}
-		if grace := d.Spec.Template.Spec.TerminationGracePeriodSeconds; grace == nil || *grace < 20 {
-			found = append(found, fmt.Errorf("Deployment %s: terminationGracePeriodSeconds must be 20 at least, 10 for the service and 5 for the sidecar", d.Name))
+		if grace := d.Spec.Template.Spec.TerminationGracePeriodSeconds; grace == nil || *grace < 25 {
+			found = append(found, fmt.Errorf("Deployment %s: terminationGracePeriodSeconds must be 25 at least, 5 before the service ends, 10 for it and 5 for the sidecar", d.Name))
+		}
+		for _, c := range d.Spec.Template.Spec.Containers {
+			if l := c.Lifecycle; l == nil || l.PreStop == nil || l.PreStop.Sleep == nil || l.PreStop.Sleep.Seconds < 5 {
+				found = append(found, fmt.Errorf("Deployment %s: container %s ends while requests are still sent to it: give it a preStop sleep of 5 seconds", d.Name, c.Name))
+			}
 		}
 	}
 	return found
