@@ -76,7 +76,7 @@ chaos: daprd ## Kill sidecars, writers and stores for DURATION (2m) on each stor
 
 .PHONY: stores
 stores: daprd ## Run the conformance suite and a race on every store that starts here; STORE=redis chooses, WRITE=1 measures and writes docs/stores.md
-	cd integration/stores && go test -count 1 -timeout 30m $(if $(STORE),-run '^TestStores$$/^$(STORE)$$') $(if $(WRITE),-write)
+	cd integration/stores && go test $(if $(WRITE),,-race) -count 1 -timeout 30m $(if $(STORE),-run '^TestStores$$/^$(STORE)$$') $(if $(WRITE),-write)
 
 .PHONY: bench
 bench: daprd ## Measure against the floor; CASES=append1,… STORES=sidecar/redis,… ROUNDS=n choose, WRITE=1 writes docs/benchmarks.md
