@@ -11,6 +11,7 @@ import (
 	dapr "github.com/dapr/go-sdk/client"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/internal/statekind"
 )
 
 const (
@@ -94,21 +95,6 @@ var findsAll = map[string]bool{
 	"state.redis":     true,
 }
 
-// unfit are the kinds of store that declare ETags, but on which one condition or the other does not hold: two writers would both
-// succeed. Of etcd that was measured (integration/stores), of the others it is what Dapr's components do by their source.
-var unfit = map[string]string{
-	"state.aerospike":           overwritesWhenCreating,
-	"state.alicloud.tablestore": "would lose events where two write at once: Dapr's component keeps the ETag beside the value and never compares it",
-	"state.couchbase":           overwritesWhenCreating,
-	"state.etcd":                "would lose events where two write at once: Dapr's etcd component compares the ETag first and writes afterwards, and takes a write that etcd then refuses for done",
-	"state.oci.objectstorage":   "refuses every first-write without an ETag, so that no stream could be begun",
-	"state.ravendb":             overwritesWhenCreating,
-	"state.sqlserver":           "would lose events where two begin one stream at once: Dapr's component, when another has created the key meanwhile, overwrites it",
-	"state.zookeeper":           overwritesWhenCreating,
-}
-
-const overwritesWhenCreating = "would lose events where two begin one stream at once: in Dapr's component a write that creates a key is not conditional"
-
 // NewState connects to the state component of that name. It asks the sidecar once what the component can
 // do, and refuses a component that is not there, one without ETags, and those of etcd, SQL Server and some others,
 // whose conditions do not hold under concurrent writes: on these, two writers would overwrite each other. The
@@ -121,9 +107,9 @@ func NewState(ctx context.Context, client dapr.Client, store string, options ...
 		return nil, err
 	}
 	if !c.can("ETAG") {
-		return nil, fmt.Errorf("sidecar: state store %q (%s) has no ETags, with which a write is made conditional: two writers would overwrite each other's events. Choose a store with the capability ETAG", store, c.kind)
+		return nil, fmt.Errorf("sidecar: state store %q (%s) %s. Choose a store with the capability ETAG", store, c.kind, statekind.NoETags)
 	}
-	if why, ok := unfit[c.kind]; ok {
+	if why := statekind.Unfit(c.kind); why != "" {
 		return nil, fmt.Errorf("sidecar: state store %q (%s) %s. Choose another store", store, c.kind, why)
 	}
 	redis := c.kind == "state.redis"

@@ -6,21 +6,8 @@ import (
 	"strings"
 
 	"github.com/hexalith/eventstores-go/internal/redisserver"
+	"github.com/hexalith/eventstores-go/internal/statekind"
 )
-
-// withoutETags are the kinds of state store that declare no ETags in Dapr 1.18, with which a write is made conditional.
-var withoutETags = map[string]bool{
-	"state.cassandra":            true,
-	"state.cloudflare.workerskv": true,
-	"state.coherence":            true,
-	"state.consul":               true,
-	"state.gcp.firestore":        true,
-	"state.hashicorp.consul":     true,
-	"state.hazelcast":            true,
-	"state.jetstream":            true,
-	"state.memcached":            true,
-	"state.rethinkdb":            true,
-}
 
 // check is what can be said of components by their files alone.
 func check(all []component) []finding {
@@ -42,11 +29,10 @@ func checkState(c component) (found []finding) {
 	say := func(line int, l level, format string, args ...any) {
 		found = append(found, c.at(line, l, format, args...))
 	}
+	why := statekind.Unfit(c.kind)
 	switch {
-	case withoutETags[c.kind]:
-		say(c.line, refused, "it has no ETags: two writers would overwrite each other's events; choose a store that has, as state.postgresql or state.redis")
-	case c.kind == "state.etcd":
-		say(c.line, refused, "it compares an ETag first and writes afterwards, and takes a write that etcd then refuses for done: it loses events; choose another store")
+	case why != "":
+		say(c.line, refused, "it %s; choose another store, as state.postgresql or state.redis", why)
 	case c.kind == "state.in-memory":
 		say(c.line, hint, "history ends with the sidecar: for trying things out only")
 	case c.kind == "state.mysql":

@@ -17,6 +17,7 @@ import (
 	dapr "github.com/dapr/go-sdk/client"
 
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
+	"github.com/hexalith/eventstores-go/internal/statekind"
 )
 
 // component is a state component of Dapr, as its source says.
@@ -274,6 +275,9 @@ func TestOneTransactionIsForKindsThatWereRunAndNoStoreWithoutETagsIsTaken(t *tes
 		}
 		if !c.can("ETAG") && way != "refused" {
 			t.Errorf("%s has no ETags, and is taken", c.kind)
+		}
+		if why := statekind.Unfit(c.kind); (why != "") != (way == "refused") || (why == statekind.NoETags) == c.can("ETAG") {
+			t.Errorf("a component file with %s, whose features are %v, is found unfit for %q, and the adapter says %s", c.kind, c.features, why, way)
 		}
 	}
 	for kind := range known {
