@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/racing"
 )
 
 const (
@@ -47,11 +48,11 @@ func TestTheObviousWayLosesEventsOnRedisAndOursDoesNot(t *testing.T) {
 			}
 
 			ours := appendOurWay(t, d)
-			reader, err := provider(t, state(t, d), noLock{}).Reader("race", "1")
+			reader, err := provider(t, state(t, d), racing.NoLock{}).Reader(racing.StreamType, "1")
 			if err != nil {
 				t.Fatal(err)
 			}
-			lost = compare(t, reader, ours) // which fails the test if it is not 0
+			lost, _ = racing.Compare(t, reader, ours) // which fails the test if it is not 0
 			fmt.Printf("ours store=%s acked=%d lost=%d\n", test.store, len(ours), lost)
 		})
 	}
@@ -121,13 +122,13 @@ func lostTheObviousWay(t *testing.T, client dapr.Client, acks []obvious) (lost i
 }
 
 // appendOurWay appends as many events with as many writers, with no lock that would keep them apart.
-func appendOurWay(t *testing.T, d *parts.Daprd) (acks []acknowledged) {
+func appendOurWay(t *testing.T, d *parts.Daprd) (acks []racing.Ack) {
 	t.Helper()
-	p := provider(t, state(t, d), noLock{})
+	p := provider(t, state(t, d), racing.NoLock{})
 	var mu sync.Mutex
 	sideBySide(t, func(ctx context.Context, i int) error {
-		w := writer{name: strconv.Itoa(i), provider: p, stream: "1", appends: obviousAppends / obviousWriters, events: 1, perSession: obviousAppends}
-		own, _, err := w.run(ctx)
+		w := racing.Writer{Name: strconv.Itoa(i), Provider: p, Stream: "1", Appends: obviousAppends / obviousWriters, Events: 1, PerSession: obviousAppends}
+		own, _, err := w.Run(ctx)
 		mu.Lock()
 		defer mu.Unlock()
 		acks = append(acks, own...)

@@ -16,6 +16,7 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/racing"
 )
 
 const (
@@ -36,7 +37,7 @@ type raceConfig struct {
 
 // raceResult is what a racer tells.
 type raceResult struct {
-	Acknowledged []acknowledged
+	Acknowledged []racing.Ack
 	Refused      int
 	Error        string
 }
@@ -75,14 +76,14 @@ func race(config string, ready *json.Encoder) (result raceResult) {
 	if err != nil {
 		return failed(err)
 	}
-	var writers []writer
+	var writers []racing.Writer
 	for i := range racerWriters {
-		w := writer{name: fmt.Sprintf("%s-%d", c.Name, i), stream: c.Stream, appends: appendsOfEach, events: 3, perSession: 25}
+		w := racing.Writer{Name: fmt.Sprintf("%s-%d", c.Name, i), Stream: c.Stream, Appends: appendsOfEach, Events: 3, PerSession: 25}
 		var l driver.Locker = locker
 		if i%2 == 1 {
-			l = noLock{}
+			l = racing.NoLock{}
 		}
-		if w.provider, err = newProvider(state, l); err != nil {
+		if w.Provider, err = racing.NewProvider(state, l); err != nil {
 			return failed(err)
 		}
 		writers = append(writers, w)
@@ -98,13 +99,13 @@ func race(config string, ready *json.Encoder) (result raceResult) {
 	var all sync.WaitGroup
 	for _, w := range writers {
 		all.Go(func() {
-			acks, refused, err := w.run(ctx)
+			acks, refused, err := w.Run(ctx)
 			mu.Lock()
 			defer mu.Unlock()
 			result.Acknowledged = append(result.Acknowledged, acks...)
 			result.Refused += refused
 			if err != nil {
-				result.Error = fmt.Sprintf("writer %s: %v", w.name, err)
+				result.Error = fmt.Sprintf("writer %s: %v", w.Name, err)
 				cancel()
 			}
 		})
@@ -127,7 +128,7 @@ func TestTwoProcessesRaceOnOneStreamAndNothingIsLostOrDoubled(t *testing.T) {
 	for _, p := range processes {
 		p.start(t)
 	}
-	var acks []acknowledged
+	var acks []racing.Ack
 	for i, p := range processes {
 		result := p.result(t)
 		if result.Error != "" {
@@ -144,11 +145,11 @@ func TestTwoProcessesRaceOnOneStreamAndNothingIsLostOrDoubled(t *testing.T) {
 	}
 
 	fresh := parts.StartDaprd(t, parts.DaprdConfig{AppID: "auditor", Components: components})
-	reader, err := provider(t, state(t, fresh), locker(t, fresh)).Reader("race", "1")
+	reader, err := provider(t, state(t, fresh), locker(t, fresh)).Reader(racing.StreamType, "1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	lost := compare(t, reader, acks)
+	lost, _ := racing.Compare(t, reader, acks)
 	fmt.Printf("race store=state.redis appends=%d lost=%d\n", len(acks), lost)
 }
 

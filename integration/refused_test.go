@@ -14,6 +14,7 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/racing"
 )
 
 func TestWhatCannotWorkIsRefusedWhenTheAdapterIsMade(t *testing.T) {
@@ -92,23 +93,23 @@ func TestAClientThatTheSidecarNoLongerLetsInChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := provider(t, s, noLock{})
-	session, err := p.Open(t.Context(), "race", "1")
+	p := provider(t, s, racing.NoLock{})
+	session, err := p.Open(t.Context(), racing.StreamType, "1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	client.WithAuthToken("revoked")
-	_, err = session.Append(t.Context(), eventstore.ExpectAny(), written{})
+	_, err = session.Append(t.Context(), eventstore.ExpectAny(), racing.Event{})
 	wantError(t, err, &eventstore.StorageError{}, "DAPR_API_TOKEN")
-	_, err = p.Open(t.Context(), "race", "1")
+	_, err = p.Open(t.Context(), racing.StreamType, "1")
 	wantError(t, err, &eventstore.StorageError{}, "DAPR_API_TOKEN")
 
 	client.WithAuthToken("secret")
-	reader, err := p.Reader("race", "1")
+	reader, err := p.Reader(racing.StreamType, "1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	compare(t, reader, nil)
+	racing.Compare(t, reader, nil)
 }
 
 func TestASidecarThatHasGoneIsNoEmptyStream(t *testing.T) {
@@ -117,16 +118,16 @@ func TestASidecarThatHasGoneIsNoEmptyStream(t *testing.T) {
 	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("statestore", r)}})
 	settings := eventstore.DefaultSettings()
 	settings.CommitTimeout = 100 * time.Millisecond // until the outcome of an append is called unknown
-	p := provider(t, state(t, d), noLock{}, eventstore.WithSettings(settings))
-	session, err := p.Open(t.Context(), "race", "1")
+	p := provider(t, state(t, d), racing.NoLock{}, eventstore.WithSettings(settings))
+	session, err := p.Open(t.Context(), racing.StreamType, "1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	version, err := session.Append(t.Context(), eventstore.ExpectVersion(0), written{N: 0})
+	version, err := session.Append(t.Context(), eventstore.ExpectVersion(0), racing.Event{N: 0})
 	if err != nil {
 		t.Fatal(err)
 	}
-	reader, err := p.Reader("race", "1")
+	reader, err := p.Reader(racing.StreamType, "1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,17 +135,17 @@ func TestASidecarThatHasGoneIsNoEmptyStream(t *testing.T) {
 	d.Kill(t)
 	_, err = reader.Version(t.Context())
 	wantError(t, err, &eventstore.StorageError{}, "the sidecar can't be reached")
-	_, err = p.Open(t.Context(), "race", "1")
+	_, err = p.Open(t.Context(), racing.StreamType, "1")
 	wantError(t, err, &eventstore.StorageError{}, "the sidecar can't be reached")
-	_, err = session.Append(t.Context(), eventstore.ExpectAny(), written{N: 1})
+	_, err = session.Append(t.Context(), eventstore.ExpectAny(), racing.Event{N: 1})
 	wantError(t, err, &eventstore.OutcomeUnknownError{}, "Session.Retry")
 	var unknown *eventstore.OutcomeUnknownError
 	errors.As(err, &unknown)
 
 	// When it is back, another session brings the append to its end.
 	d.Restart(t)
-	p = provider(t, state(t, d), noLock{})
-	if session, err = p.Open(t.Context(), "race", "1"); err != nil {
+	p = provider(t, state(t, d), racing.NoLock{})
+	if session, err = p.Open(t.Context(), racing.StreamType, "1"); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // once
@@ -152,8 +153,8 @@ func TestASidecarThatHasGoneIsNoEmptyStream(t *testing.T) {
 			t.Fatalf("Retry: version %d, %v", retried, err)
 		}
 	}
-	if reader, err = p.Reader("race", "1"); err != nil {
+	if reader, err = p.Reader(racing.StreamType, "1"); err != nil {
 		t.Fatal(err)
 	}
-	compare(t, reader, []acknowledged{{N: 0, Events: 1, Version: 1}, {N: 1, Events: 1, Version: 2}})
+	racing.Compare(t, reader, []racing.Ack{{N: 0, Events: 1, Version: 1}, {N: 1, Events: 1, Version: 2}})
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/racing"
 )
 
 // Two services beside sidecars of their own, with different app ids, share streams and locks where the key prefix does not
@@ -59,7 +60,7 @@ func shares(t *testing.T, bank, audit *parts.Daprd, lock func(*parts.Daprd) driv
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := first.Append(t.Context(), eventstore.ExpectVersion(0), written{Writer: "bank"}); err != nil {
+	if _, err := first.Append(t.Context(), eventstore.ExpectVersion(0), racing.Event{Writer: "bank"}); err != nil {
 		t.Fatal(err)
 	}
 	second, err := open(audits)
@@ -81,12 +82,12 @@ func shares(t *testing.T, bank, audit *parts.Daprd, lock func(*parts.Daprd) driv
 		t.Fatal(err)
 	}
 	defer second.Close()
-	if version, err := second.Append(t.Context(), eventstore.ExpectVersion(1), written{Writer: "audit"}); version != 2 || err != nil {
+	if version, err := second.Append(t.Context(), eventstore.ExpectVersion(1), racing.Event{Writer: "audit"}); version != 2 || err != nil {
 		t.Fatalf("the other service appends at version %d, %v", version, err)
 	}
 	reader, err := banks.Reader("account", t.Name())
 	if err != nil {
 		t.Fatal(err)
 	}
-	compare(t, reader, []acknowledged{{Writer: "bank", Events: 1, Version: 1}, {Writer: "audit", Events: 1, Version: 2}})
+	racing.Compare(t, reader, []racing.Ack{{Writer: "bank", Events: 1, Version: 1}, {Writer: "audit", Events: 1, Version: 2}})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/racing"
 )
 
 const maxBody = 4 << 20 // of a sidecar that is told nothing else
@@ -76,12 +77,12 @@ func TestAnEventThatCannotFitIntoOneRequestIsRefusedAndNothingIsStored(t *testin
 				t.Fatal(err)
 			}
 			stream := eventstore.Stream{Database: "EventStores", Type: "blobs", ID: strconv.Itoa(i)}
-			p := provider(t, s, noLock{})
+			p := provider(t, s, racing.NoLock{})
 			session, err := p.Open(t.Context(), stream.Type, stream.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, batch := range [][]any{{blob(maxBody)}, {written{}, blob(maxBody)}} {
+			for _, batch := range [][]any{{blob(maxBody)}, {racing.Event{}, blob(maxBody)}} {
 				w.take()
 				_, err = session.Append(t.Context(), eventstore.ExpectAny(), batch...)
 				wantError(t, err, test.kind, test.says)
@@ -129,7 +130,7 @@ func TestALargerSidecarTakesLargerEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, err := provider(t, s, noLock{}).Open(t.Context(), "blobs", "1")
+	session, err := provider(t, s, racing.NoLock{}).Open(t.Context(), "blobs", "1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,8 +161,8 @@ func TestALargerSidecarTakesLargerEvents(t *testing.T) {
 }
 
 // note is an event of 2 KB.
-func note(n int) written {
-	return written{N: n, Writer: fmt.Sprintf("%d %s", n, strings.Repeat("n", 2000))}
+func note(n int) racing.Event {
+	return racing.Event{N: n, Writer: fmt.Sprintf("%d %s", n, strings.Repeat("n", 2000))}
 }
 
 func TestTenThousandEventsOf2KBGoThroughASidecarInPortions(t *testing.T) {
@@ -188,7 +189,7 @@ func TestTenThousandEventsOf2KBGoThroughASidecarInPortions(t *testing.T) {
 	}
 
 	t.Run("in an event store", func(t *testing.T) {
-		p := provider(t, s, noLock{})
+		p := provider(t, s, racing.NoLock{})
 		session, err := p.Open(t.Context(), "notes", "1")
 		if err != nil {
 			t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/storetest"
 	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/racing"
 )
 
 // zipkinSpan is a span as a sidecar exports it.
@@ -75,7 +76,7 @@ func TestTheSidecarsSpansAreChildrenOfTheRequests(t *testing.T) {
 			recorder := tracetest.NewSpanRecorder()
 			tracers := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
 			options := []telemetry.Option{telemetry.WithTracerProvider(tracers), telemetry.WithPropagator(propagation.TraceContext{})}
-			registry, err := eventstore.NewRegistry(eventstore.Type[written]("written"))
+			registry, err := eventstore.NewRegistry(eventstore.Type[racing.Event]("written"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,7 +92,7 @@ func TestTheSidecarsSpansAreChildrenOfTheRequests(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := session.Append(ctx, eventstore.ExpectVersion(0), written{N: 1}, written{N: 2}); err != nil {
+			if _, err := session.Append(ctx, eventstore.ExpectVersion(0), racing.Event{N: 1}, racing.Event{N: 2}); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := session.Slice(ctx, 1, 2); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/racing"
 )
 
 // Not parallel, as those that change the environment can't be.
@@ -36,23 +37,23 @@ func TestAServiceWithTheSidecarsAPITokenInItsEnvironmentIsLetIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := provider(t, s, l)
-	session, err := p.Open(t.Context(), "race", "1")
+	session, err := p.Open(t.Context(), racing.StreamType, "1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for n := range 3 {
-		if version, err := session.Append(t.Context(), eventstore.ExpectVersion(int64(n)), written{N: n}); version != int64(n)+1 || err != nil {
+		if version, err := session.Append(t.Context(), eventstore.ExpectVersion(int64(n)), racing.Event{N: n}); version != int64(n)+1 || err != nil {
 			t.Fatalf("version %d, %v", version, err)
 		}
 	}
 	if err := session.Close(); err != nil {
 		t.Fatal(err)
 	}
-	reader, err := p.Reader("race", "1")
+	reader, err := p.Reader(racing.StreamType, "1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	compare(t, reader, []acknowledged{{N: 0, Events: 1, Version: 1}, {N: 1, Events: 1, Version: 2}, {N: 2, Events: 1, Version: 3}})
+	racing.Compare(t, reader, []racing.Ack{{N: 0, Events: 1, Version: 1}, {N: 1, Events: 1, Version: 2}, {N: 2, Events: 1, Version: 3}})
 
 	for _, token := range []string{"wrong", ""} {
 		client := dial(token)

@@ -21,42 +21,20 @@ sound or deleted, 1 if not, 2 for wrong arguments.
 
 func runVerify(ctx context.Context, c *call, args []string) int {
 	flags := flag.NewFlagSet("verify", flag.ContinueOnError)
-	spec := flags.String("store", "", "the `store` that holds the streams")
 	parallel := flags.Int("parallel", 4, "how many `streams` are read at a time")
-	var n names
-	n.flags(flags)
-	if code, ok := c.parse(flags, args, verifyUsage); !ok {
-		return code
-	}
-	s, err := parseStore(*spec, true)
+	w := single{done: "sound", do: verify}
+	return w.run(ctx, c, flags, args, verifyUsage, parallel)
+}
+
+func verify(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome {
+	reader, err := p.ReaderIn(stream.Database, stream.Type, stream.ID)
 	if err != nil {
-		return c.wrong(flags, fmt.Errorf("-store: %w", err))
+		return outcome{"failed", err.Error(), true}
 	}
-	if *parallel < 1 {
-		return c.wrong(flags, fmt.Errorf("-parallel %d is not positive", *parallel))
-	}
-	streams, err := n.streams(flags.Args(), c.stdin)
-	if err != nil {
-		return c.wrong(flags, err)
-	}
-	m := newMeter(c, len(streams))
-	provider, closeStore, err := s.provide(ctx, logger(m))
-	if err != nil {
-		m.end()
-		return c.failed(flags, err)
-	}
-	defer closeStore()
-	well, bad := each(ctx, m, streams, *parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
-		reader, err := provider.ReaderIn(stream.Database, stream.Type, stream.ID)
-		if err != nil {
-			return outcome{"failed", err.Error(), true}
-		}
-		found, err := reader.Verify(ctx, func(checked, of int64) {
-			m.tell(stream, "verified", progress{stages: 1, done: checked, of: of})
-		})
-		return verified(found, err)
+	found, err := reader.Verify(ctx, func(checked, of int64) {
+		m.tell(stream, "verified", progress{stages: 1, done: checked, of: of})
 	})
-	return c.conclude(ctx, "sound", len(streams), well, bad, "Run the same command again.")
+	return verified(found, err)
 }
 
 // verified is what is said of one verification.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -14,6 +15,47 @@ type outcome struct {
 	word  string // "copied", "sound", …
 	about string
 	bad   bool
+}
+
+// single is a command that does something with streams of one store.
+type single struct {
+	done string // as the last line calls what went well
+	do   func(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome
+}
+
+// run reads the arguments, opens the store and does it. parallel is nil where it is one stream at a time.
+func (w single) run(ctx context.Context, c *call, flags *flag.FlagSet, args []string, usage string, parallel *int) int {
+	spec := flags.String("store", "", "the `store` that holds the streams")
+	var n names
+	n.flags(flags)
+	if code, ok := c.parse(flags, args, usage); !ok {
+		return code
+	}
+	s, err := parseStore(*spec, true)
+	if err != nil {
+		return c.wrong(flags, fmt.Errorf("-store: %w", err))
+	}
+	if parallel == nil {
+		parallel = new(1)
+	}
+	if *parallel < 1 {
+		return c.wrong(flags, fmt.Errorf("-parallel %d is not positive", *parallel))
+	}
+	streams, err := n.streams(flags.Args(), c.stdin)
+	if err != nil {
+		return c.wrong(flags, err)
+	}
+	m := newMeter(c, len(streams))
+	provider, closeStore, err := s.provide(ctx, logger(m))
+	if err != nil {
+		m.end()
+		return c.failed(flags, err)
+	}
+	defer closeStore()
+	well, bad := each(ctx, m, streams, *parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
+		return w.do(ctx, m, provider, stream)
+	})
+	return c.conclude(ctx, w.done, len(streams), well, bad, "Run the same command again.")
 }
 
 // each does something with all streams, some at a time, and prints a line for each. It returns how many went well, and how many

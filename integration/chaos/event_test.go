@@ -1,13 +1,11 @@
 package chaos
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -41,18 +39,6 @@ func newProvider(s driver.State, l driver.Locker, settings eventstore.Settings) 
 		options = append(options, eventstore.WithLocker(l))
 	}
 	return eventstore.NewProvider(s, options...)
-}
-
-// noLock lets any number of sessions have a stream at the same time. What keeps their appends apart is the
-// swap of the head alone.
-type noLock struct{}
-
-func (noLock) TryLock(context.Context, string, string, time.Duration) (driver.Lock, error) {
-	return driver.Lock{Acquired: true}, nil
-}
-
-func (noLock) Unlock(context.Context, string, string) (driver.UnlockStatus, error) {
-	return driver.Unlocked, nil
 }
 
 // stored is an event as it stands in its stream.

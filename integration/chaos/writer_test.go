@@ -20,6 +20,7 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/integration/racing"
 )
 
 // writerVariable makes this executable a writer, with its writerConfig.
@@ -107,7 +108,7 @@ func (w *writerProcess) connect(ctx context.Context) error {
 		case byLock:
 			locker, err = sidecar.NewLocker(ctx, conn, "lockstore")
 		case byNone:
-			locker = noLock{}
+			locker = racing.NoLock{}
 		}
 	}
 	if err != nil {

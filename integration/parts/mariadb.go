@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -37,23 +35,9 @@ func StartMariaDB(t testing.TB, database string) *MariaDB {
 			t.Fatal(err)
 		}
 	}
-	// Not t.TempDir, whose parents other users can't enter.
-	dir, err := os.MkdirTemp("", "eventstores-mariadb-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	credential, err := ownUser("mysql", dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir, credential := ownFolder(t, "mysql")
 	data, begin := filepath.Join(dir, "data"), filepath.Join(dir, "begin.sql")
-	install := exec.Command("mariadb-install-db", "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")
-	install.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
-	install.Dir = dir
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("mariadb-install-db: %v\n%s", err, out)
-	}
+	runAs(t, credential, dir, "mariadb-install-db", "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")
 	statements := fmt.Sprintf("CREATE DATABASE IF NOT EXISTS `%[1]s` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;\n"+
 		"CREATE USER IF NOT EXISTS '%[2]s'@'%%' IDENTIFIED BY '%[3]s';\nGRANT ALL ON `%[1]s`.* TO '%[2]s'@'%%';\n", database, mariaUser, mariaPassword)
 	if err := os.WriteFile(begin, []byte(statements), 0o644); err != nil {

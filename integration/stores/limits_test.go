@@ -15,6 +15,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/integration/racing"
 )
 
 // longestNames checks that the longest names there can be are taken, with the longest idempotency id; or, where the store
@@ -22,7 +23,7 @@ import (
 func longestNames(t *testing.T, state driver.State) {
 	name := strings.Repeat("ü", 100) // 200 bytes, which are 600 when they are escaped
 	database, id, idempotency := name, name, name
-	p := provider(t, state, noLock{})
+	p := provider(t, state, racing.NoLock{})
 	if limit := state.Capabilities().MaxKeyBytes; limit > 0 {
 		if _, err := p.OpenIn(t.Context(), database, name, id); !errors.Is(err, &eventstore.ArgumentError{}) {
 			t.Errorf("names that are too long: %v, want an ArgumentError", err)
@@ -39,14 +40,14 @@ func longestNames(t *testing.T, state driver.State) {
 	}
 	defer s.Close()
 	for n := range 2 {
-		event := eventstore.Event{Data: written{N: n}}
+		event := eventstore.Event{Data: racing.Event{N: n}}
 		if n == 0 {
 			event.Metadata.Context.IdempotencyID = idempotency
 		}
 		if _, err := s.Append(t.Context(), eventstore.ExpectAny(), event); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.SaveSnapshot(t.Context(), int64(n+1), written{N: n}); err != nil {
+		if err := s.SaveSnapshot(t.Context(), int64(n+1), racing.Event{N: n}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -54,7 +55,7 @@ func longestNames(t *testing.T, state driver.State) {
 		t.Errorf("the event of the idempotency id is %d, %v", v, err)
 	}
 	for n := range 2 {
-		if e, err := s.Event(t.Context(), int64(n+1)); err != nil || e.Data != (written{N: n}) {
+		if e, err := s.Event(t.Context(), int64(n+1)); err != nil || e.Data != (racing.Event{N: n}) {
 			t.Errorf("version %d is %v, %v", n+1, e.Data, err)
 		}
 	}

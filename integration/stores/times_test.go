@@ -15,6 +15,7 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/racing"
 )
 
 const (
@@ -43,7 +44,7 @@ func measure(t *testing.T, d *parts.Daprd, state *sidecar.State) (appending, rea
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := eventstore.NewProvider(state, eventstore.WithRegistry(registry), eventstore.WithLocker(noLock{}),
+	p, err := eventstore.NewProvider(state, eventstore.WithRegistry(registry), eventstore.WithLocker(racing.NoLock{}),
 		eventstore.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)

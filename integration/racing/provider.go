@@ -1,0 +1,40 @@
+// Package racing has writers that append to one stream at the same time, and looks whether the stream holds what they were told.
+package racing
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// StreamType is the type of the streams that writers append to.
+const StreamType = "race"
+
+// Event says which it is: the part-th of the n-th append of a writer.
+type Event struct {
+	Writer string
+	N      int
+	Part   int
+}
+
+// NewProvider opens streams for writers that get in each other's way: unless options say otherwise, they wait for long. Without a
+// locker there is the lease.
+func NewProvider(s driver.State, l driver.Locker, options ...eventstore.Option) (*eventstore.Provider, error) {
+	registry, err := eventstore.NewRegistry(eventstore.Type[Event]("written"))
+	if err != nil {
+		return nil, err
+	}
+	settings := eventstore.DefaultSettings()
+	settings.OpenTimeout, settings.CommitTimeout = 2*time.Minute, time.Minute
+	all := []eventstore.Option{
+		eventstore.WithRegistry(registry),
+		eventstore.WithSettings(settings),
+		eventstore.WithLogger(slog.New(slog.DiscardHandler)),
+	}
+	if l != nil {
+		all = append(all, eventstore.WithLocker(l))
+	}
+	return eventstore.NewProvider(s, append(all, options...)...)
+}

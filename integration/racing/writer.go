@@ -1,0 +1,115 @@
+package racing
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+)
+
+// Ack is an append that was acknowledged.
+type Ack struct {
+	Writer  string
+	N       int
+	Events  int
+	Version int64 // of the last event
+}
+
+// Writer appends to a stream as one of several.
+type Writer struct {
+	Name       string
+	Provider   *eventstore.Provider
+	Stream     string
+	Appends    int       // that are to be acknowledged
+	Events     int       // of one append, at most
+	PerSession int       // appends in one session, at most
+	Patient    bool      // the store may be away for a while
+	Acked      func(Ack) // is told of each append; may be nil
+}
+
+// Run appends until all is acknowledged. An append that is refused because another was faster is tried again in a new session;
+// refused says how often.
+func (w Writer) Run(ctx context.Context) (acks []Ack, refused int, err error) {
+	for len(acks) < w.Appends {
+		done, lost, err := w.session(ctx, len(acks))
+		acks = append(acks, done...)
+		if lost {
+			refused++
+		}
+		if err == nil {
+			continue
+		}
+		if !w.Patient || ctx.Err() != nil || !errors.Is(err, &eventstore.StorageError{}) {
+			return acks, refused, err
+		}
+		wait(ctx)
+	}
+	return acks, refused, nil
+}
+
+// session appends from the n-th on in one session. An append that is refused because another writer was faster, or one whose
+// outcome was not known at once, ends it.
+func (w Writer) session(ctx context.Context, n int) (acks []Ack, refused bool, err error) {
+	s, err := w.Provider.Open(ctx, StreamType, w.Stream)
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() {
+		if closing := s.Close(); err == nil && !w.Patient && !errors.Is(closing, &eventstore.SessionLostError{}) {
+			err = closing
+		}
+	}()
+	for settled := false; !settled && len(acks) < w.PerSession && n < w.Appends; n++ {
+		events := make([]any, 1+n%w.Events)
+		for part := range events {
+			events[part] = Event{Writer: w.Name, N: n, Part: part}
+		}
+		version, err := s.Append(ctx, eventstore.ExpectAny(), events...)
+		var unknown *eventstore.OutcomeUnknownError
+		if settled = w.Patient && errors.As(err, &unknown); settled {
+			_ = s.Close() // it may have the lock that settling needs
+			version, err = w.settle(ctx, unknown)
+		}
+		if err != nil {
+			if refused = errors.Is(err, &eventstore.VersionMismatchError{}); refused {
+				err = nil
+			}
+			return acks, refused, err
+		}
+		ack := Ack{w.Name, n, len(events), version}
+		acks = append(acks, ack)
+		if w.Acked != nil {
+			w.Acked(ack)
+		}
+	}
+	return acks, false, nil
+}
+
+// settle brings an append of unknown outcome to its end.
+func (w Writer) settle(ctx context.Context, unknown *eventstore.OutcomeUnknownError) (version int64, err error) {
+	for {
+		var s *eventstore.Session
+		if s, err = w.Provider.Open(ctx, StreamType, w.Stream); err == nil {
+			version, err = s.Retry(ctx, unknown)
+			_ = s.Close()
+			if err == nil || errors.Is(err, &eventstore.VersionMismatchError{}) {
+				return version, err
+			}
+		}
+		if ctx.Err() != nil {
+			return 0, err
+		}
+		wait(ctx)
+	}
+}
+
+// wait gives a store that is away some time, until the race is over.
+func wait(ctx context.Context) {
+	timer := time.NewTimer(50 * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
