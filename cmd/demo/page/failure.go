@@ -1,47 +1,22 @@
 package page
 
 import (
-	"context"
 	"errors"
 	"net/http"
 
-	"github.com/hexalith/eventstores-go/cmd/demo/bank"
-	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/cmd/demo/service"
 )
 
-// failures are the errors that have a status of their own, and what one says of them. The first that an error is decides: that
-// of an unknown outcome stands before what it may wrap.
+// failures are the errors of the pages alone, and what one says of them. The others are what they are to the API.
 var failures = []struct {
 	is     func(error) bool
 	status int
 	title  string
 }{
-	{is(&eventstore.OutcomeUnknownError{}), http.StatusGatewayTimeout, "Nobody knows yet whether it was stored"},
 	{is(errNoPage), http.StatusNotFound, "There is no such page"},
-	{is(bank.ErrNoAccount), http.StatusNotFound, "There is no such account"},
-	{is(bank.ErrBadNumber), http.StatusBadRequest, "That is no account number"},
-	{is(&eventstore.VersionNotFoundError{}), http.StatusNotFound, "There is no such version"},
-	{is(&eventstore.SnapshotNotFoundError{}), http.StatusNotFound, "There is no such snapshot"},
-	{is(&eventstore.IdempotencyIDNotFoundError{}), http.StatusNotFound, "There is no such event"},
 	{is(errBadForm), http.StatusBadRequest, "The form can't be read"},
 	{is(errForeign), http.StatusForbidden, "Not from another site"},
-	{is(bank.ErrAccountExists), http.StatusConflict, "There is such an account already"},
-	{is(&eventstore.VersionMismatchError{}), http.StatusConflict, "Someone else was faster"},
-	{is(&eventstore.SessionLostError{}), http.StatusConflict, "Someone else was faster"},
-	{is(&eventstore.IdempotencyIDUsedError{}), http.StatusConflict, "It was stored before"},
-	{is(&eventstore.StreamClosedError{}), http.StatusConflict, "The account is closed"},
-	{is(&eventstore.StreamDeletedError{}), http.StatusGone, "The account was deleted"},
 	{tooLarge, http.StatusRequestEntityTooLarge, "That is too large"},
-	{is(&eventstore.BatchTooLargeError{}), http.StatusRequestEntityTooLarge, "That is too large"},
-	{is(bank.ErrInsufficientFunds), http.StatusUnprocessableEntity, "The balance is too low"},
-	{is(bank.ErrNoOwner), http.StatusUnprocessableEntity, "The owner is missing"},
-	{is(bank.ErrBadAmount), http.StatusUnprocessableEntity, "That amount is not possible"},
-	{is(&eventstore.OpenTimeoutError{}), http.StatusLocked, "Someone else holds the account"},
-	{is(&eventstore.SessionExpiredError{}), http.StatusServiceUnavailable, "It took too long"},
-	{is(&eventstore.StorageError{}), http.StatusServiceUnavailable, "The store does not answer"},
-	{is(context.DeadlineExceeded), http.StatusServiceUnavailable, "It took too long"},
-	{is(&eventstore.DamagedError{}), http.StatusInternalServerError, "Stored data is damaged"},
-	{is(&eventstore.ArgumentError{}), http.StatusBadRequest, "That can't be asked"},
 }
 
 func is(target error) func(error) bool {
@@ -57,7 +32,8 @@ func statusOf(err error) (status int, title string) {
 			return f.status, f.title
 		}
 	}
-	return http.StatusInternalServerError, "Something went wrong"
+	problem := service.ProblemOf(err)
+	return problem.Status, problem.Title
 }
 
 // failureView is a page that says what went wrong.

@@ -201,7 +201,7 @@ func TestWhatAFormGotWrongIsSaidBesideIt(t *testing.T) {
 		"too much":              {"/accounts/A1/withdraw", []string{"id", "mine", "amount", "1.01"}, 422, []string{`id="withdraw-error"`, "insufficient funds", `value="1.01"`, `value="mine"`}},
 		"a number that is used": {"/accounts", []string{"number", "A1", "owner", "Eve"}, 409, []string{"there is an account of that number already", `value="Eve"`, `id="open-error"`}},
 		"no number":             {"/accounts", []string{"number", "A/1", "owner", "Eve"}, 422, []string{"1 to 34 digits and capital letters", `value="A/1"`}},
-		"no owner":              {"/accounts", []string{"number", "A2", "owner", " "}, 422, []string{"needs an owner"}},
+		"no owner":              {"/accounts", []string{"number", "A2", "owner", " "}, 400, []string{"needs an owner"}},
 		"no first deposit":      {"/accounts", []string{"number", "A2", "owner", "Eve", "amount", "all"}, 422, []string{"write the amount in digits"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -271,6 +271,7 @@ func TestEveryErrorHasItsStatus(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	p := &page{log: slog.New(slog.DiscardHandler), views: parseViews()}
+	account := eventstore.Stream{Database: "EventStores", Type: bank.AccountType, ID: "A1"}
 	for _, c := range []struct {
 		err    error
 		status int
@@ -279,8 +280,8 @@ func TestEveryErrorHasItsStatus(t *testing.T) {
 		{bank.ErrBadNumber, 400},
 		{bank.ErrAccountExists, 409},
 		{bank.ErrInsufficientFunds, 422},
-		{&eventstore.VersionMismatchError{Expected: 1, Actual: 2}, 409},
-		{&eventstore.SessionLostError{}, 409},
+		{&eventstore.VersionMismatchError{Stream: account, Expected: 1, Actual: 2}, 409},
+		{&eventstore.SessionLostError{Stream: account}, 409},
 		{&eventstore.IdempotencyIDUsedError{}, 409},
 		{&eventstore.StreamClosedError{}, 409},
 		{&eventstore.StreamDeletedError{}, 410},
@@ -290,7 +291,7 @@ func TestEveryErrorHasItsStatus(t *testing.T) {
 		{fmt.Errorf("read the form: %w", &http.MaxBytesError{Limit: 1}), 413},
 		{&eventstore.StorageError{Operation: "read"}, 503},
 		{&eventstore.SessionExpiredError{}, 503},
-		{context.DeadlineExceeded, 503},
+		{context.DeadlineExceeded, 504},
 		{&eventstore.OutcomeUnknownError{Cause: &eventstore.StorageError{}}, 504},
 		{&eventstore.DamagedError{}, 500},
 		{&eventstore.ArgumentError{}, 400},

@@ -28,7 +28,7 @@ func (s *Service) api(do operation) http.Handler {
 		if err == nil {
 			return
 		}
-		p := problemOf(err)
+		p := ProblemOf(err)
 		if p.Status >= 500 && ok {
 			s.log.WarnContext(ctx, "a request failed", "request", Origin(ctx).CorrelationID, "status", p.Status, "error", err.Error())
 		}

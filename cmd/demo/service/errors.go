@@ -142,8 +142,8 @@ func internalProblem() *Problem {
 		Detail: "This is an error in the service. Tell who runs it; its log has more under the request id."}
 }
 
-// problemOf is the problem that an error is for a client. Where an error of the event store is the cause of another, the outer one counts.
-func problemOf(err error) *Problem {
+// ProblemOf is the problem that an error is for a client. Where an error of the event store is the cause of another, the outer one counts.
+func ProblemOf(err error) *Problem {
 	if p := find(err); p != nil {
 		return p
 	}

@@ -128,7 +128,7 @@ func TestAnErrorIsAnsweredWithItsStatus(t *testing.T) {
 	} {
 		for _, err := range []error{c.err, fmt.Errorf("list the account: %w", c.err)} {
 			w := httptest.NewRecorder()
-			refuse(w, httptest.NewRequest("GET", "/", nil), problemOf(err))
+			refuse(w, httptest.NewRequest("GET", "/", nil), ProblemOf(err))
 			p := answers[Problem](t, w, c.status)
 			if p.Type != problemType(c.kind) || p.Status != c.status || p.Title == "" || !strings.Contains(p.Detail, c.says) {
 				t.Errorf("%s: %+v, want %s and to be told %q", name, p, c.kind, c.says)
