@@ -26,6 +26,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/hexalith/eventstores-go/cmd/demo/service"
 )
 
 // startTelemetry sets OpenTelemetry up for the process. Metrics are served by the handler, in the format of Prometheus. Traces go to
@@ -78,7 +80,7 @@ func observeRequests(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// An event stream lasts as long as someone looks, which says nothing of the service.
-		if slices.Contains(unobserved, r.URL.Path) || r.Header.Get("Accept") == "text/event-stream" {
+		if slices.Contains(unobserved, r.URL.Path) || service.IsEventStream(r) {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -152,11 +152,16 @@ func (r *recorder) Flush() { _ = http.NewResponseController(r.ResponseWriter).Fl
 // Unwrap is for [http.ResponseController].
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
+// IsEventStream reports whether a request asks for events that go on until it ends.
+func IsEventStream(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "text/event-stream")
+}
+
 // streams lets event streams live longer than the server's timeouts allow, and ends them when the service
 // drains: nobody should wait for what has no end.
 func (s *Service) streams(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		if !IsEventStream(r) {
 			next.ServeHTTP(w, r)
 			return
 		}
