@@ -234,6 +234,15 @@ func (a *Accounts) Version(ctx context.Context, number string) (int64, error) {
 	return reader.Version(ctx)
 }
 
+// Closed reports whether an account was closed.
+func (a *Accounts) Closed(ctx context.Context, number string) (bool, error) {
+	reader, err := a.reader(number)
+	if err != nil {
+		return false, err
+	}
+	return reader.Closed(ctx)
+}
+
 func (a *Accounts) reader(number string) (*eventstore.Reader, error) {
 	if !validNumber(number) {
 		return nil, ErrBadNumber

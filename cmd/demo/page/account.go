@@ -19,6 +19,7 @@ type accountView struct {
 	Owner   string
 	Balance bank.Money
 	Version int64
+	Closed  bool
 	Shown   shown
 	Chart   chart
 	Rows    []row // the newest first
@@ -110,10 +111,14 @@ func (p *page) view(r *http.Request, a asked) (accountView, error) {
 	if err != nil {
 		return accountView{}, err
 	}
+	closed, err := p.accounts.Closed(ctx, number)
+	if err != nil {
+		return accountView{}, err
+	}
 
 	v := accountView{
 		Number: number, Path: accountPath(number),
-		Owner: h.owner, Balance: h.last.Balance, Version: h.last.Version,
+		Owner: h.owner, Balance: h.last.Balance, Version: h.last.Version, Closed: closed,
 		Shown:    shownOf(state, h.last.Version),
 		Chart:    h.curve.draw(snapshots, state.Version, state.State.Balance),
 		Before:   a.before,

@@ -303,6 +303,24 @@ func TestEveryErrorHasItsStatus(t *testing.T) {
 	}
 }
 
+func TestAClosedAccountCanBeLookedAtAndNothingElse(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.open("Ada", 2)
+	if w := s.get("/accounts/A1"); strings.Contains(w.Body.String(), `id="closed"`) {
+		t.Errorf("it is closed:\n%s", w.Body)
+	}
+	if err := s.Close(t.Context(), "A1", s.version()); err != nil {
+		t.Fatal(err)
+	}
+	w := s.get("/accounts/A1")
+	s.wants(w, http.StatusOK, `id="closed"`, "closed at version 2, for ever", `id="e2"`)
+	if strings.Contains(w.Body.String(), `method="post"`) {
+		t.Errorf("there is a form that can only fail:\n%s", w.Body)
+	}
+	s.wants(s.post("/accounts/A1/deposit", "amount", "1"), http.StatusConflict, "The account is closed")
+}
+
 func TestAnAccountThatIsNotThereIsAPageThatSaysSo(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
