@@ -266,6 +266,10 @@ func TestACopyThatWasKilledGoesOn(t *testing.T) {
 			r := parts.StartRedis(t)
 			return parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("statestore", r), parts.RedisLock("lockstore", r)}}), "?lock=lockstore"
 		},
+		"to a Redis Cluster": func(t *testing.T) (*parts.Daprd, string) {
+			cluster := parts.Component("statestore", "state.redis", "v1", map[string]string{"redisType": "cluster", "redisHost": parts.StartRedisCluster(t, 3).Addrs()})
+			return parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{cluster}}), ""
+		},
 		"to PostgreSQL": func(t *testing.T) (*parts.Daprd, string) {
 			return parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.PostgresState("statestore", parts.StartPostgres(t), "v2")}}), ""
 		},
@@ -324,6 +328,28 @@ func TestACopyThatWasKilledGoesOn(t *testing.T) {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
+	}
+}
+
+// To a Redis that no sidecar is before, there is only what its address says.
+func TestACopyToARedisClusterInTheProcess(t *testing.T) {
+	t.Parallel()
+	cluster := parts.StartRedisCluster(t, 3).Masters[0].Addr
+	binary, old := buildCommand(t), newOldHouse(t, 5, 200)
+	address := "redis://" + cluster + "/0?cluster=true"
+	out, err := old.command(t, binary, append([]string{"copy", "-from", "sqlite:bank.db", "-to", address}, old.names...)...)
+	if err != nil || !strings.Contains(out, "5 of 5 streams copied, 0 not") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	s, err := inprocess.OpenRedis(t.Context(), inprocess.RedisOptions{Addr: cluster, Cluster: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	old.movedTo(t, s)
+	out, err = old.command(t, binary, append([]string{"verify", "-store", address}, old.names...)...)
+	if err != nil || !strings.Contains(out, "5 of 5 streams sound") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
