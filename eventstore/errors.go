@@ -300,7 +300,7 @@ type BatchTooLargeError struct {
 }
 
 func (e *BatchTooLargeError) Error() string {
-	return fmt.Sprintf("eventstore: %d bytes for stream %s do not fit into one request of %d bytes, nothing was stored: append fewer or smaller events, or raise the sidecar's --max-body-size and the adapter's limit with it",
+	return fmt.Sprintf("eventstore: %d bytes for stream %s do not fit into one request of %d bytes, nothing was stored: append fewer or smaller events, or, if the store takes more, raise the sidecar's --max-body-size and the adapter's limit with it",
 		e.Size, e.Stream, e.Limit)
 }
 

@@ -45,6 +45,12 @@ func TestCapabilitiesFollowFromTheKindOfStore(t *testing.T) {
 			driver.Capabilities{Store: "state.sqlite", BulkMisses: true, MaxRequestBytes: limit}},
 		{"the size of a request follows that of the sidecar", "state.sqlite", []string{"ETAG"}, []sidecar.Option{sidecar.WithMaxRequestBytes(16 << 20)},
 			driver.Capabilities{Store: "state.sqlite", BulkMisses: true, MaxRequestBytes: 16<<20 - 64<<10}},
+		{"a service that takes small items only", "state.aws.dynamodb", []string{"ETAG", "TRANSACTIONAL"}, nil,
+			driver.Capabilities{Store: "state.aws.dynamodb", BulkMisses: true, MaxRequestBytes: 400<<10 - 1<<10}},
+		{"does so whatever the sidecar takes", "state.azure.tablestorage", []string{"ETAG"}, []sidecar.Option{sidecar.WithMaxRequestBytes(16 << 20)},
+			driver.Capabilities{Store: "state.azure.tablestorage", BulkMisses: true, MaxRequestBytes: 32<<10 - 1<<10}},
+		{"a service that takes more than the sidecar", "state.mongodb", []string{"ETAG", "TRANSACTIONAL"}, nil,
+			driver.Capabilities{Store: "state.mongodb", BulkMisses: true, MaxRequestBytes: limit}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

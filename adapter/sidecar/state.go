@@ -21,6 +21,9 @@ const (
 	// headroom is for what a request holds but writes.
 	headroom = 64 << 10
 
+	// besidesValue is for what a store keeps with a value: the names of its fields, and the ETag.
+	besidesValue = 1 << 10
+
 	// perWrite is more than what goes along with one key, value and partition: names,
 	// lengths, options and the ETag.
 	perWrite = 128
@@ -46,6 +49,8 @@ type Option func(*State) error
 // receive the answers:
 //
 //	dapr.NewClient(grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(n)))
+//
+// On stores that are known to take less in one value, as DynamoDB, it stays at what they take.
 func WithMaxRequestBytes(n int) Option {
 	return func(s *State) error {
 		if n < 4*headroom || n > math.MaxInt32 {
@@ -132,6 +137,9 @@ func NewState(ctx context.Context, client dapr.Client, store string, options ...
 		if err := option(s); err != nil {
 			return nil, err
 		}
+	}
+	if limit := statekind.MaxValue(c.kind); limit > 0 {
+		s.caps.MaxRequestBytes = min(s.caps.MaxRequestBytes, limit-besidesValue)
 	}
 	return s, nil
 }

@@ -3,11 +3,11 @@ package stores
 // known is what is known of stores that can't be run here, by the source of their components or the documentation of the service, where the
 // component leaves it to that.
 var known = map[string]string{
-	"state.aws.dynamodb": "The service takes items of at most 400 KB: an append must stay below, with the events of the one before. Reads are strong where asked for, as they are here; " +
+	"state.aws.dynamodb": "The service takes items of at most 400 KB: larger appends are refused before anything is sent. Reads are strong where asked for, as they are here; " +
 		"bulk reads ask for one key after the other.",
 	"state.azure.blobstorage":  "Conditions by `If-Match` and `If-None-Match`. A request for each key: slow for long streams.",
-	"state.azure.cosmosdb":     "The stream is the partition key. The service takes items of at most 2 MB. Reads ask for session consistency, which another sidecar may see late: an idempotency id may then be overlooked.",
-	"state.azure.tablestorage": "A value is one string, of at most 64 KiB in the service: appends must stay small, and payloads that are no UTF-8 can't be kept.",
+	"state.azure.cosmosdb":     "The stream is the partition key. The service takes items of at most 2 MB: appends of more than 1.5 are refused, as values are kept in base64. Reads ask for session consistency, which another sidecar may see late: an idempotency id may then be overlooked.",
+	"state.azure.tablestorage": "A value is one string, of at most 64 KiB in the service: appends of more than 31 KiB are refused, and payloads that are no UTF-8 can't be kept.",
 	"state.cockroachdb":        "Version 2 is PostgreSQL's version 2.",
 	"state.yugabytedb":         "It is PostgreSQL's version 2.",
 	"state.mongodb": "Values are kept as strings: payloads that are no UTF-8 can't be. It needs `writeConcern: majority` and `readConcern: majority`, else a failover drops what was acknowledged. " +
