@@ -136,6 +136,30 @@ func TestWhatIsNotSentIsRefused(t *testing.T) {
 	})
 }
 
+func TestBytesThatAStoreOfTextWouldChangeAreRefused(t *testing.T) {
+	t.Parallel()
+	f, s := startState(t, "state.mongodb")
+	bytes := []byte("a\xff")
+	for name, err := range map[string]error{
+		"swap":  s.Swap(t.Context(), "stream", "head", bytes, ""),
+		"write": s.Write(t.Context(), "stream", []driver.Write{{Key: "a", Value: []byte("ä")}, {Key: "b", Value: bytes}}),
+	} {
+		if !errors.Is(err, driver.ErrRefused) || !strings.Contains(err.Error(), "is not UTF-8, and state.mongodb keeps nothing else") {
+			t.Errorf("%s: the error is %v", name, err)
+		}
+	}
+	if n := len(f.noted()); n != 0 {
+		t.Errorf("%d requests were sent", n)
+	}
+	if err := s.Swap(t.Context(), "stream", "head", []byte("ä"), ""); err != nil {
+		t.Error(err)
+	}
+	_, s = startState(t, "state.sqlite")
+	if err := s.Swap(t.Context(), "stream", "head", bytes, ""); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestASidecarWithALowerLimitRefusesTheRequestItself(t *testing.T) {
 	t.Parallel()
 	f, s := startState(t, "state.sqlite", sidecar.WithMaxRequestBytes(64<<20)) // which it was not given

@@ -35,6 +35,7 @@ type State struct {
 	store     string
 	caps      driver.Capabilities
 	transacts bool // several writes go as one transaction
+	textOnly  bool // the store keeps nothing but UTF-8
 	log       *slog.Logger
 	expires   sync.Once // says that what is stored expires
 }
@@ -132,6 +133,7 @@ func NewState(ctx context.Context, client dapr.Client, store string, options ...
 		},
 		// Of other kinds it is not known how much one transaction may hold.
 		transacts: c.can("TRANSACTIONAL") && (rollsBack[c.kind] || redis),
+		textOnly:  statekind.TextOnly(c.kind),
 	}
 	for _, option := range options {
 		if err := option(s); err != nil {

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"fmt"
+	"unicode/utf8"
 
 	dapr "github.com/dapr/go-sdk/client"
 
@@ -22,7 +23,7 @@ func (s *State) Swap(ctx context.Context, partition, key string, value []byte, e
 	if err := notSent(ctx, doing); err != nil {
 		return err
 	}
-	if err := s.fits(doing, size(partition, key, value)); err != nil {
+	if err := s.takes(doing, partition, key, value); err != nil {
 		return err
 	}
 	return failure(ctx, doing, s.client.SaveBulkState(ctx, s.store, swapItem(partition, driver.Swap{Key: key, Value: value, ETag: etag})))
@@ -103,7 +104,7 @@ func (s *State) write(ctx context.Context, partition string, writes []driver.Wri
 		item := item(partition, w.Key, w.Value, lastWrite)
 		if w.Value == nil {
 			deletes = append(deletes, (*dapr.DeleteStateItem)(item))
-		} else if err := s.fits(doing, size(partition, w.Key, w.Value)); err != nil {
+		} else if err := s.takes(doing, partition, w.Key, w.Value); err != nil {
 			return err
 		} else {
 			puts = append(puts, item)
@@ -152,6 +153,14 @@ func operation(partition string, w driver.Write) *dapr.StateOperation {
 // size is an upper bound of what one write takes of a request.
 func size(partition, key string, value []byte) int {
 	return len(partition) + len(key) + len(value) + perWrite
+}
+
+// takes refuses a value that can't be written by itself.
+func (s *State) takes(doing, partition, key string, value []byte) error {
+	if s.textOnly && !utf8.Valid(value) {
+		return refuse("%s: the value of %s is not UTF-8, and %s keeps nothing else: encode events and snapshots as text, as JSON", doing, key, s.caps.Store)
+	}
+	return s.fits(doing, size(partition, key, value))
 }
 
 // fits refuses what is larger than the sidecar takes.

@@ -11,3 +11,12 @@ var maxValue = map[string]int{
 // MaxValue is how many bytes a value with all that goes with it may have on a kind of store, in lower case; 0 where no bound is
 // known that a sidecar would not have, too.
 func MaxValue(kind string) int { return maxValue[kind] }
+
+// textOnly are the kinds whose components keep a value as a string. What is not UTF-8 they would change, or might.
+var textOnly = map[string]bool{
+	"state.azure.tablestorage": true,
+	"state.mongodb":            true,
+}
+
+// TextOnly reports whether a kind of store, in lower case, keeps nothing but UTF-8.
+func TextOnly(kind string) bool { return textOnly[kind] }
