@@ -1,0 +1,102 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+)
+
+// copy appends a range of versions to the target.
+func (j *job) copy(ctx context.Context, from, to int64) error {
+	if from > to {
+		return nil
+	}
+	var batch []eventstore.Event
+	bytes := 0
+	flush := func() error {
+		if err := j.append(ctx, batch); err != nil {
+			return err
+		}
+		j.tell(Copying, batch[len(batch)-1].Version-from+1, to-from+1)
+		batch, bytes = batch[:0], 0
+		return nil
+	}
+	for event, err := range j.source.Read(ctx, eventstore.FromVersion(from), eventstore.ToVersion(to), eventstore.AsRaw()) {
+		if err != nil {
+			return err
+		}
+		size := len(event.Data.(eventstore.Raw).Payload)
+		if len(batch) > 0 && (len(batch) >= j.batchEvents || bytes+size > j.batchBytes) {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		batch, bytes = append(batch, event), bytes+size
+	}
+	if len(batch) == 0 {
+		return nil
+	}
+	return flush()
+}
+
+// append appends events to the target, in two halves where one request can't take them.
+func (j *job) append(ctx context.Context, events []eventstore.Event) error {
+	s, err := j.open(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = s.AppendRecorded(ctx, eventstore.ExpectVersion(events[0].Version-1), events...)
+	if errors.Is(err, &eventstore.BatchTooLargeError{}) && len(events) > 1 {
+		half := len(events) / 2
+		if err := j.append(ctx, events[:half]); err != nil {
+			return err
+		}
+		return j.append(ctx, events[half:])
+	}
+	if err != nil {
+		return j.busy(err)
+	}
+	j.result.Copied += int64(len(events))
+	for _, event := range events {
+		j.result.Bytes += int64(len(event.Data.(eventstore.Raw).Payload))
+	}
+	return nil
+}
+
+// busy says of an error by which somebody else is known that it is that.
+func (j *job) busy(err error) error {
+	if errors.Is(err, &eventstore.VersionMismatchError{}) || errors.Is(err, &eventstore.SessionLostError{}) || errors.Is(err, &eventstore.StreamClosedError{}) {
+		return &BusyError{Stream: j.stream, Cause: err}
+	}
+	return err
+}
+
+// open is a session on the target with at least half of its time left.
+func (j *job) open(ctx context.Context) (*eventstore.Session, error) {
+	if j.session != nil && time.Now().Before(j.renew) {
+		return j.session, nil
+	}
+	j.release()
+	s, err := j.to.OpenIn(ctx, j.stream.Database, j.stream.Type, j.stream.ID)
+	if errors.Is(err, &eventstore.OpenTimeoutError{}) && ctx.Err() == nil {
+		return nil, &BusyError{Stream: j.stream, Cause: err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	j.session, j.renew = s, time.Now().Add(time.Until(s.ExpiresAt())/2)
+	return s, nil
+}
+
+// release gives the target's lock back.
+func (j *job) release() {
+	if j.session == nil {
+		return
+	}
+	if err := j.session.Close(); err != nil { // it runs out by itself
+		j.log.Debug("the target's lock was not given back", "error", err)
+	}
+	j.session = nil
+}
