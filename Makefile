@@ -43,9 +43,10 @@ compose: .env ## Run the bank, its sidecar and Redis in containers, at http://lo
 	@(umask 077 && echo "REDIS_PASSWORD=$$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')" >.env)
 
 .PHONY: test
-test: test-unit daprd bin/dapr ## Test everything, with real sidecars, Redis and PostgreSQL
+test: test-unit daprd bin/dapr ## Test everything, with real sidecars and stores
 	$(MAKE) sim SEEDS=20000
 	cd integration && go test -race -timeout 20m && go test -race ./parts/... ./browser
+	$(MAKE) stores
 	cd integration/chaos && go test -timeout 20m
 	cd integration/bench && go test
 	$(MAKE) test-kubernetes

@@ -3,10 +3,30 @@ package integration
 import (
 	"testing"
 
+	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/integration/parts"
 	"github.com/hexalith/eventstores-go/integration/racing"
 )
+
+func state(t *testing.T, d *parts.Daprd) *sidecar.State {
+	t.Helper()
+	s, err := sidecar.NewState(t.Context(), d.Client(t), "statestore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func locker(t *testing.T, d *parts.Daprd) *sidecar.Locker {
+	t.Helper()
+	l, err := sidecar.NewLocker(t.Context(), d.Client(t), "lockstore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
 
 // provider opens streams for writers that get in each other's way.
 func provider(t *testing.T, s driver.State, l driver.Locker, options ...eventstore.Option) *eventstore.Provider {

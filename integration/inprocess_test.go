@@ -1,0 +1,21 @@
+package integration
+
+import (
+	"testing"
+
+	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/eventstore/storetest"
+	"github.com/hexalith/eventstores-go/integration/parts"
+)
+
+func TestRedisInProcess(t *testing.T) {
+	t.Parallel()
+	r := parts.StartRedis(t)
+	s, err := inprocess.OpenRedis(t.Context(), inprocess.RedisOptions{Addr: r.Addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	t.Run("state", func(t *testing.T) { storetest.TestState(t, s, storetest.Limits{}) })
+	t.Run("event store", func(t *testing.T) { storetest.TestEventStore(t, storetest.Target{State: s}) })
+}
