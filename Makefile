@@ -89,9 +89,9 @@ scaling: daprd ## Measure how cost grows with payload and writers; WRITE=1 write
 	cd integration/bench && EVENTSTORES_PARTS=process go test -run '^$$' -bench Scaling -benchtime 1x -timeout 30m \
 		-time '$(or $(TIME),3s)' $(if $(WRITE),-write)
 
+# A count: Go 1.26 fails a target whose time ends while it works (go.dev/issue/75804).
 FUZZTIME ?= 500000x
 
-# A count, as Go 1.26 fails a target whose time ends while it works (go.dev/issue/75804).
 # Only the files of the core and of its own tests are compiled: instrumented, the adapters that examples import take minutes.
 .PHONY: fuzz
 fuzz: ## Fuzz names, records, and whole appends and reads, each target for FUZZTIME (500000x) executions

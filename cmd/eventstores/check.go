@@ -5,8 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 )
 
@@ -56,12 +54,15 @@ func runCheck(ctx context.Context, c *call, args []string) int {
 		return c.wrong(flags, errors.New("there is no folder to look at"))
 	}
 	var all []component
+	var files []string
 	for _, folder := range flags.Args() {
 		components, err := readComponents(folder)
 		if err != nil {
 			return c.wrong(flags, err)
 		}
-		all = append(all, components...)
+		for _, component := range components {
+			all, files = append(all, component), append(files, component.file)
+		}
 	}
 	found := check(all)
 	if !*offline {
@@ -71,7 +72,7 @@ func runCheck(ctx context.Context, c *call, args []string) int {
 	}
 	slices.SortStableFunc(found, func(a, b finding) int {
 		if a.file != b.file {
-			return slices.Index(files(all), a.file) - slices.Index(files(all), b.file)
+			return slices.Index(files, a.file) - slices.Index(files, b.file)
 		}
 		return a.line - b.line
 	})
@@ -85,30 +86,4 @@ func runCheck(ctx context.Context, c *call, args []string) int {
 		return exitNot
 	}
 	return exitWell
-}
-
-func files(all []component) []string {
-	var names []string
-	for _, c := range all {
-		names = append(names, c.file)
-	}
-	return names
-}
-
-// componentFiles are the YAML files of a folder, as Dapr takes them: those in folders below do not count.
-func componentFiles(folder string) ([]string, error) {
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, entry := range entries {
-		switch filepath.Ext(entry.Name()) {
-		case ".yaml", ".yml":
-			if !entry.IsDir() {
-				names = append(names, filepath.Join(folder, entry.Name()))
-			}
-		}
-	}
-	return names, nil
 }

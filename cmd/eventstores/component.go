@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -16,8 +17,7 @@ type component struct {
 	folder, file string
 	line         int // of its type
 	name         string
-	kind         string // in lower case
-	version      string
+	kind         string              // in lower case
 	properties   map[string]property // by name in lower case, as Dapr compares them
 }
 
@@ -71,6 +71,24 @@ func readComponents(folder string) ([]component, error) {
 	return all, nil
 }
 
+// componentFiles are the YAML files of a folder, as Dapr takes them: those in folders below do not count.
+func componentFiles(folder string) ([]string, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, entry := range entries {
+		switch filepath.Ext(entry.Name()) {
+		case ".yaml", ".yml":
+			if !entry.IsDir() {
+				names = append(names, filepath.Join(folder, entry.Name()))
+			}
+		}
+	}
+	return names, nil
+}
+
 // parseComponent reads one document; ok says whether it is a component.
 func parseComponent(document *yaml.Node) (c component, ok bool, err error) {
 	var file struct {
@@ -78,7 +96,6 @@ func parseComponent(document *yaml.Node) (c component, ok bool, err error) {
 		Metadata struct{ Name string }
 		Spec     struct {
 			Type     yaml.Node
-			Version  string
 			Metadata []struct {
 				Name         yaml.Node
 				Value        yaml.Node
@@ -94,7 +111,7 @@ func parseComponent(document *yaml.Node) (c component, ok bool, err error) {
 		return component{}, false, nil
 	}
 	c = component{
-		line: file.Spec.Type.Line, name: file.Metadata.Name, kind: strings.ToLower(file.Spec.Type.Value), version: file.Spec.Version,
+		line: file.Spec.Type.Line, name: file.Metadata.Name, kind: strings.ToLower(file.Spec.Type.Value),
 		properties: map[string]property{},
 	}
 	for _, entry := range file.Spec.Metadata {

@@ -36,9 +36,8 @@ func runCopy(ctx context.Context, c *call, args []string) int {
 	flags := flag.NewFlagSet("copy", flag.ContinueOnError)
 	from := flags.String("from", "", "the `store` to copy from")
 	to := flags.String("to", "", "the `store` to copy to")
-	parallel := flags.Int("parallel", 4, "how many `streams` are copied at a time")
 	var n names
-	n.flags(flags)
+	n.flags(flags, "copied")
 	if code, ok := c.parse(flags, args, copyUsage); !ok {
 		return code
 	}
@@ -52,9 +51,6 @@ func runCopy(ctx context.Context, c *call, args []string) int {
 	}
 	if source.same == target.same {
 		return c.wrong(flags, errors.New("-from and -to are the same store"))
-	}
-	if *parallel < 1 {
-		return c.wrong(flags, fmt.Errorf("-parallel %d is not positive", *parallel))
 	}
 	streams, err := n.streams(flags.Args(), c.stdin)
 	if err != nil {
@@ -75,7 +71,7 @@ func runCopy(ctx context.Context, c *call, args []string) int {
 	}
 	defer closeTarget()
 
-	well, bad := each(ctx, m, streams, *parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
+	well, bad := each(ctx, m, streams, n.parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
 		result, err := transfer.Copy(ctx, fromStore, toStore, stream, transfer.OnProgress(func(p transfer.Progress) {
 			what := [...]string{"checked", "verified", "copied", "verified"}[p.Stage]
 			m.tell(stream, what, progress{stage: int(p.Stage), stages: 4, done: p.Done, of: p.Of})

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -17,9 +16,7 @@ to the stream before. A head that is sound is left as it is. Run eventstores ver
 ` + aboutStreams
 
 func runRebuild(ctx context.Context, c *call, args []string) int {
-	flags := flag.NewFlagSet("rebuild-head", flag.ContinueOnError)
-	w := single{done: "have a sound head", do: rebuild}
-	return w.run(ctx, c, flags, args, rebuildUsage, nil)
+	return single{done: "have a sound head", do: rebuild}.run(ctx, c, "rebuild-head", args, rebuildUsage)
 }
 
 func rebuild(ctx context.Context, _ *meter, p *eventstore.Provider, stream eventstore.Stream) outcome {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -115,11 +116,7 @@ func sqliteStore(path string, mustExist bool) (store, error) {
 func query(values url.Values, allowed ...string) (map[string]string, error) {
 	q := map[string]string{}
 	for name, all := range values {
-		known := false
-		for _, a := range allowed {
-			known = known || a == name
-		}
-		if !known || len(all) != 1 {
+		if !slices.Contains(allowed, name) || len(all) != 1 {
 			return nil, fmt.Errorf("?%s is not possible, or there twice: it can have %s", name, strings.Join(allowed, ", "))
 		}
 		q[name] = all[0]

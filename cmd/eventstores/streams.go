@@ -18,18 +18,28 @@ name a line, where blank lines and lines that begin with # do not count. A name 
 library gives it, or type:id in the default database. In each part every byte but A-Z a-z 0-9 - _ . ~ is written %XX.
 `
 
-// names is where the names of streams come from.
+// names is where the names of streams come from, and how many streams are worked on at a time.
 type names struct {
 	file, database string
+	parallel       int
 }
 
-func (n *names) flags(flags *flag.FlagSet) {
+// flags adds the flags of names. What is done with several streams at a time is what parallel says, as "copied"; empty: it is one
+// at a time.
+func (n *names) flags(flags *flag.FlagSet, parallel string) {
+	n.parallel = 1
+	if parallel != "" {
+		flags.IntVar(&n.parallel, "parallel", 4, "how many `streams` are "+parallel+" at a time")
+	}
 	flags.StringVar(&n.file, "streams", "", "the `file` that holds the names of the streams; - is the standard input")
 	flags.StringVar(&n.database, "database", eventstore.DefaultSettings().DefaultDatabase, "the `database` of names that have none")
 }
 
 // streams are those that are named by the arguments and the file, each once, in their order.
 func (n *names) streams(args []string, stdin io.Reader) ([]eventstore.Stream, error) {
+	if n.parallel < 1 {
+		return nil, fmt.Errorf("-parallel %d is not positive", n.parallel)
+	}
 	var all []eventstore.Stream
 	seen := map[eventstore.Stream]bool{}
 	add := func(name string) error {

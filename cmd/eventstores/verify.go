@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -20,10 +19,7 @@ sound or deleted, 1 if not, 2 for wrong arguments.
 `
 
 func runVerify(ctx context.Context, c *call, args []string) int {
-	flags := flag.NewFlagSet("verify", flag.ContinueOnError)
-	parallel := flags.Int("parallel", 4, "how many `streams` are read at a time")
-	w := single{done: "sound", do: verify}
-	return w.run(ctx, c, flags, args, verifyUsage, parallel)
+	return single{parallel: "read", done: "sound", do: verify}.run(ctx, c, "verify", args, verifyUsage)
 }
 
 func verify(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome {

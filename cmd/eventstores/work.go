@@ -19,27 +19,23 @@ type outcome struct {
 
 // single is a command that does something with streams of one store.
 type single struct {
-	done string // as the last line calls what went well
-	do   func(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome
+	parallel string // what is done with several streams at a time, as "read"; empty: it is one at a time
+	done     string // as the last line calls what went well
+	do       func(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome
 }
 
-// run reads the arguments, opens the store and does it. parallel is nil where it is one stream at a time.
-func (w single) run(ctx context.Context, c *call, flags *flag.FlagSet, args []string, usage string, parallel *int) int {
+// run reads the arguments, opens the store and does it.
+func (w single) run(ctx context.Context, c *call, name string, args []string, usage string) int {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	spec := flags.String("store", "", "the `store` that holds the streams")
 	var n names
-	n.flags(flags)
+	n.flags(flags, w.parallel)
 	if code, ok := c.parse(flags, args, usage); !ok {
 		return code
 	}
 	s, err := parseStore(*spec, true)
 	if err != nil {
 		return c.wrong(flags, fmt.Errorf("-store: %w", err))
-	}
-	if parallel == nil {
-		parallel = new(1)
-	}
-	if *parallel < 1 {
-		return c.wrong(flags, fmt.Errorf("-parallel %d is not positive", *parallel))
 	}
 	streams, err := n.streams(flags.Args(), c.stdin)
 	if err != nil {
@@ -52,7 +48,7 @@ func (w single) run(ctx context.Context, c *call, flags *flag.FlagSet, args []st
 		return c.failed(flags, err)
 	}
 	defer closeStore()
-	well, bad := each(ctx, m, streams, *parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
+	well, bad := each(ctx, m, streams, n.parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
 		return w.do(ctx, m, provider, stream)
 	})
 	return c.conclude(ctx, w.done, len(streams), well, bad, "Run the same command again.")

@@ -41,7 +41,7 @@ func examineEtcd(t *testing.T) etcdReport {
 	acked, effective := swapAtOnce(t, client)
 	r := etcdReport{server: "etcd " + e.Version, acked: acked, lost: acked - effective}
 	if r.lost <= 0 {
-		t.Errorf("of %d swaps none was lost: does Dapr's component compare and write in one transaction now? Then state.etcd may leave unfit in adapter/sidecar/state.go", acked)
+		t.Errorf("of %d swaps none was lost: does Dapr's component compare and write in one transaction now? Then state.etcd may leave internal/statekind", acked)
 	}
 	return r
 }
@@ -50,7 +50,6 @@ func examineEtcd(t *testing.T) etcdReport {
 // the number by one, whoever made it, so that the number says how many did.
 func swapAtOnce(t *testing.T, client dapr.Client) (acked, effective int) {
 	t.Helper()
-	options := &dapr.StateOptions{Concurrency: dapr.StateConcurrencyFirstWrite, Consistency: dapr.StateConsistencyStrong}
 	read := func(ctx context.Context) (int, string, error) {
 		item, err := client.GetStateWithConsistency(ctx, "statestore", "number", nil, dapr.StateConsistencyStrong)
 		if err != nil {
@@ -61,7 +60,7 @@ func swapAtOnce(t *testing.T, client dapr.Client) (acked, effective int) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), raceTimeout)
 	defer cancel()
-	if err := client.SaveBulkState(ctx, "statestore", &dapr.SetStateItem{Key: "number", Value: []byte("0"), Options: options}); err != nil {
+	if err := client.SaveBulkState(ctx, "statestore", saved("number", []byte("0"), firstWrite)); err != nil {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex
@@ -71,8 +70,9 @@ func swapAtOnce(t *testing.T, client dapr.Client) (acked, effective int) {
 			for ctx.Err() == nil {
 				n, etag, err := read(ctx)
 				if err == nil {
-					err = client.SaveBulkState(ctx, "statestore", &dapr.SetStateItem{
-						Key: "number", Value: []byte(strconv.Itoa(n + 1)), Etag: &dapr.ETag{Value: etag}, Options: options})
+					swap := saved("number", []byte(strconv.Itoa(n+1)), firstWrite)
+					swap.Etag = &dapr.ETag{Value: etag}
+					err = client.SaveBulkState(ctx, "statestore", swap)
 				}
 				if status.Code(err) == codes.Aborted {
 					continue // another was faster

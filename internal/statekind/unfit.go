@@ -1,4 +1,4 @@
-// Package statekind is what is known of Dapr's kinds of state store: which of them an event store can't be kept on.
+// Package statekind is what is known of Dapr's kinds of state store that they do not declare: which of them events can't be kept on, and what the others do not take.
 package statekind
 
 // NoETags is why a store without ETags is none for events.
