@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +24,8 @@ type Expected struct {
 // version; 0 is an empty stream.
 func ExpectVersion(version int64) Expected { return Expected{version: version} }
 
-// ExpectAny appends to whatever the session stands at.
+// ExpectAny lets an append go wherever the stream stands. Such an append never fails with a
+// [VersionMismatchError], unless an event names a sequence number.
 func ExpectAny() Expected { return Expected{any: true} }
 
 // Append appends events to the stream, all or none, and returns the version
@@ -31,13 +33,17 @@ func ExpectAny() Expected { return Expected{any: true} }
 // its own. When Append returns without an error the events are durable, as far as the store is, and
 // every reader sees them.
 //
-// It returns a [StreamClosedError] or [StreamDeletedError]; a [VersionMismatchError] if the stream is not where expected, or an event's
-// sequence number, says; an [IdempotencyIDUsedError]; a [TypeNotRegisteredError]; a
+// In a session that [Provider.OpenShared] opened, an append with [ExpectAny] is placed again when another
+// came before it, until ctx or the session ends.
+//
+// It returns a [StreamClosedError] or [StreamDeletedError]; an [IdempotencyIDUsedError]; a
+// [VersionMismatchError] if the stream is not where expected, or an event's
+// sequence number, says; a [TypeNotRegisteredError]; a
 // [BatchTooLargeError] if the events do not fit into one request; an
 // [ArgumentError]; a [StorageError] if it certainly did not take effect; an
-// [OutcomeUnknownError] if that is not certain; and the errors of a session that has
-// ended. Where several are wrong, the first of these in the order session, arguments, version,
-// idempotency is returned.
+// [OutcomeUnknownError] if that is not certain; a [LostWritesError]; and the errors of a session that has
+// ended. Where several are wrong, Append returns the first in the order session, arguments,
+// idempotency, version.
 func (s *Session) Append(ctx context.Context, expected Expected, events ...any) (version int64, err error) {
 	return s.append(ctx, "append", expected, events, false)
 }
@@ -46,6 +52,11 @@ func (s *Session) Append(ctx context.Context, expected Expected, events ...any) 
 func (s *Session) append(ctx context.Context, operation string, expected Expected, events []any, recorded bool) (version int64, err error) {
 	ctx, o := s.observeExpecting(ctx, operation, expected, len(events))
 	defer o.end(&err)
+	return s.appendObserved(ctx, &o, expected, events, recorded)
+}
+
+// appendObserved is append inside of an operation that is observed already.
+func (s *Session) appendObserved(ctx context.Context, o *observed, expected Expected, events []any, recorded bool) (version int64, err error) {
 	if err := s.check(); err != nil {
 		return 0, err
 	}
@@ -56,13 +67,9 @@ func (s *Session) append(ctx context.Context, operation string, expected Expecte
 	}
 	err = s.exclusively(ctx, "append", func(ctx context.Context) error {
 		s.writer.effort = effort{}
-		defer s.writer.effort.tell(&o)
-		c, err := s.place(ctx, expected, drafts)
-		if err != nil {
-			return err
-		}
-		version = c.version()
-		return s.writer.commit(ctx, c)
+		defer s.writer.effort.tell(o)
+		version, err = s.appendDrafts(ctx, expected, drafts)
+		return err
 	})
 	if err != nil {
 		return 0, err
@@ -70,6 +77,60 @@ func (s *Session) append(ctx context.Context, operation string, expected Expecte
 	o.result.Version, o.result.Events = version, len(events)
 	s.history.log.DebugContext(ctx, "appended", "session", s.id, "version", version, "count", len(events), "duration", time.Since(began))
 	return version, nil
+}
+
+// appendDrafts places and commits drafts. Where any version will do, it does so again as long as others
+// come before. Each time one of them has appended, so all get their turn.
+func (s *Session) appendDrafts(ctx context.Context, expected Expected, drafts []draft) (version int64, err error) {
+	for n := 0; ; n++ {
+		c, err := s.place(ctx, expected, drafts)
+		if err == nil {
+			err = s.writer.commit(ctx, c)
+		}
+		var mismatch *VersionMismatchError
+		if !errors.As(err, &mismatch) {
+			return c.version(), err
+		}
+		s.writer.behind = mismatch.Actual > s.writer.head.version
+		numbered := slices.ContainsFunc(drafts, func(d draft) bool { return d.metadata.Context.SequenceNumber != 0 })
+		switch {
+		case !expected.any || numbered:
+			return 0, s.repeated(ctx, drafts, err)
+		case s.writer.behind && !s.writer.shared:
+			return 0, s.repeated(ctx, drafts, errMoved)
+		case !pauseBefore(ctx, n):
+			return 0, s.history.failed("append", fmt.Errorf("%w: others kept appending before: %w", driver.ErrRefused, over(ctx)))
+		}
+		s.writer.fresh = false
+	}
+}
+
+// repeated returns an IdempotencyIDUsedError in the place of a mismatch where the stream holds one of
+// the drafts already: the same command came twice, and what it finds is its own effect.
+func (s *Session) repeated(ctx context.Context, drafts []draft, mismatch error) error {
+	var ids []string
+	for _, d := range drafts {
+		if id := d.metadata.Context.IdempotencyID; id != "" {
+			ids = append(ids, id)
+		}
+	}
+	return s.writer.repeated(ctx, ids, mismatch)
+}
+
+func (w *writer) repeated(ctx context.Context, ids []string, mismatch error) error {
+	if len(ids) == 0 {
+		return mismatch
+	}
+	hd, _, err := w.readHead(ctx, "append")
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := w.unused(ctx, hd, id); err != nil {
+			return err
+		}
+	}
+	return mismatch
 }
 
 // Retry brings an append whose outcome was unknown to its end: it looks up what became of it and,
@@ -98,6 +159,10 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (vers
 		err := s.writer.resolve(ctx, unknown.commit, unknown.Cause)
 		if err == nil {
 			s.writer.settle(ctx)
+		}
+		if errors.Is(err, &VersionMismatchError{}) {
+			s.writer.behind = true
+			return s.writer.repeated(ctx, unknown.commit.idempotencyIDs(), err)
 		}
 		return err
 	})
@@ -226,7 +291,7 @@ func (s *Session) complete(argument string, m *Metadata, raw Raw) error {
 // it, and makes their records.
 func (s *Session) place(ctx context.Context, expected Expected, drafts []draft) (commit, error) {
 	w := s.writer
-	if mismatch := s.fit(expected, drafts, w.head.version); mismatch != nil || w.undecided() {
+	if mismatch := s.fit(expected, drafts, w.head.version); mismatch != nil || w.undecided() || w.behind {
 		w.fresh = false // the session may be behind, or the head is one of ours that we do not know
 	}
 	actual, err := w.refresh(ctx, "append")
@@ -241,21 +306,17 @@ func (s *Session) place(ctx context.Context, expected Expected, drafts []draft) 
 	if mismatch := s.fit(expected, drafts, actual); mismatch != nil {
 		return commit{}, mismatch
 	}
-	base := w.head.version
-	switch {
-	case err == nil:
-	case expected.any && actual != base:
-		return commit{}, &VersionMismatchError{Stream: s.history.Stream, Expected: base, Actual: actual, Metadata: drafts[0].metadata}
-	default:
-		return commit{}, err
+	if err != nil {
+		return commit{}, s.repeated(ctx, drafts, err)
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return commit{}, s.history.failed("append", err)
 	}
-	c := commit{id: id.String(), base: base, events: make([]record, len(drafts))}
+	base := w.head.version
+	c := commit{id: id.String(), base: base, after: w.head.commit, events: make([]record, len(drafts))}
 	for i, d := range drafts {
-		if err := s.unused(ctx, d.metadata.Context.IdempotencyID); err != nil {
+		if err := w.unused(ctx, w.head, d.metadata.Context.IdempotencyID); err != nil {
 			return commit{}, err
 		}
 		d.metadata.Context.SequenceNumber = base + int64(i) + 1
@@ -277,17 +338,17 @@ func (s *Session) fit(expected Expected, drafts []draft, version int64) error {
 	return nil
 }
 
-// unused checks that the stream holds no event with that idempotency id: the head's tail first, which
-// was read before, then the idempotency key. (Rule 9)
-func (s *Session) unused(ctx context.Context, id string) error {
+// unused checks that the stream holds no event with that idempotency id: the tail of the head first,
+// which was read before, then the idempotency key. (Rule 9)
+func (h *history) unused(ctx context.Context, hd head, id string) error {
 	if strings.TrimSpace(id) == "" {
 		return nil
 	}
-	version, err := s.history.versionOf(ctx, s.writer.head, id)
+	version, err := h.versionOf(ctx, hd, id)
 	if err != nil || version == 0 {
 		return err
 	}
-	return &IdempotencyIDUsedError{Stream: s.history.Stream, IdempotencyID: id, Version: version}
+	return &IdempotencyIDUsedError{Stream: h.Stream, IdempotencyID: id, Version: version}
 }
 
 // versionOf finds the version of an idempotency id, or 0.

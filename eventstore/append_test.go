@@ -110,9 +110,9 @@ func TestWhatIsWrongInSeveralWaysIsRefusedForTheFirst(t *testing.T) {
 		_, err := s.Append(t.Context(), ExpectVersion(5), once("i", "b"), nil)
 		want[*ArgumentError](t, err)
 		_, err = s.Append(t.Context(), ExpectVersion(5), once("i", "b"))
-		want[*VersionMismatchError](t, err)
-		_, err = s.Append(t.Context(), ExpectVersion(1), once("i", "b"))
 		want[*IdempotencyIDUsedError](t, err)
+		_, err = s.Append(t.Context(), ExpectVersion(5), once("j", "b"))
+		want[*VersionMismatchError](t, err)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}

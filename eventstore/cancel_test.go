@@ -98,6 +98,10 @@ var (
 			_, err := p.OpenShared(ctx, labStream)
 			return err
 		},
+		"Append": func(ctx context.Context, p *Provider) error {
+			_, err := p.Append(ctx, labStream, ExpectAny(), noted{"x"})
+			return err
+		},
 		"RebuildHead": func(ctx context.Context, p *Provider) error {
 			_, err := p.RebuildHead(ctx, labStream, nil)
 			return err

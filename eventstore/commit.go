@@ -29,14 +29,29 @@ const (
 	trimCarried = 4
 )
 
+// etagTrust is how long an ETag that can come back is used after the answer that told it. No server
+// can restart with less than it had and take the append of another within that time. (Rule 1)
+const etagTrust = 10 * time.Millisecond
+
 // commit is one append on its way: what is written never changes between attempts.
 type commit struct {
 	id     string
-	base   int64 // the stream's version before
+	base   int64  // the stream's version before
+	after  string // id of the commit that made base; empty for an empty stream, or where it is not known
 	events []record
 }
 
 func (c commit) version() int64 { return c.base + int64(len(c.events)) }
+
+// idempotencyIDs returns the idempotency ids of the commit's events.
+func (c commit) idempotencyIDs() (ids []string) {
+	for _, r := range c.events {
+		if r.idempotencyID != "" {
+			ids = append(ids, r.idempotencyID)
+		}
+	}
+	return ids
+}
 
 // metadata is that of the commit's first event.
 func (c commit) metadata(h *history) Metadata {
@@ -50,8 +65,16 @@ type writer struct {
 
 	head head   // as last read, or written by an answered swap; its tail as stored
 	etag string // belongs to head, if fresh
-	// fresh says that etag was read together with head, or is counted after an answered swap. (Rule 1)
+	// fresh says that etag was read together with head, or is counted after an answered swap, and told
+	// is when that was answered. (Rule 1)
 	fresh bool
+	told  time.Time
+
+	// shared writers adopt a head that others have made. They hold no lock, so this is no surprise.
+	shared bool
+
+	// behind says that others are known to have written since head was read.
+	behind bool
 
 	// unsettled are those records of the tail that are not known to stand under
 	// their own keys. (Rule 3)
@@ -64,23 +87,41 @@ type writer struct {
 }
 
 func newWriter(h *history, o opening) *writer {
-	return &writer{history: h, head: o.head, etag: o.etag, fresh: true, unsettled: o.head.tail, unknown: map[string]int64{}}
+	return &writer{history: h, head: o.head, etag: o.etag, fresh: true, told: time.Now(), unsettled: o.head.tail, unknown: map[string]int64{}}
 }
 
-// adopt takes over a head as it was read. Whether its tail's records stand is not known then, but of those
-// that were known before.
+// current reports whether etag can be used without reading the head again. Where a store repeats ETags
+// after it lost its last writes, that is only so for a moment: then the ETag may stand for a head of
+// somebody else. (Rule 1)
+func (w *writer) current() bool {
+	return w.fresh && (w.caps.UniqueETags || time.Since(w.told) < etagTrust)
+}
+
+// adopt takes over a head of this writer as it was read. Whether its tail's records stand is not known
+// then, but of those that were known before. That knowledge ages like an ETag: a store that lost its last
+// writes may have kept the head and lost what stood under the events' own keys. (Rule 3)
 func (w *writer) adopt(h head, etag string) {
+	if time.Since(w.told) >= etagTrust {
+		w.take(h, etag)
+		return
+	}
 	settled := w.head.version
 	if len(w.unsettled) > 0 {
 		settled = w.unsettled[0].version - 1
 	}
-	w.head, w.etag, w.fresh = h, etag, true
+	w.take(h, etag)
 	w.unsettled = nil
 	for _, r := range h.tail {
 		if r.version > settled {
 			w.unsettled = append(w.unsettled, r)
 		}
 	}
+}
+
+// take takes over a head of which nothing is known but what it says: none of its tail is known to stand.
+func (w *writer) take(h head, etag string) {
+	w.head, w.etag, w.fresh, w.told, w.behind = h, etag, true, time.Now(), false
+	w.unsettled = h.tail
 }
 
 // ours reports whether a head is the one that this writer knows, or was made by a commit
@@ -106,29 +147,89 @@ func (w *writer) undecided() bool {
 // errMoved says that the head holds a commit of somebody else.
 var errMoved = errors.New("somebody else has written to the stream")
 
-// refresh makes sure that head and ETag belong together. It adopts only a head that
-// this writer made or already knows (Rule 1), else it returns errMoved and the version it saw.
+// seen makes sure that the head still holds what this writer knows, before it writes events under their own
+// keys other than right after its own swap. If the store has lost these events meanwhile, others stand
+// there. (Rule 3)
+func (w *writer) seen(ctx context.Context, operation string) error {
+	if time.Since(w.told) >= etagTrust {
+		w.fresh = false
+	}
+	_, err := w.refresh(ctx, operation)
+	return err
+}
+
+// refresh makes sure that head and ETag belong together. An exclusive writer adopts only a head that
+// it made or already knows, else refresh returns errMoved and the version it saw. A shared writer
+// also adopts a head that follows on the one it knows. A head that no longer holds what this writer
+// knows as committed is a LostWritesError. (Rule 1)
 func (w *writer) refresh(ctx context.Context, operation string) (actual int64, err error) {
+	w.fresh = w.current()
+	var damage error
 	for n := 0; !w.fresh && n < readAttempts; n++ {
 		if !backoff(ctx, n) {
 			return 0, w.failed(operation, over(ctx))
 		}
 		h, etag, err := w.readHead(ctx, operation)
-		switch {
-		case err != nil:
+		if err != nil {
 			return 0, err
+		}
+		actual = h.version
+		switch {
 		case h.version < w.head.version: // a stale read
 			continue
-		case w.ours(h), h.deleted:
+		case w.ours(h):
 			w.adopt(h, etag)
-		default:
-			return h.version, errMoved
+			continue
+		case h.deleted:
+			w.take(h, etag)
+			continue
+		case h.version == w.head.version:
+			return actual, w.lostWrites(actual)
+		}
+		follows, err := w.follows(ctx, operation, h)
+		switch {
+		case errors.Is(err, &DamagedError{}): // unless the stream was deleted since
+			damage = err
+			continue
+		case err != nil:
+			return actual, err
+		case !follows:
+			return actual, w.lostWrites(actual)
+		case !w.shared:
+			return actual, errMoved
+		}
+		w.take(h, etag)
+	}
+	switch {
+	case w.fresh:
+		return w.head.version, nil
+	case damage != nil:
+		return actual, damage
+	}
+	return actual, w.lostWrites(actual)
+}
+
+// follows reports whether a newer head still holds the last event that this writer knows as committed.
+func (w *writer) follows(ctx context.Context, operation string, h head) (bool, error) {
+	if w.head.version < h.first {
+		return true, nil // the stream was empty
+	}
+	event, found := h.inTail(w.head.version)
+	if !found {
+		var err error
+		if event, found, err = w.event(ctx, operation, w.head.version); err != nil {
+			return false, err
 		}
 	}
-	if !w.fresh {
-		return 0, w.failed(operation, fmt.Errorf("the store keeps answering with a head below version %d, which is committed: a stale replica?", w.head.version))
+	if !found {
+		return false, w.damaged(w.keys.event(w.head.version), w.head.version, errors.New("the event is committed but its key is missing"))
 	}
-	return w.head.version, nil
+	return event.commit == w.head.commit, nil
+}
+
+// lostWrites says that the store does not hold what this writer knows as committed.
+func (w *writer) lostWrites(actual int64) error {
+	return &LostWritesError{Stream: w.Stream, Version: w.head.version, CommitID: w.head.commit, Actual: actual}
 }
 
 // Outcome is what became of an append, see [Reader.Outcome].
@@ -153,9 +254,11 @@ func (o Outcome) String() string {
 	return fmt.Sprintf("Outcome(%d)", int(o))
 }
 
-// lookup tells what became of a commit with that base version: head first, then its tail,
-// then the event key, never all at once. (Rule 6)
-func (h *history) lookup(ctx context.Context, base int64, id string) (Outcome, head, string, error) {
+// lookup tells what became of a commit: head first, then its tail, then the event key, never all at
+// once. It needs the commit's id and base, and where it knows what the base was, it makes sure that
+// it is still that. (Rule 6)
+func (h *history) lookup(ctx context.Context, c commit) (Outcome, head, string, error) {
+	base, id := c.base, c.id
 	for n := range readAttempts {
 		if !backoff(ctx, n) {
 			return OutcomePending, head{}, "", h.failed("look up an append", over(ctx))
@@ -167,6 +270,8 @@ func (h *history) lookup(ctx context.Context, base int64, id string) (Outcome, h
 		switch {
 		case hd.version < base: // a stale read
 			continue
+		case hd.version == base && c.after != "" && c.after != hd.commit:
+			return OutcomePending, head{}, "", &LostWritesError{Stream: h.Stream, Version: base, CommitID: c.after, Actual: base}
 		case hd.version == base && hd.closed:
 			return OutcomeRejected, hd, etag, nil
 		case hd.version == base:
@@ -199,6 +304,9 @@ func (w *writer) commit(ctx context.Context, c commit) error {
 	if err := w.makeRoom(ctx, c); err != nil {
 		return err
 	}
+	if err := w.stillAt(ctx, c); err != nil {
+		return err
+	}
 	err := w.try(ctx, c)
 	if err != nil {
 		if refused(err) {
@@ -209,6 +317,20 @@ func (w *writer) commit(ctx context.Context, c commit) error {
 		}
 	}
 	w.settle(ctx)
+	return nil
+}
+
+// stillAt makes sure that the head is the one on which c was made, if that is not certain any more.
+func (w *writer) stillAt(ctx context.Context, c commit) error {
+	actual, err := w.refresh(ctx, "append")
+	switch {
+	case err != nil && err != errMoved:
+		return err
+	case w.head.deleted || w.head.closed:
+		return w.endOf(w.head)
+	case actual != c.base:
+		return &VersionMismatchError{Stream: w.Stream, Expected: c.base, Actual: actual, Metadata: c.metadata(w.history)}
+	}
 	return nil
 }
 
@@ -223,9 +345,9 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error) error {
 	var last error
 	for n := 0; ; n++ {
 		w.effort.lookups++
-		outcome, h, etag, err := w.lookup(ctx, c.base, c.id)
+		outcome, h, etag, err := w.lookup(ctx, c)
 		switch {
-		case errors.Is(err, &StreamDeletedError{}):
+		case errors.Is(err, &StreamDeletedError{}), errors.Is(err, &LostWritesError{}):
 			return err
 		case err != nil:
 			last = err
@@ -233,8 +355,11 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error) error {
 			last = errors.New("the store answered with an older head than before")
 		case outcome == OutcomePending:
 			w.adopt(h, etag)
-			if last = w.makeRoom(ctx, c); last == nil {
+			if last = w.makeRoom(ctx, c); last == nil && w.current() {
 				last = w.try(ctx, c)
+			}
+			if last == nil && w.head.commit != c.id {
+				last = errors.New("the head that was looked up is no longer current")
 			}
 			if last == nil {
 				return nil
@@ -294,7 +419,7 @@ func (w *writer) try(ctx context.Context, c commit) error {
 // be counted. (Rule 1)
 func (w *writer) written(next head) {
 	before := w.etag
-	w.head, w.etag, w.fresh = next, "", false
+	w.head, w.etag, w.fresh, w.told = next, "", false, time.Now()
 	if !w.caps.CountedETags {
 		return
 	}
@@ -401,6 +526,9 @@ func (w *writer) makeRoom(ctx context.Context, c commit) error {
 	}
 	if alone+size(w.unsettled) <= limit {
 		return nil
+	}
+	if err := w.seen(ctx, "append"); err != nil {
+		return err
 	}
 	if err := w.state.Write(ctx, w.keys.partition, w.eventWrites(w.unsettled)); err != nil {
 		return w.failed("append", err)

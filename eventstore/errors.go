@@ -65,6 +65,7 @@ type SessionLostError struct {
 	Stream  Stream
 	Session string
 	Holder  string // the other session, where known
+	Cause   error  // the VersionMismatchError of an append that found the loss, or nil
 }
 
 func (e *SessionLostError) Error() string {
@@ -72,12 +73,40 @@ func (e *SessionLostError) Error() string {
 	if e.Holder != "" {
 		holder = "session " + e.Holder
 	}
-	return fmt.Sprintf("eventstore: session %s lost stream %s to %s: open a new session and read what has been written since",
-		e.Session, e.Stream, holder)
+	return withCause(fmt.Sprintf("eventstore: session %s lost stream %s to %s: open a new session and read what has been written since",
+		e.Session, e.Stream, holder), e.Cause)
 }
 
 // Is reports whether target is of the same kind.
 func (e *SessionLostError) Is(target error) bool { return sameKind[SessionLostError](target) }
+func (e *SessionLostError) Unwrap() error        { return e.Cause }
+
+// LostWritesError says that the store no longer holds events that it had acknowledged, and that the
+// session or reader knows of. The store restarted from an older state or failed over to a replica
+// that lagged behind, or it keeps answering from a replica that lags behind.
+//
+// Nothing of the operation is in the store. The session is over: what was decided on the events that
+// are gone must not be stored. Open a new session and decide on what the store holds now.
+type LostWritesError struct {
+	Stream   Stream
+	Session  string // empty for a reader without a session
+	Version  int64  // that was committed
+	CommitID string // of the commit that made Version; empty for a reader without a session
+	Actual   int64  // the stream's version in the store now
+}
+
+func (e *LostWritesError) Error() string {
+	now := fmt.Sprintf("the store is at version %d", e.Actual)
+	if e.Actual >= e.Version {
+		now = fmt.Sprintf("the store holds another event %d", e.Version)
+	}
+	return fmt.Sprintf("eventstore: version %d of stream %s was committed but %s: the store lost acknowledged writes, "+
+		"in a restart or failover, or a replica lags behind; nothing was stored: look into the store, then open a new session and read again",
+		e.Version, e.Stream, now)
+}
+
+// Is reports whether target is of the same kind.
+func (e *LostWritesError) Is(target error) bool { return sameKind[LostWritesError](target) }
 
 // OpenTimeoutError says that other sessions held the stream for the whole of
 // Settings.OpenTimeout, or until the context ended. Nothing was opened.
@@ -131,8 +160,8 @@ func (e *StreamDeletedError) Error() string {
 func (e *StreamDeletedError) Is(target error) bool { return sameKind[StreamDeletedError](target) }
 
 // VersionMismatchError says that the stream is not at the version that the
-// caller expected, that an event named, or that the session stood at. Nothing
-// of the append was stored.
+// caller expected, or that an event named. Nothing of the append was stored. In the same session, read
+// the newer events, decide again and append with the new version.
 type VersionMismatchError struct {
 	Stream   Stream
 	Expected int64

@@ -202,7 +202,22 @@ func backoff(ctx context.Context, n int) bool {
 	if n == 0 {
 		return ctx.Err() == nil
 	}
-	timer := time.NewTimer(min(10*time.Millisecond<<min(n-1, 10), 500*time.Millisecond))
+	return wait(ctx, min(10*time.Millisecond<<min(n-1, 10), 500*time.Millisecond))
+}
+
+// pauseBefore waits before an append is placed again, after n tries: not at all, then 1 ms, doubling up
+// to 16 ms. The wait is short, since others get in the way only by appending. It reports whether the
+// context lived on.
+func pauseBefore(ctx context.Context, n int) bool {
+	if n == 0 {
+		return ctx.Err() == nil
+	}
+	return wait(ctx, time.Millisecond<<min(n-1, 4))
+}
+
+// wait waits and reports whether the context lived on.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

@@ -53,6 +53,9 @@ func (s *Session) DeleteStream(ctx context.Context, expected Expected) (err erro
 		w := s.writer
 		if len(w.unsettled) > 0 && !w.head.deleted {
 			// What only the head names could not be found to be deleted.
+			if err := w.seen(ctx, operation); err != nil && err != errMoved {
+				return err
+			}
 			if err := w.state.Write(ctx, w.keys.partition, w.eventWrites(w.unsettled)); err != nil {
 				return w.failed(operation, err)
 			}

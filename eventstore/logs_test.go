@@ -209,8 +209,18 @@ func (c *confidant) all() {
 	c.ok(nil, err)
 	other = c.open()
 	c.ok(other.Append(ctx, ExpectAny(), confided("7")))
-	c.fails(shared.Append(ctx, ExpectAny(), confided("")))
+	c.fails(shared.Append(ctx, ExpectVersion(shared.writer.head.version), confided("")))
 	c.ok(nil, other.Close())
+
+	// A store that restarted from an older state.
+	before := c.Values()[k.head()]
+	c.ok(shared.Append(ctx, ExpectAny(), confided("8")))
+	after := c.Values()[k.head()]
+	c.Set(k.head(), before)
+	pass(time.Second)
+	c.fails(shared.Append(ctx, ExpectAny(), confided("")))
+	c.fails(nil, shared.Close())
+	c.Set(k.head(), after)
 
 	// Damage.
 	s = c.open()

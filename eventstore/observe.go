@@ -137,11 +137,15 @@ func (s *Session) observe(ctx context.Context, name string) (context.Context, ob
 
 // observeExpecting begins an operation that expects a version of the stream.
 func (s *Session) observeExpecting(ctx context.Context, name string, expected Expected, events int) (context.Context, observed) {
-	operation := Operation{Name: name, Events: events, Expected: expected.version}
-	if expected.any {
+	return s.observeAt(ctx, expecting(Operation{Name: name, Events: events}, expected))
+}
+
+// expecting adds to an operation the version that it expects.
+func expecting(operation Operation, expected Expected) Operation {
+	if operation.Expected = expected.version; expected.any {
 		operation.Expected = -1
 	}
-	return s.observeAt(ctx, operation)
+	return operation
 }
 
 func (s *Session) observeAt(ctx context.Context, operation Operation) (context.Context, observed) {

@@ -117,17 +117,44 @@ func (p *Provider) OpenIn(ctx context.Context, database, aggregateType, id strin
 	return p.open(ctx, "open", Stream{Database: database, Type: aggregateType, ID: id}, p.locker)
 }
 
-// OpenShared opens a session that does not take the stream's lock, so that others can be open at the same time: for writers that rely
-// on expected versions alone. An append that another has come before gets a [VersionMismatchError] or, like all that follows in that
-// session, a [SessionLostError], and stores nothing, which is logged at debug. In all else it is like [Provider.Open], never waits, and saves
-// two requests.
+// OpenShared opens a session that does not take the stream's lock, so that others can be open at the
+// same time. It is for writers that rely on expected versions alone. It never waits, and saves two
+// requests.
+//
+// When another writer comes before an append that expects a version, the append returns a
+// [VersionMismatchError] and stores nothing. The session goes on: its next operation starts from the
+// stream as it is then. An append with [ExpectAny] tries again by itself.
 func (p *Provider) OpenShared(ctx context.Context, stream Stream) (*Session, error) {
 	return p.open(ctx, "open_shared", stream, noLock{})
+}
+
+// Append appends events to a stream in a shared session of its own, see [Provider.OpenShared] and
+// [Session.Append]. It takes one request more than an append in an open session.
+//
+// Errors are those of both. After an [OutcomeUnknownError], give the error to [Session.Retry] in a new
+// session, or repeat the call if the events have idempotency ids.
+func (p *Provider) Append(ctx context.Context, stream Stream, expected Expected, events ...any) (version int64, err error) {
+	ctx, o := observe(ctx, p.observer, expecting(Operation{Name: "append", Stream: stream, Events: len(events)}, expected))
+	defer o.end(&err)
+	s, err := p.openObserved(ctx, &o, stream, noLock{})
+	if err != nil {
+		return 0, err
+	}
+	return s.appendObserved(ctx, &o, expected, events, false)
 }
 
 func (p *Provider) open(asked context.Context, operation string, stream Stream, locker driver.Locker) (s *Session, err error) {
 	ctx, o := observe(asked, p.observer, Operation{Name: operation, Stream: stream, Expected: -1})
 	defer o.end(&err)
+	if s, err = p.openObserved(ctx, &o, stream, locker); err != nil {
+		return nil, err
+	}
+	s.asked = context.WithoutCancel(asked)
+	return s, nil
+}
+
+// openObserved is open inside of an operation that is observed already.
+func (p *Provider) openObserved(ctx context.Context, o *observed, stream Stream, locker driver.Locker) (*Session, error) {
 	h, err := p.history(stream)
 	if err != nil {
 		return nil, err
@@ -137,11 +164,7 @@ func (p *Provider) open(asked context.Context, operation string, stream Stream, 
 		return nil, h.failed("open", err)
 	}
 	o.operation.Session = id.String()
-	if s, err = openSession(ctx, h, locker, o.operation.Session, &o); err != nil {
-		return nil, err
-	}
-	s.asked = context.WithoutCancel(asked)
-	return s, nil
+	return openSession(ctx, h, locker, o.operation.Session, o)
 }
 
 // Registry is that of the Go types of events and snapshots.

@@ -267,7 +267,7 @@ func (r *Reader) Outcome(ctx context.Context, base int64, commitID string) (outc
 	if base < 0 || commitID == "" {
 		return OutcomePending, &ArgumentError{Argument: "base, commitID", Reason: "take them from an OutcomeUnknownError"}
 	}
-	outcome, _, _, err = r.history.lookup(ctx, base, commitID)
+	outcome, _, _, err = r.history.lookup(ctx, commit{base: base, id: commitID})
 	return outcome, err
 }
 
@@ -420,6 +420,9 @@ func (h *history) readAgain(ctx context.Context, version int64) ([]byte, error) 
 	item, err := h.get(ctx, "read", h.keys.event(version))
 	if err != nil {
 		return nil, err
+	}
+	if !item.Found() && version > hd.version {
+		return nil, &LostWritesError{Stream: h.Stream, Version: version, Actual: hd.version}
 	}
 	if !item.Found() {
 		return nil, h.damaged(h.keys.event(version), version, errors.New("the event is committed but its key is missing"))

@@ -35,7 +35,7 @@ type Session struct {
 
 	mu     sync.Mutex
 	closed bool
-	lost   *SessionLostError
+	lost   error // a SessionLostError or LostWritesError: the session is over
 }
 
 // openSession takes the lock, then reads what the stream consists of.
@@ -60,6 +60,7 @@ func openSession(ctx context.Context, h *history, locker driver.Locker, id strin
 		return nil, err
 	}
 	s.writer = newWriter(h, opened)
+	_, s.writer.shared = locker.(noLock)
 	s.listed.Store(opened.snapshots)
 	s.Reader = &Reader{history: h, session: id, guard: s.check, view: s.view}
 	o.result.Version = opened.head.version
@@ -202,29 +203,35 @@ func (s *Session) exclusively(ctx context.Context, operation string, run func(co
 	return s.ended(ctx, run(ctx))
 }
 
-// ended notes from an operation's error that the stream has gone to somebody else, or adds to it that the
-// session's time ran out in the middle.
+// ended notes from an operation's error that the session is over, because its stream has gone to somebody
+// else or is no longer what it was, or adds to the error that the session's time ran out in the middle.
 func (s *Session) ended(ctx context.Context, err error) error {
 	var (
-		mismatch *VersionMismatchError
-		storage  *StorageError
-		unknown  *OutcomeUnknownError
+		mismatch   *VersionMismatchError
+		lostWrites *LostWritesError
+		storage    *StorageError
+		unknown    *OutcomeUnknownError
 	)
 	expired := !time.Now().Before(s.expiresAt) && !errors.Is(err, &SessionExpiredError{})
+	w := s.writer
 	switch {
-	case errors.Is(err, errMoved), errors.As(err, &mismatch) && mismatch.Actual > s.writer.head.version:
+	case errors.As(err, &lostWrites):
+		lostWrites.Session = s.id
+		if lostWrites.CommitID == w.head.commit { // else it is the base of an append of another session
+			s.lose(lostWrites)
+		}
+		s.history.log.WarnContext(ctx, "the store has lost what it acknowledged", "session", s.id, "version", lostWrites.Version, "actual", lostWrites.Actual)
+	case w.shared && errors.As(err, &mismatch) && mismatch.Actual > w.head.version:
+		// The next operation starts from the head as it is then.
+		s.history.log.DebugContext(ctx, "another came before the shared session", "session", s.id, "version", w.head.version)
+	case errors.Is(err, errMoved), errors.As(err, &mismatch) && mismatch.Actual > w.head.version:
 		lost := &SessionLostError{Stream: s.history.Stream, Session: s.id}
-		s.mu.Lock()
-		s.lost = lost
-		s.mu.Unlock()
-		if _, shared := s.locker.(noLock); shared { // it was opened for that, there is nothing to look into
-			s.history.log.DebugContext(ctx, "another came before the shared session", "session", s.id, "version", s.writer.head.version)
-		} else {
-			s.history.log.WarnContext(ctx, "the session lost its stream to another", "session", s.id, "version", s.writer.head.version)
+		s.lose(lost)
+		s.history.log.WarnContext(ctx, "the session lost its stream to another", "session", s.id, "version", w.head.version)
+		if mismatch != nil {
+			return &SessionLostError{Stream: s.history.Stream, Session: s.id, Cause: mismatch}
 		}
-		if errors.Is(err, errMoved) {
-			return lost
-		}
+		return lost
 	case expired && errors.As(err, &unknown):
 		unknown.Cause = fmt.Errorf("%w; %w", s.expired(), unknown.Cause)
 	case expired && errors.As(err, &storage):
@@ -233,11 +240,18 @@ func (s *Session) ended(ctx context.Context, err error) error {
 	return err
 }
 
+// lose ends the session: every further operation returns why.
+func (s *Session) lose(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost = why
+}
+
 // view is the stream as the session stands at it.
 func (s *Session) view(ctx context.Context) (v view, err error) {
 	err = s.exclusively(ctx, "read", func(ctx context.Context) error {
 		w := s.writer
-		if w.undecided() {
+		if w.undecided() || w.behind {
 			w.fresh = false
 			if _, err := w.refresh(ctx, "read"); err != nil {
 				return err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -118,8 +119,9 @@ func TestASessionThatLostItsStreamRefusesEverything(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.open()
 		l.add(l.open(), "other")
-		_, err := tryAdd(s, "x")
+		_, err := s.Append(t.Context(), ExpectVersion(0), noted{"x"})
 		want[*VersionMismatchError](t, err)
+		want[*SessionLostError](t, err)
 		l.Trace()
 		for name, operation := range operations {
 			if e := want[*SessionLostError](t, operation(t.Context(), s)); e.Stream != labStream || e.Session != s.ID() {
@@ -321,8 +323,9 @@ func expireUnder(t *testing.T, lookup bool) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.mustLease(timeouts(0, time.Minute))
 		if lookup {
-			l.on(commits, 1, lost)
-			stuck(l, exactly("get head"))
+			var sent atomic.Bool
+			l.on(commits, 1, func(*memstate.Request, func() error) error { sent.Store(true); return errLost })
+			stuck(l, func(r *memstate.Request) bool { return sent.Load() && exactly("get head")(r) })
 		} else {
 			stuck(l, commits)
 		}

@@ -195,7 +195,11 @@ func (s *Session) saveSnapshot(ctx context.Context, version int64, state any, cr
 		s.listed.Store(nil)
 		// The list first: a version in it without a snapshot costs one read, while a
 		// snapshot that no list names would stay for ever.
-		err := h.changeSnapshots(ctx, func(versions []int64) []int64 {
+		list, err := s.writer.knownAndListed(ctx)
+		if err != nil {
+			return err
+		}
+		err = h.changeSnapshots(ctx, list, func(versions []int64) []int64 {
 			if slices.Contains(versions, version) {
 				return versions
 			}
@@ -269,7 +273,7 @@ func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 		if err := h.state.Write(ctx, h.keys.partition, deletes); err != nil {
 			return h.failed("clear snapshots", err)
 		}
-		return h.changeSnapshots(ctx, func(versions []int64) []int64 {
+		return h.changeSnapshots(ctx, nil, func(versions []int64) []int64 {
 			return slices.DeleteFunc(versions, func(v int64) bool { return slices.Contains(gone, v) })
 		})
 	})
@@ -306,17 +310,45 @@ func SnapshotEvery[S any](ctx context.Context, s *Session, n int64, initial S, f
 	return versions, nil
 }
 
-// changeSnapshots brings the list of snapshots to what change makes of it.
-func (h *history) changeSnapshots(ctx context.Context, change func([]int64) []int64) error {
+// knownAndListed reads the list of snapshots, and in the same request makes sure that the stream still
+// holds what the writer knows as committed: a snapshot of events that a store has lost would be
+// believed for ever. (Rule 12)
+func (w *writer) knownAndListed(ctx context.Context) (*driver.Item, error) {
+	const operation = "read the list of snapshots"
+	items, err := w.getMany(ctx, operation, []string{w.keys.snapshots(), w.keys.head()})
+	if err != nil {
+		return nil, err
+	}
+	hd, _, err := w.headOf(items[1])
+	if err != nil {
+		return nil, err
+	}
+	if hd.version != w.head.version || hd.commit != w.head.commit {
+		w.fresh = false
+		if _, err := w.refresh(ctx, operation); err != nil {
+			return nil, err
+		}
+	}
+	return &items[0], nil
+}
+
+// changeSnapshots brings the list of snapshots to what change makes of it. The list is read first,
+// unless it is given.
+func (h *history) changeSnapshots(ctx context.Context, list *driver.Item, change func([]int64) []int64) error {
 	var failure error
 	for n := range readAttempts {
 		if !backoff(ctx, n) {
 			break
 		}
-		item, err := h.get(ctx, "read the list of snapshots", h.keys.snapshots())
-		if err != nil {
-			return err
+		if list == nil {
+			item, err := h.get(ctx, "read the list of snapshots", h.keys.snapshots())
+			if err != nil {
+				return err
+			}
+			list = &item
 		}
+		item := *list
+		list = nil
 		versions, err := h.listed(item)
 		if err != nil {
 			return err

@@ -125,7 +125,8 @@ func (r *Repository[S]) tryUpdates(ctx context.Context, id string, decide Decide
 		if errors.As(err, &used) && used.IdempotencyID == u.once && ctx.Err() == nil {
 			continue // it has just been stored, and will be found
 		}
-		overtaken := errors.Is(err, &eventstore.VersionMismatchError{}) || errors.Is(err, &eventstore.SessionLostError{})
+		overtaken := errors.Is(err, &eventstore.VersionMismatchError{}) || errors.Is(err, &eventstore.SessionLostError{}) ||
+			errors.Is(err, &eventstore.LostWritesError{})
 		if !overtaken || u.expected >= 0 || n >= r.settings.retries || !pause(ctx, n) {
 			return after, err
 		}

@@ -97,6 +97,11 @@ type Capabilities struct {
 	// without reading it.
 	CountedETags bool
 
+	// UniqueETags says that an ETag of a key never comes back with another value, not even after
+	// the store lost its last writes. Random ETags are unique, counters are not. Where it is
+	// false, the event store uses an ETag only for a moment after the answer that told it.
+	UniqueETags bool
+
 	// BulkMisses says that GetMany may call absent also a key that it did not get to, as Dapr's SQL components do when a
 	// connection breaks in the middle of an answer. Where that matters the event store asks again with Get.
 	BulkMisses bool

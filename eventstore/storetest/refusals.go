@@ -54,7 +54,7 @@ func errorRows(target Target) []test {
 				id := unique()
 				a, b := open(t, p, id), open(t, p, id)
 				appendOne(t, a, opened{})
-				_, err := b.Append(contextOf(t), eventstore.ExpectAny(), opened{})
+				_, err := b.Append(contextOf(t), eventstore.ExpectVersion(0), opened{})
 				want[*eventstore.VersionMismatchError](t, err)
 				_, err = b.Append(contextOf(t), eventstore.ExpectAny(), opened{})
 				if e := want[*eventstore.SessionLostError](t, err); e.Stream != b.Stream() || e.Session != b.ID() {

@@ -28,11 +28,15 @@ type Store struct {
 	// after Around has returned: a request that arrives late.
 	Around func(ctx context.Context, r *Request, next func() error) error
 
+	// Remembers says that the store keeps what Forget needs. It is set before the store is used.
+	Remembers bool
+
 	redis bool
 
 	mu     sync.Mutex
 	items  map[string]entry
-	writes uint64 // so far, for ETags
+	undo   [][]change // what each request changed, oldest first, if the store remembers
+	writes uint64     // so far, for ETags
 	trace  []string
 }
 
@@ -70,9 +74,43 @@ type entry struct {
 	firstWrite bool
 }
 
+// change is what stood under a key before a request changed it.
+type change struct {
+	key    string
+	before entry
+	found  bool
+}
+
+// Forget undoes the last n requests that changed something, as a server does that restarts from an older
+// state. ETags that count start again from where they were.
+func (s *Store) Forget(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ; n > 0 && len(s.undo) > 0; n-- {
+		last := len(s.undo) - 1
+		for _, c := range slices.Backward(s.undo[last]) {
+			if c.found {
+				s.items[c.key] = c.before
+			} else {
+				delete(s.items, c.key)
+			}
+		}
+		s.undo = s.undo[:last]
+	}
+}
+
+// remember notes what stands under a key that is about to change. It holds s.mu.
+func (s *Store) remember(key string) {
+	if !s.Remembers {
+		return
+	}
+	e, found := s.items[key]
+	s.undo[len(s.undo)-1] = append(s.undo[len(s.undo)-1], change{key, e, found})
+}
+
 // Transactional returns a store like Dapr's in-memory, SQLite and PostgreSQL: a commit is all or nothing, and ETags say nothing.
 func Transactional() *Store {
-	return &Store{Caps: driver.Capabilities{Store: "memstate.transactional", Atomic: true}, items: map[string]entry{}}
+	return &Store{Caps: driver.Capabilities{Store: "memstate.transactional", Atomic: true, UniqueETags: true}, items: map[string]entry{}}
 }
 
 // Redis returns a store like Dapr's Redis, oddities included: ETags count; a swap of an absent key
@@ -114,7 +152,11 @@ func (s *Store) Value(key string) ([]byte, string) {
 func (s *Store) Set(key string, value []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.Remembers {
+		s.undo = append(s.undo, nil)
+	}
 	if value == nil {
+		s.remember(key)
 		delete(s.items, key)
 		return
 	}
@@ -133,7 +175,15 @@ func (s *Store) do(ctx context.Context, r *Request, apply func() error) error {
 	next := func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return apply()
+		if !s.Remembers {
+			return apply()
+		}
+		s.undo = append(s.undo, nil)
+		err := apply()
+		if last := len(s.undo) - 1; s.undo[last] == nil {
+			s.undo = s.undo[:last]
+		}
+		return err
 	}
 	if around == nil {
 		return next()
@@ -259,6 +309,7 @@ func (s *Store) swap(swap driver.Swap) error {
 
 func (s *Store) write(w driver.Write) error {
 	if w.Value == nil {
+		s.remember(w.Key)
 		delete(s.items, w.Key)
 		return nil
 	}
@@ -271,6 +322,7 @@ func (s *Store) write(w driver.Write) error {
 }
 
 func (s *Store) put(key string, value []byte, firstWrite bool) {
+	s.remember(key)
 	s.writes++
 	etag := strconv.FormatUint(s.writes*0x9E3779B97F4A7C15, 36)
 	if s.redis {

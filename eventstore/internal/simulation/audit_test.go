@@ -35,6 +35,23 @@ type headRecord struct {
 	tail    map[int64][]byte
 }
 
+// forget takes the store as it is now for all there is.
+func (a *audit) forget() {
+	a.head, a.before = headRecord{}, map[string][]driver.Item{}
+	for key, value := range a.store.Values() {
+		if strings.HasSuffix(key, ":head") {
+			a.head, _ = readHead(value) // it was read before
+		}
+	}
+	committed := map[int64][]byte{}
+	for version, data := range a.committed {
+		if version <= a.head.version {
+			committed[version] = data
+		}
+	}
+	a.committed = committed
+}
+
 // after looks at what a request has changed.
 func (a *audit) after(f *flight) error {
 	if !f.writes() {

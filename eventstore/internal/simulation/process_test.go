@@ -22,9 +22,11 @@ type process struct {
 	requests int
 	crashed  bool
 
-	appended int   // events that it has made, for their names
-	seen     int64 // the version that it last heard of
-	reached  int64 // the version that its session has brought the stream to
+	appended int    // events that it has made, for their names
+	seen     int64  // the version that it last heard of
+	reached  int64  // the version that its session has brought the stream to
+	last     string // the name of the event at that version
+	opened   int64  // when its session was, by world.tick
 	unknown  []*unknownAppend
 }
 
@@ -40,6 +42,9 @@ type call struct {
 	kind     string // "append", "read", "outcome", "close" or "delete"
 	expected int64  // of an append; -1 for any
 	reached  int64  // the version that the session had brought the stream to before
+	last     string // the name of the event at that version
+	opened   int64  // when its session was opened; 0 without one
+	tried    int64  // when it was called, or tried again in another session
 	names    []string
 	idem     string
 
@@ -140,11 +145,14 @@ func (p *process) context() (context.Context, context.CancelFunc) {
 func (p *process) session(provider *eventstore.Provider) {
 	ctx, cancel := p.context()
 	defer cancel()
+	p.mu.Lock()
+	p.opened = p.tick()
+	p.mu.Unlock()
 	s, err := provider.Open(ctx, aggregateType, aggregateID)
 	if p.failed("open", err) || err != nil {
 		return
 	}
-	p.reached = 0
+	p.reached, p.last = 0, ""
 	for _, u := range p.unknown { // of a session before
 		p.retry(s, u)
 	}
@@ -172,6 +180,7 @@ func (p *process) began(c *call) *call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.process, c.began = p.id, p.tick()
+	c.tried = c.began
 	p.history = append(p.history, c)
 	return c
 }
@@ -205,7 +214,7 @@ func (p *process) failed(operation string, err error) bool {
 }
 
 func (p *process) append(s *eventstore.Session) {
-	c := &call{kind: "append", expected: -1, reached: p.reached}
+	c := &call{kind: "append", expected: -1, reached: p.reached, last: p.last, opened: p.opened}
 	expected := eventstore.ExpectAny()
 	switch p.rng.IntN(4) {
 	case 0:
@@ -252,9 +261,9 @@ func (p *process) append(s *eventstore.Session) {
 
 // end closes the stream, or deletes it.
 func (p *process) end(s *eventstore.Session) {
-	c, end := &call{kind: "close"}, s.CloseStream
+	c, end := &call{kind: "close", opened: p.opened}, s.CloseStream
 	if p.rng.IntN(2) == 0 {
-		c, end = &call{kind: "delete"}, s.DeleteStream
+		c, end = &call{kind: "delete", opened: p.opened}, s.DeleteStream
 	}
 	expected := eventstore.ExpectAny()
 	if p.rng.IntN(2) == 0 {
@@ -276,7 +285,9 @@ func (p *process) answered(c *call, version int64, err error) {
 	switch {
 	case err == nil:
 		p.seen = version
-		p.reached = max(p.reached, version)
+		if version > p.reached {
+			p.reached, p.last = version, c.names[len(c.names)-1]
+		}
 	case errors.As(err, &mismatch):
 		p.seen = mismatch.Actual
 	}
@@ -287,8 +298,12 @@ func (p *process) answered(c *call, version int64, err error) {
 }
 
 func (p *process) retry(s *eventstore.Session, u *unknownAppend) {
+	p.mu.Lock()
+	u.call.tried, u.call.opened = p.tick(), p.opened
+	p.mu.Unlock()
 	version, err := s.Retry(context.Background(), u.err)
-	if errors.Is(err, &eventstore.VersionMismatchError{}) || errors.Is(err, &eventstore.StreamClosedError{}) || err == nil {
+	if errors.Is(err, &eventstore.VersionMismatchError{}) || errors.Is(err, &eventstore.StreamClosedError{}) ||
+		errors.Is(err, &eventstore.IdempotencyIDUsedError{}) || err == nil {
 		p.answered(u.call, version, err)
 		return
 	}
@@ -336,7 +351,7 @@ func (p *process) look(provider *eventstore.Provider) {
 
 // readIn reads in a session, which is the stream as the session stands at it.
 func (p *process) readIn(s *eventstore.Session) {
-	c := p.began(&call{kind: "read"})
+	c := p.began(&call{kind: "read", opened: p.opened})
 	var err error
 	for event, readErr := range s.Read(context.Background(), eventstore.AsRaw()) {
 		if err = readErr; err == nil {

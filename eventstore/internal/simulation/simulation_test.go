@@ -93,12 +93,16 @@ func count(t *testing.T, seed uint64, counts *tally, log func(string, ...any)) (
 		rng := rand.New(rand.NewPCG(seed, 0x65766e74))
 		w := &world{setting: newSetting(rng), rng: rng, log: log}
 		w.ends = seed%4 == 3
+		if w.forgets = seed%8 == 5; w.forgets {
+			w.stale = false
+		}
 		w.store = memstate.Redis()
 		if !w.redis {
 			w.store = memstate.Transactional()
 		}
 		w.store.Caps.MaxRequestBytes = w.maxRequest
 		w.store.Around = w.around
+		w.store.Remembers = w.forgets
 		w.audit = &audit{store: w.store, committed: map[int64][]byte{}, before: map[string][]driver.Item{}}
 		log("seed %d: %s", seed, w.setting)
 		failure = w.run()
@@ -114,11 +118,14 @@ func count(t *testing.T, seed uint64, counts *tally, log func(string, ...any)) (
 }
 
 // tally says what happened in histories.
-type tally struct{ appends, unknown, refused, reads, crashes, events int64 }
+type tally struct{ appends, unknown, refused, reads, crashes, restarts, events int64 }
 
 func (c *tally) of(w *world) {
 	c.crashes = int64(w.born - w.clients)
 	c.events = w.audit.head.version
+	if w.restart != nil {
+		c.restarts = 1
+	}
 	for _, call := range w.history {
 		switch {
 		case call.kind != "append":
@@ -139,10 +146,11 @@ func (c *tally) add(other tally) {
 	c.refused += other.refused
 	c.reads += other.reads
 	c.crashes += other.crashes
+	c.restarts += other.restarts
 	c.events += other.events
 }
 
 func (c tally) String() string {
-	return fmt.Sprintf("appends=%d unknown=%d refused=%d reads=%d crashes=%d events=%d",
-		c.appends, c.unknown, c.refused, c.reads, c.crashes, c.events)
+	return fmt.Sprintf("appends=%d unknown=%d refused=%d reads=%d crashes=%d restarts=%d events=%d",
+		c.appends, c.unknown, c.refused, c.reads, c.crashes, c.restarts, c.events)
 }

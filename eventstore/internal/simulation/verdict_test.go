@@ -13,34 +13,110 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// verdict judges a history against what was committed in the end.
+// verdict judges a history against what was committed in the end. Where the store has lost its last
+// writes, there are two histories: what ended before is judged by what was committed then.
 func (w *world) verdict() error {
-	var final []string // names of the events, by version
-	for version := int64(1); w.audit.committed[version] != nil; version++ {
-		_, payload, _ := strings.Cut(string(w.audit.committed[version]), "\n\n")
-		name, _, _ := strings.Cut(payload, " ")
-		final = append(final, name)
+	final := namesIn(w.audit.committed)
+	if err := once(final); err != nil {
+		return err
 	}
+	if w.restart == nil {
+		if err := w.judge(w.history, final); err != nil {
+			return err
+		}
+		if err := w.ended(); err != nil {
+			return fmt.Errorf("%w; committed is %v", err, final)
+		}
+		return w.linearizable(w.history, w.audit.committed, 0)
+	}
+	var before, after []*call
+	for _, c := range w.history {
+		if errors.Is(c.err, &eventstore.LostWritesError{}) && !w.restart.mayBeToldOf(c) {
+			return fmt.Errorf("p%d %s: nothing was lost that it knew of: %w", c.process, c, c.err)
+		}
+		switch {
+		case c.ended != 0 && c.ended < w.restart.at:
+			before = append(before, c)
+		case c.kind == "read" && c.opened != 0 && c.opened < w.restart.until:
+			// It is of the stream as its session stood at it, and nothing can be appended on it.
+		case c.tried > w.restart.until:
+			after = append(after, c)
+			if err := w.restart.judge(c, final); err != nil {
+				return fmt.Errorf("p%d %s: %w; committed is %v", c.process, c, err, final)
+			}
+		}
+	}
+	if err := w.judge(before, namesIn(w.restart.committed)); err != nil {
+		return err
+	}
+	if err := w.judge(after, final); err != nil {
+		return err
+	}
+	for _, c := range w.history { // what was under way then may have taken effect before or after
+		if c.kind != "append" || c.ended != 0 && c.ended < w.restart.at {
+			continue
+		}
+		before = append(before, &call{process: c.process, kind: "append", names: c.names, idem: c.idem, began: c.began})
+		if c.tried < w.restart.until {
+			after = append(after, &call{process: c.process, kind: "append", names: c.names, idem: c.idem, began: c.began})
+		}
+	}
+	if err := w.linearizable(before, w.restart.committed, 0); err != nil {
+		return err
+	}
+	return w.linearizable(after, w.audit.committed, w.restart.kept)
+}
+
+// namesIn returns the names of committed events, in the order of their versions.
+func namesIn(committed map[int64][]byte) (names []string) {
+	for version := int64(1); committed[version] != nil; version++ {
+		_, payload, _ := strings.Cut(string(committed[version]), "\n\n")
+		name, _, _ := strings.Cut(payload, " ")
+		names = append(names, name)
+	}
+	return names
+}
+
+// once checks that no event is there twice.
+func once(names []string) error {
 	seen := map[string]bool{}
-	for _, name := range final {
+	for _, name := range names {
 		if seen[name] {
-			return fmt.Errorf("event %s is there twice: %v", name, final)
+			return fmt.Errorf("event %s is there twice: %v", name, names)
 		}
 		seen[name] = true
 	}
-	for _, c := range w.history {
-		if err := c.judge(final, w.stale); err != nil {
+	return nil
+}
+
+// judge checks calls one by one.
+func (w *world) judge(calls []*call, final []string) error {
+	for _, c := range calls {
+		if err := c.judge(final); err != nil {
 			return fmt.Errorf("p%d %s: %w; committed is %v", c.process, c, err, final)
 		}
 	}
-	if err := w.ended(); err != nil {
-		return fmt.Errorf("%w; committed is %v", err, final)
+	return nil
+}
+
+// mayBeToldOf reports whether a call can have known of what was lost.
+func (r *restart) mayBeToldOf(c *call) bool {
+	return c.began < r.until && (c.ended == 0 || c.ended > r.at) || c.opened != 0 && c.opened < r.until
+}
+
+// judge checks that no session goes on after the events that it had appended are gone.
+func (r *restart) judge(c *call, final []string) error {
+	if c.kind != "append" || c.ended == 0 || c.err != nil || c.reached == 0 || c.opened > r.until {
+		return nil
 	}
-	return w.linearizable(final)
+	if int64(len(final)) < c.reached || final[c.reached-1] != c.last {
+		return fmt.Errorf("was acknowledged in a session that had appended %s as version %d, which is gone", c.last, c.reached)
+	}
+	return nil
 }
 
 // judge checks one call.
-func (c *call) judge(final []string, stale bool) error {
+func (c *call) judge(final []string) error {
 	switch c.kind {
 	case "append":
 		return c.judgeAppend(final)
@@ -121,14 +197,17 @@ func (w *world) ended() error {
 	return nil
 }
 
-// linearizable checks that all calls can have taken effect one after the other, each between its begin and its end.
-func (w *world) linearizable(final []string) error {
+// linearizable checks that all calls can have taken effect one after the other, each between its begin and
+// its end, on a stream that was at a version at first.
+func (w *world) linearizable(calls []*call, committed map[int64][]byte, at int64) error {
+	final := namesIn(committed)
+	idempotencyOf := func(version int64) string { return field(committed[version], "idempotency") }
 	var operations []porcupine.Operation
-	for _, c := range w.history {
+	for _, c := range calls {
 		switch {
 		case c.kind == "append" && (c.err == nil || c.ended == 0 || errors.Is(c.err, &eventstore.IdempotencyIDUsedError{})):
-			if c.ended == 0 && !slices.Contains(final, c.names[0]) {
-				continue // never took effect
+			if place := slices.Index(final, c.names[0]); place < 0 && c.ended == 0 || place >= 0 && int64(place) < at {
+				continue // never took effect, or did before
 			}
 		case c.kind == "read" && c.whole && c.ended != 0 && c.err == nil:
 		default:
@@ -144,7 +223,7 @@ func (w *world) linearizable(final []string) error {
 		return nil
 	}
 	model := porcupine.Model{
-		Init: func() any { return 0 }, // how much of final there is
+		Init: func() any { return int(at) }, // how much of final there is
 		Step: func(state, input, _ any) (bool, any) {
 			n, c := state.(int), input.(*call)
 			if c.kind == "read" {
@@ -152,13 +231,13 @@ func (w *world) linearizable(final []string) error {
 			}
 			var used *eventstore.IdempotencyIDUsedError
 			if errors.As(c.err, &used) {
-				return used.Version <= int64(n) && w.idempotencyOf(used.Version) == c.idem, n
+				return used.Version <= int64(n) && idempotencyOf(used.Version) == c.idem, n
 			}
 			if n >= len(final) || final[n] != c.names[0] {
 				return false, n
 			}
 			for version := 1; c.idem != "" && version <= n; version++ {
-				if w.idempotencyOf(int64(version)) == c.idem {
+				if idempotencyOf(int64(version)) == c.idem {
 					return false, n // used before
 				}
 			}
@@ -169,8 +248,4 @@ func (w *world) linearizable(final []string) error {
 		return fmt.Errorf("the history is not linearizable; committed is %v", final)
 	}
 	return nil
-}
-
-func (w *world) idempotencyOf(version int64) string {
-	return field(w.audit.committed[version], "idempotency")
 }

@@ -33,6 +33,9 @@ type world struct {
 	history   []*call
 	violation error
 
+	restarting bool // the store is down: what is sent now does not arrive
+	restart    *restart
+
 	late []*flight // writes whose sender has given up, and which may still arrive
 	log  func(format string, args ...any)
 }
@@ -48,6 +51,7 @@ type setting struct {
 	payload    int     // bytes of an event at most
 	maxRequest int     // bytes of a request, 0 for no limit
 	ends       bool    // the stream may be closed and deleted
+	forgets    bool    // the store restarts once, and has lost its last writes
 }
 
 func newSetting(rng *rand.Rand) setting {
@@ -74,8 +78,8 @@ func (s setting) String() string {
 	if s.redis {
 		store = "redis"
 	}
-	return fmt.Sprintf("store=%s clients=%d lives=%d faults=%.0f%% stale=%v locked=%v payload=%d request=%d ends=%v",
-		store, s.clients, s.lives, 100*s.faults, s.stale, s.locked, s.payload, s.maxRequest, s.ends)
+	return fmt.Sprintf("store=%s clients=%d lives=%d faults=%.0f%% stale=%v locked=%v payload=%d request=%d ends=%v forgets=%v",
+		store, s.clients, s.lives, 100*s.faults, s.stale, s.locked, s.payload, s.maxRequest, s.ends, s.forgets)
 }
 
 // flight is one request under way.
@@ -85,6 +89,7 @@ type flight struct {
 	request *memstate.Request
 	next    func() error
 	answer  chan error
+	refused bool          // was sent while the store was down
 	paused  bool          // its sender stands still just before sending it, and notices nothing
 	part    []driver.Item // of a bulk read that is carried out in two parts: the first
 }
@@ -109,7 +114,7 @@ func (w *world) around(ctx context.Context, r *memstate.Request, next func() err
 		return errCrashed
 	}
 	p.requests++
-	f := &flight{from: p, number: p.requests, request: r, next: next, answer: make(chan error, 1)}
+	f := &flight{from: p, number: p.requests, request: r, next: next, answer: make(chan error, 1), refused: w.restarting}
 	w.flights = append(w.flights, f)
 	w.mu.Unlock()
 	done := ctx.Done()
@@ -125,7 +130,7 @@ func (w *world) around(ctx context.Context, r *memstate.Request, next func() err
 				continue
 			}
 			w.flights = slices.DeleteFunc(w.flights, func(other *flight) bool { return other == f })
-			if f.writes() {
+			if f.writes() && !f.refused {
 				w.late = append(w.late, f)
 			}
 			w.log("%s: given up, %v", f, context.Cause(ctx))
@@ -191,6 +196,10 @@ func (w *world) step() (over bool) {
 	if w.processes == 0 {
 		return true
 	}
+	if w.forgets && w.restart == nil && w.audit.head.version > 0 && w.rng.IntN(40) == 0 {
+		w.forget()
+		return false
+	}
 	ready := slices.DeleteFunc(slices.Clone(w.flights), func(f *flight) bool { return f.paused })
 	if len(ready) > 0 && w.rng.IntN(50) > 0 {
 		w.deliver(ready[w.rng.IntN(len(ready))])
@@ -216,6 +225,49 @@ func (w *world) step() (over bool) {
 	pass(d)
 	w.mu.Lock()
 	return false
+}
+
+// restart is what the store had before it lost its last writes.
+type restart struct {
+	at, until int64            // when it went down and when it was back, by world.tick
+	committed map[int64][]byte // by version, before
+	kept      int64            // the version of the head after it
+}
+
+// forget restarts the store. It has lost its last writes then, the connections are broken, and it was away
+// for longer than anybody trusts an ETag. A process that stood still just before sending sends no more.
+func (w *world) forget() {
+	n := 1 + w.rng.IntN(6)
+	w.restart = &restart{at: w.tick(), committed: w.audit.committed}
+	w.store.Forget(n)
+	w.audit.forget()
+	w.restart.kept = w.audit.head.version
+	w.log("the store restarts without its last %d writes, at version %d", n, w.restart.kept)
+	w.late = nil
+	w.restarting = true
+	w.refuse(func(*flight) bool { return true })
+	w.mu.Unlock()
+	pass(time.Second)
+	w.mu.Lock()
+	w.restarting = false
+	w.refuse(func(f *flight) bool { return f.refused })
+	w.restart.until = w.tick()
+}
+
+// refuse fails the requests under way that match, one after the other.
+func (w *world) refuse(match func(*flight) bool) {
+	for _, f := range slices.Clone(w.flights) {
+		if !match(f) || !slices.Contains(w.flights, f) {
+			continue
+		}
+		w.take(f)
+		f.refused = true
+		f.answer <- errNetwork
+		w.mu.Unlock()
+		pass(time.Duration(1 + w.rng.IntN(1000))) // so that no two go on at one moment
+		synctest.Wait()
+		w.mu.Lock()
+	}
 }
 
 // take removes a request from those that wait.
