@@ -122,6 +122,9 @@ func (w *writer) repeated(ctx context.Context, ids []string, mismatch error) err
 		return mismatch
 	}
 	hd, _, err := w.readHead(ctx, "append")
+	if err == nil {
+		err = w.gone(hd)
+	}
 	if err != nil {
 		return err
 	}

@@ -97,9 +97,18 @@ func (w *writer) current() bool {
 	return w.fresh && (w.caps.UniqueETags || time.Since(w.told) < etagTrust)
 }
 
+// carry returns the records of the tail that a new head has to carry along: those not known to stand under
+// their own keys. Like an ETag that knowledge lasts for a moment only. A store that lost its last writes
+// may have kept the head and lost what stood under the events' own keys. (Rule 3)
+func (w *writer) carry() []record {
+	if time.Since(w.told) >= etagTrust {
+		w.unsettled = w.head.tail
+	}
+	return w.unsettled[:len(w.unsettled):len(w.unsettled)]
+}
+
 // adopt takes over a head of this writer as it was read. Whether its tail's records stand is not known
-// then, but of those that were known before. That knowledge ages like an ETag: a store that lost its last
-// writes may have kept the head and lost what stood under the events' own keys. (Rule 3)
+// then, but of those that were known before.
 func (w *writer) adopt(h head, etag string) {
 	if time.Since(w.told) >= etagTrust {
 		w.take(h, etag)
@@ -397,7 +406,7 @@ func (w *writer) try(ctx context.Context, c commit) error {
 	next := head{version: c.version(), first: w.head.first, commit: c.id, time: time.Now()}
 	if w.fitsTransaction(c) {
 		// Every record of the tail that is replaced goes along. (Rule 3)
-		writes := w.eventWrites(append(w.unsettled[:len(w.unsettled):len(w.unsettled)], c.events...))
+		writes := w.eventWrites(append(w.carry(), c.events...))
 		swap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}
 		if err := w.state.Commit(ctx, w.keys.partition, swap, writes); err != nil {
 			return err
@@ -406,7 +415,7 @@ func (w *writer) try(ctx context.Context, c commit) error {
 		w.unsettled = nil
 		return nil
 	}
-	next.tail = append(w.unsettled[:len(w.unsettled):len(w.unsettled)], c.events...)
+	next.tail = append(w.carry(), c.events...)
 	if err := w.state.Swap(ctx, w.keys.partition, w.keys.head(), next.encode(w.keys.partition), w.etag); err != nil {
 		return err
 	}
@@ -471,7 +480,7 @@ func (w *writer) trim(ctx context.Context) {
 	if _, err := w.refresh(ctx, "trim the head"); err != nil {
 		return // whoever writes next has the same chance
 	}
-	if len(w.head.tail) == 0 {
+	if len(w.head.tail) == 0 || len(w.unsettled) > 0 { // it may be the head of somebody else by now
 		return
 	}
 	trimmed := w.head
@@ -493,7 +502,7 @@ func (w *writer) fitsTransaction(c commit) bool {
 		return true
 	}
 	writes, size := 0, w.headBytes()
-	for _, records := range [...][]record{w.unsettled, c.events} {
+	for _, records := range [...][]record{w.carry(), c.events} {
 		for _, r := range records {
 			writes++
 			size += w.requestBytes(w.keys.longest(), len(r.data))
@@ -524,7 +533,7 @@ func (w *writer) makeRoom(ctx context.Context, c commit) error {
 	if alone > limit {
 		return &BatchTooLargeError{Stream: w.Stream, Size: alone, Limit: limit}
 	}
-	if alone+size(w.unsettled) <= limit {
+	if alone+size(w.carry()) <= limit {
 		return nil
 	}
 	if err := w.seen(ctx, "append"); err != nil {

@@ -25,7 +25,7 @@ func (s *Session) CloseStream(ctx context.Context, expected Expected) (err error
 				return head{}, false, &ArgumentError{Argument: "stream", Reason: fmt.Sprintf("%s is empty: there is nothing to close", w.Stream)}
 			}
 			next = now
-			next.closed, next.tail = true, w.unsettled
+			next.closed, next.tail = true, w.carry()
 			return next, now.closed && !now.deleted, nil
 		})
 		if err == nil {
@@ -51,7 +51,7 @@ func (s *Session) DeleteStream(ctx context.Context, expected Expected) (err erro
 	const operation = "delete the stream"
 	return s.endStream(ctx, operation, expected, func(ctx context.Context) error {
 		w := s.writer
-		if len(w.unsettled) > 0 && !w.head.deleted {
+		if len(w.carry()) > 0 && !w.head.deleted {
 			// What only the head names could not be found to be deleted.
 			if err := w.seen(ctx, operation); err != nil && err != errMoved {
 				return err

@@ -148,7 +148,7 @@ func (p *process) session(provider *eventstore.Provider) {
 	p.mu.Lock()
 	p.opened = p.tick()
 	p.mu.Unlock()
-	s, err := provider.Open(ctx, aggregateType, aggregateID)
+	s, err := p.open(ctx, provider)
 	if p.failed("open", err) || err != nil {
 		return
 	}
@@ -157,7 +157,11 @@ func (p *process) session(provider *eventstore.Provider) {
 		p.retry(s, u)
 	}
 	p.unknown = nil
-	for range 1 + p.rng.IntN(4) {
+	operations := 1 + p.rng.IntN(4)
+	if p.forgets { // so that some are before the restart and some after
+		operations += p.rng.IntN(6)
+	}
+	for range operations {
 		switch p.rng.IntN(8) {
 		case 0:
 			p.readIn(s)
@@ -173,6 +177,14 @@ func (p *process) session(provider *eventstore.Provider) {
 	if p.rng.IntN(4) > 0 {
 		_ = s.Close()
 	}
+}
+
+// open opens a session that takes its turn by the lease, or one that is shared.
+func (p *process) open(ctx context.Context, provider *eventstore.Provider) (*eventstore.Session, error) {
+	if p.rng.IntN(3) == 0 {
+		return provider.OpenShared(ctx, provider.Stream(aggregateType, aggregateID))
+	}
+	return provider.Open(ctx, aggregateType, aggregateID)
 }
 
 // began notes a call.
@@ -299,7 +311,7 @@ func (p *process) answered(c *call, version int64, err error) {
 
 func (p *process) retry(s *eventstore.Session, u *unknownAppend) {
 	p.mu.Lock()
-	u.call.tried, u.call.opened = p.tick(), p.opened
+	u.call.tried = p.tick()
 	p.mu.Unlock()
 	version, err := s.Retry(context.Background(), u.err)
 	if errors.Is(err, &eventstore.VersionMismatchError{}) || errors.Is(err, &eventstore.StreamClosedError{}) ||

@@ -93,8 +93,11 @@ func count(t *testing.T, seed uint64, counts *tally, log func(string, ...any)) (
 		rng := rand.New(rand.NewPCG(seed, 0x65766e74))
 		w := &world{setting: newSetting(rng), rng: rng, log: log}
 		w.ends = seed%4 == 3
-		if w.forgets = seed%8 == 5; w.forgets {
+		if w.forgets = seed%4 == 1; w.forgets {
 			w.stale = false
+			if rng.IntN(3) == 0 {
+				w.payload, w.maxRequest = 1500, 8<<10
+			}
 		}
 		w.store = memstate.Redis()
 		if !w.redis {

@@ -92,11 +92,22 @@ func once(names []string) error {
 // judge checks calls one by one.
 func (w *world) judge(calls []*call, final []string) error {
 	for _, c := range calls {
-		if err := c.judge(final); err != nil {
+		err := c.judge(final)
+		if err == nil && !w.ends && errors.Is(c.err, &eventstore.VersionMismatchError{}) && c.repeats(calls) {
+			err = fmt.Errorf("was delivered twice, and was told of a mismatch: %w", c.err)
+		}
+		if err != nil {
 			return fmt.Errorf("p%d %s: %w; committed is %v", c.process, c, err, final)
 		}
 	}
 	return nil
+}
+
+// repeats reports whether an append with the same idempotency id was acknowledged before the call began.
+func (c *call) repeats(calls []*call) bool {
+	return c.idem != "" && slices.ContainsFunc(calls, func(other *call) bool {
+		return other.kind == "append" && other.idem == c.idem && other.ended != 0 && other.ended < c.began && other.err == nil
+	})
 }
 
 // mayBeToldOf reports whether a call can have known of what was lost.
