@@ -99,7 +99,7 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, c
 	defer cancel()
 	var last error
 	for n := 0; backoff(ctx, n); n++ {
-		if !expected.any && expected.version != w.head.version || w.undecided() {
+		if !expected.any && expected.version != w.head.version || w.undecided() || w.head.version == 0 {
 			w.fresh = false // the session may be behind
 		}
 		actual, err := w.refresh(ctx, operation)
