@@ -1,15 +1,16 @@
 package eventstore
 
-// Prepare returns events as [Reader.Read] with [AsRaw] will return them once they have been appended
-// after that version. It completes and checks them as [Session.Append] does, sends nothing and stores
-// nothing. To store what was prepared, pass it to Append in the same session, with
-// ExpectVersion(version). [Registry.Decode] makes of each Data what a reader without AsRaw will get.
+// Prepare returns events as [Reader.Read] with [AsRaw] will return them once they have been
+// appended after that version. It completes and checks them as [Session.Append] does, sends nothing
+// and stores nothing. To store what was prepared, pass it to Append in the same session, with
+// ExpectVersion(version). [Registry.Decode] makes of each Data what a reader without AsRaw will
+// get.
 //
-// So a program can look at events before they are stored, as at the state that will follow from them.
-// It is safe for concurrent use.
+// So a program can look at events before they are stored, as at the state that will follow from
+// them. It is safe for concurrent use.
 //
-// Prepare returns an [ArgumentError], a [TypeNotRegisteredError], a [VersionMismatchError] if an event
-// names another version than it would get, and the errors of a session that has ended.
+// Prepare returns an [ArgumentError], a [TypeNotRegisteredError], a [VersionMismatchError] if an
+// event names another version than it would get, and the errors of a session that has ended.
 func (s *Session) Prepare(version int64, events ...any) ([]Event, error) {
 	if err := s.check(); err != nil {
 		return nil, err
@@ -26,7 +27,8 @@ func (s *Session) Prepare(version int64, events ...any) ([]Event, error) {
 	prepared := make([]Event, len(drafts))
 	for i, d := range drafts {
 		d.metadata.Context.SequenceNumber = version + int64(i) + 1
-		// A record holds less than Go values do, as of times and empty slices: what it gives back is the truth.
+		// A record holds less than Go values do, as of times and empty slices: what it gives back
+		// is the truth.
 		r := encodeEvent(h.keys.partition, "prepared", d.metadata, d.raw)
 		_, metadata, raw, err := decodeEventAt(h.Stream, h.keys.partition, r.version, r.data)
 		if err != nil {

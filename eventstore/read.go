@@ -163,9 +163,9 @@ func readOptions(options []ReadOption) (readRange, error) {
 	return r, nil
 }
 
-// AsOf returns the version that [ToVersion] sets among options, or 0 where that is left out. Any other
-// option is an [ArgumentError]. It is for functions that take read options and return a state rather than
-// events, as those of package aggregate.
+// AsOf returns the version that [ToVersion] sets among options, or 0 where that is left out. Any
+// other option is an [ArgumentError]. It is for functions that take read options and return a state
+// rather than events, as those of package aggregate.
 func AsOf(options ...ReadOption) (version int64, err error) {
 	for _, option := range options {
 		if option == nil {

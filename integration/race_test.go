@@ -42,7 +42,8 @@ type raceResult struct {
 	Error        string
 }
 
-// roles are what this executable can be in the place of a test, by the variable that holds what it is told.
+// roles are what this executable can be in the place of a test, by the variable that holds what it
+// is told.
 var roles = map[string]func(config string, ready *json.Encoder) any{
 	racerVariable:   func(config string, ready *json.Encoder) any { return race(config, ready) },
 	updaterVariable: func(config string, ready *json.Encoder) any { return updates(config, ready) },

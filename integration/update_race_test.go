@@ -86,7 +86,8 @@ func (c updaterConfig) open(ctx context.Context) (driver.State, error) {
 	return sidecar.NewState(ctx, client, "statestore")
 }
 
-// updates is one of the processes: it says that it is ready, waits for the start, and updates with the defaults of a repository.
+// updates is one of the processes: it says that it is ready, waits for the start, and updates with
+// the defaults of a repository.
 func updates(config string, ready *json.Encoder) updaterResult {
 	failed := func(err error) updaterResult { return updaterResult{Error: err.Error()} }
 	var c updaterConfig
@@ -129,7 +130,8 @@ func updates(config string, ready *json.Encoder) updaterResult {
 	return result.updaterResult
 }
 
-// Four processes update one aggregate with the defaults of a repository. None of their updates is given up, and each counts once.
+// Four processes update one aggregate with the defaults of a repository. None of their updates is
+// given up, and each counts once.
 func TestWithTheDefaultsTheUpdatesOfFourProcessesAllGetThrough(t *testing.T) {
 	t.Parallel()
 	t.Run("through sidecars on Redis", func(t *testing.T) {
@@ -183,6 +185,9 @@ func allGetThrough(t *testing.T, configs []updaterConfig) {
 	state, err := configs[0].open(t.Context())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if closer, ok := state.(io.Closer); ok {
+		defer closer.Close()
 	}
 	r, err := points(state)
 	if err != nil {

@@ -47,7 +47,8 @@ func diaries(t *testing.T, store *memstate.Store, options ...aggregate.Option) *
 	return r
 }
 
-// asLoaded checks that an aggregate is deeply what is loaded of its version by somebody else, and its appended events the last of it.
+// asLoaded checks that an aggregate is deeply what is loaded of its version by somebody else, and
+// its appended events the last of it.
 func asLoaded(t *testing.T, store *memstate.Store, got aggregate.Aggregate[diary]) {
 	t.Helper()
 	var options []eventstore.ReadOption
@@ -167,7 +168,8 @@ func TestWhatADecisionDoesWithItsEventsAfterwardsChangesNothing(t *testing.T) {
 	})
 }
 
-// A command is delivered twice. The first delivery is stored while the second is between two of its requests, whichever.
+// A command is delivered twice. The first delivery is stored while the second is between two of its
+// requests, whichever.
 func TestACommandThatIsStoredInBetweenIsReturnedWithItsEvents(t *testing.T) {
 	for name, expects := range map[string][]aggregate.UpdateOption{"of any version": nil, "of an expected version": {aggregate.ExpectVersion(1)}} {
 		for _, retries := range []int{0, 1, aggregate.DefaultRetries} {
@@ -195,7 +197,8 @@ func emptyLike(store *memstate.Store) *memstate.Store {
 	return memstate.Redis()
 }
 
-// deliveredTwice delivers a command while it is being delivered: after request number at. It reports whether there was such a request.
+// deliveredTwice delivers a command while it is being delivered: after request number at. It
+// reports whether there was such a request.
 func deliveredTwice(t *testing.T, store *memstate.Store, at, retries int, expects []aggregate.UpdateOption) bool {
 	t.Helper()
 	first, second := diaries(t, store), diaries(t, store, aggregate.Retries(retries))

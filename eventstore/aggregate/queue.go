@@ -15,8 +15,8 @@ const patience = 500 * time.Millisecond
 
 // queue has the updates of one stream take turns within a repository, in the order in which they
 // came. Without it they would come before each other at the store, and most of their work would be
-// thrown away. It is for order only: what makes an update safe is the version at which it appends. So
-// nobody waits for ever, and a turn may be taken over. The zero value is ready.
+// thrown away. It is for order only: what makes an update safe is the version at which it appends.
+// So nobody waits for ever, and a turn may be taken over. The zero value is ready.
 type queue struct {
 	mu    sync.Mutex
 	lines map[eventstore.Stream]*line // only of streams that are being updated
@@ -36,8 +36,8 @@ type turn struct {
 	came   chan struct{} // closed when it is the holder
 }
 
-// enter waits for a turn, which must be left. If the context ends before, it returns a turn that has not come,
-// with which nothing needs to be done but to leave it.
+// enter waits for a turn, which must be left. If the context ends before, it returns a turn that
+// has not come, with which nothing needs to be done but to leave it.
 func (q *queue) enter(ctx context.Context, stream eventstore.Stream) *turn {
 	t := &turn{queue: q, stream: stream, came: make(chan struct{})}
 	if q.join(t) {
@@ -78,8 +78,8 @@ func (q *queue) join(t *turn) bool {
 	return false
 }
 
-// takeOver makes a turn the holder if it is the first of those that wait, and the holder has not got on for long. If
-// not, it returns when to ask again.
+// takeOver makes a turn the holder if it is the first of those that wait, and the holder has not
+// got on for long. If not, it returns when to ask again.
 func (q *queue) takeOver(t *turn) (wait time.Duration, came bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

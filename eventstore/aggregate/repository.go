@@ -92,23 +92,24 @@ func (r *Repository[S]) Load(ctx context.Context, id string, options ...eventsto
 // Decide looks at a state and returns the events that follow, each a value of a registered Go type or an [eventstore.Event] with metadata
 // of its own. No events is a decision too; an error refuses, and Update returns it as it is.
 //
-// It may be called several times for one update and should do nothing but decide. It must not change
-// what the state refers to, as a map in it: the events are folded into that state.
+// It may be called several times for one update and should do nothing but decide. It must not
+// change what the state refers to, as a map in it: the events are folded into that state.
 type Decide[S any] = func(state S) (events []any, err error)
 
 // Update loads an aggregate, has it decided, and appends what was decided at the version that was
-// loaded. It returns the aggregate as it is then, the new events included: exactly what [Repository.Load]
-// returns of that version, and in Appended what [eventstore.Reader.Read] returns.
+// loaded. It returns the aggregate as it is then, the new events included: exactly what
+// [Repository.Load] returns of that version, and in Appended what [eventstore.Reader.Read] returns.
 //
-// Updates of one aggregate by one repository take turns, in the order in which they came. If an update
-// by somebody else came before, all three are done anew after a short, random pause, as often as
-// [Retries] says, and until ctx ends. A decision that itself updates the same aggregate holds up the others for
-// half a second.
+// Updates of one aggregate by one repository take turns, in the order in which they came. If an
+// update by somebody else came before, all three are done anew after a short, random pause, as
+// often as [Retries] says, and until ctx ends. A decision that itself updates the same aggregate
+// holds up the others for half a second.
 //
-// Update returns the decision's error; an [eventstore.VersionMismatchError] with [ExpectVersion], or if an event names
-// another version than it would get; that or an [eventstore.SessionLostError] if others came before in every try; and the
-// errors of [eventstore.Provider.Open], [eventstore.Reader.Read] and [eventstore.Session.Append]. Nothing was stored then, unless
-// it is an [eventstore.OutcomeUnknownError]: repeat the command with the same id, see [Once].
+// Update returns the decision's error; an [eventstore.VersionMismatchError] with [ExpectVersion],
+// or if an event names another version than it would get; that or an [eventstore.SessionLostError]
+// if others came before in every try; and the errors of [eventstore.Provider.Open],
+// [eventstore.Reader.Read] and [eventstore.Session.Append]. Nothing was stored then, unless it is
+// an [eventstore.OutcomeUnknownError]: repeat the command with the same id, see [Once].
 func (r *Repository[S]) Update(ctx context.Context, id string, decide Decide[S], options ...UpdateOption) (Aggregate[S], error) {
 	return r.observed(ctx, "aggregate_update", id, func(ctx context.Context, tries *int) (Aggregate[S], error) {
 		u := update{expected: -1}
@@ -136,7 +137,8 @@ const (
 	undecided            // it would have to be decided once more
 )
 
-// tryUpdates tries to update, in a turn of the stream's queue, until that has ended one way or the other.
+// tryUpdates tries to update, in a turn of the stream's queue, until that has ended one way or the
+// other.
 func (r *Repository[S]) tryUpdates(ctx context.Context, stream eventstore.Stream, decide Decide[S], u update, tries *int) (Aggregate[S], error) {
 	turn := r.queue.enter(ctx, stream)
 	defer turn.leave()
@@ -178,8 +180,8 @@ func (r *Repository[S]) tryUpdates(ctx context.Context, stream eventstore.Stream
 	}
 }
 
-// pause waits before another try, for up to 2 ms at first and 128 ms in the end. The random part keeps those
-// who came at once from coming at once again. It reports whether the context lived on.
+// pause waits before another try, for up to 2 ms at first and 128 ms in the end. The random part
+// keeps those who came at once from coming at once again. It reports whether the context lived on.
 func pause(ctx context.Context, n int) bool {
 	timer := time.NewTimer(rand.N(2 * time.Millisecond << min(n, 6)))
 	defer timer.Stop()
@@ -316,8 +318,9 @@ func (r *Repository[S]) open(ctx context.Context, stream eventstore.Stream) (*ev
 	return r.provider.OpenShared(ctx, stream)
 }
 
-// decided returns an aggregate as it will be with what was decided, and the events to be stored. What is folded now is what
-// will be folded when they are read, so that nothing is stored that could never be loaded again.
+// decided returns an aggregate as it will be with what was decided, and the events to be stored.
+// What is folded now is what will be folded when they are read, so that nothing is stored that
+// could never be loaded again.
 func (r *Repository[S]) decided(session *eventstore.Session, before Aggregate[S], decided []any, u update) (after Aggregate[S], stored []any, err error) {
 	given := make([]any, len(decided))
 	for i, data := range decided {
@@ -351,7 +354,8 @@ func (r *Repository[S]) decided(session *eventstore.Session, before Aggregate[S]
 	return after, stored, nil
 }
 
-// complete adds to the context of an event what the update was told, where the event says nothing of it itself.
+// complete adds to the context of an event what the update was told, where the event says nothing
+// of it itself.
 func (u update) complete(c *eventstore.ContextMetadata, first bool) error {
 	c.CorrelationID = cmp.Or(c.CorrelationID, u.context.CorrelationID)
 	c.CausationID = cmp.Or(c.CausationID, u.context.CausationID)

@@ -54,8 +54,9 @@ func (target Target) ledgers(t *testing.T, options ...aggregate.Option) *aggrega
 	return r
 }
 
-// updates has writers update one aggregate at the same time. Each command is delivered twice, by two of them. What every
-// update returns is compared with what is there, by somebody who has seen nothing of it.
+// updates has writers update one aggregate at the same time. Each command is delivered twice, by
+// two of them. What every update returns is compared with what is there, by somebody who has seen
+// nothing of it.
 func updates(t *testing.T, target Target) {
 	writers := []*aggregate.Repository[ledger]{
 		target.ledgers(t),
