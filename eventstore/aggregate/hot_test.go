@@ -34,25 +34,22 @@ func (c *tries) End(_ context.Context, operation eventstore.Operation, result ev
 }
 
 func TestWithTheDefaultsEachOfManyWritersGetsThrough(t *testing.T) {
-	const updates = 10 // of each writer
+	const updates = 5 // of each writer
 	for _, test := range []struct {
 		repositories, writers int // writers of each repository
+		with                  string
 		options               []aggregate.Option
 		once                  bool // each is decided once: nobody comes before another
 	}{
 		{repositories: 1, writers: 4, once: true},
 		{repositories: 1, writers: 32, once: true},
-		{repositories: 1, writers: 32, once: true, options: []aggregate.Option{aggregate.Exclusive()}},
-		{repositories: 1, writers: 32, once: true, options: []aggregate.Option{aggregate.Retries(0)}},
+		{repositories: 1, writers: 32, once: true, with: ", exclusive", options: []aggregate.Option{aggregate.Exclusive()}},
+		{repositories: 1, writers: 32, once: true, with: ", no retries", options: []aggregate.Option{aggregate.Retries(0)}},
 		{repositories: 4, writers: 2},
 		{repositories: 4, writers: 8},
 		{repositories: 32, writers: 1}, // which do not know of each other, as processes do not
 	} {
-		name := fmt.Sprintf("%d repositories of %d writers", test.repositories, test.writers)
-		if test.options != nil {
-			name += ", with an option"
-		}
-		t.Run(name, func(t *testing.T) {
+		t.Run(fmt.Sprintf("%d repositories of %d writers%s", test.repositories, test.writers, test.with), func(t *testing.T) {
 			onEach(t, func(t *testing.T, store *memstate.Store) {
 				store.Around = func(_ context.Context, _ *memstate.Request, next func() error) error {
 					pass(2 * time.Millisecond) // the way to a sidecar and back
