@@ -163,6 +163,35 @@ func readOptions(options []ReadOption) (readRange, error) {
 	return r, nil
 }
 
+// AsOf returns the version that [ToVersion] sets among options, or 0 where that is left out. Any
+// other option is an [ArgumentError]. It is for functions that take read options and return a state
+// rather than events, as those of package aggregate.
+func AsOf(options ...ReadOption) (version int64, err error) {
+	for _, option := range options {
+		if option == nil {
+			return 0, &ArgumentError{Argument: "option", Reason: "it is nil"}
+		}
+		var r readRange
+		if err := option(&r); err != nil {
+			return 0, err
+		}
+		name := ""
+		switch {
+		case r.from != 0:
+			name = "FromVersion"
+		case r.backwards:
+			name = "Backwards"
+		case r.raw:
+			name = "AsRaw"
+		default:
+			version = r.to
+			continue
+		}
+		return 0, &ArgumentError{Argument: name, Reason: "it is for reading events, a state is made of all of them: use no option but ToVersion, or read events with Reader.Read"}
+	}
+	return version, nil
+}
+
 // rangeOf is the range of a read that names its versions itself, which leaves options only the manner.
 func rangeOf(first, last int64, options []ReadOption) (readRange, error) {
 	r, err := readOptions(append([]ReadOption{FromVersion(first), ToVersion(last)}, options...))

@@ -200,7 +200,7 @@ func agree(t *testing.T, state driver.State, locker driver.Locker) {
 		t.Fatal(err)
 	}
 	repository := func(options ...aggregate.Option) *aggregate.Repository[purse] {
-		r, err := aggregate.NewRepository(p, "purse", purse.apply, append(options, aggregate.Retries(1000), aggregate.SnapshotEvery(25))...)
+		r, err := aggregate.NewRepository(p, "purse", purse.apply, append(options, aggregate.SnapshotEvery(25))...)
 		if err != nil {
 			t.Fatal(err)
 		}

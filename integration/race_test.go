@@ -42,10 +42,21 @@ type raceResult struct {
 	Error        string
 }
 
+// roles are what this executable can be in the place of a test, by the variable that holds what it
+// is told.
+var roles = map[string]func(config string, ready *json.Encoder) any{
+	racerVariable:   func(config string, ready *json.Encoder) any { return race(config, ready) },
+	updaterVariable: func(config string, ready *json.Encoder) any { return updates(config, ready) },
+}
+
 func TestMain(m *testing.M) {
-	if config := os.Getenv(racerVariable); config != "" {
+	for variable, play := range roles {
+		config := os.Getenv(variable)
+		if config == "" {
+			continue
+		}
 		results := json.NewEncoder(os.NewFile(racerResultsFD, "results"))
-		if err := results.Encode(race(config, results)); err != nil {
+		if err := results.Encode(play(config, results)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -123,14 +134,15 @@ func TestTwoProcessesRaceOnOneStreamAndNothingIsLostOrDoubled(t *testing.T) {
 	processes := make([]*racer, racers)
 	for i := range processes {
 		d := parts.StartDaprd(t, parts.DaprdConfig{AppID: fmt.Sprintf("racer-%d", i), Components: components})
-		processes[i] = startRacer(t, raceConfig{Name: fmt.Sprintf("p%d", i), Sidecar: d.GRPCAddr(), Stream: "1"})
+		processes[i] = startRacer(t, racerVariable, raceConfig{Name: fmt.Sprintf("p%d", i), Sidecar: d.GRPCAddr(), Stream: "1"})
 	}
 	for _, p := range processes {
 		p.start(t)
 	}
 	var acks []racing.Ack
 	for i, p := range processes {
-		result := p.result(t)
+		var result raceResult
+		p.result(t, &result)
 		if result.Error != "" {
 			t.Errorf("process %d: %s", i, result.Error)
 		}
@@ -153,15 +165,15 @@ func TestTwoProcessesRaceOnOneStreamAndNothingIsLostOrDoubled(t *testing.T) {
 	fmt.Printf("race store=state.redis appends=%d lost=%d\n", len(acks), lost)
 }
 
-// racer is a process that races.
+// racer is a process that races, or has another role.
 type racer struct {
 	cmd     *exec.Cmd
 	stdin   io.Closer
 	results *json.Decoder
 }
 
-// startRacer starts a process and waits until it is ready.
-func startRacer(t *testing.T, c raceConfig) *racer {
+// startRacer starts a process in a role and waits until it is ready.
+func startRacer(t *testing.T, variable string, c any) *racer {
 	t.Helper()
 	executable, err := os.Executable()
 	if err != nil {
@@ -177,7 +189,7 @@ func startRacer(t *testing.T, c raceConfig) *racer {
 	}
 	t.Cleanup(func() { _ = read.Close() })
 	p := &racer{cmd: exec.CommandContext(t.Context(), executable), results: json.NewDecoder(read)}
-	p.cmd.Env = append(os.Environ(), racerVariable+"="+string(config))
+	p.cmd.Env = append(os.Environ(), variable+"="+string(config))
 	p.cmd.Stderr = os.Stderr
 	p.cmd.ExtraFiles = []*os.File{write} // racerResultsFD
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
@@ -208,10 +220,9 @@ func (p *racer) start(t *testing.T) {
 }
 
 // result waits for the end of the process.
-func (p *racer) result(t *testing.T) (result raceResult) {
+func (p *racer) result(t *testing.T, result any) {
 	t.Helper()
-	if err := p.results.Decode(&result); err != nil {
+	if err := p.results.Decode(result); err != nil {
 		t.Fatalf("the racer gives no result: %v", err)
 	}
-	return result
 }

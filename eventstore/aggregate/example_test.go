@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"sync"
 
 	"github.com/hexalith/eventstores-go/adapter/inprocess"
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -105,6 +106,30 @@ func Example() {
 	// {Ada 100000} at version 3 <nil>
 	// true insufficient funds
 	// {Ada 100000} at version 3 <nil>
+}
+
+func ExampleRepository_Update() {
+	ctx := context.Background()
+	accounts := newAccounts()
+	if _, err := accounts.Update(ctx, "123456000", OpenAccount("Ada", 1_500_00)); err != nil {
+		log.Fatal(err)
+	}
+
+	// Many withdraw at the same time. Each is decided on the balance that the one before has left.
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			_, err := accounts.Update(ctx, "123456000", func(a Account) ([]any, error) { return a.Withdraw(100_00) })
+			if err != nil && !errors.Is(err, ErrInsufficientFunds) {
+				log.Fatal(err)
+			}
+		})
+	}
+	all.Wait()
+	account, err := accounts.Load(ctx, "123456000")
+	fmt.Println("balance", account.State.Balance, "after", account.Version-2, "withdrawals", err)
+	// Output:
+	// balance 0 after 15 withdrawals <nil>
 }
 
 func ExampleRepository_Load() {

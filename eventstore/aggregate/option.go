@@ -19,8 +19,10 @@ type settings struct {
 	age       time.Duration
 }
 
-// DefaultRetries is how often [Repository.Update] decides anew unless [Retries] says otherwise.
-const DefaultRetries = 3
+// DefaultRetries is how often [Repository.Update] decides anew unless [Retries] says otherwise. In
+// each of its tries another update was stored, so that even of a hundred processes that update one
+// aggregate all the time each gets through.
+const DefaultRetries = 1000
 
 // InDatabase sets the database of the streams; defaults to the provider's default database.
 func InDatabase(database string) Option {
@@ -40,8 +42,9 @@ func Exclusive() Option {
 	return func(s *settings) error { s.exclusive = true; return nil }
 }
 
-// Retries sets how often an update that another one came before is loaded, decided and appended anew; defaults to
-// [DefaultRetries], 0 never does.
+// Retries sets how often an update that another one came before is loaded, decided and appended
+// anew; defaults to [DefaultRetries], 0 never does. The pauses between take up to 128 ms each: to
+// give up after some time, use a context with a deadline.
 func Retries(n int) Option {
 	return func(s *settings) error {
 		if n < 0 {

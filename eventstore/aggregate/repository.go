@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
@@ -21,6 +20,7 @@ type Repository[S any] struct {
 	name     string
 	fold     func(state S, event eventstore.Event) (S, error)
 	settings settings
+	queue    queue // of the updates under way
 }
 
 // NewRepository makes the repository of an aggregate type. Fold makes the next state of the one before, which begins
@@ -71,11 +71,14 @@ type Aggregate[S any] struct {
 
 // Load loads an aggregate: from its newest usable snapshot and the events after it. An aggregate without events
 // is the zero state at version 0, not an error. The only option is [eventstore.ToVersion], for the aggregate
-// as it was; its version is then at most that.
+// as it was; its version is then at most that. Any other is an [eventstore.ArgumentError].
 //
 // Errors are those of [eventstore.Reader.Read], and the fold's.
 func (r *Repository[S]) Load(ctx context.Context, id string, options ...eventstore.ReadOption) (Aggregate[S], error) {
 	return r.observed(ctx, "aggregate_load", id, func(ctx context.Context, _ *int) (Aggregate[S], error) {
+		if _, err := eventstore.AsOf(options...); err != nil {
+			return Aggregate[S]{}, err
+		}
 		stream := r.stream(id)
 		reader, err := r.provider.ReaderIn(stream.Database, stream.Type, stream.ID)
 		if err != nil {
@@ -89,53 +92,98 @@ func (r *Repository[S]) Load(ctx context.Context, id string, options ...eventsto
 // Decide looks at a state and returns the events that follow, each a value of a registered Go type or an [eventstore.Event] with metadata
 // of its own. No events is a decision too; an error refuses, and Update returns it as it is.
 //
-// It may be called several times for one update and should do nothing but decide.
+// It may be called several times for one update and should do nothing but decide. It must not
+// change what the state refers to, as a map in it: the events are folded into that state.
 type Decide[S any] = func(state S) (events []any, err error)
 
-// Update loads an aggregate, has it decided, and appends what was decided at the version that was loaded. If another
-// update came before, all three are done anew, as often as [Retries] says. The aggregate is returned as it is then, the new
-// events included.
+// Update loads an aggregate, has it decided, and appends what was decided at the version that was
+// loaded. It returns the aggregate as it is then, the new events included: exactly what
+// [Repository.Load] returns of that version, and in Appended what [eventstore.Reader.Read] returns.
 //
-// It returns the decision's error; an [eventstore.VersionMismatchError] or [eventstore.SessionLostError] if others kept coming before, or with [ExpectVersion];
-// and the errors of [eventstore.Provider.Open], [eventstore.Reader.Read] and [eventstore.Session.Append]. Nothing was stored then, unless it is
+// Updates of one aggregate by one repository take turns, in the order in which they came. If an
+// update by somebody else came before, all three are done anew after a short, random pause, as
+// often as [Retries] says, and until ctx ends. A decision that itself updates the same aggregate
+// holds up the others for half a second.
+//
+// Update returns the decision's error; an [eventstore.VersionMismatchError] with [ExpectVersion],
+// or if an event names another version than it would get; that or an [eventstore.SessionLostError]
+// if others came before in every try; and the errors of [eventstore.Provider.Open],
+// [eventstore.Reader.Read] and [eventstore.Session.Append]. Nothing was stored then, unless it is
 // an [eventstore.OutcomeUnknownError]: repeat the command with the same id, see [Once].
 func (r *Repository[S]) Update(ctx context.Context, id string, decide Decide[S], options ...UpdateOption) (Aggregate[S], error) {
 	return r.observed(ctx, "aggregate_update", id, func(ctx context.Context, tries *int) (Aggregate[S], error) {
-		return r.tryUpdates(ctx, id, decide, options, tries)
+		u := update{expected: -1}
+		if decide == nil {
+			return Aggregate[S]{}, bad("decide", "it is nil")
+		}
+		for _, option := range options {
+			if option == nil {
+				return Aggregate[S]{}, bad("option", "it is nil")
+			}
+			if err := option(&u); err != nil {
+				return Aggregate[S]{}, err
+			}
+		}
+		return r.tryUpdates(ctx, r.stream(id), decide, u, tries)
 	})
 }
 
-func (r *Repository[S]) tryUpdates(ctx context.Context, id string, decide Decide[S], options []UpdateOption, tries *int) (Aggregate[S], error) {
-	u := update{expected: -1}
-	if decide == nil {
-		return Aggregate[S]{}, bad("decide", "it is nil")
+// end is how a try has ended.
+type end int
+
+const (
+	final     end = iota // with what Update returns
+	overtaken            // another update came before
+	undecided            // it would have to be decided once more
+)
+
+// tryUpdates tries to update, in a turn of the stream's queue, until that has ended one way or the
+// other.
+func (r *Repository[S]) tryUpdates(ctx context.Context, stream eventstore.Stream, decide Decide[S], u update, tries *int) (Aggregate[S], error) {
+	turn := r.queue.enter(ctx, stream)
+	defer turn.leave()
+	decided := 0
+	counted := func(state S) ([]any, error) {
+		decided++
+		*tries = decided
+		return decide(state)
 	}
-	for _, option := range options {
-		if option == nil {
-			return Aggregate[S]{}, bad("option", "it is nil")
+	var before error // of the last try
+	givenUp := func(why string) error {
+		if decided <= 1 && ctx.Err() == nil {
+			return before
 		}
-		if err := option(&u); err != nil {
-			return Aggregate[S]{}, err
-		}
+		return fmt.Errorf("aggregate: the update of %s is given up after %d tries, in each of which another came before: nothing was stored; %s: %w",
+			stream, decided, why, before)
 	}
+	*tries = 1
 	for n := 0; ; n++ {
-		*tries = n + 1
-		after, err := r.update(ctx, id, decide, u)
-		var used *eventstore.IdempotencyIDUsedError
-		if errors.As(err, &used) && used.IdempotencyID == u.once && ctx.Err() == nil {
-			continue // it has just been stored, and will be found
+		turn.goOn()
+		if decided > r.settings.retries {
+			counted = nil
 		}
-		overtaken := errors.Is(err, &eventstore.VersionMismatchError{}) || errors.Is(err, &eventstore.SessionLostError{}) ||
-			errors.Is(err, &eventstore.LostWritesError{})
-		if !overtaken || u.expected >= 0 || n >= r.settings.retries || !pause(ctx, n) {
+		after, how, err := r.update(ctx, stream, counted, u)
+		if how == final {
 			return after, err
+		}
+		if how == overtaken {
+			before = err
+		}
+		// Where the command may be the one that came before, it takes another look to know.
+		look := u.once != "" || u.expected >= 0
+		if how == undecided || decided > r.settings.retries && !look || n >= max(r.settings.retries, DefaultRetries) {
+			return after, givenUp("repeat it later, or allow more tries with Retries")
+		}
+		if !pause(ctx, n) {
+			return after, fmt.Errorf("%w; %w", givenUp("its context has ended"), over(ctx))
 		}
 	}
 }
 
-// pause waits before another try, longer each time and not the same for all. It reports whether the context lived on.
+// pause waits before another try, for up to 2 ms at first and 128 ms in the end. The random part
+// keeps those who came at once from coming at once again. It reports whether the context lived on.
 func pause(ctx context.Context, n int) bool {
-	timer := time.NewTimer(rand.N(2 * time.Millisecond << min(n, 8)))
+	timer := time.NewTimer(rand.N(2 * time.Millisecond << min(n, 6)))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -143,6 +191,15 @@ func pause(ctx context.Context, n int) bool {
 	case <-timer.C:
 		return true
 	}
+}
+
+// over is why a context has ended: its error, with the cause that was given where there is one.
+func over(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 func (r *Repository[S]) stream(id string) eventstore.Stream {
@@ -199,49 +256,60 @@ func (r *Repository[S]) apply(a *Aggregate[S], event eventstore.Event) (err erro
 	return nil
 }
 
-// update is one try.
-func (r *Repository[S]) update(ctx context.Context, id string, decide Decide[S], u update) (Aggregate[S], error) {
-	session, err := r.open(ctx, r.stream(id))
+// update is one try. Without decide it only looks whether there is anything to decide.
+func (r *Repository[S]) update(ctx context.Context, stream eventstore.Stream, decide Decide[S], u update) (Aggregate[S], end, error) {
+	session, err := r.open(ctx, stream)
 	if err != nil {
-		return Aggregate[S]{}, err
+		return Aggregate[S]{}, final, err
 	}
 	defer session.Close() // what was appended stands, whatever it says
+	// failed says whether a failure of the session means that another came before.
+	failed := func(err error) end {
+		var used *eventstore.IdempotencyIDUsedError
+		switch {
+		case errors.As(err, &used) && used.IdempotencyID == u.once: // the command has just been stored, and will be found
+		case errors.Is(err, &eventstore.VersionMismatchError{}), errors.Is(err, &eventstore.SessionLostError{}),
+			errors.Is(err, &eventstore.LostWritesError{}):
+		default:
+			return final
+		}
+		return overtaken
+	}
 	l, err := r.load(ctx, session)
 	if err != nil {
-		return l.Aggregate, err
+		return l.Aggregate, failed(err), err
 	}
 	if u.once != "" {
-		l.RepeatOf, err = session.VersionOf(ctx, u.once)
+		version, err := session.VersionOf(ctx, u.once)
 		switch {
+		case err == nil && version > l.Version: // it was stored after the session was opened
+			return l.Aggregate, overtaken, &eventstore.IdempotencyIDUsedError{Stream: stream, IdempotencyID: u.once, Version: version}
 		case err == nil:
-			return l.Aggregate, nil
+			l.RepeatOf = version
+			return l.Aggregate, final, nil
 		case !errors.Is(err, &eventstore.IdempotencyIDNotFoundError{}):
-			return l.Aggregate, err
+			return l.Aggregate, failed(err), err
 		}
 	}
 	if u.expected >= 0 && u.expected != l.Version {
-		return l.Aggregate, &eventstore.VersionMismatchError{Stream: session.Stream(), Expected: u.expected, Actual: l.Version}
+		return l.Aggregate, final, &eventstore.VersionMismatchError{Stream: stream, Expected: u.expected, Actual: l.Version}
+	}
+	if decide == nil {
+		return l.Aggregate, undecided, nil
 	}
 	decided, err := decide(l.State)
 	if err != nil || len(decided) == 0 {
-		return l.Aggregate, err
+		return l.Aggregate, final, err
 	}
-	events, stored, err := r.events(session, l.Version, decided, u)
+	after, stored, err := r.decided(session, l.Aggregate, decided, u)
 	if err != nil {
-		return l.Aggregate, err
-	}
-	after := l.Aggregate
-	for _, event := range events {
-		if err := r.apply(&after, event); err != nil {
-			return l.Aggregate, err // rather than storing what could never be loaded again
-		}
+		return l.Aggregate, final, err
 	}
 	if _, err := session.Append(ctx, eventstore.ExpectVersion(l.Version), stored...); err != nil {
-		return l.Aggregate, err
+		return l.Aggregate, failed(err), err
 	}
-	after.Appended = events
 	r.snapshot(ctx, session, l, after)
-	return after, nil
+	return after, final, nil
 }
 
 func (r *Repository[S]) open(ctx context.Context, stream eventstore.Stream) (*eventstore.Session, error) {
@@ -251,64 +319,62 @@ func (r *Repository[S]) open(ctx context.Context, stream eventstore.Stream) (*ev
 	return r.provider.OpenShared(ctx, stream)
 }
 
-// events makes of what was decided the events as they will be read, and as they are to be stored: what is folded now is what will be
-// folded when they are read.
-func (r *Repository[S]) events(session *eventstore.Session, version int64, decided []any, u update) (events []eventstore.Event, stored []any, err error) {
-	registry := r.provider.Registry()
+// decided returns an aggregate as it will be with what was decided, and the events to be stored.
+// What is folded now is what will be folded when they are read, so that nothing is stored that
+// could never be loaded again.
+func (r *Repository[S]) decided(session *eventstore.Session, before Aggregate[S], decided []any, u update) (after Aggregate[S], stored []any, err error) {
+	given := make([]any, len(decided))
 	for i, data := range decided {
 		event, ok := data.(eventstore.Event)
+		if p, isPointer := data.(*eventstore.Event); isPointer && p != nil {
+			event, ok = *p, true
+		}
 		if !ok {
 			event.Data = data
 		}
-		raw, err := registry.Encode(event.Data)
-		if err != nil {
-			return nil, nil, err
+		if err := u.complete(&event.Metadata.Context, i == 0); err != nil {
+			return before, nil, err
 		}
-		if event.Data, err = registry.Decode(raw); err != nil {
-			return nil, nil, err
-		}
-		stream, m := session.Stream(), &event.Metadata
-		if m.Message.ID == "" {
-			id, err := uuid.NewV7()
-			if err != nil {
-				return nil, nil, err
-			}
-			m.Message.ID = id.String()
-		}
-		if m.Message.Created.IsZero() {
-			m.Message.Created = time.Now().UTC()
-		}
-		m.Message.Type, m.Message.SchemaVersion = raw.Type, raw.SchemaVersion
-		m.Message.AggregateType, m.Message.AggregateID = stream.Type, stream.ID
-		c := &m.Context
-		c.CorrelationID = cmp.Or(c.CorrelationID, u.context.CorrelationID)
-		c.CausationID = cmp.Or(c.CausationID, u.context.CausationID)
-		c.UserID = cmp.Or(c.UserID, u.context.UserID)
-		c.SessionID = session.ID()
-		if c.PartitionID = stream.Database; u.context.PartitionID != "" {
-			c.PartitionID = u.context.PartitionID
-		}
-		if c.Timestamp.IsZero() {
-			c.Timestamp = u.context.Timestamp
-		}
-		if c.Timestamp.IsZero() {
-			c.Timestamp = m.Message.Created
-		}
-		if c.Scopes == nil {
-			c.Scopes = u.context.Scopes
-		}
-		if i == 0 && u.once != "" {
-			if c.IdempotencyID != "" {
-				return nil, nil, bad("Once", "the first event has an idempotency id of its own, %q", c.IdempotencyID)
-			}
-			c.IdempotencyID = u.once
-		}
-		event.Version = version + int64(i) + 1
-		c.SequenceNumber = event.Version
-		events = append(events, event)
-		stored = append(stored, eventstore.Event{Version: event.Version, Data: raw, Metadata: event.Metadata})
+		given[i] = event
 	}
-	return events, stored, nil
+	prepared, err := session.Prepare(before.Version, given...)
+	if err != nil {
+		return before, nil, err
+	}
+	after = before
+	for _, event := range prepared {
+		stored = append(stored, event)
+		if event.Data, err = r.provider.Registry().Decode(event.Data.(eventstore.Raw)); err != nil {
+			return before, nil, fmt.Errorf("aggregate: version %d of %s could not be read again, so nothing is stored: %w", event.Version, session.Stream(), err)
+		}
+		if err := r.apply(&after, event); err != nil {
+			return before, nil, err
+		}
+		after.Appended = append(after.Appended, event)
+	}
+	return after, stored, nil
+}
+
+// complete adds to the context of an event what the update was told, where the event says nothing
+// of it itself.
+func (u update) complete(c *eventstore.ContextMetadata, first bool) error {
+	c.CorrelationID = cmp.Or(c.CorrelationID, u.context.CorrelationID)
+	c.CausationID = cmp.Or(c.CausationID, u.context.CausationID)
+	c.UserID = cmp.Or(c.UserID, u.context.UserID)
+	c.PartitionID = cmp.Or(c.PartitionID, u.context.PartitionID)
+	if c.Timestamp.IsZero() {
+		c.Timestamp = u.context.Timestamp
+	}
+	if c.Scopes == nil {
+		c.Scopes = u.context.Scopes
+	}
+	if first && u.once != "" {
+		if c.IdempotencyID != "" {
+			return bad("Once", "the first event has an idempotency id of its own, %q", c.IdempotencyID)
+		}
+		c.IdempotencyID = u.once
+	}
+	return nil
 }
 
 // snapshot saves one if it is time for it. It never fails an update: without it the next ones take longer.

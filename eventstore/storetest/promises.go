@@ -345,6 +345,8 @@ func requirements(target Target) []test {
 				}
 				wantVersions(t, collect(t, r.Read(contextOf(t))), upTo(2))
 			}},
+		{"R17 an update of an aggregate returns exactly what is loaded later, among others and repeated", "what is told to a user must be what is stored",
+			func(t *testing.T) { updates(t, target) }},
 		{"S2 every conflict among concurrent appends is detected", "of decisions on the same state one stands",
 			func(t *testing.T) { conflicts(t, target) }},
 	}

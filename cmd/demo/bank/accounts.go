@@ -27,8 +27,7 @@ func NewAccounts(provider *eventstore.Provider) (*Accounts, error) {
 	if err != nil {
 		return nil, err
 	}
-	directory, err := aggregate.NewRepository(provider, directoryType, Directory.Apply,
-		aggregate.SnapshotEvery(100), aggregate.Retries(20)) // all who open an account meet here
+	directory, err := aggregate.NewRepository(provider, directoryType, Directory.Apply, aggregate.SnapshotEvery(100))
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,40 @@
+package eventstore
+
+// Prepare returns events as [Reader.Read] with [AsRaw] will return them once they have been
+// appended after that version. It completes and checks them as [Session.Append] does, sends nothing
+// and stores nothing. To store what was prepared, pass it to Append in the same session, with
+// ExpectVersion(version). [Registry.Decode] makes of each Data what a reader without AsRaw will
+// get.
+//
+// So a program can look at events before they are stored, as at the state that will follow from
+// them. It is safe for concurrent use.
+//
+// Prepare returns an [ArgumentError], a [TypeNotRegisteredError], a [VersionMismatchError] if an
+// event names another version than it would get, and the errors of a session that has ended.
+func (s *Session) Prepare(version int64, events ...any) ([]Event, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	expected := ExpectVersion(version)
+	drafts, err := s.drafts(expected, events, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.fit(expected, drafts, version); err != nil {
+		return nil, err
+	}
+	h := s.history
+	prepared := make([]Event, len(drafts))
+	for i, d := range drafts {
+		d.metadata.Context.SequenceNumber = version + int64(i) + 1
+		// A record holds less than Go values do, as of times and empty slices: what it gives back
+		// is the truth.
+		r := encodeEvent(h.keys.partition, "prepared", d.metadata, d.raw)
+		_, metadata, raw, err := decodeEventAt(h.Stream, h.keys.partition, r.version, r.data)
+		if err != nil {
+			return nil, h.damaged(h.keys.event(r.version), r.version, err)
+		}
+		prepared[i] = Event{Version: r.version, Data: raw, Metadata: metadata}
+	}
+	return prepared, nil
+}
