@@ -94,10 +94,10 @@ func (g *golden) takeSamples(samples []any) {
 		_, isRaw := sample.(eventstore.Raw)
 		_, twice := g.samples[raw.Type]
 		switch {
-		case err != nil:
-			g.Errorf("eventtest: sample %d, %T: %v", i+1, sample, innermost(err))
 		case isRaw:
 			g.Errorf("eventtest: sample %d is a Raw: give a value of a Go type that is registered", i+1)
+		case err != nil:
+			g.Errorf("eventtest: sample %d, %T: %v", i+1, sample, innermost(err))
 		case twice:
 			g.Errorf("eventtest: sample %d is the second of type %q: one is enough", i+1, raw.Type)
 		default:
