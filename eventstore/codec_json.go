@@ -134,7 +134,8 @@ const deepest = 1000
 // replace returns v with marks in it, v itself where there is nothing to mark.
 func (k *rawKeeper) replace(v reflect.Value, depth int) reflect.Value {
 	t := v.Type()
-	if depth > deepest || t != rawMessageType && (!jsonTraits(t).raw || encodesItself(t)) {
+	follows := t == rawMessageType || t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface
+	if depth > deepest || !jsonTraits(t).raw || !follows && encodesItself(t) {
 		return v
 	}
 	depth++

@@ -213,6 +213,7 @@ type jsonField struct {
 	tagged    bool
 	omitEmpty bool
 	depth     int
+	order     int    // in which it was found
 	path      string // with the embedded structs on the way to it
 	typ       reflect.Type
 	byPointer bool // an embedded pointer is on the way to it
@@ -275,7 +276,7 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []loss) {
 					continue
 				}
 				if name != "" || !isStruct {
-					found := jsonField{fieldID: id, name: cmp.Or(name, f.Name), tagged: name != "", depth: depth, path: path, typ: f.Type, byPointer: e.byPointer,
+					found := jsonField{fieldID: id, name: cmp.Or(name, f.Name), tagged: name != "", depth: depth, order: len(fields), path: path, typ: f.Type, byPointer: e.byPointer,
 						omitEmpty: slices.Contains(strings.Split(options, ","), "omitempty")}
 					fields = append(fields, found)
 					if count[e.typ] > 1 {
@@ -321,6 +322,7 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []loss) {
 		}
 		fields = fields[n:]
 	}
+	slices.SortFunc(carried, func(a, b jsonField) int { return cmp.Compare(a.order, b.order) })
 	return carried, losses
 }
 
