@@ -156,8 +156,8 @@ func (c *choices) structure(depth int) reflect.Type {
 			}
 		}
 		if n := c.below(len(tags)); n > 2 {
-			f.Tag = reflect.StructTag(tags[n])
-			c.plain = c.plain && tags[n] == `json:"é"`
+			f.Tag = reflect.StructTag(strings.Replace(tags[n], "é", fmt.Sprint("é", i), 1)) // none twice
+			c.plain = c.plain && f.Tag != reflect.StructTag(tags[n])
 		}
 		fields = append(fields, f)
 	}
@@ -306,7 +306,7 @@ func show(b *strings.Builder, v reflect.Value, omitEmpty bool) {
 			fmt.Fprintf(b, "number %s", value)
 			return
 		case json.RawMessage:
-			if value == nil {
+			if value == nil || omitEmpty && len(value) == 0 {
 				value = json.RawMessage("null")
 			}
 			fmt.Fprintf(b, "raw %q", []byte(value))

@@ -41,6 +41,7 @@ const readsAs = ".reads-as"
 //   - there is none for an older schema version, under the name or an alias; for an alias, in any schema version; or for a
 //     content type that is read;
 //   - a payload can't be read, reads differently from what is beside it, or differently each time, which is an upcaster that is not pure;
+//   - a sample does not come back as it was when it is stored and read;
 //   - a file is of no type, schema version or content type that is registered: nobody can read that part of history any more.
 //     Of a snapshot's type, which is derived, such files can be deleted.
 //
