@@ -128,14 +128,14 @@ func newMark() string {
 	return "eventstore-raw-" + hex.EncodeToString(random[:]) + "-"
 }
 
-// deepest is how deep values are looked into. What is deeper is a cycle, which encoding/json refuses.
-const deepest = 1000
+// maxDepth is how deep values are looked into. What is deeper is a cycle, which encoding/json refuses.
+const maxDepth = 1000
 
 // replace returns v with marks in it, v itself where there is nothing to mark.
 func (k *rawKeeper) replace(v reflect.Value, depth int) reflect.Value {
 	t := v.Type()
 	follows := t == rawMessageType || t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface
-	if depth > deepest || !jsonTraits(t).raw || !follows && encodesItself(t) {
+	if depth > maxDepth || !jsonTraits(t).raw || !follows && encodesItself(t) {
 		return v
 	}
 	depth++

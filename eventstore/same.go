@@ -35,15 +35,15 @@ type difference struct {
 	reason string // after the path
 }
 
-// place is what is known of the values that are compared, from what they stand in.
-type place struct {
+// comparedIn is what is known of the values that are compared, from what they stand in.
+type comparedIn struct {
 	opaque    bool // within a type that encodes itself
 	omitEmpty bool
 }
 
 // differs returns the first difference of what was given and what was decoded, or nil.
 func (c *comparison) differs(given, decoded any) *difference {
-	return c.compare(addressable(reflect.ValueOf(given)), addressable(reflect.ValueOf(decoded)), place{opaque: !c.json})
+	return c.compare(addressable(reflect.ValueOf(given)), addressable(reflect.ValueOf(decoded)), comparedIn{opaque: !c.json})
 }
 
 // addressable is a copy of a value, whose unexported fields can be looked at.
@@ -56,20 +56,20 @@ func addressable(v reflect.Value) reflect.Value {
 	return p.Elem()
 }
 
-const changed = "comes back as something else"
+const comesBackChanged = "comes back as something else"
 
-func (c *comparison) compare(a, b reflect.Value, at place) *difference {
+func (c *comparison) compare(a, b reflect.Value, at comparedIn) *difference {
 	if !a.IsValid() || !b.IsValid() {
 		if a.IsValid() == b.IsValid() {
 			return nil
 		}
-		return &difference{reason: changed}
+		return &difference{reason: comesBackChanged}
 	}
 	t := a.Type()
 	if t != b.Type() {
 		return &difference{reason: fmt.Sprintf("holds a %s, which comes back as a %s", t, b.Type())}
 	}
-	if c.depth++; c.depth > 10*deepest {
+	if c.depth++; c.depth > 10*maxDepth {
 		return &difference{reason: "is too deep to be compared with what comes back"}
 	}
 	defer func() { c.depth-- }()
@@ -96,46 +96,46 @@ func (c *comparison) compare(a, b reflect.Value, at place) *difference {
 	if equal, known := equalByMethod(a, b); known && equal {
 		return nil
 	} else if !known && d.path == "" && t.Kind() == reflect.Struct {
-		return &difference{reason: fmt.Sprintf("is a %s, which %s: repair the methods by which it is stored, or give it an Equal method that says what counts", t, changed)}
+		return &difference{reason: fmt.Sprintf("is a %s, which %s: repair the methods by which it is stored, or give it an Equal method that says what counts", t, comesBackChanged)}
 	}
 	return d
 }
 
 // inside compares values by their kind.
-func (c *comparison) inside(a, b reflect.Value, at place) *difference {
+func (c *comparison) inside(a, b reflect.Value, at comparedIn) *difference {
 	t := a.Type()
-	inner := place{opaque: at.opaque}
+	inner := comparedIn{opaque: at.opaque}
 	switch a.Kind() {
 	case reflect.Bool:
-		return when(a.Bool() != b.Bool())
+		return differsIf(a.Bool() != b.Bool())
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return when(a.Int() != b.Int())
+		return differsIf(a.Int() != b.Int())
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		return when(a.Uint() != b.Uint())
+		return differsIf(a.Uint() != b.Uint())
 	case reflect.Float32, reflect.Float64:
 		x, y := a.Float(), b.Float()
-		return when(x != y && (x == x || y == y)) // NaN is what it is
+		return differsIf(x != y && (x == x || y == y)) // NaN is what it is
 	case reflect.Complex64, reflect.Complex128:
-		return when(a.Complex() != b.Complex())
+		return differsIf(a.Complex() != b.Complex())
 	case reflect.String:
 		if a.String() == b.String() {
 			return nil
 		}
 		if !utf8.ValidString(a.String()) {
-			return &difference{reason: "is a string that is not valid UTF-8, and " + changed + ": use []byte for what is no text"}
+			return &difference{reason: "is a string that is not valid UTF-8, and " + comesBackChanged + ": use []byte for what is no text"}
 		}
-		return &difference{reason: changed}
+		return &difference{reason: comesBackChanged}
 	case reflect.Interface:
 		switch {
 		case a.IsNil() || b.IsNil():
-			return when(a.IsNil() != b.IsNil())
+			return differsIf(a.IsNil() != b.IsNil())
 		case b.Elem().Type() == jsonNumberType && a.Elem().Type() != jsonNumberType:
 			return sameNumber(a.Elem(), b.Elem().String())
 		}
 		return c.compare(addressable(a.Elem()), addressable(b.Elem()), inner)
 	case reflect.Pointer:
 		if a.IsNil() || b.IsNil() || a.Pointer() == b.Pointer() {
-			return when(a.IsNil() != b.IsNil())
+			return differsIf(a.IsNil() != b.IsNil())
 		}
 		if at.opaque { // JSON itself has no cycles
 			pair := [2]unsafe.Pointer{a.UnsafePointer(), b.UnsafePointer()}
@@ -153,7 +153,7 @@ func (c *comparison) inside(a, b reflect.Value, at place) *difference {
 			return d
 		}
 		if t.Elem().Kind() == reflect.Uint8 {
-			return when(!bytes.Equal(a.Bytes(), b.Bytes()))
+			return differsIf(!bytes.Equal(a.Bytes(), b.Bytes()))
 		}
 		return c.elements(a, b, inner)
 	case reflect.Array:
@@ -175,14 +175,14 @@ func (c *comparison) inside(a, b reflect.Value, at place) *difference {
 	case reflect.Struct:
 		return c.fields(a, b, at)
 	case reflect.Func:
-		return when(!a.IsNil() || !b.IsNil())
+		return differsIf(!a.IsNil() || !b.IsNil())
 	default: // channels and the like, which have only themselves
-		return when(a.Pointer() != b.Pointer())
+		return differsIf(a.Pointer() != b.Pointer())
 	}
 }
 
 // fields compares structs.
-func (c *comparison) fields(a, b reflect.Value, at place) *difference {
+func (c *comparison) fields(a, b reflect.Value, at comparedIn) *difference {
 	t := a.Type()
 	omit := omitEmptyFields(t)
 	for i := range t.NumField() {
@@ -194,14 +194,14 @@ func (c *comparison) fields(a, b reflect.Value, at place) *difference {
 		if !f.IsExported() {
 			x, y = unlocked(x), unlocked(y)
 		}
-		if d := c.compare(x, y, place{opaque: at.opaque, omitEmpty: !at.opaque && omit[i]}); d != nil {
+		if d := c.compare(x, y, comparedIn{opaque: at.opaque, omitEmpty: !at.opaque && omit[i]}); d != nil {
 			return d.at(f.Name)
 		}
 	}
 	return nil
 }
 
-func (c *comparison) elements(a, b reflect.Value, at place) *difference {
+func (c *comparison) elements(a, b reflect.Value, at comparedIn) *difference {
 	for i := range a.Len() {
 		if d := c.compare(a.Index(i), b.Index(i), at); d != nil {
 			return d.at("[" + strconv.Itoa(i) + "]")
@@ -223,19 +223,19 @@ func (d *difference) at(name string) *difference {
 	return d
 }
 
-func when(different bool) *difference {
+func differsIf(different bool) *difference {
 	if !different {
 		return nil
 	}
-	return &difference{reason: changed}
+	return &difference{reason: comesBackChanged}
 }
 
-func sameLength(a, b reflect.Value, at place) *difference {
+func sameLength(a, b reflect.Value, at comparedIn) *difference {
 	switch {
 	case a.Len() != b.Len():
 		return &difference{reason: "comes back with another number of elements"}
 	case a.Len() == 0 && a.IsNil() != b.IsNil() && !at.opaque && !at.omitEmpty:
-		return &difference{reason: changed}
+		return &difference{reason: comesBackChanged}
 	}
 	return nil
 }
@@ -245,7 +245,7 @@ var (
 	jsonNumberType = reflect.TypeFor[json.Number]()
 )
 
-func sameTime(a, b time.Time, at place) *difference {
+func sameTime(a, b time.Time, at comparedIn) *difference {
 	_, from := a.Zone()
 	_, to := b.Zone()
 	if !a.Equal(b) || from != to && !at.opaque {

@@ -16,10 +16,10 @@ import (
 // rules, read in reverse, to find what it leaves out without a word.
 
 var (
-	marshaler       = reflect.TypeFor[json.Marshaler]()
-	textMarshaler   = reflect.TypeFor[encoding.TextMarshaler]()
-	unmarshaler     = reflect.TypeFor[json.Unmarshaler]()
-	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
+	marshalerType       = reflect.TypeFor[json.Marshaler]()
+	textMarshalerType   = reflect.TypeFor[encoding.TextMarshaler]()
+	unmarshalerType     = reflect.TypeFor[json.Unmarshaler]()
+	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
 // fieldID names a field, wherever its type occurs.
@@ -28,8 +28,8 @@ type fieldID struct {
 	index      int
 }
 
-// loss is something of a type that JSON does not carry.
-type loss struct {
+// jsonLoss is something of a type that JSON does not carry.
+type jsonLoss struct {
 	path   string // from the type on; empty: the type itself
 	reason string // after "it "
 	advice string
@@ -38,7 +38,7 @@ type loss struct {
 
 // encodesItself reports whether values of a type have a method that encodes them.
 func encodesItself(t reflect.Type) bool {
-	return implements(t, marshaler) || implements(t, textMarshaler)
+	return implements(t, marshalerType) || implements(t, textMarshalerType)
 }
 
 // implements reports whether a type or a pointer to it has the interface's methods.
@@ -48,7 +48,7 @@ func implements(t, iface reflect.Type) bool {
 
 // jsonShape finds what JSON loses of values of a type.
 type jsonShape struct {
-	losses []loss
+	losses []jsonLoss
 	seen   map[seenType]bool
 }
 
@@ -58,14 +58,14 @@ type seenType struct {
 }
 
 // jsonLosses returns what JSON loses of values of a type, whatever they are.
-func jsonLosses(t reflect.Type) []loss {
+func jsonLosses(t reflect.Type) []jsonLoss {
 	s := jsonShape{seen: map[seenType]bool{}}
 	s.look(t, "", true)
 	return s.losses
 }
 
 func (s *jsonShape) lose(path, advice, format string, args ...any) {
-	s.losses = append(s.losses, loss{path: path, reason: fmt.Sprintf(format, args...), advice: advice})
+	s.losses = append(s.losses, jsonLoss{path: path, reason: fmt.Sprintf(format, args...), advice: advice})
 }
 
 // look looks at a type. Only what is addressable has its methods with a pointer receiver called.
@@ -83,20 +83,20 @@ func (s *jsonShape) look(t reflect.Type, path string, addressable bool) {
 	for _, method := range [...]struct {
 		iface reflect.Type
 		name  string
-	}{{marshaler, "MarshalJSON"}, {textMarshaler, "MarshalText"}} {
+	}{{marshalerType, "MarshalJSON"}, {textMarshalerType, "MarshalText"}} {
 		if t.Kind() != reflect.Interface && !has(method.iface) && pointer.Implements(method.iface) {
 			s.lose(path, fmt.Sprintf("use *%s there", t), "is a %s in a map, where encoding/json does not call its %s, which has a pointer receiver", t, method.name)
 			return
 		}
 	}
-	if t.Kind() != reflect.Interface && (has(marshaler) || has(textMarshaler)) {
+	if t.Kind() != reflect.Interface && (has(marshalerType) || has(textMarshalerType)) {
 		if t.Kind() == reflect.Struct && s.promoted(t, path) {
 			return
 		}
-		if pointer.Implements(unmarshaler) || pointer.Implements(textUnmarshaler) {
+		if pointer.Implements(unmarshalerType) || pointer.Implements(textUnmarshalerType) {
 			return // how it is stored is its own business, which each value shows
 		}
-		if !has(marshaler) && t.Kind() != reflect.String && t.Kind() != reflect.Pointer {
+		if !has(marshalerType) && t.Kind() != reflect.String && t.Kind() != reflect.Pointer {
 			s.lose(path, "give it one", "is a %s, which has a MarshalText and no UnmarshalText", t)
 			return
 		}
@@ -124,8 +124,8 @@ func (s *jsonShape) look(t reflect.Type, path string, addressable bool) {
 
 // lookKey looks at the type of a map's keys.
 func (s *jsonShape) lookKey(t reflect.Type, path string) {
-	reads := t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface && reflect.PointerTo(t).Implements(textUnmarshaler)
-	writes := t.Implements(textMarshaler)
+	reads := t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface && reflect.PointerTo(t).Implements(textUnmarshalerType)
+	writes := t.Implements(textMarshalerType)
 	plain := t.Kind() == reflect.String || reflect.Int <= t.Kind() && t.Kind() <= reflect.Uintptr
 	const advice = "use strings or integers as keys, or a type with MarshalText and UnmarshalText"
 	switch {
@@ -140,11 +140,11 @@ func (s *jsonShape) lookKey(t reflect.Type, path string) {
 func (s *jsonShape) lookFields(t reflect.Type, path string, addressable bool) {
 	fields, losses := jsonFields(t)
 	for _, l := range losses {
-		l.path = join(path, l.path)
+		l.path = joinPath(path, l.path)
 		s.losses = append(s.losses, l)
 	}
 	for _, f := range fields {
-		s.look(f.typ, join(path, f.path), addressable || f.byPointer)
+		s.look(f.typ, joinPath(path, f.path), addressable || f.byPointer)
 	}
 }
 
@@ -152,7 +152,7 @@ func (s *jsonShape) lookFields(t reflect.Type, path string, addressable bool) {
 // struct too. It reports whether there is such a one.
 func (s *jsonShape) promoted(t reflect.Type, path string) bool {
 	method := "MarshalJSON"
-	if !implements(t, marshaler) {
+	if !implements(t, marshalerType) {
 		method = "MarshalText"
 	}
 	from := -1
@@ -168,7 +168,7 @@ func (s *jsonShape) promoted(t reflect.Type, path string) bool {
 	}
 	for i := range t.NumField() {
 		if f := t.Field(i); i != from && holdsSomething(f) {
-			s.losses = append(s.losses, loss{path: join(path, f.Name), field: fieldID{t, i},
+			s.losses = append(s.losses, jsonLoss{path: joinPath(path, f.Name), field: fieldID{t, i},
 				reason: fmt.Sprintf("is not stored: the %s of the embedded %s is that of %s as well", method, t.Field(from).Type, t),
 				advice: fmt.Sprintf("give %s a field of that type in place of the embedded one", t)})
 		}
@@ -199,7 +199,7 @@ func generated(m reflect.Method) bool {
 // holdsSomething reports whether the values of a field can differ.
 func holdsSomething(f reflect.StructField) bool { return f.Name != "_" && f.Type.Size() > 0 }
 
-func join(path, field string) string {
+func joinPath(path, field string) string {
 	if path == "" {
 		return field
 	}
@@ -212,6 +212,8 @@ type jsonField struct {
 	name      string
 	tagged    bool
 	omitEmpty bool
+	omitZero  bool
+	quoted    bool
 	depth     int
 	order     int    // in which it was found
 	path      string // with the embedded structs on the way to it
@@ -219,8 +221,8 @@ type jsonField struct {
 	byPointer bool // an embedded pointer is on the way to it
 }
 
-// embedded is a struct whose fields are those of the one that embeds it.
-type embedded struct {
+// embeddedStruct is a struct whose fields are those of the one that embeds it.
+type embeddedStruct struct {
 	typ       reflect.Type
 	path      string
 	byPointer bool
@@ -228,11 +230,11 @@ type embedded struct {
 
 // jsonFields sorts the fields of a struct into those that encoding/json carries and those that it does
 // not, by its own rules: see typeFields there.
-func jsonFields(t reflect.Type) (fields []jsonField, losses []loss) {
+func jsonFields(t reflect.Type) (fields []jsonField, losses []jsonLoss) {
 	lose := func(id fieldID, path, advice, format string, args ...any) {
-		losses = append(losses, loss{path: path, field: id, reason: fmt.Sprintf(format, args...), advice: advice})
+		losses = append(losses, jsonLoss{path: path, field: id, reason: fmt.Sprintf(format, args...), advice: advice})
 	}
-	next := []embedded{{typ: t}}
+	next := []embeddedStruct{{typ: t}}
 	count, visited := map[reflect.Type]int{}, map[reflect.Type]bool{}
 	for depth := 1; len(next) > 0; depth++ {
 		current := next
@@ -245,7 +247,7 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []loss) {
 			visited[e.typ] = true
 			for i := range e.typ.NumField() {
 				f, id := e.typ.Field(i), fieldID{e.typ, i}
-				path := join(e.path, f.Name)
+				path := joinPath(e.path, f.Name)
 				inner := f.Type
 				if inner.Name() == "" && inner.Kind() == reflect.Pointer {
 					inner = inner.Elem()
@@ -277,7 +279,7 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []loss) {
 				}
 				if name != "" || !isStruct {
 					found := jsonField{fieldID: id, name: cmp.Or(name, f.Name), tagged: name != "", depth: depth, order: len(fields), path: path, typ: f.Type, byPointer: e.byPointer,
-						omitEmpty: slices.Contains(strings.Split(options, ","), "omitempty")}
+						omitEmpty: tagHas(options, "omitempty"), omitZero: tagHas(options, "omitzero"), quoted: tagHas(options, "string")}
 					fields = append(fields, found)
 					if count[e.typ] > 1 {
 						fields = append(fields, found) // so that they are ambiguous
@@ -285,7 +287,7 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []loss) {
 					continue
 				}
 				if nextCount[inner]++; nextCount[inner] == 1 {
-					next = append(next, embedded{inner, path, e.byPointer || f.Type.Kind() == reflect.Pointer})
+					next = append(next, embeddedStruct{inner, path, e.byPointer || f.Type.Kind() == reflect.Pointer})
 				} else {
 					lose(id, path, "give one of them a JSON name", "embeds %s, as another field does, and neither is stored", inner)
 				}
@@ -294,13 +296,13 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []loss) {
 		count = nextCount
 	}
 	slices.SortStableFunc(fields, func(a, b jsonField) int {
-		tagged := func(f jsonField) int {
+		second := func(f jsonField) int {
 			if f.tagged {
 				return 0
 			}
 			return 1
 		}
-		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.depth, b.depth), cmp.Compare(tagged(a), tagged(b)))
+		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.depth, b.depth), cmp.Compare(second(a), second(b)))
 	})
 	carried := fields[:0:0]
 	for len(fields) > 0 {
@@ -324,6 +326,11 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []loss) {
 	}
 	slices.SortFunc(carried, func(a, b jsonField) int { return cmp.Compare(a.order, b.order) })
 	return carried, losses
+}
+
+// tagHas reports whether a tag has an option.
+func tagHas(options, option string) bool {
+	return slices.Contains(strings.Split(options, ","), option)
 }
 
 // validTag is isValidTag of encoding/json.
