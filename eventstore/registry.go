@@ -154,11 +154,19 @@ func (t *TypeDefinition) complete() error {
 	if err := t.resolveLeftOut(); err != nil {
 		return err
 	}
+	for _, u := range t.upcasters {
+		if u.made == nil || u.made.Kind() == reflect.Interface {
+			continue
+		}
+		if lost := t.lost(u.made); lost != "" {
+			return bad("UpcastJSON", "JSON can't carry all of what the step of type %q from schema version %d to %d makes, Go type %s: %s", t.name, u.from, u.from+1, u.made, lost)
+		}
+	}
 	if !t.writesJSON() {
 		return nil
 	}
-	if err := t.checkShape(t.goType); err != nil {
-		return err
+	if lost := t.lost(t.goType); lost != "" {
+		return bad("type", "JSON can't carry all of type %q, Go type %s: %s", t.name, t.goType, lost)
 	}
 	if path, ok := t.unneeded(); ok {
 		return bad("LeaveOut", "field %q of type %q is stored: take the option away, or, if the field is to be left out, tag it `json:\"-\"`", path, t.name)

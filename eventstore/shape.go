@@ -340,8 +340,8 @@ func validTag(name string) bool {
 	})
 }
 
-// checkShape checks that JSON carries values of the type, but for what LeaveOut names.
-func (t *TypeDefinition) checkShape(goType reflect.Type) error {
+// lost says what JSON does not carry of values of a Go type, but for what LeaveOut names, and what to do.
+func (t *TypeDefinition) lost(goType reflect.Type) string {
 	base := goType
 	for base.Kind() == reflect.Pointer {
 		base = base.Elem()
@@ -369,14 +369,11 @@ func (t *TypeDefinition) checkShape(goType reflect.Type) error {
 		}
 		says = append(says, fmt.Sprintf("%s %s%s", path, l.reason, advice))
 	}
-	if len(says) == 0 {
-		return nil
-	}
 	const most = 5
 	if n := len(says); n > most {
 		says = append(says[:most], fmt.Sprintf("and %d more", n-most))
 	}
-	return &ArgumentError{Argument: "type", Reason: fmt.Sprintf("JSON can't carry all of type %q, Go type %s: %s", t.name, goType, strings.Join(says, "; "))}
+	return strings.Join(says, "; ")
 }
 
 // resolveLeftOut finds the fields that LeaveOut names, and refuses those that are none.
