@@ -201,7 +201,7 @@ func (s *Session) drafts(expected Expected, events []any, recorded bool) ([]draf
 		if !ok {
 			e = Event{Data: event}
 		}
-		raw, err := s.history.registry.encode(argument, s.history.Stream, e.Data)
+		raw, err := s.encode(argument, e.Data, recorded)
 		if err != nil {
 			return nil, err
 		}
@@ -237,6 +237,20 @@ func (s *Session) drafts(expected Expected, events []any, recorded bool) ([]draf
 		drafts[i] = draft{metadata: m, raw: raw}
 	}
 	return drafts, nil
+}
+
+// encode makes what is stored of an event's data. What was recorded before is taken as it is: history
+// is copied whatever is registered here.
+func (s *Session) encode(argument string, data any, recorded bool) (Raw, error) {
+	if raw, ok := data.(Raw); ok && recorded {
+		return raw, checkRecorded(argument, raw)
+	}
+	registry := s.history.registry
+	raw, err := registry.encode(argument, s.history.Stream, data)
+	if errors.Is(err, &TypeNotRegisteredError{}) && registry.holdsSeveral(data) {
+		err = &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %T, which is several events in one value: pass it with events..., as a []any, so that each is an event", data)}
+	}
+	return raw, err
 }
 
 // complete fills in and checks an event's metadata, all but its place and its session.

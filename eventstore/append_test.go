@@ -24,26 +24,38 @@ func TestAnAppendThatCannotBeIsRefusedBeforeAnythingIsSent(t *testing.T) {
 			events []any
 			says   string
 		}{
-			"no events":                  {nil, "none"},
-			"a nil event":                {[]any{noted{}, nil}, "events[1]: it is nil"},
-			"a nil pointer":              {[]any{nilNoted}, "events[0]: it is nil"},
-			"a nil pointer to an Event":  {[]any{nilEvent}, "events[0]: it is nil"},
-			"an Event without data":      {[]any{Event{}}, "events[0]: it is nil"},
-			"a raw event without a type": {[]any{Raw{Type: " "}}, "without a Type"},
-			"a foreign aggregate id":     {with(func(e *Event) { e.Metadata.Message.AggregateID = "2" }), `its aggregate id is "2", the stream's is "1"`},
-			"a foreign aggregate type":   {with(func(e *Event) { e.Metadata.Message.AggregateType = "x" }), "aggregate type"},
-			"a foreign partition":        {with(func(e *Event) { e.Metadata.Context.PartitionID = "x" }), "partition id"},
-			"a negative sequence number": {with(func(e *Event) { e.Metadata.Context.SequenceNumber = -1 }), "negative"},
-			"a negative version":         {with(func(e *Event) { e.Version = -1 }), "negative"},
-			"two versions":               {with(func(e *Event) { e.Version, e.Metadata.Context.SequenceNumber = 2, 3 }), "its version is 2, its sequence number 3"},
-			"a number without room":      {append([]any{noted{}}, with(func(e *Event) { e.Version = 1 })...), "leaves no room for the 1 events before it"},
-			"a blank idempotency id":     {with(func(e *Event) { e.Metadata.Context.IdempotencyID = " " }), "blank"},
-			"a broken idempotency id":    {with(func(e *Event) { e.Metadata.Context.IdempotencyID = "\xff" }), "UTF-8"},
-			"a long idempotency id":      {with(func(e *Event) { e.Metadata.Context.IdempotencyID = strings.Repeat("x", 201) }), "201 bytes"},
-			"a key too long for a store": {with(func(e *Event) { e.Metadata.Context.IdempotencyID = strings.Repeat("😀", 20) }), "the store takes 100"},
-			"an idempotency id twice":    {[]any{once("i", "a"), noted{}, once("i", "b")}, "is that of events[0] too"},
-			"a time after 9999":          {with(func(e *Event) { e.Metadata.Message.Created = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }), "years 1 to 9999"},
-			"a time before 1":            {with(func(e *Event) { e.Metadata.Context.Timestamp = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC) }), "years 1 to 9999"},
+			"no events":                        {nil, "none"},
+			"a nil event":                      {[]any{noted{}, nil}, "events[1]: it is nil"},
+			"a nil pointer":                    {[]any{nilNoted}, "events[0]: it is nil"},
+			"a nil pointer to an Event":        {[]any{nilEvent}, "events[0]: it is nil"},
+			"an Event without data":            {[]any{Event{}}, "events[0]: it is nil"},
+			"a raw event without a type":       {[]any{Raw{Type: " "}}, "without a Type"},
+			"a raw event without content type": {[]any{Raw{Type: "noted", Payload: []byte("{}")}}, `it is a Raw of type "noted" that could be stored and never be read again: it has no content type`},
+			"a raw event of another codec":     {[]any{Raw{Type: "noted", ContentType: "text/plain", Payload: []byte("{}")}}, "it has content type text/plain, type \"noted\" is registered with application/json"},
+			"a raw event that is no JSON":      {[]any{Raw{Type: "noted", ContentType: "application/json", Payload: []byte("{")}}, "never be read again"},
+			"a raw event that does not fit":    {[]any{Raw{Type: "noted", ContentType: "application/json", Payload: []byte("[]")}}, "never be read again"},
+			"a raw event of a newer schema":    {[]any{Raw{Type: "noted", SchemaVersion: 2, ContentType: "application/json", Payload: []byte("{}")}}, "never be read again"},
+			"text that is not UTF-8":           {[]any{noted{"a"}, noted{"\xff"}}, "events[1]: field Text of eventstore.noted is a string that is not valid UTF-8"},
+			"a slice without dots":             {[]any{[]any{noted{"a"}}}, "events[0]: it is a []interface {}, which is several events in one value: pass it with events..."},
+			"a slice of a type":                {[]any{[]noted{{"a"}}}, "it is a []eventstore.noted, which is several events in one value: pass it with events..., as a []any"},
+			"a slice of pointers":              {[]any{[]*noted{{"a"}}}, "pass it with events..."},
+			"a slice of Events":                {[]any{noted{}, []Event{{Data: noted{"a"}}}}, "events[1]: it is a []eventstore.Event, which is several events in one value"},
+			"a slice by a pointer":             {[]any{&[]any{noted{}}}, "pass it with events..."},
+			"an Event of a slice":              {[]any{Event{Data: []any{noted{}}}}, "pass it with events..."},
+			"a foreign aggregate id":           {with(func(e *Event) { e.Metadata.Message.AggregateID = "2" }), `its aggregate id is "2", the stream's is "1"`},
+			"a foreign aggregate type":         {with(func(e *Event) { e.Metadata.Message.AggregateType = "x" }), "aggregate type"},
+			"a foreign partition":              {with(func(e *Event) { e.Metadata.Context.PartitionID = "x" }), "partition id"},
+			"a negative sequence number":       {with(func(e *Event) { e.Metadata.Context.SequenceNumber = -1 }), "negative"},
+			"a negative version":               {with(func(e *Event) { e.Version = -1 }), "negative"},
+			"two versions":                     {with(func(e *Event) { e.Version, e.Metadata.Context.SequenceNumber = 2, 3 }), "its version is 2, its sequence number 3"},
+			"a number without room":            {append([]any{noted{}}, with(func(e *Event) { e.Version = 1 })...), "leaves no room for the 1 events before it"},
+			"a blank idempotency id":           {with(func(e *Event) { e.Metadata.Context.IdempotencyID = " " }), "blank"},
+			"a broken idempotency id":          {with(func(e *Event) { e.Metadata.Context.IdempotencyID = "\xff" }), "UTF-8"},
+			"a long idempotency id":            {with(func(e *Event) { e.Metadata.Context.IdempotencyID = strings.Repeat("x", 201) }), "201 bytes"},
+			"a key too long for a store":       {with(func(e *Event) { e.Metadata.Context.IdempotencyID = strings.Repeat("😀", 20) }), "the store takes 100"},
+			"an idempotency id twice":          {[]any{once("i", "a"), noted{}, once("i", "b")}, "is that of events[0] too"},
+			"a time after 9999":                {with(func(e *Event) { e.Metadata.Message.Created = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }), "years 1 to 9999"},
+			"a time before 1":                  {with(func(e *Event) { e.Metadata.Context.Timestamp = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC) }), "years 1 to 9999"},
 		} {
 			_, err := s.Append(t.Context(), ExpectAny(), c.events...)
 			if want[*ArgumentError](t, err); !strings.Contains(err.Error(), c.says) {
@@ -53,6 +65,8 @@ func TestAnAppendThatCannotBeIsRefusedBeforeAnythingIsSent(t *testing.T) {
 		_, err := s.Append(t.Context(), ExpectVersion(-1), noted{})
 		want[*ArgumentError](t, err)
 		_, err = s.Append(t.Context(), ExpectAny(), noted{}, struct{}{})
+		want[*TypeNotRegisteredError](t, err)
+		_, err = s.Append(t.Context(), ExpectAny(), []int{1})
 		want[*TypeNotRegisteredError](t, err)
 		_, err = s.Append(t.Context(), ExpectAny(), noted{}, &unregistered{})
 		if e := want[*TypeNotRegisteredError](t, err); e.Type != "eventstore.unregistered" || e.Version != 0 || e.Stream != labStream {

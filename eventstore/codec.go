@@ -8,7 +8,7 @@ import (
 )
 
 // Codec turns values into stored bytes and back. Implementations are safe for
-// concurrent use.
+// concurrent use. See [Comparer] for codecs of values that can't be compared field by field.
 type Codec interface {
 	// ContentType is stored with each event, as "application/json", and says later which codec reads it. It never changes.
 	ContentType() string
@@ -21,14 +21,16 @@ type Codec interface {
 	Unmarshal(data []byte, value any) error
 }
 
-// JSON is the codec of encoding/json. Like that it puts U+FFFD in the place of what is not valid UTF-8 in a string.
-var JSON Codec = jsonCodec{}
-
-type jsonCodec struct{}
-
-func (jsonCodec) ContentType() string                    { return "application/json" }
-func (jsonCodec) Marshal(value any) ([]byte, error)      { return json.Marshal(value) }
-func (jsonCodec) Unmarshal(data []byte, value any) error { return json.Unmarshal(data, value) }
+// Comparer is implemented by a [Codec] whose values can't be compared field by field, such as those
+// of generated types that keep notes about themselves.
+//
+// Every value is compared with what its codec made of it before it is stored. Without a Comparer
+// that is done by their fields, also those that are not exported; nil and empty slices and maps
+// then count as equal, except by [JSON].
+type Comparer interface {
+	// Equal reports whether decoded is what was given. Both are of the registered Go type.
+	Equal(given, decoded any) bool
+}
 
 // codecError is an error of a codec, or of a type's own MarshalJSON or UnmarshalJSON, less its words where they may quote the payload: what
 // an error says gets into logs. The error itself is there for errors.As.

@@ -247,7 +247,7 @@ func (e *IdempotencyIDUsedError) Is(target error) bool {
 }
 
 // DamagedError says that stored data is missing, undecodable, out of order or not of
-// this stream. The operation did not take effect.
+// this stream. The operation did not take effect. Data that is as it was stored, and does not fit a Go type, is a [TypeMismatchError].
 type DamagedError struct {
 	Stream  Stream
 	Key     string // as the store knows it, without what Dapr puts before it
@@ -319,6 +319,27 @@ func (e *SchemaError) Error() string {
 // Is reports whether target is of the same kind.
 func (e *SchemaError) Is(target error) bool { return sameKind[SchemaError](target) }
 func (e *SchemaError) Unwrap() error        { return e.Cause }
+
+// TypeMismatchError says that an event or snapshot is whole but does not fit the Go type, or the codecs, that are
+// registered for it: usually the Go type was changed and its schema version was not raised. The operation did
+// not take effect; what is stored is as it was.
+type TypeMismatchError struct {
+	Stream  Stream
+	Key     string // as the store knows it, without what Dapr puts before it
+	Version int64  // of the event or snapshot
+	Type    string // as it is stored
+	GoType  string
+	Cause   error
+}
+
+func (e *TypeMismatchError) Error() string {
+	return withCause(fmt.Sprintf("eventstore: version %d of stream %s is whole, but Go type %s does not fit it, type %q: change the Go type back, or give the change a SchemaVersion and an Upcast, or read with AsRaw",
+		e.Version, e.Stream, e.GoType, e.Type), e.Cause)
+}
+
+// Is reports whether target is of the same kind.
+func (e *TypeMismatchError) Is(target error) bool { return sameKind[TypeMismatchError](target) }
+func (e *TypeMismatchError) Unwrap() error        { return e.Cause }
 
 // BatchTooLargeError says that the events of one append, or one snapshot, do not fit into one
 // request to the sidecar. Nothing was stored.

@@ -38,6 +38,7 @@ func TestEveryMessageSaysWhereItHappenedAndWhatToDo(t *testing.T) {
 		{&SchemaError{labStream, 4, "t", 3, 2, nil}, []string{"EventStores:account:1", "version 4", `"t"`, "schema version 3", "newest registered is 2", "newer version of this service", "update it", "AsRaw"}},
 		{&SchemaError{labStream, 4, "t", 1, 2, cause}, []string{"EventStores:account:1", "version 4", `"t"`, "schema version 1 to 2", "upcasters in the registry", "AsRaw", "the cause"}},
 		{&SchemaError{Type: "t", Schema: 1, Newest: 2, Cause: cause}, []string{`eventstore: type "t"`, "the cause"}},
+		{&TypeMismatchError{labStream, "the key", 4, "t", "pkg.T", cause}, []string{"EventStores:account:1", "version 4", "is whole", `"t"`, "Go type pkg.T", "SchemaVersion", "Upcast", "AsRaw", "the cause"}},
 		{&BatchTooLargeError{labStream, 20, 10}, []string{"EventStores:account:1", "20 bytes", "10 bytes", "nothing was stored", "max-body-size"}},
 		{&OutcomeUnknownError{Stream: labStream, CommitID: "c1", Base: 4, Cause: cause}, []string{"EventStores:account:1", "version 4", `Reader.Outcome(ctx, 4, "c1")`, "Session.Retry", "the cause"}},
 		{&StorageError{labStream, "append to", cause}, []string{"EventStores:account:1", "append to", "the cause"}},
@@ -62,13 +63,13 @@ func TestErrorsAreTheirKindAndNoOther(t *testing.T) {
 	t.Parallel()
 	kinds := []error{
 		&NotOpenError{}, &SessionExpiredError{}, &SessionLostError{}, &OpenTimeoutError{}, &VersionMismatchError{}, &VersionNotFoundError{},
-		&SnapshotNotFoundError{}, &IdempotencyIDNotFoundError{}, &IdempotencyIDUsedError{}, &DamagedError{}, &TypeNotRegisteredError{}, &SchemaError{},
+		&SnapshotNotFoundError{}, &IdempotencyIDNotFoundError{}, &IdempotencyIDUsedError{}, &DamagedError{}, &TypeNotRegisteredError{}, &SchemaError{}, &TypeMismatchError{},
 		&BatchTooLargeError{}, &OutcomeUnknownError{}, &StorageError{}, &ArgumentError{},
 	}
 	full := []error{
 		&NotOpenError{Session: "s"}, &SessionExpiredError{Session: "s"}, &SessionLostError{Session: "s"}, &OpenTimeoutError{Waited: 1},
 		&VersionMismatchError{Actual: 1}, &VersionNotFoundError{Version: 1}, &SnapshotNotFoundError{Version: 1}, &IdempotencyIDNotFoundError{IdempotencyID: "i"},
-		&IdempotencyIDUsedError{Version: 1}, &DamagedError{Key: "k"}, &TypeNotRegisteredError{Type: "t"}, &SchemaError{Type: "t"}, &BatchTooLargeError{Size: 1},
+		&IdempotencyIDUsedError{Version: 1}, &DamagedError{Key: "k"}, &TypeNotRegisteredError{Type: "t"}, &SchemaError{Type: "t"}, &TypeMismatchError{Type: "t"}, &BatchTooLargeError{Size: 1},
 		&OutcomeUnknownError{Base: 1}, &StorageError{Operation: "o"}, &ArgumentError{Argument: "a"},
 	}
 	for i, err := range full {

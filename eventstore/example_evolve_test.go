@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"math"
+	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 )
@@ -91,7 +92,7 @@ func ExampleSchemaVersion() {
 	session := openAccount(ctx, provider, "1", FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 200_00})
 	defer session.Close()
 	old := eventstore.Raw{Type: "Account", SchemaVersion: 1, ContentType: "application/json", Payload: []byte(`{"Total":30000}`)}
-	if err := session.SaveSnapshot(ctx, 2, old); err != nil {
+	if err := session.SaveRecordedSnapshot(ctx, eventstore.Snapshot{Version: 2, Data: old, Created: time.Now()}); err != nil {
 		log.Fatal(err)
 	}
 

@@ -19,6 +19,7 @@ func TestWhatIsPreparedIsStoredAndReadAsItIs(t *testing.T) {
 	zone := time.FixedZone("far", -7*3600)
 	full := recorded(0, "an id")
 	full.Metadata.Message.SchemaVersion, full.Metadata.Context.SequenceNumber = 0, 0
+	full.Data = Raw{Type: "noted", SchemaVersion: 1, ContentType: "application/json", Payload: []byte(`{"Text":"a"}`)}
 	local := Event{Data: noted{"local"}}
 	local.Metadata.Message.Created, local.Metadata.Context.Timestamp = time.Now(), time.Date(1999, 12, 31, 23, 59, 59, 1, zone)
 	local.Metadata.Context.Scopes = []string{}

@@ -206,7 +206,7 @@ func rangeOf(first, last int64, options []ReadOption) (readRange, error) {
 // while one is looked at.
 //
 // An error ends the sequence, as its last pair: an [ArgumentError], [StorageError],
-// [DamagedError] that names the version, [TypeNotRegisteredError] or [SchemaError]; in a
+// [DamagedError] that names the version, [TypeNotRegisteredError], [SchemaError] or [TypeMismatchError]; in a
 // session also the errors of one that has ended. A range past the end is empty without an error.
 func (r *Reader) Read(ctx context.Context, options ...ReadOption) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {

@@ -54,5 +54,5 @@ func (s *Session) SaveRecordedSnapshot(ctx context.Context, snapshot Snapshot) (
 	if _, raw := snapshot.Data.(Raw); !raw || snapshot.Created.IsZero() {
 		return &ArgumentError{Argument: "snapshot", Reason: "it is none that was read with AsRaw: to save a new one use SaveSnapshot"}
 	}
-	return s.saveSnapshot(ctx, snapshot.Version, snapshot.Data, snapshot.Created)
+	return s.saveSnapshot(ctx, snapshot.Version, snapshot.Data, snapshot.Created, true)
 }

@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"reflect"
@@ -23,11 +24,13 @@ type TypeDefinition struct {
 	schema    int // that is written
 	upcasters []upcaster
 	codecs    []Codec // the first writes, all of them read
-	decode    func(codec Codec, payload []byte) (any, error)
-	flaw      string // what is wrong with an option, for NewRegistry to say
+	flaw      string  // what is wrong with an option, for NewRegistry to say
+	leaveOut  []string
+	leftOut   map[fieldID]bool // that leaveOut names
+	needed    map[fieldID]bool // of those, what JSON does not carry
 }
 
-// TypeOption says more of a type than its name: see [SchemaVersion], [Upcast], [UpcastJSON], [Alias] and [WithCodec]. A wrong
+// TypeOption says more of a type than its name: see [SchemaVersion], [Upcast], [UpcastJSON], [Alias], [WithCodec] and [LeaveOut]. A wrong
 // one is an ArgumentError of [NewRegistry].
 type TypeOption func(*TypeDefinition)
 
@@ -35,18 +38,12 @@ type TypeOption func(*TypeDefinition)
 // The name is what history refers to for ever: choose one that does not depend
 // on where the Go type lives. Without options it is of schema version 1 and stored as JSON.
 func Type[T any](name string, options ...TypeOption) TypeDefinition {
-	goType := reflect.TypeFor[T]()
+	return TypeOf(reflect.TypeFor[T](), name, options...)
+}
+
+// TypeOf is [Type] for a Go type that is known only when the program runs.
+func TypeOf(goType reflect.Type, name string, options ...TypeOption) TypeDefinition {
 	t := TypeDefinition{name: name, goType: goType, schema: 1, codecs: []Codec{JSON}}
-	t.decode = func(codec Codec, payload []byte) (any, error) {
-		var value T
-		if goType.Kind() != reflect.Pointer {
-			err := codec.Unmarshal(payload, &value)
-			return value, err
-		}
-		value = reflect.New(goType.Elem()).Convert(goType).Interface().(T)
-		err := codec.Unmarshal(payload, value)
-		return value, err
-	}
 	for _, option := range options {
 		if option == nil {
 			t.flaw = "an option is nil"
@@ -55,6 +52,27 @@ func Type[T any](name string, options ...TypeOption) TypeDefinition {
 		option(&t)
 	}
 	return t
+}
+
+// decode makes a value of the Go type.
+func (t *TypeDefinition) decode(codec Codec, payload []byte) (any, error) {
+	if t.goType.Kind() == reflect.Pointer {
+		value := reflect.New(t.goType.Elem()).Convert(t.goType).Interface()
+		return value, codec.Unmarshal(payload, value)
+	}
+	p := reflect.New(t.goType)
+	err := codec.Unmarshal(payload, p.Interface())
+	return p.Elem().Interface(), err
+}
+
+// LeaveOut says of fields that they are meant not to be stored, such as a cache that is filled
+// anew when it is needed. A type with fields that its codec can't carry is refused otherwise.
+//
+// A path names a field from the type on, as "Owner.name"; pointers, slices, arrays and maps on the way are looked
+// through: "Lines.price" is a field of each line. The field is left out wherever its struct type occurs in the
+// registered type. When a value is read, the field is zero.
+func LeaveOut(paths ...string) TypeOption {
+	return func(t *TypeDefinition) { t.leaveOut = append(t.leaveOut, paths...) }
 }
 
 // Alias names older names of the type, which history still holds. They are read as the type, and never written again.
@@ -72,7 +90,10 @@ func WithCodec(write Codec, alsoRead ...Codec) TypeOption {
 //   - if a name, an alias or a Go type is there twice, a name is blank, or a type is an interface;
 //   - if a schema version is below 1, or a type's upcasters are not one step for each schema version from some first up to
 //     the one before the newest;
-//   - if an upcaster or a codec is nil, or two codecs of a type have one content type.
+//   - if an upcaster or a codec is nil, or two codecs of a type have one content type;
+//   - if a type is written as [JSON], and JSON can never carry all of it: fields that are not exported, hidden by others or tagged
+//     json:"-", interfaces with methods, functions, channels, complex numbers, keys of maps that are no text or integer, and what else
+//     encoding/json leaves out or can't read. The message names each field and says what to do; see [LeaveOut].
 func NewRegistry(types ...TypeDefinition) (*Registry, error) {
 	r := &Registry{byName: map[string]*TypeDefinition{}, byType: map[reflect.Type]*TypeDefinition{}}
 	for _, t := range types {
@@ -127,7 +148,36 @@ func (t *TypeDefinition) complete() error {
 		return bad("SchemaVersion", "schema version %d of type %q is below 1", t.schema, t.name)
 	}
 	t.upcasters = slices.SortedStableFunc(slices.Values(t.upcasters), func(a, b upcaster) int { return cmp.Compare(a.from, b.from) })
-	return t.checkUpcasters()
+	if err := t.checkUpcasters(); err != nil {
+		return err
+	}
+	if err := t.resolveLeftOut(); err != nil {
+		return err
+	}
+	for _, u := range t.upcasters {
+		if u.made == nil || u.made.Kind() == reflect.Interface {
+			continue
+		}
+		if lost := t.lost(u.made); lost != "" {
+			return bad("UpcastJSON", "JSON can't carry all of what the step of type %q from schema version %d to %d makes, Go type %s: %s", t.name, u.from, u.from+1, u.made, lost)
+		}
+	}
+	if !t.writesJSON() {
+		return nil
+	}
+	if lost := t.lost(t.goType); lost != "" {
+		return bad("type", "JSON can't carry all of type %q, Go type %s: %s", t.name, t.goType, lost)
+	}
+	if path, ok := t.unneeded(); ok {
+		return bad("LeaveOut", "field %q of type %q is stored: take the option away, or, if the field is to be left out, tag it `json:\"-\"`", path, t.name)
+	}
+	return nil
+}
+
+// writesJSON reports whether values of the type are stored as JSON.
+func (t *TypeDefinition) writesJSON() bool {
+	_, ok := t.codecs[0].(jsonCodec)
+	return ok
 }
 
 // RegisteredType is what a [Registry] knows of one type.
@@ -155,8 +205,17 @@ func (r *Registry) Types() []RegisteredType {
 }
 
 // Encode makes what Append stores of a value of a registered Go type, in its newest schema version. A pointer counts as what it points to where only
-// that is registered; a [Raw] is what it is. It returns a [TypeNotRegisteredError], or an [ArgumentError] for what
-// is nil or its codec can't encode.
+// that is registered; a [Raw] is what it is.
+//
+// What it makes is decoded again and compared with the value, so that whatever is stored comes back as it was. It
+// returns a [TypeNotRegisteredError], or an [ArgumentError] for what is nil, can't be encoded, or would come back as something
+// else; for a Raw of a registered type that could not be read. These count as the same:
+//   - times at the same instant and with the same offset from UTC; the location's name and the monotonic clock are not stored;
+//   - a number in a field of type any, and the [json.Number] with its digits that comes back;
+//   - nil and an empty slice or map in a field with the tag omitempty;
+//   - a nil [json.RawMessage] and null, an empty json.Number and 0;
+//   - values of a type that has its own MarshalJSON or MarshalText, no exported fields, and an Equal or Cmp method that says so;
+//   - what [LeaveOut] names. What a [Comparer] takes for equal is its own business.
 func (r *Registry) Encode(value any) (Raw, error) {
 	return r.encode("value", Stream{}, value)
 }
@@ -165,10 +224,10 @@ func (r *Registry) Encode(value any) (Raw, error) {
 // schema versions from its own on. It does not change raw. It returns a [TypeNotRegisteredError], a [SchemaError], or
 // an [ArgumentError] for a payload that can't be decoded.
 func (r *Registry) Decode(raw Raw) (any, error) {
-	value, err := r.value(raw)
+	found, err := r.read(raw)
 	switch err.(type) {
 	case nil, *TypeNotRegisteredError, *SchemaError:
-		return value, err
+		return found.value, err
 	}
 	return nil, &ArgumentError{Argument: "raw", Reason: "it can't be decoded", Cause: err}
 }
@@ -176,11 +235,8 @@ func (r *Registry) Decode(raw Raw) (any, error) {
 // encode is Encode of an argument of that name, for a stream.
 func (r *Registry) encode(argument string, stream Stream, value any) (Raw, error) {
 	if raw, ok := value.(Raw); ok {
-		switch {
-		case strings.TrimSpace(raw.Type) == "":
-			return Raw{}, &ArgumentError{Argument: argument, Reason: "it is a Raw without a Type"}
-		case raw.SchemaVersion < 0:
-			return Raw{}, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a Raw of schema version %d, which is negative", raw.SchemaVersion)}
+		if err := r.checkRaw(argument, raw); err != nil {
+			return Raw{}, err
 		}
 		return raw, nil
 	}
@@ -196,34 +252,135 @@ func (r *Registry) encode(argument string, stream Stream, value any) (Raw, error
 	if !ok {
 		return Raw{}, &TypeNotRegisteredError{Stream: stream, Type: v.Type().String()}
 	}
-	payload, err := t.codecs[0].Marshal(v.Interface())
+	codec := t.codecs[0]
+	payload, err := codec.Marshal(v.Interface())
 	if err != nil {
 		return Raw{}, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("%s can't be encoded", t.goType), Cause: &codecError{err}}
 	}
-	return Raw{Type: t.name, SchemaVersion: t.schema, ContentType: t.codecs[0].ContentType(), Payload: payload}, nil
+	if err := t.comesBack(argument, v.Interface(), payload); err != nil {
+		return Raw{}, err
+	}
+	return Raw{Type: t.name, SchemaVersion: t.schema, ContentType: codec.ContentType(), Payload: payload}, nil
+}
+
+// holdsSeveral reports whether a value of a type that is not registered is a list of those that could be.
+func (r *Registry) holdsSeveral(value any) bool {
+	t := reflect.TypeOf(value)
+	if t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t == nil || t.Kind() != reflect.Slice && t.Kind() != reflect.Array {
+		return false
+	}
+	element := t.Elem()
+	if element.Kind() == reflect.Pointer {
+		element = element.Elem()
+	}
+	_, registered := r.byType[element]
+	_, pointer := r.byType[t.Elem()]
+	return registered || pointer || element.Kind() == reflect.Interface || element == reflect.TypeFor[Event]() || element == reflect.TypeFor[Raw]()
+}
+
+// comesBack checks that a payload is read as the value that it was made of.
+func (t *TypeDefinition) comesBack(argument string, value any, payload []byte) error {
+	codec := t.codecs[0]
+	if t.writesJSON() {
+		if e := exactnessOf(t.goType); e.exact && (e.fits == nil || e.fits(reflect.ValueOf(value))) {
+			return nil
+		}
+	}
+	decoded, err := t.decode(codec, payload)
+	if err != nil {
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %s that could be stored and never be read again", t.goType), Cause: &codecError{err}}
+	}
+	if comparer, ok := codec.(Comparer); ok {
+		if !comparer.Equal(value, decoded) {
+			return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %s that %s, says its codec: nothing was stored", t.goType, comesBackChanged)}
+		}
+		return nil
+	}
+	c := comparison{json: t.writesJSON(), leftOut: t.leftOut}
+	d := c.differs(value, decoded)
+	if d == nil {
+		return nil
+	}
+	where := t.goType.String()
+	if d.path != "" {
+		where = "field " + d.path + " of " + where
+	}
+	return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("%s %s; nothing was stored", where, d.reason)}
+}
+
+// checkRaw checks a Raw that is new, not one that was recorded before: if its type is registered, it can be read.
+func (r *Registry) checkRaw(argument string, raw Raw) error {
+	if err := checkRecorded(argument, raw); err != nil {
+		return err
+	}
+	_, err := r.read(raw)
+	switch err.(type) {
+	case nil, *TypeNotRegisteredError:
+		return nil // what is not registered is the business of whoever reads it
+	}
+	return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a Raw of type %q that could be stored and never be read again", raw.Type), Cause: err}
+}
+
+// checkRecorded checks what every Raw must have.
+func checkRecorded(argument string, raw Raw) error {
+	switch {
+	case strings.TrimSpace(raw.Type) == "":
+		return &ArgumentError{Argument: argument, Reason: "it is a Raw without a Type"}
+	case raw.SchemaVersion < 0:
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a Raw of schema version %d, which is negative", raw.SchemaVersion)}
+	}
+	return nil
 }
 
 // decode is Decode of what stands under a key of a stream.
 func (r *Registry) decode(stream Stream, key string, version int64, raw Raw) (any, error) {
-	value, err := r.value(raw)
-	switch e := err.(type) {
-	case nil:
-		return value, nil
-	case *TypeNotRegisteredError:
-		e.Stream, e.Version = stream, version
-		return nil, e
-	case *SchemaError:
-		e.Stream, e.Version = stream, version
-		return nil, e
-	}
-	return nil, &DamagedError{Stream: stream, Key: key, Version: version, Cause: err}
+	found, err := r.read(raw)
+	return found.value, r.located(err, stream, key, version, raw)
 }
 
-// value makes the Go value of what was stored. Its errors do not say where; one of no type of its own says why a payload can't be decoded.
-func (r *Registry) value(raw Raw) (any, error) {
+// decodeSnapshot is decode of a snapshot, which must be all that its Go type has today: see stale.
+func (r *Registry) decodeSnapshot(stream Stream, key string, version int64, raw Raw) (any, error) {
+	found, err := r.read(raw)
+	if err == nil {
+		err = found.stale()
+	}
+	if err != nil {
+		return nil, r.located(err, stream, key, version, raw)
+	}
+	return found.value, nil
+}
+
+// located says of an error of read where it is.
+func (r *Registry) located(err error, stream Stream, key string, version int64, raw Raw) error {
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case *TypeNotRegisteredError:
+		e.Stream, e.Version = stream, version
+		return e
+	case *SchemaError:
+		e.Stream, e.Version = stream, version
+		return e
+	}
+	return &TypeMismatchError{Stream: stream, Key: key, Version: version, Type: raw.Type, GoType: r.byName[raw.Type].goType.String(), Cause: err}
+}
+
+// readValue is what became of a stored value.
+type readValue struct {
+	t       *TypeDefinition
+	codec   Codec
+	payload []byte // after the upcasters
+	value   any
+}
+
+// read makes the Go value of what was stored. Its errors do not say where; one of no type of its own says why a payload can't be decoded.
+func (r *Registry) read(raw Raw) (readValue, error) {
 	t, ok := r.byName[raw.Type]
 	if !ok {
-		return nil, &TypeNotRegisteredError{Type: raw.Type}
+		return readValue{}, &TypeNotRegisteredError{Type: raw.Type}
 	}
 	i := slices.IndexFunc(t.codecs, func(codec Codec) bool { return codec.ContentType() == raw.ContentType })
 	if i < 0 {
@@ -231,23 +388,48 @@ func (r *Registry) value(raw Raw) (any, error) {
 		for _, codec := range t.codecs {
 			known = append(known, codec.ContentType())
 		}
-		return nil, fmt.Errorf("its content is %s, type %q is registered with %s", raw.ContentType, raw.Type, strings.Join(known, ", "))
+		content := "no content type"
+		if raw.ContentType != "" {
+			content = "content type " + raw.ContentType
+		}
+		return readValue{}, fmt.Errorf("it has %s, type %q is registered with %s", content, raw.Type, strings.Join(known, ", "))
 	}
 	schema := max(raw.SchemaVersion, 1) // it may have been appended as a Raw that says nothing of it
 	if schema > t.schema {
-		return nil, &SchemaError{Type: raw.Type, Schema: schema, Newest: t.schema}
+		return readValue{}, &SchemaError{Type: raw.Type, Schema: schema, Newest: t.schema}
 	}
 	payload, err := t.upcast(schema, raw.Payload)
 	if err != nil {
-		return nil, &SchemaError{Type: raw.Type, Schema: schema, Newest: t.schema, Cause: err}
+		return readValue{}, &SchemaError{Type: raw.Type, Schema: schema, Newest: t.schema, Cause: err}
 	}
 	value, err := t.decode(t.codecs[i], payload)
 	if err != nil {
 		err = fmt.Errorf("type %q can't be decoded into %s: %w", raw.Type, t.goType, &codecError{err})
 		if schema != t.schema {
-			return nil, &SchemaError{Type: raw.Type, Schema: schema, Newest: t.schema, Cause: fmt.Errorf("what the upcasters made of it: %w", err)}
+			return readValue{}, &SchemaError{Type: raw.Type, Schema: schema, Newest: t.schema, Cause: fmt.Errorf("what the upcasters made of it: %w", err)}
 		}
-		return nil, err
+		return readValue{}, err
 	}
-	return value, nil
+	return readValue{t, t.codecs[i], payload, value}, nil
+}
+
+// stale says whether the fields that were stored are not those that the value would be stored with today. A
+// snapshot of a state that has got a field since lacks what earlier events would have put into it, and
+// one that was stored without its unexported fields lacks those.
+func (r readValue) stale() error {
+	if _, isJSON := r.codec.(jsonCodec); !isJSON || !r.t.writesJSON() {
+		return nil
+	}
+	again, err := r.codec.Marshal(r.value)
+	if err != nil {
+		return fmt.Errorf("what it was decoded into can't be encoded: %w", &codecError{err})
+	}
+	if bytes.Equal(again, r.payload) {
+		return nil
+	}
+	var was, is any
+	if r.codec.Unmarshal(r.payload, &was) == nil && r.codec.Unmarshal(again, &is) == nil && reflect.DeepEqual(was, is) {
+		return nil // spaces, or how characters are written
+	}
+	return fmt.Errorf("its fields are not those of %s today", r.t.goType)
 }

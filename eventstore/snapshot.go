@@ -11,7 +11,8 @@ import (
 )
 
 // Snapshot is the state of an aggregate as of one version of its stream, kept to spare reading the events up
-// to there. It is derived: one that is missing or unreadable costs time, never correctness.
+// to there. It is derived: one that is missing or unreadable costs time, never correctness. So does one that was stored as [JSON] with other
+// fields than its Go type would be stored with today; it is not used, and a new one is.
 type Snapshot struct {
 	// Version is that of the last event that went into Data; 0 if there is no snapshot.
 	Version int64
@@ -34,7 +35,8 @@ func (r *Reader) Snapshots(ctx context.Context) (versions []int64, err error) {
 }
 
 // Snapshot reads the snapshot at that version. Where there is none it returns a
-// [SnapshotNotFoundError], where it can't be read a [DamagedError]. The option [AsRaw] is possible.
+// [SnapshotNotFoundError], where it can't be read a [DamagedError], and where the registered type does not fit it a
+// [TypeMismatchError], [SchemaError] or [TypeNotRegisteredError]. The option [AsRaw] is possible.
 func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOption) (snapshot Snapshot, err error) {
 	ctx, o := r.observe(ctx, "snapshot")
 	defer o.end(&err)
@@ -160,16 +162,16 @@ func (r *Reader) snapshotVersions(ctx context.Context, v view, to int64) ([]int6
 
 // SaveSnapshot stores state, a value of a registered Go type, as the snapshot at that
 // version, which must be committed, else it returns a [VersionNotFoundError]. One that
-// is there already is replaced.
+// is there already is replaced. A state that would not come back as it is, is an [ArgumentError]: see [Registry.Encode].
 func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) (err error) {
 	ctx, o := s.observe(ctx, "save_snapshot")
 	defer o.end(&err)
 	o.result.Version = version
-	return s.saveSnapshot(ctx, version, state, time.Now())
+	return s.saveSnapshot(ctx, version, state, time.Now(), false)
 }
 
-// saveSnapshot is SaveSnapshot of one that was created at some time.
-func (s *Session) saveSnapshot(ctx context.Context, version int64, state any, created time.Time) error {
+// saveSnapshot is SaveSnapshot of one that was created at some time, and may have been recorded before.
+func (s *Session) saveSnapshot(ctx context.Context, version int64, state any, created time.Time, recorded bool) error {
 	if err := s.check(); err != nil {
 		return err
 	}
@@ -177,7 +179,7 @@ func (s *Session) saveSnapshot(ctx context.Context, version int64, state any, cr
 	if err := validVersion("version", version); err != nil {
 		return err
 	}
-	raw, err := h.registry.encode("state", h.Stream, state)
+	raw, err := s.encode("state", state, recorded)
 	if err != nil {
 		return err
 	}
@@ -463,7 +465,7 @@ func (h *history) snapshotOf(item driver.Item, version int64, raw bool) (Snapsho
 	}
 	s.Data = stored
 	if !raw {
-		if s.Data, err = h.registry.decode(h.Stream, key, version, stored); err != nil {
+		if s.Data, err = h.registry.decodeSnapshot(h.Stream, key, version, stored); err != nil {
 			return Snapshot{}, err
 		}
 	}

@@ -3,12 +3,14 @@ package eventstore
 import (
 	"bytes"
 	"fmt"
+	"reflect"
 )
 
 // upcaster is the step from one schema version of a type to the next.
 type upcaster struct {
 	from int
 	step func(payload []byte) ([]byte, error)
+	made reflect.Type // what the step makes by UpcastJSON, else nil
 }
 
 // SchemaVersion says which schema version of the type is written; defaults to 1. What is stored in an older one is read through
@@ -30,16 +32,24 @@ func SchemaVersion(n int) TypeOption {
 //
 // An error of it becomes the cause of a [SchemaError], less its words, which may quote the payload; errors.As gets at it.
 func Upcast(from int, step func(payload []byte) ([]byte, error)) TypeOption {
-	return func(t *TypeDefinition) { t.upcasters = append(t.upcasters, upcaster{from, step}) }
+	return func(t *TypeDefinition) { t.upcasters = append(t.upcasters, upcaster{from: from, step: step}) }
 }
 
 // UpcastJSON is [Upcast] for payloads in JSON, between Go types that look as the payload did at the two schema versions. What
-// is in the payload and not in Old is lost.
+// is in the payload and not in Old is lost. In maps and fields of type any a number is a [json.Number], with all of its digits. A New that [JSON] can't
+// carry is an ArgumentError of [NewRegistry].
 func UpcastJSON[Old, New any](from int, step func(Old) (New, error)) TypeOption {
 	if step == nil {
 		return Upcast(from, nil)
 	}
-	return Upcast(from, func(payload []byte) ([]byte, error) {
+	return func(t *TypeDefinition) {
+		t.upcasters = append(t.upcasters, upcaster{from: from, step: jsonStep(step), made: reflect.TypeFor[New]()})
+	}
+}
+
+// jsonStep is a step between payloads of one between values.
+func jsonStep[Old, New any](step func(Old) (New, error)) func([]byte) ([]byte, error) {
+	return func(payload []byte) ([]byte, error) {
 		var old Old
 		if err := JSON.Unmarshal(payload, &old); err != nil {
 			return nil, err
@@ -49,7 +59,7 @@ func UpcastJSON[Old, New any](from int, step func(Old) (New, error)) TypeOption 
 			return nil, err
 		}
 		return JSON.Marshal(value)
-	})
+	}
 }
 
 // checkUpcasters checks that the upcasters, which are in order, lead to the newest schema version without a gap.

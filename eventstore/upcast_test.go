@@ -117,7 +117,7 @@ func TestWhatCannotBeBroughtToTheNewestSchemaSaysWhy(t *testing.T) {
 	}
 	// At the newest schema version no upcaster has a part in it.
 	_, err := r.decode(labStream, "key", 7, Raw{Type: "text", SchemaVersion: 5, ContentType: "text"})
-	want[*DamagedError](t, err)
+	want[*TypeMismatchError](t, err)
 }
 
 // fuzzedSteps are upcasters of each kind: that write into their payload, make a new one, keep a part or fail.

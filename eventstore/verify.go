@@ -24,6 +24,11 @@ type Verification struct {
 	// Damage is all that is missing, unreadable, in the wrong place or above the head. What is damaged of snapshots
 	// costs time only.
 	Damage []*DamagedError
+
+	// Unreadable is what is whole and what the types that are registered here can't read: a [TypeMismatchError],
+	// [SchemaError] or [TypeNotRegisteredError] for each such event and snapshot. It is no damage. Where no type is
+	// registered at all, as in a tool for any stream, it is not looked for.
+	Unreadable []error
 }
 
 // Sound reports whether nothing is damaged.
@@ -44,7 +49,7 @@ func (v *Verification) add(err error) error {
 // snapshots. It goes on after damage, so that all of it is found, and changes nothing.
 //
 // Progress, if it is not nil, is called after each chunk of events with how many of them were checked, and of how many. Payloads are
-// not decoded: a type that is not registered is no damage.
+// decoded if the provider has a registry, and what does not decode is no damage: see Verification.Unreadable.
 //
 // The error says that the stream could not be read to its end, a [StorageError] or those of a session that has
 // ended; what was found until then is in the Verification. Damage is not an error.
@@ -99,6 +104,7 @@ func (r *Reader) verifyChunk(ctx context.Context, v view, c chunk, found *Verifi
 			continue
 		}
 		found.Events++
+		r.verifyType(h.keys.event(event.Version), event.Version, event.Data, found)
 		if id := event.Metadata.Context.IdempotencyID; id != "" {
 			keys, named = append(keys, h.keys.idempotency(id)), append(named, event)
 		}
@@ -128,6 +134,23 @@ func (r *Reader) verifyChunk(ctx context.Context, v view, c chunk, found *Verifi
 		}
 	}
 	return nil
+}
+
+// verifyType checks that the registry reads what is whole, and reports it.
+func (r *Reader) verifyType(key string, version int64, data any, found *Verification) bool {
+	registry := r.history.registry
+	if len(registry.byName) == 0 {
+		return true
+	}
+	decode := registry.decode
+	if key == r.history.keys.snapshot(version) {
+		decode = registry.decodeSnapshot
+	}
+	_, err := decode(found.Stream, key, version, data.(Raw))
+	if err != nil {
+		found.Unreadable = append(found.Unreadable, err)
+	}
+	return err == nil
 }
 
 // verifyTail checks that events that the head carries are the same under their own keys, where they stand there too. (Rule 4)
@@ -172,11 +195,11 @@ func (r *Reader) verifySnapshots(ctx context.Context, v view, found *Verificatio
 		return found.add(err)
 	}
 	for _, version := range versions {
-		_, err := r.history.snapshot(ctx, version, true)
+		snapshot, err := r.history.snapshot(ctx, version, true)
 		if errors.Is(err, &SnapshotNotFoundError{}) {
 			continue
 		}
-		if err == nil {
+		if err == nil && r.verifyType(r.history.keys.snapshot(version), version, snapshot.Data, found) {
 			found.Snapshots = append(found.Snapshots, version)
 		}
 		if err = found.add(err); err != nil {

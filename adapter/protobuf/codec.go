@@ -21,6 +21,8 @@ import (
 // they are encoded or decoded.
 var Codec eventstore.Codec = codec{}
 
+var _ eventstore.Comparer = codec{}
+
 type codec struct{}
 
 func (codec) ContentType() string { return "application/protobuf" }
@@ -39,6 +41,13 @@ func (codec) Unmarshal(data []byte, value any) error {
 		return &NotAMessageError{fmt.Sprintf("%T", value)}
 	}
 	return proto.Unmarshal(data, message)
+}
+
+// Equal reports whether two messages are equal, as proto.Equal says: a message keeps notes about itself, which do not count.
+func (codec) Equal(given, decoded any) bool {
+	a, ok := given.(proto.Message)
+	b, both := decoded.(proto.Message)
+	return ok && both && proto.Equal(a, b)
 }
 
 // NotAMessageError says that a Go type is registered with [Codec] and is no protobuf message. Nothing took effect.

@@ -155,6 +155,29 @@ func TestWhatIsNoMessageIsRefused(t *testing.T) {
 	}
 }
 
+func TestAMessageThatWouldNotComeBackIsRefused(t *testing.T) {
+	t.Parallel()
+	registry, err := eventstore.NewRegistry(eventstore.Type[*wrapperspb.StringValue]("Named", eventstore.WithCodec(protobuf.Codec)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"", "Ada"} {
+		message := wrapperspb.String(text)
+		proto.Size(message) // which it notes about itself
+		if _, err := registry.Encode(message); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if _, err := registry.Encode(wrapperspb.String("\xff")); !errors.Is(err, &eventstore.ArgumentError{}) {
+		t.Errorf("text that is not UTF-8: %v", err)
+	}
+	comparer, ok := protobuf.Codec.(eventstore.Comparer)
+	if !ok || comparer.Equal(wrapperspb.String("a"), wrapperspb.String("b")) || comparer.Equal(1, wrapperspb.String("b")) || comparer.Equal(wrapperspb.String("a"), 1) ||
+		!comparer.Equal(wrapperspb.String("a"), wrapperspb.String("a")) {
+		t.Error("messages are not compared as messages")
+	}
+}
+
 func TestScenariosCompareMessages(t *testing.T) {
 	t.Parallel()
 	fold := func(sum int64, event eventstore.Event) (int64, error) {

@@ -53,6 +53,19 @@ func ExampleGiven() {
 	// 	eventtest_test.FundsWithdrawn {Amount:{Minor:3000 Currency:EUR}}
 }
 
+// With the service's types a scenario stores its events as the service does.
+func ExampleScenario_Using() {
+	types, err := eventstore.NewRegistry(bankTypes()...)
+	if err != nil {
+		log.Fatal(err)
+	}
+	eventtest.Given(t, Account.Apply, AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: Money{Minor: 5_00, Currency: "EUR"}}).Using(types).
+		When(func(a Account) ([]any, error) { return a.Withdraw(2_00) }).
+		Then(FundsWithdrawn{Amount: Money{Minor: 2_00, Currency: "EUR"}})
+	fmt.Println("all of it is stored as it was given")
+	// Output: all of it is stored as it was given
+}
+
 // The folder holds deposits of three schema versions and an account that was opened when that had another name.
 func ExampleGolden() {
 	events, err := eventstore.NewRegistry(bankTypes()...)

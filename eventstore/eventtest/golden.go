@@ -41,6 +41,7 @@ const readsAs = ".reads-as"
 //   - there is none for an older schema version, under the name or an alias; for an alias, in any schema version; or for a
 //     content type that is read;
 //   - a payload can't be read, reads differently from what is beside it, or differently each time, which is an upcaster that is not pure;
+//   - a sample does not come back as it was when it is stored and read;
 //   - a file is of no type, schema version or content type that is registered: nobody can read that part of history any more.
 //     Of a snapshot's type, which is derived, such files can be deleted.
 //
@@ -94,10 +95,10 @@ func (g *golden) takeSamples(samples []any) {
 		_, isRaw := sample.(eventstore.Raw)
 		_, twice := g.samples[raw.Type]
 		switch {
-		case err != nil:
-			g.Errorf("eventtest: sample %d, %T: %v", i+1, sample, innermost(err))
 		case isRaw:
 			g.Errorf("eventtest: sample %d is a Raw: give a value of a Go type that is registered", i+1)
+		case err != nil:
+			g.Errorf("eventtest: sample %d, %T: %v", i+1, sample, innermost(err))
 		case twice:
 			g.Errorf("eventtest: sample %d is the second of type %q: one is enough", i+1, raw.Type)
 		default:

@@ -71,7 +71,9 @@ var added1 = map[string]string{"added.v1.json": `{"N":1}`, "added.v1.json.reads-
 
 // with are files more, or others; what is empty is left out.
 func with(files map[string]string, more ...string) map[string]string {
-	files = maps.Clone(files)
+	if files = maps.Clone(files); files == nil {
+		files = map[string]string{}
+	}
 	for i := 0; i < len(more); i += 2 {
 		if files[more[i]] = more[i+1]; more[i+1] == "" {
 			delete(files, more[i])
@@ -132,11 +134,13 @@ func TestGoldenFilesThatDoNotFitFail(t *testing.T) {
 		"a schema version that can't be read any more": {files: with(added1, "added.v2.json", `{"N":1}`, "added.v2.json.reads-as", added1["added.v1.json.reads-as"]),
 			types: types{eventstore.Type[added]("added", eventstore.SchemaVersion(2))},
 			says:  []string{`DIR/added.v1.json: type "added" reads from schema version 2 on, and history of before can't be read any more: give it an Upcast from 1 on, or, if it is the type of a snapshot`, "DIR/added.v1.json.reads-as"}},
-		"a content type that is not registered":            {files: with(added1, "added.v1.xml", "<added/>"), types: plain, says: []string{`DIR/added.v1.xml: type "added" is registered with application/json: give it the codec of the file's content type too (WithCodec)`}},
-		"a file that is none":                              {files: with(added1, "README", "x"), types: plain, says: []string{"DIR/README: it is no golden file"}},
-		"what it reads as, without the payload":            {files: with(added1, "added.v1.xml.reads-as", "x"), types: types{eventstore.Type[added]("added", eventstore.WithCodec(eventstore.JSON, asXML("application/xml")))}, says: []string{"reads application/xml and has no golden file", "DIR/added.v1.xml.reads-as: the payload that reads so, added.v1.xml, is not there"}},
-		"two content types with one file name":             {files: added1, types: types{eventstore.Type[added]("added", eventstore.WithCodec(asXML("a/xml"), asXML("b/xml")))}, says: []string{`payloads of type "added" in a/xml and b/xml would have one file name, added.v1.xml`}},
-		"a sample of a type that is not known":             {files: added1, types: plain, samples: []any{removed{1}}, says: []string{"sample 1, eventtest_test.removed: eventstore: type \"eventtest_test.removed\" is not registered"}},
+		"a content type that is not registered": {files: with(added1, "added.v1.xml", "<added/>"), types: plain, says: []string{`DIR/added.v1.xml: type "added" is registered with application/json: give it the codec of the file's content type too (WithCodec)`}},
+		"a file that is none":                   {files: with(added1, "README", "x"), types: plain, says: []string{"DIR/README: it is no golden file"}},
+		"what it reads as, without the payload": {files: with(added1, "added.v1.xml.reads-as", "x"), types: types{eventstore.Type[added]("added", eventstore.WithCodec(eventstore.JSON, asXML("application/xml")))}, says: []string{"reads application/xml and has no golden file", "DIR/added.v1.xml.reads-as: the payload that reads so, added.v1.xml, is not there"}},
+		"two content types with one file name":  {files: added1, types: types{eventstore.Type[added]("added", eventstore.WithCodec(asXML("a/xml"), asXML("b/xml")))}, says: []string{`payloads of type "added" in a/xml and b/xml would have one file name, added.v1.xml`}},
+		"a sample of a type that is not known":  {files: added1, types: plain, samples: []any{removed{1}}, says: []string{"sample 1, eventtest_test.removed: eventstore: type \"eventtest_test.removed\" is not registered"}},
+		"a sample that does not come back as it was": {files: with(nil, "named.v1.json", `{"Name":""}`, "named.v1.json.reads-as", "{\n  \"Name\": \"\"\n}\n"), types: types{eventstore.Type[named]("named")}, samples: []any{named{"a\xff"}},
+			says: []string{"sample 1, eventtest_test.named: eventstore: bad argument value: field Name of eventtest_test.named is a string that is not valid UTF-8"}},
 		"two samples of a type":                            {files: added1, types: plain, samples: []any{added{1}, added{2}}, says: []string{`sample 2 is the second of type "added"`}},
 		"a sample as it is stored":                         {files: added1, types: plain, samples: []any{eventstore.Raw{Type: "added"}}, says: []string{"sample 1 is a Raw"}},
 		"a parameter of a content type, a name with signs": {files: map[string]string{".hidden": "", "%2Ea.b%20c.v1.d%2Ee": "<added><N>1</N></added>", "%2Ea.b%20c.v1.d%2Ee.reads-as": added1["added.v1.json.reads-as"]}, types: types{eventstore.Type[added](".a.b c", eventstore.WithCodec(asXML("text/d.e; charset=utf-8")))}},

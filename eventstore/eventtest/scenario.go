@@ -15,8 +15,10 @@ import (
 type Scenario[S any] struct {
 	t       testing.TB
 	fold    func(S, eventstore.Event) (S, error)
+	given   []any
 	state   S
 	version int64
+	carrier carrier
 	options []cmp.Option
 	ended   bool // by a Then
 }
@@ -28,22 +30,33 @@ type Scenario[S any] struct {
 //	eventtest.Given(t, Account.Apply, AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100}).
 //		When(func(a Account) ([]any, error) { return a.Withdraw(30) }).
 //		Then(FundsWithdrawn{Amount: 30})
+//
+// Events, and the state after each of them, go through the codec and back, as if they had been stored and read: by [eventstore.JSON], or as
+// [Scenario.Using] says. What would not come back as it was ends the test. So does a fold that changes the state it was given, as by writing into
+// a map or slice of it: others may still hold that state.
 func Given[S any](t testing.TB, fold func(S, eventstore.Event) (S, error), events ...any) *Scenario[S] {
 	t.Helper()
 	if fold == nil {
 		t.Fatalf("eventtest: Given has no fold: it is the function that makes a state of events")
 	}
-	s := &Scenario[S]{t: t, fold: fold, options: []cmp.Option{cmp.Exporter(func(reflect.Type) bool { return true })}}
+	s := &Scenario[S]{t: t, fold: fold, given: events, options: []cmp.Option{cmp.Exporter(func(reflect.Type) bool { return true })}}
 	t.Cleanup(func() {
 		if !s.ended && !t.Failed() {
 			t.Errorf("eventtest: a scenario was given %d events and tests nothing: end it by When and Then, ThenError or ThenNothing", len(events))
 		}
 	})
-	for _, value := range events {
-		if err := s.apply(value); err != nil {
-			t.Fatalf("eventtest: Given: event %d can't be folded: %v\n%s", s.version, err, list(value))
-		}
+	return s
+}
+
+// Using sets the types by which events and states are stored: those of the service. Events of other types then end the test; a state whose type is not
+// registered is never in a snapshot, and does not go through a codec. Without a registry each is taken to be
+// registered for JSON, but for protobuf messages, which are left as they are.
+func (s *Scenario[S]) Using(registry *eventstore.Registry) *Scenario[S] {
+	s.t.Helper()
+	if registry == nil {
+		s.t.Fatalf("eventtest: Using has no registry: make it with eventstore.NewRegistry")
 	}
+	s.carrier.registry = registry
 	return s
 }
 
@@ -68,11 +81,25 @@ func (s *Scenario[S]) apply(value any) error {
 	}
 	event.Version = s.version
 	event.Metadata.Context.SequenceNumber = s.version
-	state, err := s.fold(s.state, event)
-	if err == nil {
-		s.state = state
+	data, err := s.carrier.event(event.Data)
+	if err != nil {
+		return fmt.Errorf("it can't be stored: %w", err)
 	}
-	return err
+	event.Data = data
+	before := dump(s.state)
+	state, err := s.fold(s.state, event)
+	if err != nil {
+		return err
+	}
+	if after := dump(s.state); after != before {
+		return fmt.Errorf("the fold changes the state that it was given, which others may hold: copy what it writes into, as with maps.Clone or slices.Clone (-before +after):\n%s", cmp.Diff(before, after))
+	}
+	carried, err := s.carrier.state(state)
+	if err != nil {
+		return fmt.Errorf("the state after it can't be in a snapshot (if it never is, give the registry, which does not have it, by Using): %w", err)
+	}
+	s.state, _ = carried.(S) // nil where S is an interface
+	return nil
 }
 
 // When takes the decision, once: the events that are to be appended, or an error. What is decided must fold too, or nobody could load
@@ -82,8 +109,19 @@ func (s *Scenario[S]) When(decide func(S) ([]any, error)) *Decision {
 	if decide == nil {
 		s.t.Fatalf("eventtest: When has no decision: it is the function that makes events of a state")
 	}
+	for _, value := range s.given {
+		if err := s.apply(value); err != nil {
+			s.t.Fatalf("eventtest: Given: event %d can't be folded: %v\n%s", s.version, err, list(value))
+		}
+	}
+	s.given = nil
 	d := &Decision{t: s.t, options: s.options, ended: &s.ended}
-	if d.events, d.err = decide(s.state); d.err != nil {
+	before := dump(s.state)
+	d.events, d.err = decide(s.state)
+	if after := dump(s.state); after != before {
+		s.t.Errorf("eventtest: When: the decision changes the state that it was given, which only the fold of its events may do (-before +after):\n%s", cmp.Diff(before, after))
+	}
+	if d.err != nil {
 		return d
 	}
 	for i, value := range d.events {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,6 +34,20 @@ func total(sum int, event eventstore.Event) (int, error) {
 	return sum, fmt.Errorf("%T is unknown", event.Data)
 }
 
+// named is an event with a text.
+type named struct{ Name string }
+
+// noting adds up events in a map, after it has been prepared to be written into.
+func noting(prepare func(map[string]int) map[string]int) func(map[string]int, eventstore.Event) (map[string]int, error) {
+	return func(notes map[string]int, event eventstore.Event) (map[string]int, error) {
+		if notes = prepare(notes); notes == nil {
+			notes = map[string]int{}
+		}
+		notes["sum"] += event.Data.(added).N
+		return notes, nil
+	}
+}
+
 // deciding is a decision for these events, or for an error.
 func deciding(err error, events ...any) func(int) ([]any, error) {
 	return func(int) ([]any, error) { return events, err }
@@ -51,9 +66,25 @@ func TestScenariosThatHold(t *testing.T) {
 		"events": func(t testing.TB) {
 			eventtest.Given(t, total).When(deciding(nil, added{1}, removed{2})).Then(added{1}, removed{2})
 		},
-		"no events":         func(t testing.TB) { eventtest.Given(t, total).When(deciding(nil)).Then() },
-		"nothing":           func(t testing.TB) { eventtest.Given(t, total).When(deciding(nil)).ThenNothing() },
-		"unexported fields": func(t testing.TB) { eventtest.Given(t, total).When(deciding(nil, hidden{1})).Then(hidden{1}) },
+		"no events": func(t testing.TB) { eventtest.Given(t, total).When(deciding(nil)).Then() },
+		"nothing":   func(t testing.TB) { eventtest.Given(t, total).When(deciding(nil)).ThenNothing() },
+		"fields that are left out": func(t testing.TB) {
+			registry := mustRegistry(eventstore.Type[hidden]("hidden", eventstore.LeaveOut("n")))
+			eventtest.Given(t, total, hidden{1}).Using(registry).When(deciding(nil, hidden{1})).Then(hidden{1})
+		},
+		"a state that is never in a snapshot": func(t testing.TB) {
+			fold := func(_ hidden, _ eventstore.Event) (hidden, error) { return hidden{7}, nil }
+			eventtest.Given(t, fold, added{1}).Using(mustRegistry(eventstore.Type[added]("added"))).
+				When(func(h hidden) ([]any, error) { return []any{added{h.n}}, nil }).Then(added{7})
+		},
+		"a state without a value": func(t testing.TB) {
+			fold := func(state *added, _ eventstore.Event) (*added, error) { return state, nil }
+			eventtest.Given(t, fold, added{1}).When(func(state *added) ([]any, error) { return nil, nil }).ThenNothing()
+		},
+		"a fold that copies what it changes": func(t testing.TB) {
+			eventtest.Given(t, noting(maps.Clone[map[string]int]), added{1}, added{2}).
+				When(func(notes map[string]int) ([]any, error) { return []any{added{notes["sum"]}}, nil }).Then(added{3})
+		},
 		"metadata does not count where none is wanted": func(t testing.TB) {
 			eventtest.Given(t, total).When(deciding(nil, told("Ada", added{1}), &asTold)).Then(added{1}, added{1})
 		},
@@ -177,6 +208,49 @@ func TestScenariosThatDoNotHoldSayWhy(t *testing.T) {
 		"what can't be folded is decided": {"When: event 1 of those decided can't be folded, the aggregate could not be loaded again: string is unknown string text", func(t testing.TB) {
 			eventtest.Given(t, total, added{1}).When(deciding(nil, "text")).Then("text")
 		}},
+		"an event that can't be stored": {"When: event 1 of those decided can't be folded, the aggregate could not be loaded again: it can't be stored: eventstore: bad argument type: JSON can't carry all of type", func(t testing.TB) {
+			eventtest.Given(t, total).When(deciding(nil, hidden{1})).Then(hidden{1})
+		}},
+		"an event that can't be stored is given": {"Given: event 2 can't be folded: it can't be stored: eventstore: bad argument value: field Name of eventtest_test.named is a string that is not valid UTF-8", func(t testing.TB) {
+			fold := func(_ int, _ eventstore.Event) (int, error) { return 0, nil }
+			eventtest.Given(t, fold, named{"Ada"}, named{"\xff"}).When(deciding(nil)).ThenNothing()
+		}},
+		"a type that is not registered": {`Given: event 1 can't be folded: it can't be stored: eventstore: type "eventtest_test.added" is not registered`, func(t testing.TB) {
+			eventtest.Given(t, total, added{1}).Using(mustRegistry()).When(deciding(nil)).ThenNothing()
+		}},
+		"a state that can't be in a snapshot": {"Given: event 1 can't be folded: the state after it can't be in a snapshot (if it never is, give the registry, which does not have it, by Using): eventstore: bad argument type", func(t testing.TB) {
+			fold := func(_ hidden, _ eventstore.Event) (hidden, error) { return hidden{7}, nil }
+			eventtest.Given(t, fold, added{1}).When(func(hidden) ([]any, error) { return nil, nil }).ThenNothing()
+		}},
+		"a fold that writes into a map": {"Given: event 2 can't be folded: the fold changes the state that it was given, which others may hold: copy what it writes into", func(t testing.TB) {
+			same := func(notes map[string]int) map[string]int { return notes }
+			eventtest.Given(t, noting(same), added{1}, added{2}).When(func(map[string]int) ([]any, error) { return nil, nil }).ThenNothing()
+		}},
+		"a fold that writes into a slice behind a pointer": {"Given: event 2 can't be folded: the fold changes the state", func(t testing.TB) {
+			type state struct{ Last *[]int }
+			fold := func(s state, e eventstore.Event) (state, error) {
+				if s.Last == nil {
+					s.Last = &[]int{0}
+				}
+				(*s.Last)[0] = e.Data.(added).N
+				return s, nil
+			}
+			eventtest.Given(t, fold, added{1}, added{2}).When(func(state) ([]any, error) { return nil, nil }).ThenNothing()
+		}},
+		"a fold that writes into its pointer": {"When: event 1 of those decided can't be folded, the aggregate could not be loaded again: the fold changes the state", func(t testing.TB) {
+			fold := func(s *added, e eventstore.Event) (*added, error) {
+				if s == nil {
+					return &added{}, nil
+				}
+				s.N++
+				return s, nil
+			}
+			eventtest.Given(t, fold, added{1}).When(func(*added) ([]any, error) { return []any{added{1}}, nil }).Then(added{1})
+		}},
+		"a decision that writes into the state": {"When: the decision changes the state that it was given", func(t testing.TB) {
+			eventtest.Given(t, noting(maps.Clone[map[string]int]), added{1}).When(func(notes map[string]int) ([]any, error) { notes["x"] = 1; return nil, nil }).ThenNothing()
+		}},
+		"no registry": {"Using has no registry", func(t testing.TB) { eventtest.Given(t, total).Using(nil).When(deciding(nil)).ThenNothing() }},
 		"no fold":     {"Given has no fold", func(t testing.TB) { eventtest.Given[int](t, nil).When(deciding(nil)).ThenNothing() }},
 		"no decision": {"When has no decision", func(t testing.TB) { eventtest.Given(t, total).When(nil).ThenNothing() }},
 		"no When":     {"a scenario was given 1 events and tests nothing: end it by When and Then", func(t testing.TB) { eventtest.Given(t, total, added{1}) }},

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"sync"
@@ -79,6 +80,11 @@ var comparisons = []comparison{
 			}
 			return limit{duration: 100 * time.Millisecond}
 		},
+	},
+	{
+		name: "encode1000", against: "floor", sides: encode1000, only: hasNoRequests, once: true, allocs: true,
+		what:  "1,000 events encoded, each with the check that it comes back as it was; no request",
+		floor: "`json.Marshal` of the same (`decoded`: the event store's own, of a type whose values are decoded and compared, since one field is of type any)",
 	},
 	{
 		name: "append1", against: "hallgren", sides: rivalAppend(append1, one), only: hasRival, limit: rivalLimit("inprocess/sqlite", limit{ratio: 2}),
@@ -231,6 +237,39 @@ func append1000(l *lab) []side {
 			return redis.transaction(other.partition, nil, writes)
 		}), other.stored},
 	)
+}
+
+// hasNoRequests reports whether what is measured without a request is measured there, once for all stores.
+func hasNoRequests(s *store) bool { return s.name == "inprocess/in-memory" }
+
+// imported is an event of which it is not known before what it holds.
+type imported struct{ Fields map[string]any }
+
+func encode1000(l *lab) []side {
+	types := must(eventstore.NewRegistry(eventstore.Type[deposited]("deposited"), eventstore.Type[imported]("imported")))(l.t)
+	each := func(encode func(any) error, made func() any) func(context.Context) (time.Duration, int, error) {
+		return func(ctx context.Context) (time.Duration, int, error) {
+			value := made()
+			took, err := timed(ctx, func() error {
+				for range l.batch {
+					if err := encode(value); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			return took, l.batch, err
+		}
+	}
+	ours := func(value any) error { _, err := types.Encode(value); return err }
+	marshal := func(value any) error { _, err := json.Marshal(value); return err }
+	typed := func() any { return event() }
+	loose := func() any { return imported{map[string]any{"note": fmt.Sprint(event()), "amount": 5}} }
+	return []side{
+		{"ours", each(ours, typed), nil},
+		{"floor", each(marshal, typed), nil},
+		{"decoded", each(ours, loose), nil},
+	}
 }
 
 // drain reads events to the end, counts them, and checks that each was decoded.

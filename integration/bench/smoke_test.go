@@ -30,6 +30,7 @@ func TestEveryCaseYieldsARowAndItsSidesDoTheSame(t *testing.T) {
 	for _, store := range stores {
 		for _, c := range comparisons {
 			switch {
+			case c.name == "encode1000" && store != "inprocess/in-memory": // takes no store
 			case c.against == "floor":
 				want = append(want, c.name+" "+store)
 			case store == "inprocess/sqlite":

@@ -102,6 +102,7 @@ var kinds = []kind{
 
 	always[*eventstore.DamagedError](unreadable("history-damaged", "The account's history is damaged")),
 	always[*eventstore.SchemaError](unreadable("schema-unknown", "The account's history was written by another version of this service")),
+	always[*eventstore.TypeMismatchError](unreadable("type-mismatch", "The account's history does not fit this version of the service")),
 	always[*eventstore.TypeNotRegisteredError](unreadable("type-unknown", "The account's history holds what this version of the service does not know")),
 	always[*eventstore.NotOpenError](internalProblem()),
 }

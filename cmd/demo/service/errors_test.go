@@ -120,6 +120,7 @@ func TestAnErrorIsAnsweredWithItsStatus(t *testing.T) {
 		"given up":                       {context.Canceled, 503, "given-up", "again"},
 		"damaged":                        {&eventstore.DamagedError{Key: "k"}, 500, "history-damaged", "log"},
 		"a newer schema":                 {&eventstore.SchemaError{}, 500, "schema-unknown", "log"},
+		"a type that does not fit":       {&eventstore.TypeMismatchError{}, 500, "type-mismatch", "log"},
 		"a type":                         {&eventstore.TypeNotRegisteredError{}, 500, "type-unknown", "log"},
 		"not open":                       {&eventstore.NotOpenError{}, 500, "internal", "log"},
 		"something else":                 {errors.New("boom 10.0.0.1"), 500, "internal", "log"},

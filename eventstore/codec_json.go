@@ -1,0 +1,215 @@
+package eventstore
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"reflect"
+	"strconv"
+	"sync"
+)
+
+// JSON is the codec of encoding/json, with these differences:
+//   - MarshalJSON and MarshalText methods with a pointer receiver are called, except for values of a
+//     map, which encoding/json can't address.
+//   - Numbers in fields of type any are read as [json.Number], so that no digit is lost.
+//   - A [json.RawMessage] keeps its bytes, spaces included, and no character is escaped for HTML.
+//
+// A registry refuses Go types that JSON can't carry, see [NewRegistry], and values that do not come
+// back as they were, see [Registry.Encode].
+var JSON Codec = jsonCodec{}
+
+type jsonCodec struct{}
+
+func (jsonCodec) ContentType() string { return "application/json" }
+
+func (jsonCodec) Marshal(value any) ([]byte, error) {
+	v := reflect.ValueOf(value)
+	if !v.IsValid() {
+		return []byte("null"), nil
+	}
+	p := reflect.New(v.Type()) // encoding/json calls methods with a pointer receiver where it has a pointer
+	p.Elem().Set(v)
+	var kept [][]byte
+	var mark string
+	if jsonTraits(v.Type()).raw {
+		k := rawKeeper{mark: newMark()}
+		p.Elem().Set(k.replace(p.Elem(), 0))
+		kept, mark = k.kept, k.mark
+	}
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(p.Interface()); err != nil {
+		return nil, err
+	}
+	data := bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+	if len(kept) > 0 {
+		data = restoreRaw(data, mark, kept)
+	}
+	return data, nil
+}
+
+func (jsonCodec) Unmarshal(data []byte, value any) error {
+	if t := reflect.TypeOf(value); t == nil || t.Kind() != reflect.Pointer || !jsonTraits(t.Elem()).any {
+		return json.Unmarshal(data, value)
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	if err := d.Decode(value); err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return json.Unmarshal(data, new(any)) // says it as for other types
+		}
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return json.Unmarshal(data, new(any)) // something follows the value
+	}
+	return nil
+}
+
+// traits are what the codec has to look out for in values of a type.
+type traits struct {
+	any bool // there may be an interface in it
+	raw bool // there may be a json.RawMessage in it
+}
+
+var knownTraits sync.Map // of traits, by reflect.Type
+
+func jsonTraits(t reflect.Type) traits {
+	if known, ok := knownTraits.Load(t); ok {
+		return known.(traits)
+	}
+	var found traits
+	findTraits(t, map[reflect.Type]bool{}, &found)
+	knownTraits.Store(t, found)
+	return found
+}
+
+func findTraits(t reflect.Type, seen map[reflect.Type]bool, found *traits) {
+	if seen[t] {
+		return
+	}
+	seen[t] = true
+	if t == rawMessageType {
+		found.raw = true
+		return
+	}
+	switch t.Kind() {
+	case reflect.Interface:
+		found.any, found.raw = true, true
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		findTraits(t.Elem(), seen, found)
+	case reflect.Map:
+		findTraits(t.Elem(), seen, found)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			findTraits(t.Field(i).Type, seen, found)
+		}
+	}
+}
+
+var rawMessageType = reflect.TypeFor[json.RawMessage]()
+
+// rawKeeper puts marks in the place of raw messages, since encoding/json changes their spaces. What it
+// changes it copies first: the value is the caller's.
+type rawKeeper struct {
+	mark string
+	kept [][]byte
+}
+
+// newMark makes a text that no payload holds.
+func newMark() string {
+	var random [16]byte
+	rand.Read(random[:]) // never fails
+	return "eventstore-raw-" + hex.EncodeToString(random[:]) + "-"
+}
+
+// maxDepth is how deep values are looked into. What is deeper is a cycle, which encoding/json refuses.
+const maxDepth = 1000
+
+// replace returns v with marks in it, v itself where there is nothing to mark.
+func (k *rawKeeper) replace(v reflect.Value, depth int) reflect.Value {
+	t := v.Type()
+	follows := t == rawMessageType || t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface
+	if depth > maxDepth || !jsonTraits(t).raw || !follows && encodesItself(t) {
+		return v
+	}
+	depth++
+	switch {
+	case t == rawMessageType:
+		if v.Len() == 0 || !json.Valid(v.Bytes()) {
+			return v // nil is null; all else encoding/json refuses
+		}
+		k.kept = append(k.kept, v.Bytes())
+		return reflect.ValueOf(json.RawMessage(strconv.Quote(k.mark + strconv.Itoa(len(k.kept)-1))))
+	case v.Kind() == reflect.Interface && !v.IsNil():
+		changed := reflect.New(t).Elem()
+		changed.Set(k.replace(v.Elem(), depth))
+		return changed
+	case v.Kind() == reflect.Pointer && !v.IsNil():
+		changed := reflect.New(t.Elem())
+		changed.Elem().Set(k.replace(v.Elem(), depth))
+		return changed.Convert(t)
+	case v.Kind() == reflect.Slice && !v.IsNil():
+		changed := reflect.MakeSlice(t, v.Len(), v.Len())
+		for i := range v.Len() {
+			changed.Index(i).Set(k.replace(v.Index(i), depth))
+		}
+		return changed
+	case v.Kind() == reflect.Array:
+		changed := reflect.New(t).Elem()
+		for i := range v.Len() {
+			changed.Index(i).Set(k.replace(v.Index(i), depth))
+		}
+		return changed
+	case v.Kind() == reflect.Map && !v.IsNil():
+		changed := reflect.MakeMapWithSize(t, v.Len())
+		for key, value := range v.Seq2() {
+			changed.SetMapIndex(key, k.replace(value, depth))
+		}
+		return changed
+	case v.Kind() == reflect.Struct:
+		changed := reflect.New(t).Elem()
+		changed.Set(v)
+		for i := range t.NumField() {
+			if field := changed.Field(i); field.CanSet() {
+				field.Set(k.replace(v.Field(i), depth))
+			} else if f := t.Field(i); f.Anonymous && f.Type.Kind() == reflect.Struct {
+				k.replacePromoted(field, depth)
+			}
+		}
+		return changed
+	}
+	return v
+}
+
+// replacePromoted replaces in the exported fields of an embedded struct that is not exported itself.
+func (k *rawKeeper) replacePromoted(v reflect.Value, depth int) {
+	for i := range v.NumField() {
+		if field := v.Field(i); field.CanSet() {
+			field.Set(k.replace(field, depth))
+		} else if f := v.Type().Field(i); f.Anonymous && f.Type.Kind() == reflect.Struct {
+			k.replacePromoted(field, depth)
+		}
+	}
+}
+
+// restoreRaw puts the raw messages back.
+func restoreRaw(data []byte, mark string, kept [][]byte) []byte {
+	var out []byte
+	start := []byte(`"` + mark)
+	for {
+		before, after, found := bytes.Cut(data, start)
+		out = append(out, before...)
+		if !found {
+			return out
+		}
+		number, rest, _ := bytes.Cut(after, []byte(`"`))
+		i, _ := strconv.Atoi(string(number))
+		out, data = append(out, kept[i]...), rest
+	}
+}

@@ -1,0 +1,74 @@
+package eventtest
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+)
+
+// carrier sends values through the codec by which they would be stored, and back.
+type carrier struct {
+	registry *eventstore.Registry // nil: none was given, and JSON is assumed
+	assumed  map[reflect.Type]*eventstore.Registry
+}
+
+// event is an event's data as it will be read.
+func (c *carrier) event(data any) (any, error) {
+	if c.registry != nil {
+		return through(c.registry, data)
+	}
+	if _, raw := data.(eventstore.Raw); raw {
+		return data, nil
+	}
+	return c.assume(data)
+}
+
+// state is a state as a snapshot gives it back. What is not registered is never in a snapshot, and stays as it is.
+func (c *carrier) state(state any) (any, error) {
+	v := reflect.ValueOf(state)
+	if !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return state, nil
+	}
+	if c.registry == nil {
+		return c.assume(state)
+	}
+	for _, registered := range c.registry.Types() {
+		if registered.GoType == v.Type() {
+			return through(c.registry, state)
+		}
+	}
+	return state, nil
+}
+
+// assume sends a value through JSON. A protobuf message would not be stored so.
+func (c *carrier) assume(value any) (any, error) {
+	t := reflect.TypeOf(value)
+	if _, message := t.MethodByName("ProtoReflect"); message {
+		return value, nil
+	}
+	registry, ok := c.assumed[t]
+	if !ok {
+		var err error
+		if registry, err = eventstore.NewRegistry(eventstore.TypeOf(t, t.String())); err != nil {
+			return nil, fmt.Errorf("%w (if its type is registered otherwise, give the registry by Using)", err)
+		}
+		if c.assumed == nil {
+			c.assumed = map[reflect.Type]*eventstore.Registry{}
+		}
+		c.assumed[t] = registry
+	}
+	return through(registry, value)
+}
+
+func through(registry *eventstore.Registry, value any) (any, error) {
+	raw, err := registry.Encode(value)
+	if err != nil {
+		return nil, innermost(err)
+	}
+	value, err = registry.Decode(raw)
+	if err != nil {
+		return nil, innermost(err)
+	}
+	return value, nil
+}

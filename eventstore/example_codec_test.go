@@ -1,0 +1,112 @@
+package eventstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"math/big"
+	"reflect"
+
+	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/eventstore"
+)
+
+// Balance is a state with a part that is worked out anew when it is needed.
+type Balance struct {
+	Minor  int64
+	pretty string
+}
+
+// A field that JSON would lose is refused, unless it is meant to be left out.
+func ExampleLeaveOut() {
+	_, err := eventstore.NewRegistry(eventstore.Type[Balance]("Balance"))
+	fmt.Println(err)
+
+	states := registry(eventstore.Type[Balance]("Balance", eventstore.LeaveOut("pretty")))
+	raw, err := states.Encode(Balance{Minor: 12_50, pretty: "12.50 €"})
+	fmt.Printf("%s %v\n", raw.Payload, err)
+	// Output:
+	// eventstore: bad argument type: JSON can't carry all of type "Balance", Go type eventstore_test.Balance: Balance.pretty is not exported and so not stored: export it, or, if it is to be left out, say LeaveOut("pretty")
+	// {"Minor":1250} <nil>
+}
+
+// A tool that has values of types that it does not know asks whether they could be stored.
+func ExampleTypeOf() {
+	for _, value := range []any{Account{Owner: "Ada"}, map[string]any{"when": []int{1}}} {
+		types := registry(eventstore.TypeOf(reflect.TypeOf(value), "value"))
+		raw, err := types.Encode(value)
+		fmt.Printf("%s %v\n", raw.Payload, err)
+	}
+	// Output:
+	// {"Owner":"Ada","Balance":0} <nil>
+	//  eventstore: bad argument value: field […] of map[string]interface {} holds a []int, which comes back as a []interface {}; nothing was stored
+}
+
+// Hex is a codec of whole numbers that writes them as hexadecimal text.
+type Hex struct{}
+
+func (Hex) ContentType() string { return "text/x-hex" }
+func (Hex) Marshal(value any) ([]byte, error) {
+	return []byte(value.(*big.Int).Text(16)), nil
+}
+func (Hex) Unmarshal(data []byte, value any) error {
+	if _, ok := value.(*big.Int).SetString(string(data), 16); !ok {
+		return errors.New("it is no hexadecimal number")
+	}
+	return nil
+}
+
+// Equal compares the numbers: how they are kept in memory does not count.
+func (Hex) Equal(given, decoded any) bool { return given.(*big.Int).Cmp(decoded.(*big.Int)) == 0 }
+
+func ExampleComparer() {
+	numbers := registry(eventstore.Type[*big.Int]("Number", eventstore.WithCodec(Hex{})))
+	raw, err := numbers.Encode(big.NewInt(255))
+	fmt.Printf("%s %v\n", raw.Payload, err)
+	// Output: ff <nil>
+}
+
+// Nothing is stored that would not come back as it was.
+func ExampleRegistry_Encode() {
+	events := registry(eventstore.Type[AccountOpened]("AccountOpened"))
+	for _, owner := range []string{"Ada", "Ada\xff"} {
+		raw, err := events.Encode(AccountOpened{Owner: owner})
+		fmt.Printf("%s %v\n", raw.Payload, err)
+	}
+	// Output:
+	// {"Owner":"Ada"} <nil>
+	//  eventstore: bad argument value: field Owner of eventstore_test.AccountOpened is a string that is not valid UTF-8, and comes back as something else: use []byte for what is no text; nothing was stored
+}
+
+// A release has changed a Go type and not its schema version: what is stored is whole.
+func ExampleTypeMismatchError() {
+	ctx := context.Background()
+	state, err := inprocess.NewMemory()
+	if err != nil {
+		log.Fatal(err)
+	}
+	release := func(opened eventstore.TypeDefinition) *eventstore.Provider {
+		provider, err := eventstore.NewProvider(state, eventstore.WithRegistry(registry(opened)))
+		if err != nil {
+			log.Fatal(err)
+		}
+		return provider
+	}
+	type openedByMany struct{ Owner []string }
+	session := openAccount(ctx, release(eventstore.Type[openedByMany]("AccountOpened")), "1", openedByMany{[]string{"Ada", "Bob"}})
+	session.Close()
+
+	reader, err := release(eventstore.Type[AccountOpened]("AccountOpened")).Reader("BankAccount", "1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = reader.Event(ctx, 1)
+	var mismatch *eventstore.TypeMismatchError
+	fmt.Println(errors.As(err, &mismatch), mismatch.Version, mismatch.Type)
+	found, err := reader.Verify(ctx, nil)
+	fmt.Println("sound:", found.Sound(), "unreadable:", len(found.Unreadable), err)
+	// Output:
+	// true 1 AccountOpened
+	// sound: true unreadable: 1 <nil>
+}
