@@ -10,7 +10,8 @@ import (
 const verifyUsage = `Usage: eventstores verify -store <store> [-streams file|-] [stream …]
 
 Reads all of each stream and looks for damage: events that are missing, changed or in the wrong place, idempotency ids that
-lead elsewhere, snapshots that can't be read. It changes nothing.
+lead elsewhere, snapshots that can't be read. It changes nothing and creates nothing: a SQLite file and its folder need not be
+writable, and a file that is no event store is refused.
 
 ` + aboutStores + `
 ` + aboutStreams + `
@@ -19,7 +20,7 @@ sound or deleted, 1 if not, 2 for wrong arguments.
 `
 
 func runVerify(ctx context.Context, c *call, args []string) int {
-	return single{parallel: "read", done: "sound", do: verify}.run(ctx, c, "verify", args, verifyUsage)
+	return single{parallel: "read", as: reading, done: "sound", do: verify}.run(ctx, c, "verify", args, verifyUsage)
 }
 
 func verify(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome {

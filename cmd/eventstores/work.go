@@ -20,6 +20,7 @@ type outcome struct {
 // single is a command that does something with streams of one store.
 type single struct {
 	parallel string // what is done with several streams at a time, as "read"; empty: it is one at a time
+	as       use
 	done     string // as the last line calls what went well
 	do       func(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome
 }
@@ -33,7 +34,7 @@ func (w single) run(ctx context.Context, c *call, name string, args []string, us
 	if code, ok := c.parse(flags, args, usage); !ok {
 		return code
 	}
-	s, err := parseStore(*spec, true)
+	s, err := parseStore(*spec, w.as)
 	if err != nil {
 		return c.wrong(flags, fmt.Errorf("-store: %w", err))
 	}
