@@ -50,6 +50,7 @@ func runCopy(ctx context.Context, c *call, args []string) int {
 	if err != nil {
 		return c.wrong(flags, fmt.Errorf("-to: %w", err))
 	}
+	c.hide(source.secret, target.secret)
 	if source.same == target.same {
 		return c.wrong(flags, errors.New("-from and -to are the same store"))
 	}

@@ -26,11 +26,11 @@ func rebuild(ctx context.Context, _ *meter, p *eventstore.Provider, stream event
 	found, err := p.RebuildHead(ctx, stream, nil)
 	switch {
 	case err != nil:
-		return outcome{"failed", err.Error(), true}
+		return outcome{word: "failed", about: err.Error(), bad: true}
 	case found.Damage == nil && found.Version == 0:
-		return outcome{"empty", "there is no such stream, and no event from which to rebuild a head: is the name right?", true}
+		return outcome{word: "empty", about: "there is no such stream, and no event from which to rebuild a head: is the name right?", bad: true}
 	case found.Damage == nil:
-		return outcome{"sound", fmt.Sprintf("version=%d, it was left as it is", found.Version), false}
+		return outcome{word: "sound", about: fmt.Sprintf("version=%d, it was left as it is", found.Version)}
 	}
-	return outcome{"rebuilt", fmt.Sprintf("version=%d events=%d idempotency-keys=%d", found.Version, found.Events, found.IdempotencyKeys), false}
+	return outcome{word: "rebuilt", about: fmt.Sprintf("version=%d events=%d idempotency-keys=%d", found.Version, found.Events, found.IdempotencyKeys)}
 }

@@ -41,8 +41,9 @@ Passwords and tokens come from the environment: REDIS_PASSWORD and DAPR_API_TOKE
 type store struct {
 	name string // to be shown: it holds nothing that could be a password
 	// same is the same for two stores that certainly are one.
-	same string
-	open func(ctx context.Context, log *slog.Logger) (opened, error)
+	same   string
+	secret string // password or token
+	open   func(ctx context.Context, log *slog.Logger) (opened, error)
 }
 
 // opened is a store in use.
@@ -202,7 +203,7 @@ func redisStore(spec string) (store, error) {
 		return store{}, err
 	}
 	name := fmt.Sprintf("%s://%s/%d", u.Scheme, options.Addr, options.DB)
-	return store{name: name, same: fmt.Sprintf("redis %s/%d", options.Addr, options.DB), open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
+	return store{name: name, same: fmt.Sprintf("redis %s/%d", options.Addr, options.DB), secret: options.Password, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
 		state, err := inprocess.OpenRedis(ctx, options)
 		if err != nil {
 			return opened{}, err
@@ -252,7 +253,7 @@ func daprStore(rest string) (store, error) {
 		options = append(options, sidecar.WithMaxRequestBytes(n))
 		dial = append(dial, grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(n)))
 	}
-	return store{name: "dapr:" + component + "@" + address, same: "dapr " + component + "@" + address, open: func(ctx context.Context, log *slog.Logger) (_ opened, err error) {
+	return store{name: "dapr:" + component + "@" + address, same: "dapr " + component + "@" + address, secret: token, open: func(ctx context.Context, log *slog.Logger) (_ opened, err error) {
 		dapr.SetLogger(nil) // it would write to standard output
 		client, err := dapr.NewClientWithAddressContext(ctx, address, dial...)
 		if err != nil {

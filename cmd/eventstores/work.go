@@ -15,6 +15,7 @@ type outcome struct {
 	word  string // "copied", "sound", …
 	about string
 	bad   bool
+	more  []string // lines that follow
 }
 
 // single is a command that does something with streams of one store.
@@ -38,6 +39,7 @@ func (w single) run(ctx context.Context, c *call, name string, args []string, us
 	if err != nil {
 		return c.wrong(flags, fmt.Errorf("-store: %w", err))
 	}
+	c.hide(s.secret)
 	streams, err := n.streams(flags.Args(), c.stdin)
 	if err != nil {
 		return c.wrong(flags, err)
@@ -77,7 +79,7 @@ func each(ctx context.Context, m *meter, streams []eventstore.Stream, parallel i
 				default:
 					well++
 				}
-				m.finish(stream, fmt.Sprintf("%-8s %s %s", o.word, stream, o.about), !cut)
+				m.finish(stream, fmt.Sprintf("%-8s %s %s", o.word, stream, o.about), !cut, o.more...)
 				mu.Unlock()
 			}
 		})
