@@ -96,5 +96,5 @@ require (
 	modernc.org/libc v1.80.1 // indirect
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
-	modernc.org/sqlite v1.62.0 // indirect; v1.34.5, which the component asks for, loses a connection to a cancelled read
+	modernc.org/sqlite v1.62.0 // v1.34.5, which the component asks for, loses a connection to a cancelled read
 )

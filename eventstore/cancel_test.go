@@ -76,6 +76,9 @@ var (
 		"DeleteStream": func(ctx context.Context, s *Session, _ *OutcomeUnknownError) error {
 			return s.DeleteStream(ctx, ExpectAny())
 		},
+		"DeleteRecorded": func(ctx context.Context, s *Session, _ *OutcomeUnknownError) error {
+			return s.DeleteRecorded(ctx, ExpectAny())
+		},
 		"SnapshotEvery": func(ctx context.Context, s *Session, _ *OutcomeUnknownError) error {
 			_, err := SnapshotEvery(ctx, s, 2, noted{}, func(n noted, _ Event) (noted, error) { return n, nil })
 			return err

@@ -37,7 +37,8 @@
 // Errors are struct types, see [VersionMismatchError] and the others; each says whether the operation may have taken
 // effect. Match their kind with errors.Is and an empty value, get at what they carry with errors.As. The
 // one to prepare for is [OutcomeUnknownError]: the store did not answer in time, so the append may stand or not.
-// [Session.Retry] brings it to its end without ever doubling it.
+// [Session.Retry] brings it to its end without ever doubling it. [Advise] tells what a caller can do about
+// any error: retry, decide again, repeat with the same idempotency id, or give up.
 //
 // # Stores
 //

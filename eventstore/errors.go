@@ -17,6 +17,8 @@ import (
 //	var mismatch *eventstore.VersionMismatchError
 //	if errors.As(err, &mismatch) { … mismatch.Actual … }
 //
+// [Advise] sorts all of them into what a caller can do.
+//
 // The habit of struct errors with an Is method is riverqueue/river's, that of
 // saying whether the operation may have happened nats.go's.
 
@@ -377,7 +379,10 @@ func (e *OutcomeUnknownError) Error() string {
 
 // Is reports whether target is of the same kind.
 func (e *OutcomeUnknownError) Is(target error) bool { return sameKind[OutcomeUnknownError](target) }
-func (e *OutcomeUnknownError) Unwrap() error        { return e.Cause }
+
+// Unwrap returns the cause for errors.Is and errors.As, without the errors in it that say that nothing was stored, as
+// a [StorageError]. Cause has all of it.
+func (e *OutcomeUnknownError) Unwrap() error { return withoutClaims(e.Cause) }
 
 // StorageError says that a request to the store failed. A read had no effect; an append did not
 // take effect and will not (where that is not certain, the error is an

@@ -48,6 +48,26 @@ func ExampleSession_DeleteStream() {
 	// true EventStores:BankAccount:123456000
 }
 
+// A move to another store takes along that a stream was deleted.
+func ExampleSession_DeleteRecorded() {
+	ctx := context.Background()
+	session, err := bank().Open(ctx, "BankAccount", "123456000")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer session.Close()
+
+	fmt.Println("deleting what was never there is refused:", errors.Is(session.DeleteStream(ctx, eventstore.ExpectAny()), &eventstore.ArgumentError{}))
+	fmt.Println("marking it as deleted:", session.DeleteRecorded(ctx, eventstore.ExpectVersion(0)))
+	_, err = session.Append(ctx, eventstore.ExpectAny(), AccountOpened{Owner: "Ada"})
+	fmt.Println("nothing can be appended:", errors.Is(err, &eventstore.StreamDeletedError{}))
+	// Output:
+	// deleting what was never there is refused: true
+	// marking it as deleted: <nil>
+	// nothing can be appended: true
+}
+
 func ExampleProvider_OpenShared() {
 	ctx := context.Background()
 	provider := bank()

@@ -43,11 +43,22 @@ func (s *Session) CloseStream(ctx context.Context, expected Expected) (err error
 // itself, which removes what is still there: call it again where it was cut short, or where a request of a writer may have come late. Such data
 // no longer counts, wherever it is.
 //
-// It returns a [VersionMismatchError] if the stream is not where expected, and the errors of a session that has ended. After a
-// [StorageError] it may have taken effect, in part, and is safe to repeat.
+// It returns a [VersionMismatchError] if the stream is not where expected; an [ArgumentError] if it never had an event, since
+// its name is probably mistyped; and the errors of a session that has ended. After a [StorageError] it may have
+// taken effect, in part, and is safe to repeat.
 func (s *Session) DeleteStream(ctx context.Context, expected Expected) (err error) {
 	ctx, o := s.observeExpecting(ctx, "delete_stream", expected, 0)
 	defer o.end(&err)
+	return s.deleteStream(ctx, &o, expected, func(now head) error {
+		if now.version == 0 && !now.deleted && (expected.any || expected.version == 0) {
+			return &ArgumentError{Argument: "stream", Reason: fmt.Sprintf("%s never had an event: there is nothing to delete; is its name right?", s.writer.Stream)}
+		}
+		return nil
+	})
+}
+
+// deleteStream is DeleteStream of a stream whose head is allowed to end so.
+func (s *Session) deleteStream(ctx context.Context, o *observed, expected Expected, allowed func(now head) error) error {
 	const operation = "delete the stream"
 	return s.endStream(ctx, operation, expected, func(ctx context.Context) error {
 		w := s.writer
@@ -66,6 +77,9 @@ func (s *Session) DeleteStream(ctx context.Context, expected Expected) (err erro
 			return w.failed(operation, err)
 		}
 		err = w.end(ctx, operation, expected, func(now head) (next head, done bool, err error) {
+			if err := allowed(now); err != nil {
+				return head{}, false, err
+			}
 			version := now.version + 1
 			return head{version: version, first: version + 1, commit: id.String(), closed: true, deleted: true}, now.deleted, nil
 		})

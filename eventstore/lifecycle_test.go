@@ -66,6 +66,54 @@ func TestWhatCanNotBeClosed(t *testing.T) {
 	})
 }
 
+func TestAStreamThatNeverHadAnEventCanNotBeDeleted(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		for name, s := range map[string]*Session{"a session": l.open(), "another": l.open()} {
+			for _, expected := range []Expected{ExpectAny(), ExpectVersion(0)} {
+				err := s.DeleteStream(t.Context(), expected)
+				if e := want[*ArgumentError](t, err); e.Argument != "stream" || !strings.Contains(e.Reason, labStream.String()) || !strings.Contains(e.Reason, "never had an event") {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			want[*VersionMismatchError](t, s.DeleteStream(t.Context(), ExpectVersion(1)))
+		}
+		if n := len(l.Values()); n != 0 {
+			t.Errorf("%d keys were written", n)
+		}
+		s := l.open()
+		l.add(s, "a") // the name is still free
+		if err := s.DeleteStream(t.Context(), ExpectVersion(1)); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // deleted once, it can be deleted again
+			if err := l.open().DeleteStream(t.Context(), ExpectAny()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func TestAStreamThatWasDeletedElsewhereIsMarkedHere(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		for range 2 {
+			if err := l.open().DeleteRecorded(t.Context(), ExpectVersion(0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if hd := l.head(); hd.version != 1 || hd.first != 2 || !hd.deleted {
+			t.Errorf("the head is %+v", hd)
+		}
+		_, err := l.open().Append(t.Context(), ExpectAny(), noted{"a"})
+		want[*StreamDeletedError](t, err)
+		l.Set(l.keys.head(), nil)
+		l.add(l.open(), "a")
+		if e := want[*VersionMismatchError](t, l.open().DeleteRecorded(t.Context(), ExpectVersion(0))); e.Actual != 1 || e.Expected != 0 {
+			t.Errorf("%v", e)
+		}
+		l.holds("a")
+	})
+}
+
 func TestADeletedStreamLeavesNothingButAMark(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.mixed()

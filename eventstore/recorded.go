@@ -56,3 +56,12 @@ func (s *Session) SaveRecordedSnapshot(ctx context.Context, snapshot Snapshot) (
 	}
 	return s.saveSnapshot(ctx, snapshot.Version, snapshot.Data, snapshot.Created, true)
 }
+
+// DeleteRecorded deletes a stream that was deleted elsewhere. It does all that [Session.DeleteStream] does, with the
+// same errors, and also marks a stream as deleted that never had an event here. Package transfer moves
+// deleted streams by it.
+func (s *Session) DeleteRecorded(ctx context.Context, expected Expected) (err error) {
+	ctx, o := s.observeExpecting(ctx, "delete_recorded", expected, 0)
+	defer o.end(&err)
+	return s.deleteStream(ctx, &o, expected, func(head) error { return nil })
+}

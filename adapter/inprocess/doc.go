@@ -1,6 +1,6 @@
 // Package inprocess runs Dapr's own state components inside this process, without a sidecar: in memory
-// for tests ([NewMemory]), in a SQLite file for local work and services that run once ([OpenSQLite]), on
-// Redis ([OpenRedis]).
+// for tests ([NewMemory]), in a SQLite file for local work and services that run once ([OpenSQLite], to read one only
+// [OpenSQLiteReadOnly]), on Redis ([OpenRedis]).
 //
 // They behave as they do behind a sidecar, but for the prefix that a sidecar puts before every key: a
 // stream written the one way is not seen the other way, unless the sidecar's component has

@@ -28,8 +28,8 @@ func NewMemory() (*State, error) {
 	return newState(memory.NewInMemoryStateStore(silent()), driver.Capabilities{Store: "state.in-memory", Atomic: true})
 }
 
-// OpenSQLite opens the store in a SQLite file, Dapr's state.sqlite, and creates the file if it is not there; its
-// folder must be.
+// OpenSQLite opens the store in a SQLite file, Dapr's state.sqlite, and creates the file if it is not there, for
+// its owner alone (mode 0600); its folder must be.
 //
 // What was acknowledged survives the end of the process and a power cut: SQLite writes ahead into a
 // log that it syncs with every commit. Several processes of one machine may have the file open; it must
@@ -46,6 +46,7 @@ func OpenSQLite(ctx context.Context, path string) (*State, error) {
 		return nil, fmt.Errorf("inprocess: the SQLite file %s: %w", path, err)
 	}
 	file := url.URL{Scheme: "file", Path: filepath.ToSlash(absolute), RawQuery: url.Values{"_pragma": {"synchronous(FULL)"}}.Encode()}
+	createPrivately(absolute)
 	began := time.Now()
 	s, err := openSQLite(ctx, file.String())
 	for wait := time.Millisecond; busy(err) && time.Since(began) < sqliteBusy; wait = min(2*wait, 100*time.Millisecond) {

@@ -8,11 +8,14 @@ import (
 	"slices"
 )
 
-const checkUsage = `Usage: eventstores check [-strict] [-offline] <folder> …
+const checkUsage = `Usage: eventstores check [-strict] [-offline] [-ask host[:port]] … <folder> …
 
 Looks over the Dapr component files of folders, one folder for each app, for what would harm an event store: stores that can't be
-safe, history that would expire, locks that do not keep apart who shares streams. It asks each Redis server named there whether it
-evicts keys and whether it persists, with the password from the environment where the file takes it from there (envRef).
+safe, history that would expire, locks that do not keep apart who shares streams.
+
+With -ask it also asks a Redis server whether it evicts keys and whether it persists, with the password from the environment where
+the file takes it from there (envRef). Only servers that -ask names are asked, since who can change a file could otherwise have
+your passwords sent anywhere. Values from the environment are never printed.
 
 It prints what it finds, one a line, with file and line:
 
@@ -46,7 +49,9 @@ type finding struct {
 func runCheck(ctx context.Context, c *call, args []string) int {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	strict := flags.Bool("strict", false, "warnings make the exit code 1, too")
-	offline := flags.Bool("offline", false, "do not ask servers")
+	offline := flags.Bool("offline", false, "ask no servers, and do not remind of it")
+	var may hosts
+	flags.Var(&may, "ask", "a `host` whose Redis server may be asked, with or without port; several with commas, or the flag again")
 	if code, ok := c.parse(flags, args, checkUsage); !ok {
 		return code
 	}
@@ -64,10 +69,19 @@ func runCheck(ctx context.Context, c *call, args []string) int {
 			all, files = append(all, component), append(files, component.file)
 		}
 	}
+	var secrets []string
+	for _, component := range all {
+		for name, p := range component.properties {
+			if p.variable != "" && slices.Contains(sentFromEnvs, name) {
+				secrets = append(secrets, p.value)
+			}
+		}
+	}
+	c.hide(secrets...)
 	found := check(all)
 	if !*offline {
 		for _, component := range all {
-			found = append(found, askRedis(ctx, component)...)
+			found = append(found, askRedis(ctx, component, may)...)
 		}
 	}
 	slices.SortStableFunc(found, func(a, b finding) int {

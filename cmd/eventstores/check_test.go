@@ -93,9 +93,9 @@ func TestAServerThatCanNotBeAskedIsAHint(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ file, says string }{
 		"a password in a secret store": {file("s", "state.redis", "redisHost", "127.0.0.1:1") + "  - name: redisPassword\n    secretKeyRef:\n      name: a\n      key: b\n", "0.yaml:11: hint: s (state.redis): redisPassword is in a secret store"},
-		"a server that is not there":   {file("s", "state.redis", "redisHost", "127.0.0.1:1", "redisMaxRetries", "-1"), "0.yaml:9: hint: s (state.redis): the server 127.0.0.1:1 can't be asked"},
+		"a server that is not there":   {file("s", "state.redis", "redisHost", "127.0.0.1:1", "redisMaxRetries", "-1"), "0.yaml:9: hint: s (state.redis): the server 127.0.0.1:1 can't be asked (CONFIG GET "},
 	} {
-		code, out, errs := runs(t, "", "check", folder(t, test.file))
+		code, out, errs := runs(t, "", "check", "-ask", "127.0.0.1", folder(t, test.file))
 		if wants(t, code, 0, out+errs, test.says, "noeviction"); t.Failed() {
 			t.Logf("with %s", name)
 		}

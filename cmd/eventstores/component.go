@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -23,10 +24,20 @@ type component struct {
 
 // property is one entry of a component's metadata.
 type property struct {
-	line   int
-	name   string // as Dapr documents it
-	value  string
-	secret bool // it comes from a secret store
+	line  int
+	name  string // as Dapr documents it
+	value string
+
+	secret   bool   // it comes from a secret store
+	variable string // of the environment, from which the value comes; else empty
+}
+
+// shown is the value as it may be printed. What comes from the environment stays there.
+func (p property) shown() string {
+	if p.variable != "" {
+		return "$" + p.variable
+	}
+	return p.value
 }
 
 func (c component) is(family string) bool { return strings.HasPrefix(c.kind, family+".") }
@@ -53,11 +64,11 @@ func readComponents(folder string) ([]component, error) {
 			if err := documents.Decode(&document); errors.Is(err, io.EOF) {
 				break
 			} else if err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
+				return nil, fmt.Errorf("%s: %s", name, withoutValues(err))
 			}
 			c, ok, err := parseComponent(&document)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
+				return nil, fmt.Errorf("%s: %s", name, withoutValues(err))
 			}
 			if ok {
 				c.folder, c.file = folder, name
@@ -70,6 +81,11 @@ func readComponents(folder string) ([]component, error) {
 	}
 	return all, nil
 }
+
+// quotedByYAML is a value in an error of the YAML library. It may be a password.
+var quotedByYAML = regexp.MustCompile("(?s)`.*?`")
+
+func withoutValues(err error) string { return quotedByYAML.ReplaceAllString(err.Error(), "…") }
 
 // componentFiles are the YAML files of a folder, as Dapr takes them: those in folders below do not count.
 func componentFiles(folder string) ([]string, error) {
@@ -120,7 +136,7 @@ func parseComponent(document *yaml.Node) (c component, ok bool, err error) {
 		case !entry.SecretKeyRef.IsZero():
 			p.secret = true
 		case entry.EnvRef != "":
-			p.value = os.Getenv(entry.EnvRef)
+			p.value, p.variable = os.Getenv(entry.EnvRef), entry.EnvRef
 		}
 		c.properties[strings.ToLower(p.name)] = p
 	}

@@ -14,7 +14,8 @@ import (
 const copyUsage = `Usage: eventstores copy -from <store> -to <store> [-streams file|-] [stream …]
 
 Copies streams with all that belongs to them: events with their metadata as they were, idempotency ids, snapshots, and that a
-stream was closed. All of it is read back from the target and compared with the source. Nothing in the source is changed.
+stream was closed. All of it is read back from the target and compared with the source. Nothing in the source is changed; a SQLite file
+to copy from need not be writable. A file that is there and is no event store is refused as source and as target.
 
 It can be run again at any time: it compares what is there, refuses what differs, and goes on from there. So first copy while the
 app runs, then stop it, copy once more, and start it with the new store. See docs/moving.md.
@@ -41,14 +42,15 @@ func runCopy(ctx context.Context, c *call, args []string) int {
 	if code, ok := c.parse(flags, args, copyUsage); !ok {
 		return code
 	}
-	source, err := parseStore(*from, true)
+	source, err := parseStore(*from, reading)
 	if err != nil {
 		return c.wrong(flags, fmt.Errorf("-from: %w", err))
 	}
-	target, err := parseStore(*to, false)
+	target, err := parseStore(*to, creating)
 	if err != nil {
 		return c.wrong(flags, fmt.Errorf("-to: %w", err))
 	}
+	c.hide(source.secret, target.secret)
 	if source.same == target.same {
 		return c.wrong(flags, errors.New("-from and -to are the same store"))
 	}

@@ -19,6 +19,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -49,7 +50,7 @@ var commands = []command{
 	{"check", "look over folders of Dapr component files", runCheck},
 }
 
-// call is what a command has of the world.
+// call is what a command has of the world. What it prints goes through a [printer].
 type call struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -57,7 +58,7 @@ type call struct {
 
 // run is the program, but for what belongs to the process.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	c := &call{stdin: stdin, stdout: stdout, stderr: stderr}
+	c := &call{stdin: stdin, stdout: &printer{w: stdout}, stderr: &printer{w: stderr}}
 	if len(args) > 0 {
 		for _, command := range commands {
 			if command.name == args[0] {
@@ -65,40 +66,65 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			}
 		}
 	}
-	fmt.Fprintf(stderr, "Usage: eventstores <command> …\n\n")
+	text(c.stderr, "Usage: eventstores <command> …\n\n")
 	for _, command := range commands {
-		fmt.Fprintf(stderr, "  %-13s %s\n", command.name, command.does)
+		fmt.Fprintf(c.stderr, "  %-13s %s\n", command.name, command.does)
 	}
-	fmt.Fprintf(stderr, "\neventstores <command> -h says more.\n")
+	text(c.stderr, "\neventstores <command> -h says more.\n")
 	switch {
 	case len(args) == 0:
 		return exitUsage
 	case args[0] == "-h" || args[0] == "-help" || args[0] == "--help" || args[0] == "help":
 		return exitWell
 	}
-	fmt.Fprintf(stderr, "\nThere is no command %q.\n", args[0])
+	if strings.Trim(args[0], letters+"-") != "" {
+		fmt.Fprintln(c.stderr, "There is no such command.")
+	} else {
+		fmt.Fprintf(c.stderr, "There is no command %q.\n", args[0])
+	}
 	return exitUsage
 }
 
 // parse reads a command's flags. Where it is not ok the command ends with the code.
 func (c *call) parse(flags *flag.FlagSet, args []string, usage string) (code int, ok bool) {
-	flags.SetOutput(c.stderr)
-	flags.Usage = func() {
-		fmt.Fprintln(c.stderr, usage)
-		flags.PrintDefaults()
+	var defaults strings.Builder
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {}
+	err := flags.Parse(args)
+	if err == nil {
+		return 0, true
 	}
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return exitWell, false
-	case err != nil:
-		return exitUsage, false
+	if !errors.Is(err, flag.ErrHelp) {
+		return c.wrong(flags, flagError(err)), false
 	}
-	return 0, true
+	flags.SetOutput(&defaults)
+	flags.PrintDefaults()
+	text(c.stderr, usage+"\n"+defaults.String())
+	return exitWell, false
+}
+
+// flagError is an error of package flag without what was written, which may be anything, a password too.
+func flagError(err error) error {
+	message := err.Error()
+	name := message[strings.LastIndex(message, "-")+1:]
+	if at := strings.LastIndex(message, "for flag -"); at >= 0 {
+		name, _, _ = strings.Cut(message[at+len("for flag -"):], ":")
+	} else if at := strings.LastIndex(message, "for -"); at >= 0 {
+		name, _, _ = strings.Cut(message[at+len("for -"):], ":")
+	}
+	switch {
+	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz") != "" || name == "":
+		return errors.New("there is a flag that can't be")
+	case strings.HasPrefix(message, "invalid"):
+		return fmt.Errorf("the flag -%s has a value that it can't have", name)
+	}
+	return err
 }
 
 // wrong says what is wrong with the arguments.
 func (c *call) wrong(flags *flag.FlagSet, err error) int {
-	fmt.Fprintf(c.stderr, "eventstores %s: %v\n(eventstores %[1]s -h says more)\n", flags.Name(), err)
+	fmt.Fprintf(c.stderr, "eventstores %s: %v\n", flags.Name(), err)
+	fmt.Fprintf(c.stderr, "(eventstores %s -h says more)\n", flags.Name())
 	return exitUsage
 }
 

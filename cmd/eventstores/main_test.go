@@ -151,7 +151,8 @@ func TestALostHeadIsMadeAnew(t *testing.T) {
 	code, out, errs := runs(t, "", "verify", "-store", "sqlite:"+file, "account:1", "account:2")
 	wants(t, code, 1, out+errs, "damaged  EventStores:account:1 ", "the head is missing")
 	code, out, errs = runs(t, "", "rebuild-head", "-store", "sqlite:"+file, "account:1", "account:2", "account:nosuch")
-	wants(t, code, 0, out+errs, "rebuilt  EventStores:account:1 version=5 events=5", "sound    EventStores:account:2 version=5, it was left as it is")
+	wants(t, code, 1, out+errs, "rebuilt  EventStores:account:1 version=5 events=5", "sound    EventStores:account:2 version=5, it was left as it is",
+		"empty    EventStores:account:nosuch there is no such stream", "2 of 3 streams have a sound head, 1 not")
 	code, out, errs = runs(t, "", "verify", "-store", "sqlite:"+file, "account:1", "account:2")
 	wants(t, code, 0, out+errs, "2 of 2 streams sound")
 }
@@ -215,6 +216,7 @@ func TestWrongArgumentsSaySo(t *testing.T) {
 		"a name that is not escaped":  {[]string{"verify", "-store", "sqlite:" + file, "-streams", bad}, "bad:2: "},
 		"a file that is not there":    {[]string{"verify", "-store", "sqlite:" + file, "-streams", bad + "!"}, "no such file"},
 		"a source that is not there":  {[]string{"verify", "-store", "sqlite:" + file + "!", "account:1"}, "there is no such file"},
+		"a name with a password":      {[]string{"verify", "-store", "sqlite:" + file, "redis://u:hunter2@localhost"}, "not shown"},
 		"the same store":              {to("sqlite:" + file), "the same store"},
 		"the same by another name":    {to("sqlite:" + link), "the same store"},
 		"a store of no kind":          {to("events.db"), "names no store"},

@@ -15,6 +15,7 @@ import (
 // is safe for concurrent use.
 type meter struct {
 	stdout, stderr io.Writer
+	bar            io.Writer // standard error as it is
 	terminal       bool
 	began          time.Time
 
@@ -45,7 +46,7 @@ const (
 
 func newMeter(c *call, streams int) *meter {
 	m := &meter{
-		stdout: c.stdout, stderr: c.stderr, terminal: isTerminal(c.stderr), began: time.Now(), streams: streams,
+		stdout: c.stdout, stderr: c.stderr, bar: raw(c.stderr), terminal: isTerminal(raw(c.stderr)), began: time.Now(), streams: streams,
 		at: map[eventstore.Stream]progress{}, events: map[string]int64{}, stop: make(chan struct{}),
 	}
 	every := sayAgain
@@ -90,8 +91,8 @@ func (m *meter) tell(stream eventstore.Stream, what string, now progress) {
 	m.at[stream] = now
 }
 
-// finish prints the line of a stream that is done with.
-func (m *meter) finish(stream eventstore.Stream, line string, done bool) {
+// finish prints the line of a stream that is done with, and what more there is to say of it.
+func (m *meter) finish(stream eventstore.Stream, line string, done bool, more ...string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.at, stream)
@@ -100,6 +101,9 @@ func (m *meter) finish(stream eventstore.Stream, line string, done bool) {
 	}
 	m.clear()
 	fmt.Fprintln(m.stdout, line)
+	for _, line := range more {
+		fmt.Fprintln(m.stdout, line)
+	}
 	if m.terminal {
 		m.draw()
 	}
@@ -116,7 +120,7 @@ func (m *meter) Write(p []byte) (int, error) {
 // clear takes the bar away, so that something else can be printed.
 func (m *meter) clear() {
 	if m.terminal {
-		fmt.Fprint(m.stderr, "\r\x1b[K")
+		fmt.Fprint(m.bar, "\r\x1b[K")
 	}
 }
 
@@ -139,7 +143,7 @@ func (m *meter) draw() {
 	}
 	const width = 20
 	full := int(share * width)
-	fmt.Fprintf(m.stderr, "\r\x1b[K[%s%s] %s", strings.Repeat("#", full), strings.Repeat(".", width-full), line)
+	fmt.Fprintf(m.bar, "\r\x1b[K[%s%s] %s", strings.Repeat("#", full), strings.Repeat(".", width-full), line)
 }
 
 // end takes the meter away.

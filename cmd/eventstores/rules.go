@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"strconv"
 	"strings"
 
-	"github.com/hexalith/eventstores-go/internal/redisserver"
 	"github.com/hexalith/eventstores-go/internal/statekind"
 )
 
@@ -68,6 +66,15 @@ func prefixOf(c component) (prefix string, shared bool) {
 	return strategy, true
 }
 
+// shownPrefix is prefixOf as it may be printed.
+func shownPrefix(c component) string {
+	if p := c.properties["keyprefix"]; p.variable != "" {
+		return p.shown()
+	}
+	prefix, _ := prefixOf(c)
+	return prefix
+}
+
 // keyPrefixLine is where a component says its prefix, or where it begins.
 func keyPrefixLine(c component) int {
 	if p, ok := c.properties["keyprefix"]; ok {
@@ -104,7 +111,7 @@ func checkLocks(all []component) (found []finding) {
 				if otherPrefix, _ := prefixOf(other.lock); known && (otherPrefix != lockPrefix || serverOf(other.lock) != serverOf(lock)) {
 					found = append(found, lock.at(keyPrefixLine(lock), warning,
 						"%s has the streams of %s in %s, and another lock than %s there (%q against %q): use the same lock, with the same keyPrefix and name, in both",
-						state.name, other.state.name, other.state.file, other.lock.name, lockPrefix, otherPrefix))
+						state.name, other.state.name, other.state.file, other.lock.name, shownPrefix(lock), shownPrefix(other.lock)))
 				}
 				users[at] = user{state, lock}
 			}
@@ -121,27 +128,4 @@ func serverOf(c component) string {
 		}
 	}
 	return ""
-}
-
-// askRedis asks the server of a state component, if it is a Redis.
-func askRedis(ctx context.Context, c component) (found []finding) {
-	if c.kind != "state.redis" {
-		return nil
-	}
-	host := c.properties["redishost"]
-	properties := map[string]string{}
-	for _, p := range c.properties {
-		if p.secret {
-			return []finding{c.at(p.line, hint, "%s is in a secret store, so the server can't be asked from here: it needs maxmemory-policy noeviction, appendonly yes and appendfsync always", p.name)}
-		}
-		properties[p.name] = p.value
-	}
-	settings, err := redisserver.Ask(ctx, properties)
-	if err != nil {
-		return []finding{c.at(host.line, hint, "the server %s can't be asked (%v): it needs maxmemory-policy noeviction, appendonly yes and appendfsync always", host.value, err)}
-	}
-	for _, flaw := range settings.Flaws() {
-		found = append(found, c.at(host.line, warning, "the server %s: %s", host.value, flaw))
-	}
-	return found
 }

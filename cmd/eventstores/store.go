@@ -39,10 +39,11 @@ Passwords and tokens come from the environment: REDIS_PASSWORD and DAPR_API_TOKE
 
 // store is where streams are.
 type store struct {
-	spec string
+	name string // to be shown: it holds nothing that could be a password
 	// same is the same for two stores that certainly are one.
-	same string
-	open func(ctx context.Context, log *slog.Logger) (opened, error)
+	same   string
+	secret string // password or token
+	open   func(ctx context.Context, log *slog.Logger) (opened, error)
 }
 
 // opened is a store in use.
@@ -52,11 +53,21 @@ type opened struct {
 	close  func()
 }
 
-// parseStore reads how a store is named, without connecting. A store to read from must be there.
-func parseStore(spec string, mustExist bool) (store, error) {
+// use is what a command does with a store.
+type use int
+
+const (
+	reading  use = iota // it is there and is left as it is
+	mending             // it is there and is written to
+	creating            // it is written to, and made where it is not there
+)
+
+// parseStore reads how a store is named, without connecting. What an error says never quotes the name: a password may
+// be anywhere in it.
+func parseStore(spec string, as use) (store, error) {
 	kind, rest, ok := strings.Cut(spec, ":")
 	if spec == "" || !ok {
-		return store{}, fmt.Errorf("%q names no store: it can be sqlite:FILE, redis://HOST:PORT/0 or dapr:COMPONENT@HOST:PORT", spec)
+		return store{}, errors.New("it names no store: it can be sqlite:FILE, redis://HOST:PORT/0 or dapr:COMPONENT@HOST:PORT")
 	}
 	var (
 		s   store
@@ -64,35 +75,28 @@ func parseStore(spec string, mustExist bool) (store, error) {
 	)
 	switch kind {
 	case "sqlite":
-		s, err = sqliteStore(rest, mustExist)
+		s, err = sqliteStore(rest, as)
 	case "redis", "rediss":
 		s, err = redisStore(spec)
 	case "dapr":
 		s, err = daprStore(rest)
 	default:
-		err = errors.New("it begins neither with sqlite: nor redis://, rediss:// or dapr: as stores do")
+		return store{}, errors.New("it begins neither with sqlite: nor redis://, rediss:// or dapr: as stores do")
 	}
 	if err != nil {
-		return store{}, fmt.Errorf("store %s: %w", withoutPassword(spec), err)
+		return store{}, fmt.Errorf("%s store: %w", kind, err)
 	}
-	s.spec = spec
 	return s, nil
 }
 
-// withoutPassword is a spec to be shown.
-func withoutPassword(spec string) string {
-	scheme, rest, ok := strings.Cut(spec, "://")
-	user, host, at := strings.Cut(rest, "@")
-	if !ok || !at {
-		return spec
-	}
-	name, _, _ := strings.Cut(user, ":")
-	return scheme + "://" + name + "@" + host
-}
-
-func sqliteStore(path string, mustExist bool) (store, error) {
-	if path == "" {
+func sqliteStore(path string, as use) (store, error) {
+	switch {
+	case path == "":
 		return store{}, errors.New("the file has no name")
+	case strings.HasPrefix(path, "file:") || strings.HasPrefix(path, "//") || strings.Contains(path, "://"):
+		return store{}, errors.New("it is a URL: give the plain path of the file")
+	case mayHoldPassword(path) && !isFile(path):
+		return store{}, errors.New("there is no such file, and the name is not shown because it looks as if it held a password: give the plain path of a file")
 	}
 	same, err := filepath.Abs(path)
 	if err != nil {
@@ -100,11 +104,11 @@ func sqliteStore(path string, mustExist bool) (store, error) {
 	}
 	if real, err := filepath.EvalSymlinks(same); err == nil {
 		same = real
-	} else if mustExist { // opening would create it
+	} else if as != creating {
 		return store{}, fmt.Errorf("there is no such file: %w", err)
 	}
-	return store{same: "sqlite " + same, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
-		state, err := inprocess.OpenSQLite(ctx, path)
+	return store{name: "sqlite:" + path, same: "sqlite " + same, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
+		state, err := openSQLite(ctx, path, as)
 		if err != nil {
 			return opened{}, err
 		}
@@ -112,11 +116,29 @@ func sqliteStore(path string, mustExist bool) (store, error) {
 	}}, nil
 }
 
+// openSQLite opens a file. One that is there and is no event store is not touched.
+func openSQLite(ctx context.Context, path string, as use) (*inprocess.State, error) {
+	if info, err := os.Stat(path); as == creating && (err != nil || info.Mode().IsRegular() && info.Size() == 0) {
+		return inprocess.OpenSQLite(ctx, path)
+	}
+	state, err := inprocess.OpenSQLiteReadOnly(ctx, path)
+	if err != nil || as == reading {
+		return state, err
+	}
+	if err := state.Close(); err != nil {
+		return nil, err
+	}
+	return inprocess.OpenSQLite(ctx, path)
+}
+
 // query are the parameters of a spec, of which only those are allowed.
 func query(values url.Values, allowed ...string) (map[string]string, error) {
 	q := map[string]string{}
 	for name, all := range values {
 		if !slices.Contains(allowed, name) || len(all) != 1 {
+			if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz-") != "" {
+				name = "…"
+			}
 			return nil, fmt.Errorf("?%s is not possible, or there twice: it can have %s", name, strings.Join(allowed, ", "))
 		}
 		q[name] = all[0]
@@ -129,6 +151,9 @@ func secret(named, usual string) (string, error) {
 	if named == "" {
 		return os.Getenv(usual), nil
 	}
+	if !isVariable(named) {
+		return "", errors.New("what should name a variable of the environment is no name of one: did you write the password itself?")
+	}
 	value, ok := os.LookupEnv(named)
 	if !ok {
 		return "", fmt.Errorf("the environment has no variable %s", named)
@@ -136,39 +161,49 @@ func secret(named, usual string) (string, error) {
 	return value, nil
 }
 
+var errPasswordInArguments = errors.New("everybody on this machine can read a password in arguments: put it into the variable REDIS_PASSWORD, or one that ?password-env names")
+
 func redisStore(spec string) (store, error) {
 	u, err := url.Parse(spec)
 	if err != nil {
 		return store{}, errors.New("it is no URL like redis://user@localhost:6379/0") // the error may quote a password
 	}
-	if _, given := u.User.Password(); given {
-		return store{}, errors.New("everybody on this machine can read a password in arguments: put it into the variable REDIS_PASSWORD, or one that ?password-env names")
+	_, given := u.User.Password()
+	_, after, _ := strings.Cut(spec, "://")
+	switch {
+	case given:
+		return store{}, errPasswordInArguments
+	case strings.Count(after, "@") > 1, u.User == nil && strings.ContainsAny(after, "@#"), u.Fragment != "":
+		// A password with one of / ? # in it ends the part of the URL in which it is looked for.
+		return store{}, fmt.Errorf("it is no URL like redis://user@localhost:6379/0: there is an @ or # where none can be; if it holds a password: %w", errPasswordInArguments)
+	case u.Hostname() == "":
+		return store{}, errors.New("it has no host")
+	case !isHost(u.Host):
+		return store{}, errors.New("its host can't be one: it is no URL like redis://user@localhost:6379/0")
 	}
 	q, err := query(u.Query(), "cluster", "password-env")
 	if err != nil {
 		return store{}, err
 	}
 	options := inprocess.RedisOptions{Addr: u.Host, Username: u.User.Username(), TLS: u.Scheme == "rediss"}
-	if u.Hostname() == "" {
-		return store{}, errors.New("it has no host")
-	}
 	if u.Port() == "" {
 		options.Addr = net.JoinHostPort(u.Hostname(), "6379")
 	}
 	if db := strings.Trim(u.Path, "/"); db != "" {
 		if options.DB, err = strconv.Atoi(db); err != nil || options.DB < 0 {
-			return store{}, fmt.Errorf("%q is no number of a database", db)
+			return store{}, errors.New("what follows the host is no number of a database")
 		}
 	}
 	if cluster, ok := q["cluster"]; ok {
 		if options.Cluster, err = strconv.ParseBool(cluster); err != nil {
-			return store{}, fmt.Errorf("?cluster=%s is neither true nor false", cluster)
+			return store{}, errors.New("?cluster is neither true nor false")
 		}
 	}
 	if options.Password, err = secret(q["password-env"], "REDIS_PASSWORD"); err != nil {
 		return store{}, err
 	}
-	return store{same: fmt.Sprintf("redis %s/%d", options.Addr, options.DB), open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
+	name := fmt.Sprintf("%s://%s/%d", u.Scheme, options.Addr, options.DB)
+	return store{name: name, same: fmt.Sprintf("redis %s/%d", options.Addr, options.DB), secret: options.Password, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
 		state, err := inprocess.OpenRedis(ctx, options)
 		if err != nil {
 			return opened{}, err
@@ -181,22 +216,26 @@ func daprStore(rest string) (store, error) {
 	rest, parameters, _ := strings.Cut(rest, "?")
 	values, err := url.ParseQuery(parameters)
 	if err != nil {
-		return store{}, err
+		return store{}, errors.New("what follows the ? can't be read")
 	}
 	q, err := query(values, "lock", "token-env", "max-request-bytes")
 	if err != nil {
 		return store{}, err
 	}
 	component, address, ok := strings.Cut(rest, "@")
-	if component == "" {
+	switch {
+	case component == "":
 		return store{}, errors.New("it names no component, as in dapr:statestore@localhost:50001")
-	}
-	if !ok {
+	case !isComponent(component), ok && !isSidecar(address):
+		return store{}, errors.New("it is not like dapr:statestore@localhost:50001")
+	case !ok:
 		port := os.Getenv("DAPR_GRPC_PORT")
 		if port == "" {
 			return store{}, errors.New("it does not say where the sidecar is, and DAPR_GRPC_PORT is not set: dapr:" + component + "@localhost:50001")
 		}
-		address = net.JoinHostPort("127.0.0.1", port)
+		if address = net.JoinHostPort("127.0.0.1", port); !isHost(address) {
+			return store{}, errors.New("DAPR_GRPC_PORT is no port")
+		}
 	}
 	token, err := secret(q["token-env"], "DAPR_API_TOKEN")
 	if err != nil {
@@ -209,12 +248,12 @@ func daprStore(rest string) (store, error) {
 	if given, ok := q["max-request-bytes"]; ok {
 		n, err := strconv.Atoi(given)
 		if err != nil || n < 1 || n > math.MaxInt32 {
-			return store{}, fmt.Errorf("?max-request-bytes=%s is no number of bytes", given)
+			return store{}, errors.New("?max-request-bytes is no number of bytes")
 		}
 		options = append(options, sidecar.WithMaxRequestBytes(n))
 		dial = append(dial, grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(n)))
 	}
-	return store{same: "dapr " + component + "@" + address, open: func(ctx context.Context, log *slog.Logger) (_ opened, err error) {
+	return store{name: "dapr:" + component + "@" + address, same: "dapr " + component + "@" + address, secret: token, open: func(ctx context.Context, log *slog.Logger) (_ opened, err error) {
 		dapr.SetLogger(nil) // it would write to standard output
 		client, err := dapr.NewClientWithAddressContext(ctx, address, dial...)
 		if err != nil {
@@ -249,7 +288,7 @@ const (
 func (s store) provide(ctx context.Context, log *slog.Logger) (*eventstore.Provider, func(), error) {
 	o, err := s.open(ctx, log)
 	if err != nil {
-		return nil, nil, fmt.Errorf("store %s: %w", s.spec, err)
+		return nil, nil, fmt.Errorf("store %s: %w", s.name, err)
 	}
 	settings := eventstore.DefaultSettings()
 	settings.SessionTimeout, settings.OpenTimeout = sessionTimeout, openTimeout

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 )
@@ -67,7 +68,10 @@ func (n *names) streams(args []string, stdin io.Reader) ([]eventstore.Stream, er
 		}
 		lines := bufio.NewScanner(input)
 		for number := 1; lines.Scan(); number++ {
-			line := strings.TrimSpace(lines.Text())
+			line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), byteOrderMark))
+			if err := plain(line); err != nil {
+				return nil, fmt.Errorf("%s:%d: %w", n.file, number, err)
+			}
 			if line == "" || strings.HasPrefix(line, "#") {
 				continue
 			}
@@ -85,7 +89,24 @@ func (n *names) streams(args []string, stdin io.Reader) ([]eventstore.Stream, er
 	return all, nil
 }
 
+// byteOrderMark is what some editors put in front of UTF-8. Where files were joined it stands within.
+const byteOrderMark = "\ufeff"
+
+// plain refuses a line that is no text as UTF-8.
+func plain(line string) error {
+	switch {
+	case strings.HasPrefix(line, "\xff\xfe"), strings.HasPrefix(line, "\xfe\xff"), strings.ContainsRune(line, 0):
+		return errors.New("the file is UTF-16 or UTF-32, or no text: save it as UTF-8")
+	case !utf8.ValidString(line):
+		return errors.New("the line is no UTF-8: save the file as UTF-8")
+	}
+	return nil
+}
+
 func (n *names) parse(name string) (eventstore.Stream, error) {
+	if strings.ContainsAny(name, "@/?#=&;") || mayHoldPassword(name) {
+		return eventstore.Stream{}, errors.New("a name is not shown because it could hold a password: a stream is named database:type:id, where every byte but A-Z a-z 0-9 - _ . ~ is written %XX; a store is named with -store, -from or -to")
+	}
 	if strings.Count(name, ":") != 1 {
 		return eventstore.ParseStream(name)
 	}

@@ -10,7 +10,8 @@ import (
 const verifyUsage = `Usage: eventstores verify -store <store> [-streams file|-] [stream …]
 
 Reads all of each stream and looks for damage: events that are missing, changed or in the wrong place, idempotency ids that
-lead elsewhere, snapshots that can't be read. It changes nothing.
+lead elsewhere, snapshots that can't be read. It changes nothing and creates nothing: a SQLite file and its folder need not be
+writable, and a file that is no event store is refused.
 
 ` + aboutStores + `
 ` + aboutStreams + `
@@ -19,13 +20,13 @@ sound or deleted, 1 if not, 2 for wrong arguments.
 `
 
 func runVerify(ctx context.Context, c *call, args []string) int {
-	return single{parallel: "read", done: "sound", do: verify}.run(ctx, c, "verify", args, verifyUsage)
+	return single{parallel: "read", as: reading, done: "sound", do: verify}.run(ctx, c, "verify", args, verifyUsage)
 }
 
 func verify(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome {
 	reader, err := p.ReaderIn(stream.Database, stream.Type, stream.ID)
 	if err != nil {
-		return outcome{"failed", err.Error(), true}
+		return outcome{word: "failed", about: err.Error(), bad: true}
 	}
 	found, err := reader.Verify(ctx, func(checked, of int64) {
 		m.tell(stream, "verified", progress{stages: 1, done: checked, of: of})
@@ -39,18 +40,19 @@ func verified(found eventstore.Verification, err error) outcome {
 	if found.Closed {
 		about += " closed"
 	}
+	var more []string
 	for _, damage := range found.Damage {
-		about += "\n         " + damage.Error()
+		more = append(more, "         "+damage.Error())
 	}
 	switch {
 	case err != nil:
-		return outcome{"failed", about + ": " + err.Error(), true}
+		return outcome{word: "failed", about: about + ": " + err.Error(), bad: true, more: more}
 	case !found.Sound():
-		return outcome{"damaged", about, true}
+		return outcome{word: "damaged", about: about, bad: true, more: more}
 	case found.Deleted:
-		return outcome{"deleted", "", false}
+		return outcome{word: "deleted"}
 	case found.Version == 0:
-		return outcome{"empty", "the store has nothing under that name: is it right?", true}
+		return outcome{word: "empty", about: "the store has nothing under that name: is it right?", bad: true}
 	}
-	return outcome{"sound", about, false}
+	return outcome{word: "sound", about: about}
 }

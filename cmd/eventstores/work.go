@@ -15,11 +15,13 @@ type outcome struct {
 	word  string // "copied", "sound", …
 	about string
 	bad   bool
+	more  []string // lines that follow
 }
 
 // single is a command that does something with streams of one store.
 type single struct {
 	parallel string // what is done with several streams at a time, as "read"; empty: it is one at a time
+	as       use
 	done     string // as the last line calls what went well
 	do       func(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome
 }
@@ -33,10 +35,11 @@ func (w single) run(ctx context.Context, c *call, name string, args []string, us
 	if code, ok := c.parse(flags, args, usage); !ok {
 		return code
 	}
-	s, err := parseStore(*spec, true)
+	s, err := parseStore(*spec, w.as)
 	if err != nil {
 		return c.wrong(flags, fmt.Errorf("-store: %w", err))
 	}
+	c.hide(s.secret)
 	streams, err := n.streams(flags.Args(), c.stdin)
 	if err != nil {
 		return c.wrong(flags, err)
@@ -76,7 +79,7 @@ func each(ctx context.Context, m *meter, streams []eventstore.Stream, parallel i
 				default:
 					well++
 				}
-				m.finish(stream, fmt.Sprintf("%-8s %s %s", o.word, stream, o.about), !cut)
+				m.finish(stream, fmt.Sprintf("%-8s %s %s", o.word, stream, o.about), !cut, o.more...)
 				mu.Unlock()
 			}
 		})

@@ -393,6 +393,9 @@ func deleteStream(t *testing.T, target Target) {
 			t.Fatalf("DeleteStream: %v", err)
 		}
 	}
+	never := open(t, p, unique())
+	want[*eventstore.ArgumentError](t, never.DeleteStream(contextOf(t), eventstore.ExpectAny()))
+	never.Close()
 	k := names{partition: s.Stream().String()}
 	for _, item := range getMany(t, target.State, k, "1", "2", "3", "4", "idem:once", "snapshot:2") {
 		wantValue(t, item, "")

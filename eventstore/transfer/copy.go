@@ -196,7 +196,7 @@ func (j *job) delete(ctx context.Context, target state) error {
 	case !target.deleted:
 		s, err := j.open(ctx)
 		if err == nil {
-			err = j.busy(s.DeleteStream(ctx, eventstore.ExpectVersion(0)))
+			err = j.busy(s.DeleteRecorded(ctx, eventstore.ExpectVersion(0)))
 		}
 		if err != nil {
 			return err

@@ -26,6 +26,9 @@ func (e *DiffersError) Error() string {
 // Is reports whether target is of the same kind.
 func (e *DiffersError) Is(target error) bool { _, ok := target.(*DiffersError); return ok }
 
+// Advice tells [eventstore.Advise] that copying again fails again.
+func (e *DiffersError) Advice() eventstore.Advice { return eventstore.AdviceGiveUp }
+
 // BusyError says that somebody else has the stream in the target, or has written to it meanwhile. What was copied until then
 // stands.
 type BusyError struct {
@@ -40,3 +43,6 @@ func (e *BusyError) Error() string {
 // Is reports whether target is of the same kind.
 func (e *BusyError) Is(target error) bool { _, ok := target.(*BusyError); return ok }
 func (e *BusyError) Unwrap() error        { return e.Cause }
+
+// Advice tells [eventstore.Advise] that the copy can be repeated.
+func (e *BusyError) Advice() eventstore.Advice { return eventstore.AdviceRetry }

@@ -125,7 +125,7 @@ func (h *house) close(stream eventstore.Stream) {
 func (h *house) delete(stream eventstore.Stream) {
 	h.t.Helper()
 	h.as(stream, func(s *eventstore.Session) error {
-		return s.DeleteStream(h.t.Context(), eventstore.ExpectAny())
+		return s.DeleteRecorded(h.t.Context(), eventstore.ExpectAny())
 	})
 }
 

@@ -1,6 +1,7 @@
 package parts
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,6 +35,7 @@ type DaprdConfig struct {
 	MaxBodySize string   // of one request, as "16Mi"; defaults to the sidecar's own default, 4 MiB
 	Folders     []string // what the components use of this machine; defaults to nothing
 	Env         []string // as NAME=value, for what the component files take from the environment; defaults to nothing
+	Config      string   // the configuration file's content; defaults to one that keeps the sidecar off the network
 	Zipkin      string   // where all its spans go, a URL of this machine; defaults to nowhere
 }
 
@@ -61,7 +63,7 @@ const tracing = `  tracing:
 func StartDaprd(t testing.TB, config DaprdConfig) *Daprd {
 	t.Helper()
 	resources, settings := t.TempDir(), filepath.Join(t.TempDir(), "config.yaml")
-	files := map[string]string{settings: configuration}
+	files := map[string]string{settings: cmp.Or(config.Config, configuration)}
 	if config.Zipkin != "" {
 		files[settings] += fmt.Sprintf(tracing, config.Zipkin)
 	}

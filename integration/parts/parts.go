@@ -91,6 +91,9 @@ func (p *Part) Pause(t testing.TB) { t.Helper(); p.do(t, "pause", p.runner.pause
 // Resume lets a paused program go on.
 func (p *Part) Resume(t testing.TB) { t.Helper(); p.do(t, "resume", p.runner.resume) }
 
+// Log returns what the program has printed so far.
+func (p *Part) Log() string { return p.runner.log() }
+
 func (p *Part) do(t testing.TB, what string, f func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)

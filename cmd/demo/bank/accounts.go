@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
@@ -40,7 +41,7 @@ var (
 	ErrNoAccount         = errors.New("there is no account of that number")
 	ErrAccountExists     = errors.New("there is an account of that number already")
 	ErrBadNumber         = errors.New("an account number is 1 to 34 digits and capital letters")
-	ErrNoOwner           = errors.New("an account needs an owner, of at most 200 bytes")
+	ErrNoOwner           = errors.New("an account needs an owner, of at most 200 bytes of UTF-8")
 	ErrBadAmount         = errors.New("the amount must be positive, and no balance beyond what fits")
 )
 
@@ -75,7 +76,7 @@ func (a *Accounts) Open(ctx context.Context, number, owner string, amount Money,
 	switch {
 	case !validNumber(number):
 		return Status{}, ErrBadNumber
-	case strings.TrimSpace(owner) == "" || len(owner) > 200:
+	case strings.TrimSpace(owner) == "" || len(owner) > 200 || !utf8.ValidString(owner):
 		return Status{}, ErrNoOwner
 	case amount < 0:
 		return Status{}, ErrBadAmount

@@ -97,6 +97,7 @@ func TestABankRefusesWhatMakesNoSense(t *testing.T) {
 		"a number with a slash":    {func() error { return open("A/1", "Ada", 0) }, ErrBadNumber},
 		"no number":                {func() error { return open("", "Ada", 0) }, ErrBadNumber},
 		"no owner":                 {func() error { return open("A", " ", 0) }, ErrNoOwner},
+		"an owner that is no text": {func() error { return open("A", "A\xffda", 0) }, ErrNoOwner},
 		"less than nothing":        {func() error { return open("A", "Ada", -1) }, ErrBadAmount},
 		"a deposit of nothing":     {func() error { _, err := a.Deposit(ctx, "FULL", 0, anyVersion); return err }, ErrBadAmount},
 		"a deposit past the end":   {func() error { _, err := a.Deposit(ctx, "FULL", 1, anyVersion); return err }, ErrBadAmount},

@@ -2,12 +2,14 @@ package page
 
 import (
 	"errors"
+	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/cmd/demo/service"
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
@@ -134,11 +136,22 @@ func redirectStored(w http.ResponseWriter, r *http.Request, number string, after
 	http.Redirect(w, r, accountPath(number)+query, http.StatusSeeOther)
 }
 
-// readForm reads the form of a request.
+// readForm reads the form of a request, which must be UTF-8 and have each field at most once.
 func readForm(r *http.Request) error {
-	err := r.ParseForm()
-	if err == nil || errors.As(err, new(*http.MaxBytesError)) {
-		return err
+	if _, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && parameters["charset"] != "" && !strings.EqualFold(parameters["charset"], "utf-8") {
+		return errBadForm
 	}
-	return errBadForm
+	err := r.ParseForm()
+	switch {
+	case errors.As(err, new(*http.MaxBytesError)):
+		return err
+	case err != nil || !service.ValidText(r.PostForm):
+		return errBadForm
+	}
+	for _, values := range r.PostForm {
+		if len(values) > 1 {
+			return errBadForm
+		}
+	}
+	return nil
 }

@@ -15,6 +15,7 @@ var failures = []struct {
 }{
 	{is(errNoPage), http.StatusNotFound, "There is no such page"},
 	{is(errBadForm), http.StatusBadRequest, "The form can't be read"},
+	{is(errBadAddress), http.StatusBadRequest, "The address can't be read"},
 	{is(errForeign), http.StatusForbidden, "Not from another site"},
 	{tooLarge, http.StatusRequestEntityTooLarge, "That is too large"},
 }

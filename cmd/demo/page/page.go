@@ -71,6 +71,10 @@ func New(accounts *bank.Accounts, log *slog.Logger) http.Handler {
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		if err := service.CheckAddress(r.URL); err != nil {
+			p.fail(w, r, errBadAddress)
+			return
+		}
 		protected.ServeHTTP(w, r)
 	})
 }
@@ -132,6 +136,8 @@ func newID() string { return uuid.Must(uuid.NewV7()).String() }
 // What the pages themselves refuse.
 var (
 	errNoPage  = errors.New("there is no such page")
-	errBadForm = errors.New("the form that was sent can't be read")
-	errForeign = errors.New("the request was sent by a page of another site: nothing was changed")
+	errBadForm = errors.New("the form that was sent can't be read: it is not UTF-8, or has a field twice; nothing was changed")
+
+	errBadAddress = errors.New("the address of this page is not UTF-8, or its query can't be read")
+	errForeign    = errors.New("the request was sent by a page of another site: nothing was changed")
 )

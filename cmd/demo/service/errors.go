@@ -17,12 +17,15 @@ var errNotConnected = errors.New("there is no connection to the store yet")
 
 // kind is one kind of error and the problem that it is for a client.
 type kind struct {
-	name    string // of its type
+	name    string            // of its type
+	advice  eventstore.Advice // of an error of it alone
 	problem func(error) *Problem
 }
 
 func of[E error](problem func(E) *Problem) kind {
-	return kind{name: reflect.TypeFor[E]().Elem().Name(), problem: func(err error) *Problem {
+	is := reflect.TypeFor[E]().Elem()
+	advice := eventstore.Advise(reflect.New(is).Interface().(error))
+	return kind{name: is.Name(), advice: advice, problem: func(err error) *Problem {
 		if e, ok := err.(E); ok {
 			return problem(e)
 		}
@@ -49,6 +52,11 @@ var kinds = []kind{
 		}
 		return &Problem{Type: problemType("overtaken"), Title: "Another request came before", Status: http.StatusConflict,
 			Detail: "Another request changed the account at the same time, and nothing of this one was stored. Read the account again, and send the request again if it still makes sense."}
+	}),
+	of(func(e *eventstore.LostWritesError) *Problem {
+		return &Problem{Type: problemType("changes-lost"), Title: "The store has lost the last changes of the account", Status: http.StatusConflict,
+			Detail:        fmt.Sprintf("The account was at version %d, and the store has lost that version. Nothing of this request was stored. Read the account again, and send the request again if it still makes sense.", e.Version),
+			ActualVersion: &e.Actual}
 	}),
 	of(func(e *eventstore.StreamClosedError) *Problem {
 		return &Problem{Type: problemType("account-closed"), Title: "The account is closed", Status: http.StatusConflict,
@@ -143,41 +151,58 @@ func internalProblem() *Problem {
 		Detail: "This is an error in the service. Tell who runs it; its log has more under the request id."}
 }
 
-// ProblemOf is the problem that an error is for a client. Where an error of the event store is the cause of another, the outer one counts.
+// ProblemOf returns the problem that an error is for a client. Of several errors of the event store the one counts
+// whose advice is that of the whole, see [eventstore.Advise]: none may hide that money could have moved. Of those
+// the outermost counts. They come before what the bank refuses.
 func ProblemOf(err error) *Problem {
-	if p := find(err); p != nil {
-		return p
+	advice := eventstore.Advise(err)
+	ofStore := func(err error) *Problem {
+		for _, k := range kinds {
+			if k.advice == advice {
+				if p := k.problem(err); p != nil {
+					return p
+				}
+			}
+		}
+		return nil
+	}
+	for _, problem := range []func(error) *Problem{ofStore, refusal} {
+		if p := find(err, problem); p != nil {
+			return p
+		}
 	}
 	return internalProblem()
 }
 
-func find(err error) *Problem {
-	for err != nil {
-		if p, ok := err.(*Problem); ok {
+// refusal returns the problem of an error that is one already, or one of the refusals.
+func refusal(err error) *Problem {
+	if p, ok := err.(*Problem); ok {
+		return p
+	}
+	for refusal, p := range refusals {
+		if err == refusal {
 			return p
 		}
-		for _, k := range kinds {
-			if p := k.problem(err); p != nil {
+	}
+	return nil
+}
+
+// find returns the problem of the outermost error that has one, of those that err consists of.
+func find(err error, problem func(error) *Problem) *Problem {
+	if err == nil {
+		return nil
+	}
+	if p := problem(err); p != nil {
+		return p
+	}
+	switch wrapped := err.(type) {
+	case interface{ Unwrap() error }:
+		return find(wrapped.Unwrap(), problem)
+	case interface{ Unwrap() []error }:
+		for _, e := range wrapped.Unwrap() {
+			if p := find(e, problem); p != nil {
 				return p
 			}
-		}
-		for refusal, p := range refusals {
-			if err == refusal {
-				return p
-			}
-		}
-		switch wrapped := err.(type) {
-		case interface{ Unwrap() error }:
-			err = wrapped.Unwrap()
-		case interface{ Unwrap() []error }:
-			for _, e := range wrapped.Unwrap() {
-				if p := find(e); p != nil {
-					return p
-				}
-			}
-			return nil
-		default:
-			return nil
 		}
 	}
 	return nil

@@ -126,6 +126,11 @@ func TestAnErrorIsAnsweredWithItsStatus(t *testing.T) {
 		"something else":                 {errors.New("boom 10.0.0.1"), 500, "internal", "log"},
 		"several things":                 {errors.Join(errors.New("boom"), bank.ErrNoAccount), 404, "no-account", "number"},
 		"a problem":                      {badRequest("no"), 400, "bad-request", "no"},
+		"unknown beside a certain no":    {errors.Join(storage, &eventstore.OutcomeUnknownError{}), 504, "outcome-unknown", "same Idempotency-Key"},
+		"unknown beside a refusal":       {errors.Join(bank.ErrNoAccount, &eventstore.OutcomeUnknownError{}), 504, "outcome-unknown", "same Idempotency-Key"},
+		"unknown below a certain no":     {&eventstore.StorageError{Cause: &eventstore.OutcomeUnknownError{}}, 504, "outcome-unknown", "same Idempotency-Key"},
+		"damage that the store reports":  {&eventstore.StorageError{Cause: &eventstore.DamagedError{}}, 500, "history-damaged", "log"},
+		"a conflict beside the store":    {errors.Join(storage, &eventstore.VersionMismatchError{Stream: ofAccount}), 409, "version-mismatch", "Read it again"},
 	} {
 		for _, err := range []error{c.err, fmt.Errorf("list the account: %w", c.err)} {
 			w := httptest.NewRecorder()
@@ -141,6 +146,34 @@ func TestAnErrorIsAnsweredWithItsStatus(t *testing.T) {
 			if after := w.Header().Get("Retry-After"); (after != "") != again || after == "0" {
 				t.Errorf("%s: Retry-After is %q", name, after)
 			}
+		}
+	}
+}
+
+func TestAStatusFollowsTheAdvice(t *testing.T) {
+	t.Parallel()
+	statuses := map[eventstore.Advice][]int{
+		eventstore.AdviceAlreadyStored:    {409},
+		eventstore.AdviceRetry:            {423, 503},
+		eventstore.AdviceConflict:         {409},
+		eventstore.AdviceGiveUp:           {400, 404, 409, 410, 413, 500},
+		eventstore.AdviceRepeatWithSameID: {504},
+	}
+	account := eventstore.Stream{Database: "EventStores", Type: bank.AccountType, ID: "A1"}
+	for _, err := range []error{
+		&eventstore.VersionMismatchError{Stream: account}, &eventstore.SessionLostError{Stream: account}, &eventstore.StreamClosedError{},
+		&eventstore.IdempotencyIDUsedError{}, &eventstore.OpenTimeoutError{}, &eventstore.VersionNotFoundError{}, &eventstore.SnapshotNotFoundError{},
+		&eventstore.IdempotencyIDNotFoundError{}, &eventstore.StreamDeletedError{}, &eventstore.ArgumentError{}, &eventstore.BatchTooLargeError{},
+		&eventstore.StorageError{}, &eventstore.SessionExpiredError{}, &eventstore.OutcomeUnknownError{}, &eventstore.DamagedError{},
+		&eventstore.SchemaError{}, &eventstore.TypeNotRegisteredError{}, &eventstore.NotOpenError{},
+	} {
+		advice, p := eventstore.Advise(err), ProblemOf(err)
+		if !slices.Contains(statuses[advice], p.Status) {
+			t.Errorf("%T has the advice %q and the status %d", err, advice, p.Status)
+		}
+		again := advice == eventstore.AdviceRetry || advice == eventstore.AdviceRepeatWithSameID
+		if (p.retryAfter > 0) != again {
+			t.Errorf("%T has the advice %q and is retried after %s", err, advice, p.retryAfter)
 		}
 	}
 }

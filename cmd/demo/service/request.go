@@ -1,17 +1,21 @@
 package service
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/eventstore"
 )
 
 // maxBody is how large a request's body may be, in bytes: no request needs a tenth of it.
@@ -24,34 +28,47 @@ func badRequest(format string, args ...any) error {
 		Detail: fmt.Sprintf(format, args...) + ". Nothing was stored; /openapi.yaml describes what is expected."}
 }
 
-// decode reads a request's body, which must be one JSON object with fields of T and nothing else.
+// decode reads a request's body, which must be one JSON object in UTF-8, with fields of T and nothing else, each at most once.
 func decode[T any](w http.ResponseWriter, r *http.Request) (T, error) {
 	var value T
-	if given, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || given != "application/json" {
+	given, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || given != "application/json" || parameters["charset"] != "" && !strings.EqualFold(parameters["charset"], "utf-8") {
 		return value, &Problem{Type: "about:blank", Title: "Unsupported Media Type", Status: http.StatusUnsupportedMediaType,
-			Detail: "Send JSON, with the header Content-Type: application/json."}
+			Detail: "Send JSON in UTF-8, with the header Content-Type: application/json."}
 	}
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(&value)
-	if err == nil {
-		if _, more := decoder.Token(); more != io.EOF {
-			err = more
-			if more == nil || !isTooLarge(more) {
-				return value, badRequest("The body goes on after the JSON object")
-			}
-		}
-	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	switch {
 	case isTooLarge(err):
 		return value, &Problem{Type: problemType("too-large"), Title: "The request is too large", Status: http.StatusRequestEntityTooLarge,
 			Detail: fmt.Sprintf("The body has more than %d bytes. Nothing was stored: send less.", maxBody), Limit: maxBody}
-	case err == io.EOF:
-		return value, badRequest("The body is empty")
 	case err != nil:
+		return value, badRequest("The body did not arrive as a whole")
+	case len(bytes.TrimSpace(body)) == 0:
+		return value, badRequest("The body is empty")
+	}
+	err = strict(body, fieldsOf[T]())
+	if err == nil {
+		decoder := json.NewDecoder(bytes.NewReader(body))
+		decoder.DisallowUnknownFields()
+		if err = decoder.Decode(&value); err == nil {
+			if _, more := decoder.Token(); more != io.EOF {
+				return value, badRequest("The body goes on after the JSON object")
+			}
+		}
+	}
+	if err != nil {
 		return value, badRequest("The body is not the JSON that is expected: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return value, nil
+}
+
+// fieldsOf returns the names of the fields of T in JSON. All of them have one.
+func fieldsOf[T any]() (names []string) {
+	for field := range reflect.TypeFor[T]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
 }
 
 func isTooLarge(err error) bool {
@@ -96,8 +113,11 @@ func command(r *http.Request, expected *int64) (bank.Command, error) {
 	case len(keys) > 1:
 		return c, badRequest("There are two headers %s", idempotencyKeyHeader)
 	case len(keys) == 1:
-		if c.ID = keys[0]; strings.TrimSpace(c.ID) == "" || len(c.ID) > 200 {
+		switch c.ID = keys[0]; {
+		case strings.TrimSpace(c.ID) == "" || len(c.ID) > 200:
 			return c, badRequest("The header %s must have 1 to 200 bytes that are not all blank", idempotencyKeyHeader)
+		case !utf8.ValidString(c.ID):
+			return c, &eventstore.ArgumentError{Argument: idempotencyKeyHeader, Reason: "it is not valid UTF-8"} // before anything is stored
 		}
 	}
 	return c, nil

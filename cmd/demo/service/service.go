@@ -45,7 +45,7 @@ func (s *Service) Handler(page func(*bank.Accounts) http.Handler) http.Handler {
 	for pattern, handler := range s.routes() {
 		own.Handle(pattern, handler)
 	}
-	mux, api := http.NewServeMux(), refuseUnknown(own)
+	mux, api := http.NewServeMux(), wellFormed(refuseUnknown(own))
 	mux.Handle("/api/", api)
 	for _, path := range []string{"/livez", "/readyz", "/openapi.yaml"} {
 		mux.Handle(path, api)

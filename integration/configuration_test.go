@@ -1,0 +1,52 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hexalith/eventstores-go/integration/parts"
+)
+
+// A sidecar starts without a part of its configuration that it can't use, and says so in its log alone. The configuration for
+// Dapr's injector is left out: it is for a sidecar that has the control plane.
+func TestTheConfigurationsOfThisProjectAreTakenAsAWhole(t *testing.T) {
+	t.Parallel()
+	files := []string{"components/config.yaml", "deploy/compose/config.yaml", "deploy/kubernetes/plain-sidecar/configuration.yaml"}
+	for _, file := range files {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			content, err := os.ReadFile(filepath.Join(root(t), file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Config: string(content), Components: []string{parts.InMemoryState("statestore")}})
+			for _, line := range failures(d.Log()) {
+				t.Errorf("the sidecar logs: %s", line)
+			}
+		})
+	}
+	t.Run("and one that is not is noticed", func(t *testing.T) {
+		t.Parallel()
+		content, err := os.ReadFile(filepath.Join(root(t), files[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrong := strings.Replace(string(content), "{appid}", "localhost", 1)
+		d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Config: wrong, Components: []string{parts.InMemoryState("statestore")}})
+		if found := failures(d.Log()); len(found) != 1 || !strings.Contains(found[0], "INIT_COMPONENT_FAILURE") {
+			t.Errorf("found are %q", found)
+		}
+	})
+}
+
+// failures returns the lines of a sidecar's log that say that something failed.
+func failures(log string) (lines []string) {
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, "level=error") || strings.Contains(line, "level=fatal") || strings.Contains(line, "_FAILURE") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
