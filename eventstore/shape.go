@@ -259,7 +259,11 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []jsonLoss) {
 						continue
 					}
 				case !f.IsExported() && !isStruct:
-					lose(id, path, "export it", "is not exported and so not stored")
+					advice := "export it"
+					if e.typ.Name() != "" {
+						advice += fmt.Sprintf(", or give %s MarshalJSON and UnmarshalJSON", e.typ)
+					}
+					lose(id, path, advice, "is not exported and so not stored")
 					continue
 				case tag == "-":
 					lose(id, path, "take the tag away", "has the tag `json:\"-\"` and is not stored")
