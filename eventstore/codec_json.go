@@ -114,8 +114,8 @@ func findTraits(t reflect.Type, seen map[reflect.Type]bool, found *traits) {
 
 var rawMessageType = reflect.TypeFor[json.RawMessage]()
 
-// rawKeeper puts marks in the place of raw messages, since encoding/json changes their spaces. What it
-// changes it copies first: the value is the caller's.
+// rawKeeper puts marks in the place of raw messages, since encoding/json changes their spaces. What
+// it changes it copies first: the value is the caller's.
 type rawKeeper struct {
 	mark string
 	kept [][]byte
@@ -128,7 +128,8 @@ func newMark() string {
 	return "eventstore-raw-" + hex.EncodeToString(random[:]) + "-"
 }
 
-// maxDepth is how deep values are looked into. What is deeper is a cycle, which encoding/json refuses.
+// maxDepth is how deep values are looked into. What is deeper is a cycle, which encoding/json
+// refuses.
 const maxDepth = 1000
 
 // replace returns v with marks in it, v itself where there is nothing to mark.
@@ -187,7 +188,8 @@ func (k *rawKeeper) replace(v reflect.Value, depth int) reflect.Value {
 	return v
 }
 
-// replacePromoted replaces in the exported fields of an embedded struct that is not exported itself.
+// replacePromoted replaces in the exported fields of an embedded struct that is not exported
+// itself.
 func (k *rawKeeper) replacePromoted(v reflect.Value, depth int) {
 	for i := range v.NumField() {
 		if field := v.Field(i); field.CanSet() {

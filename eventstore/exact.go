@@ -7,10 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// exactness is how it is found out that JSON carries a value exactly, without decoding what was encoded.
-// Most types of events are made of numbers, texts and times, and of structs, slices and maps of
-// them: of these encoding/json loses nothing but what is not valid UTF-8 and offsets from UTC that are no whole minutes. Looking for those
-// takes a hundredth of the time that decoding takes. FuzzWhatIsAcceptedComesBack holds that it is enough.
+// exactness is how it is found out that JSON carries a value exactly, without decoding what was
+// encoded. Most types of events are made of numbers, texts and times, and of structs, slices and
+// maps of them: of these encoding/json loses nothing but what is not valid UTF-8 and offsets from
+// UTC that are no whole minutes. Looking for those takes a hundredth of the time that decoding
+// takes. FuzzWhatIsAcceptedComesBack holds that it is enough.
 type exactness struct {
 	exact bool
 	fits  func(reflect.Value) bool // nil: every value does

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// That an exact type loses nothing is for FuzzWhatIsAcceptedComesBack to show; here is which types are, and which of their values are looked into.
+// That an exact type loses nothing is for FuzzWhatIsAcceptedComesBack to show; here is which types
+// are, and which of their values are looked into.
 func TestTypesWhoseValuesNeedNotBeDecodedToBeCompared(t *testing.T) {
 	t.Parallel()
 	type all struct {

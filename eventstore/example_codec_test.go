@@ -27,7 +27,7 @@ func ExampleLeaveOut() {
 	raw, err := states.Encode(Balance{Minor: 12_50, pretty: "12.50 €"})
 	fmt.Printf("%s %v\n", raw.Payload, err)
 	// Output:
-	// eventstore: bad argument type: JSON can't carry all of type "Balance", Go type eventstore_test.Balance: Balance.pretty is not exported and so not stored: export it, or, if it is to be left out, say LeaveOut("pretty")
+	// eventstore: bad argument type: JSON can't carry all of type "Balance", Go type eventstore_test.Balance: Balance.pretty is not exported and so not stored: export it, or give eventstore_test.Balance MarshalJSON and UnmarshalJSON, or, if it is to be left out, say LeaveOut("pretty")
 	// {"Minor":1250} <nil>
 }
 

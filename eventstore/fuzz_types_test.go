@@ -15,7 +15,8 @@ import (
 	"unsafe"
 )
 
-// Types with methods, and types that embed, which reflect can't make. What they hold is what fuzzing combines with the rest.
+// Types with methods, and types that embed, which reflect can't make. What they hold is what
+// fuzzing combines with the rest.
 type (
 	Named struct { // exported, to be embedded
 		Name string
@@ -275,8 +276,8 @@ func (c *choices) fillInterface(v reflect.Value, depth int) {
 	}
 }
 
-// shown is a value in full, as text, with what Registry.Encode takes for the same written alike. It is the judge of what came back,
-// and shares no code with it.
+// shown is a value in full, as text, with what Registry.Encode takes for the same written alike. It
+// is the judge of what came back, and shares no code with it.
 func shown(v reflect.Value) string {
 	var b strings.Builder
 	show(&b, v, false)
@@ -369,8 +370,9 @@ func show(b *strings.Builder, v reflect.Value, omitEmpty bool) {
 	}
 }
 
-// FuzzWhatIsAcceptedComesBack makes Go types and values of them. Each is refused with an ArgumentError, the type when the registry is made or
-// the value when it is encoded, or comes back as it was. What JSON carries without a doubt is not refused.
+// FuzzWhatIsAcceptedComesBack makes Go types and values of them. Each is refused with an
+// ArgumentError, the type when the registry is made or the value when it is encoded, or comes back
+// as it was. What JSON carries without a doubt is not refused.
 func FuzzWhatIsAcceptedComesBack(f *testing.F) {
 	for kind := range byte(8) {
 		for n := range byte(len(fixedTypes)) {

@@ -162,7 +162,7 @@ func TestWhatAnUpcasterMakesMustBeCarried(t *testing.T) {
 	type kept struct{ A int }
 	lossyStep := UpcastJSON(1, func(kept) (shy, error) { return shy{}, nil })
 	_, err := NewRegistry(Type[kept]("kept", SchemaVersion(2), lossyStep))
-	if e := want[*ArgumentError](t, err); e.Argument != "UpcastJSON" || e.Reason != `JSON can't carry all of what the step of type "kept" from schema version 1 to 2 makes, Go type eventstore.shy: shy.owner is not exported and so not stored: export it` {
+	if e := want[*ArgumentError](t, err); e.Argument != "UpcastJSON" || e.Reason != `JSON can't carry all of what the step of type "kept" from schema version 1 to 2 makes, Go type eventstore.shy: shy.owner is not exported and so not stored: export it, or give eventstore.shy MarshalJSON and UnmarshalJSON` {
 		t.Error(err)
 	}
 	for _, step := range []TypeOption{

@@ -273,8 +273,8 @@ func sameNumber(a reflect.Value, digits string) *difference {
 	return &difference{reason: fmt.Sprintf("holds a %s, which comes back as a json.Number", a.Type())}
 }
 
-// equalByMethod asks the Equal or Cmp method of values without exported fields. Others are compared by their
-// fields alone: the Equal of an entity often looks at nothing but its id.
+// equalByMethod asks the Equal or Cmp method of values without exported fields. Others are compared
+// by their fields alone: the Equal of an entity often looks at nothing but its id.
 func equalByMethod(a, b reflect.Value) (equal, known bool) {
 	t := a.Type()
 	if t.Kind() == reflect.Struct {
@@ -325,8 +325,8 @@ func equalByMethod(a, b reflect.Value) (equal, known bool) {
 	return false, false
 }
 
-// unlocked is an unexported field whose methods may be called. Both its struct and what it was decoded into are
-// copies that nobody else has.
+// unlocked is an unexported field whose methods may be called. Both its struct and what it was
+// decoded into are copies that nobody else has.
 func unlocked(v reflect.Value) reflect.Value {
 	if !v.CanAddr() {
 		return v

@@ -148,8 +148,8 @@ func (s *jsonShape) lookFields(t reflect.Type, path string, addressable bool) {
 	}
 }
 
-// promoted finds what is lost since an embedded field's MarshalJSON or MarshalText is that of the whole
-// struct too. It reports whether there is such a one.
+// promoted finds what is lost since an embedded field's MarshalJSON or MarshalText is that of the
+// whole struct too. It reports whether there is such a one.
 func (s *jsonShape) promoted(t reflect.Type, path string) bool {
 	method := "MarshalJSON"
 	if !implements(t, marshalerType) {
@@ -228,8 +228,8 @@ type embeddedStruct struct {
 	byPointer bool
 }
 
-// jsonFields sorts the fields of a struct into those that encoding/json carries and those that it does
-// not, by its own rules: see typeFields there.
+// jsonFields sorts the fields of a struct into those that encoding/json carries and those that it
+// does not, by its own rules: see typeFields there.
 func jsonFields(t reflect.Type) (fields []jsonField, losses []jsonLoss) {
 	lose := func(id fieldID, path, advice, format string, args ...any) {
 		losses = append(losses, jsonLoss{path: path, field: id, reason: fmt.Sprintf(format, args...), advice: advice})
@@ -259,7 +259,11 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []jsonLoss) {
 						continue
 					}
 				case !f.IsExported() && !isStruct:
-					lose(id, path, "export it", "is not exported and so not stored")
+					advice := "export it"
+					if e.typ.Name() != "" {
+						advice += fmt.Sprintf(", or give %s MarshalJSON and UnmarshalJSON", e.typ)
+					}
+					lose(id, path, advice, "is not exported and so not stored")
 					continue
 				case tag == "-":
 					lose(id, path, "take the tag away", "has the tag `json:\"-\"` and is not stored")
@@ -340,7 +344,8 @@ func validTag(name string) bool {
 	})
 }
 
-// lost says what JSON does not carry of values of a Go type, but for what LeaveOut names, and what to do.
+// lost says what JSON does not carry of values of a Go type, but for what LeaveOut names, and what
+// to do.
 func (t *TypeDefinition) lost(goType reflect.Type) string {
 	base := goType
 	for base.Kind() == reflect.Pointer {
@@ -389,8 +394,8 @@ func (t *TypeDefinition) resolveLeftOut() error {
 	return nil
 }
 
-// unneeded returns the first path of LeaveOut whose field JSON carries. A field within a type that encodes
-// itself may be left out of the comparison.
+// unneeded returns the first path of LeaveOut whose field JSON carries. A field within a type that
+// encodes itself may be left out of the comparison.
 func (t *TypeDefinition) unneeded() (string, bool) {
 	for _, path := range t.leaveOut {
 		id, _ := fieldAt(t.goType, path)
@@ -401,8 +406,8 @@ func (t *TypeDefinition) unneeded() (string, bool) {
 	return "", false
 }
 
-// fieldAt finds the field at a path of names with dots between. Pointers, and the elements of slices, arrays
-// and maps, take no name.
+// fieldAt finds the field at a path of names with dots between. Pointers, and the elements of
+// slices, arrays and maps, take no name.
 func fieldAt(t reflect.Type, path string) (fieldID, bool) {
 	name, rest, more := strings.Cut(path, ".")
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Array || t.Kind() == reflect.Map {

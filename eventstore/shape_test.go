@@ -74,7 +74,7 @@ func TestTypesThatJSONCannotCarryAreRefused(t *testing.T) {
 		value any
 		says  []string
 	}{
-		{shy{}, []string{`type "t", Go type eventstore.shy`, `shy.owner is not exported and so not stored: export it, or, if it is to be left out, say LeaveOut("owner")`}},
+		{shy{}, []string{`type "t", Go type eventstore.shy`, `shy.owner is not exported and so not stored: export it, or give eventstore.shy MarshalJSON and UnmarshalJSON, or, if it is to be left out, say LeaveOut("owner")`}},
 		{&shy{}, []string{"shy.owner is not exported"}},
 		{holder{}, []string{`holder.Owner.name is not exported`, `LeaveOut("Owner.name")`}},
 		{[]holder{}, []string{`it.Owner.name`, `LeaveOut("Owner.name")`}},

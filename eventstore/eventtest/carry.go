@@ -24,7 +24,8 @@ func (c *carrier) event(data any) (any, error) {
 	return c.assume(data)
 }
 
-// state is a state as a snapshot gives it back. What is not registered is never in a snapshot, and stays as it is.
+// state is a state as a snapshot gives it back. What is not registered is never in a snapshot, and
+// stays as it is.
 func (c *carrier) state(state any) (any, error) {
 	v := reflect.ValueOf(state)
 	if !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {

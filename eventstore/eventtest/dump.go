@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// dump is a value with all that it refers to, as text of a line for each part, to see whether it has been changed.
+// dump is a value with all that it refers to, as text of a line for each part, to see whether it
+// has been changed.
 func dump(value any) string {
 	var d dumper
 	d.value("", reflect.ValueOf(value))
