@@ -31,31 +31,3 @@ func ExampleProvider_Append() {
 	// the account is at version 2
 	// 3 <nil>
 }
-
-// A shared session goes on after a mismatch, from the stream as it is then.
-func ExampleProvider_OpenShared() {
-	ctx := context.Background()
-	provider := bank()
-	account := provider.Stream("BankAccount", "123456000")
-	session, err := provider.OpenShared(ctx, account)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer session.Close()
-
-	if _, err := provider.Append(ctx, account, eventstore.ExpectAny(), AccountOpened{"Ada"}); err != nil {
-		fmt.Println(err)
-	}
-	_, err = session.Append(ctx, eventstore.ExpectVersion(0), AccountOpened{"Bob"})
-	var mismatch *eventstore.VersionMismatchError
-	if errors.As(err, &mismatch) {
-		fmt.Println("another came before, to version", mismatch.Actual)
-		version, err := session.Append(ctx, eventstore.ExpectVersion(mismatch.Actual), FundsDeposited{500_00})
-		fmt.Println(version, err)
-	}
-
-	// Output:
-	// another came before, to version 1
-	// 2 <nil>
-}
