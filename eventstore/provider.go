@@ -86,8 +86,14 @@ func NewProvider(state driver.State, options ...Option) (*Provider, error) {
 			return nil, err
 		}
 	}
+	if p.settings.RequestTimeout == 0 {
+		p.settings.RequestTimeout = defaultRequestTimeout
+	}
+	p.state = boundedState{State: state, limit: p.settings.RequestTimeout}
 	if p.locker == nil {
-		p.locker = lease{state: state}
+		p.locker = lease{state: p.state} // each of its requests is bounded
+	} else {
+		p.locker = boundedLocker{of: p.locker, limit: p.settings.RequestTimeout}
 	}
 	return p, nil
 }
@@ -137,6 +143,8 @@ func (p *Provider) open(asked context.Context, operation string, stream Stream, 
 		return nil, h.failed("open", err)
 	}
 	o.operation.Session = id.String()
+	ctx, cancel := context.WithTimeoutCause(ctx, p.settings.openLimit(), errOpenTooLong)
+	defer cancel()
 	if s, err = openSession(ctx, h, locker, o.operation.Session, &o); err != nil {
 		return nil, err
 	}
