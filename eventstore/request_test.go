@@ -114,7 +114,7 @@ func TestTheTimeOfARequestIsASettingWithADefault(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ set, want time.Duration }{
 		"as it is set":                      {2 * time.Second, 2 * time.Second},
-		"settings from before there was it": {0, 10 * time.Second},
+		"settings from before there was it": {0, 15 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -163,7 +163,7 @@ func (p portioned) GetMany(ctx context.Context, partition string, keys []string)
 
 func TestTheTimeOfARequestBeginsAnewWithEachPartThatIsAnswered(t *testing.T) {
 	t.Parallel()
-	for takes, answered := range map[time.Duration]bool{9 * time.Second: true, 11 * time.Second: false} {
+	for takes, answered := range map[time.Duration]bool{14 * time.Second: true, 16 * time.Second: false} {
 		t.Run(takes.String(), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

@@ -29,12 +29,13 @@ type Settings struct {
 	// RequestTimeout is how long one request to the store or the lock may go unanswered. Then it counts as lost: a read fails with a
 	// StorageError, and an append looks up what became of it. It bounds the time that anything waits on a sidecar
 	// that stands still; Open ends by OpenTimeout and RequestTimeout together. It should be longer than the largest append takes.
-	// Defaults to 10 s, also where it is 0; not negative.
+	// Defaults to 15 s, also where it is 0; not negative.
 	RequestTimeout time.Duration
 }
 
-// defaultRequestTimeout is also that of settings that were written before there was one.
-const defaultRequestTimeout = 10 * time.Second
+// defaultRequestTimeout is also that of settings that were written before there was one. It is longer than the 10 s for which one writer of
+// a SQLite file waits for another, after which SQLite says for certain that it did not write.
+const defaultRequestTimeout = 15 * time.Second
 
 // DefaultSettings returns the defaults.
 func DefaultSettings() Settings {

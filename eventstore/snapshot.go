@@ -325,6 +325,9 @@ func (h *history) changeSnapshots(ctx context.Context, change func([]int64) []in
 		if slices.Equal(versions, changed) {
 			return nil
 		}
+		if denied(failure) || refused(failure) { // and the list is as it was
+			break
+		}
 		if failure = h.swapSnapshots(ctx, changed, item.ETag); failure == nil {
 			return nil
 		}

@@ -72,8 +72,11 @@ func openSQLite(ctx context.Context, file string) (*State, error) {
 		"connectionString": file,
 		"disableWAL":       "false",
 		"busyTimeout":      sqliteBusy.String(),
-	}, driver.Capabilities{Store: "state.sqlite", Atomic: true, BulkMisses: true})
+	}, driver.Capabilities{Store: "state.sqlite", Atomic: true, BulkMisses: true}, once)
 }
+
+// once are components that send no request twice.
+func once(s *State) { s.alone = true }
 
 // busy reports whether SQLite refused something because another has the file for itself (SQLITE_BUSY).
 func busy(err error) bool {
@@ -112,7 +115,13 @@ func OpenRedis(ctx context.Context, options RedisOptions) (*State, error) {
 		"redisType":     kind,
 		"enableTLS":     strconv.FormatBool(options.TLS),
 	}
-	s, err := open(ctx, redis.NewRedisStateStore(silent()), properties, driver.Capabilities{Store: "state.redis", CountedETags: true})
+	how := func(*State) {}
+	if !options.Cluster { // the client of a cluster follows moved keys, and can't do without
+		// By default Dapr's client sends again what got no answer, also a swap: what the server then says of the second is no proof.
+		properties["redisMaxRetries"] = "-1"
+		how = func(s *State) { s.alone, s.repeats = true, redisRepeats }
+	}
+	s, err := open(ctx, redis.NewRedisStateStore(silent()), properties, driver.Capabilities{Store: "state.redis", CountedETags: true}, how)
 	if err != nil {
 		return nil, fmt.Errorf("inprocess: can't use the Redis at %s: %w", options.Addr, err)
 	}
@@ -125,8 +134,11 @@ func OpenRedis(ctx context.Context, options RedisOptions) (*State, error) {
 	return s, nil
 }
 
+// redisRepeats is how often a read whose connection broke is sent again, as Dapr's client would.
+const redisRepeats = 3
+
 // open starts a component.
-func open(ctx context.Context, store state.Store, properties map[string]string, caps driver.Capabilities) (*State, error) {
+func open(ctx context.Context, store state.Store, properties map[string]string, caps driver.Capabilities, how func(*State)) (*State, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -141,7 +153,11 @@ func open(ctx context.Context, store state.Store, properties map[string]string, 
 			discard(store)
 			return nil, err
 		}
-		return newState(store, caps)
+		s, err := newState(store, caps)
+		if err == nil {
+			how(s)
+		}
+		return s, err
 	case <-ctx.Done(): // which components are slow to see, as in await
 		go func() {
 			<-started
