@@ -29,7 +29,7 @@ func find(ctx context.Context, client dapr.Client, family, name string) (compone
 	if strings.TrimSpace(name) == "" {
 		return component{}, fmt.Errorf("sidecar: the name of the %s component is blank", family)
 	}
-	metadata, err := client.GetMetadata(ctx)
+	metadata, err := within(ctx, client.GetMetadata)
 	if err != nil {
 		hint := "asking for its components"
 		switch status.Code(err) {

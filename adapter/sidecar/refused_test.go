@@ -41,7 +41,9 @@ func TestTheWordsOfTheServerSayWhatBecameOfAWrite(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			f, s := startState(t, "state.sqlite")
-			f.answer = func(context.Context, proto.Message) (proto.Message, error) { return nil, status.Error(test.code, test.message) }
+			f.answer = func(context.Context, proto.Message) (proto.Message, error) {
+				return nil, status.Error(test.code, test.message)
+			}
 			for name, err := range map[string]error{
 				"swap":   swap(t.Context(), s),
 				"commit": s.Commit(t.Context(), "stream", driver.Swap{Key: "head", Value: []byte("v")}, []driver.Write{{Key: "1", Value: []byte("v")}}),
