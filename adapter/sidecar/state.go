@@ -50,7 +50,7 @@ type Option func(*State) error
 // 4 MiB, as is the sidecar's. For more, the client has to be dialled with as much, too, to
 // receive the answers:
 //
-//	dapr.NewClient(grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(n)))
+//	dapr.NewClient(append(DialOptions(), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(n)))...)
 //
 // On stores that are known to take less in one value, as DynamoDB, it stays at what they take.
 func WithMaxRequestBytes(n int) Option {
