@@ -103,7 +103,8 @@ func NewProvider(state driver.State, options ...Option) (*Provider, error) {
 //
 // It returns an [OpenTimeoutError] if another session holds the stream for longer than
 // Settings.OpenTimeout or the context; an [ArgumentError] for a name that is
-// not possible; a [StorageError] or [DamagedError].
+// not possible; a [StorageError] or [DamagedError]. It ends by Settings.OpenTimeout and Settings.RequestTimeout together, also where the
+// store stands still.
 func (p *Provider) Open(ctx context.Context, aggregateType, id string) (*Session, error) {
 	return p.OpenIn(ctx, p.settings.DefaultDatabase, aggregateType, id)
 }
