@@ -159,7 +159,7 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (vers
 	err = s.exclusively(ctx, "append", func(ctx context.Context) error {
 		s.writer.effort = effort{}
 		defer s.writer.effort.tell(&o)
-		err := s.writer.resolve(ctx, unknown.commit, unknown.Cause)
+		err := s.writer.resolve(ctx, unknown.commit, unknown.Cause, attempts{})
 		if err == nil {
 			s.writer.settle(ctx)
 		}

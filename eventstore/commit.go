@@ -321,7 +321,7 @@ func (w *writer) commit(ctx context.Context, c commit) error {
 		if refused(err) {
 			return w.failed("append", err)
 		}
-		if err := w.resolve(ctx, c, err); err != nil {
+		if err := w.resolve(ctx, c, err, firstAttempt(err, w.etag)); err != nil {
 			return err
 		}
 	}
@@ -344,8 +344,8 @@ func (w *writer) stillAt(ctx context.Context, c commit) error {
 }
 
 // resolve finishes a commit that failed or went unanswered: looks it up, and tries
-// again with the same bytes while it is not in effect.
-func (w *writer) resolve(ctx context.Context, c commit, cause error) error {
+// again with the same bytes while it is not in effect. It ends early where the answers say that no try will do.
+func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts) error {
 	w.fresh = false
 	w.unknown[c.id] = c.base
 	asked := ctx
@@ -360,12 +360,22 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error) error {
 			return err
 		case err != nil:
 			last = err
+			so.notSeen(err)
 		case outcome == OutcomePending && h.version < w.head.version:
 			last = errors.New("the store answered with an older head than before")
 		case outcome == OutcomePending:
 			w.adopt(h, etag)
+			if so.seen(etag); so.refused() {
+				return w.failed("append", so.last)
+			}
+			if so.useless() {
+				last = so.last
+				break
+			}
 			if last = w.makeRoom(ctx, c); last == nil && w.current() {
-				last = w.try(ctx, c)
+				if last = w.try(ctx, c); last != nil {
+					so.note(last, w.etag)
+				}
 			}
 			if last == nil && w.head.commit != c.id {
 				last = errors.New("the head that was looked up is no longer current")
@@ -389,7 +399,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error) error {
 			}
 			return nil
 		}
-		if !backoff(ctx, n+1) {
+		if so.useless() || !backoff(ctx, n+1) {
 			if asked.Err() != nil && !errors.Is(last, asked.Err()) {
 				last = fmt.Errorf("%w; %w", last, over(asked))
 			}

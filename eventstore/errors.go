@@ -432,3 +432,9 @@ func withCause(message string, cause error) string {
 
 // refused reports whether a request certainly has not taken effect.
 func refused(err error) bool { return errors.Is(err, driver.ErrRefused) }
+
+// denied reports whether the store turned an attempt down, which then has not taken effect.
+func denied(err error) bool { return errors.Is(err, driver.ErrDenied) }
+
+// answered reports whether the store has done with an attempt, whatever became of it.
+func answered(err error) bool { return denied(err) || errors.Is(err, driver.ErrAnswered) }

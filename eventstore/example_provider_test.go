@@ -11,6 +11,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/adapter/inprocess"
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
 func ExampleNewRegistry() {
@@ -140,4 +141,34 @@ func ExampleParseStream() {
 	// Output:
 	// EventStores:BankAccount:north%2F1
 	// north/1 <nil>
+}
+
+// frozen is a store that does not answer any more.
+type frozen struct{ driver.State }
+
+func (frozen) GetMany(ctx context.Context, _ string, _ []string) ([]driver.Item, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// A request that is not answered ends by itself, also where nobody has given it a deadline.
+func ExampleSettings_requestTimeout() {
+	memory, err := inprocess.NewMemory()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer memory.Close()
+	settings := eventstore.DefaultSettings()
+	settings.RequestTimeout = 10 * time.Millisecond
+	provider, err := eventstore.NewProvider(frozen{memory}, eventstore.WithSettings(settings))
+	if err != nil {
+		log.Fatal(err)
+	}
+	reader, err := provider.Reader("BankAccount", "123456000")
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = reader.Version(context.Background())
+	fmt.Println(errors.Is(err, context.DeadlineExceeded), errors.Is(err, &eventstore.StorageError{}))
+	// Output: true true
 }

@@ -154,7 +154,7 @@ var uses = map[string]func(t *testing.T, l *lab){
 		}
 	},
 	"an append that waits for its turn": func(t *testing.T, l *lab) {
-		s := l.mustLease()
+		s := l.mustLease(timeouts(0, time.Minute))
 		around := l.Around
 		stuck(l, commits)
 		first, second := make(chan error), make(chan error)

@@ -49,26 +49,43 @@ func (h *history) getMany(ctx context.Context, operation string, keys []string) 
 // proveAtOnce is how many keys are asked for at a time.
 const proveAtOnce = 32
 
-// prove asks for each key that a bulk read has called absent, where that is no proof.
+// prove asks for each key that a bulk read has called absent, where that is no proof. It ends with the first that can't be read: a store that
+// is away is not asked for a thousand more.
 func (h *history) prove(ctx context.Context, operation string, items []driver.Item) error {
 	if !h.caps.BulkMisses {
 		return nil
 	}
-	failures := make([]error, len(items))
-	turns := make(chan struct{}, proveAtOnce)
-	var all sync.WaitGroup
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var (
+		turns = make(chan struct{}, proveAtOnce)
+		all   sync.WaitGroup
+		once  sync.Once
+		first error
+	)
 	for i, item := range items {
 		if item.Found() {
 			continue
 		}
 		turns <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
 		all.Go(func() {
 			defer func() { <-turns }()
-			items[i], failures[i] = h.get(ctx, operation, item.Key)
+			found, err := h.get(ctx, operation, item.Key)
+			if err != nil {
+				once.Do(func() { first = err; stop() })
+				return
+			}
+			items[i] = found
 		})
 	}
 	all.Wait()
-	return errors.Join(failures...)
+	if first == nil && ctx.Err() != nil {
+		return h.failed(operation, over(ctx))
+	}
+	return first
 }
 
 // getManyUnproven reads keys in one request. What it calls absent may have been missed, see Capabilities.BulkMisses.

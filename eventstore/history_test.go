@@ -69,6 +69,25 @@ func TestAHeadThatABulkReadDidNotGetToAndThatCanNotBeReadIsNoEmptyStream(t *test
 	})
 }
 
+func TestABulkReadThatMissesDoesNotGoOnAfterAFailure(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		l.fill(1200)
+		l.missing()
+		head := func(r *memstate.Request) bool { return r.Has(":head") || r.Has(":snapshots") }
+		l.on(func(r *memstate.Request) bool { return r.Op == "get" && !head(r) }, -1, lost)
+		l.Trace()
+		var err error
+		for _, err = range l.reader().Read(t.Context()) {
+		}
+		if want[*StorageError](t, err); !errors.Is(err, errLost) || len(err.Error()) > 500 {
+			t.Errorf("the error has %d bytes: %.500s", len(err.Error()), err)
+		}
+		if n := len(l.Trace()); n > 2*proveAtOnce {
+			t.Errorf("%d requests were sent, most of them after the first had failed", n)
+		}
+	})
+}
+
 // Only where the head itself is not found anything has to be asked for again.
 func TestOpeningAStreamWithAHeadTakesOneRequest(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {

@@ -137,6 +137,9 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, c
 		if elsewhere {
 			return &VersionMismatchError{Stream: w.Stream, Expected: expected.version, Actual: actual}
 		}
+		if denied(last) || refused(last) { // and the head is as it was
+			return w.failed(operation, last)
+		}
 		next.time = time.Now()
 		if last = w.state.Swap(ctx, w.keys.partition, w.keys.head(), next.encode(w.keys.partition), w.etag); last == nil {
 			w.written(next)

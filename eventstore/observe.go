@@ -62,7 +62,7 @@ type OperationResult struct {
 	Waited time.Duration
 
 	// Err is what the operation returns; in case of a loop the error that it was given, and nil where it was left early. Of an
-	// operation that panics, as codecs and loops can, it says no more than that.
+	// operation that panics or ends by runtime.Goexit, as codecs and loops can make it, it says no more than that.
 	Err error
 }
 
@@ -78,7 +78,10 @@ func WithObserver(observer Observer) Option {
 	}
 }
 
-var errPanicked = errors.New("eventstore: the operation panicked")
+var (
+	errPanicked = errors.New("eventstore: the operation panicked")
+	errExited   = errors.New("eventstore: the operation did not return: its goroutine ended by runtime.Goexit, as t.FailNow ends it")
+)
 
 // observed is an operation under way, and what is known of its result.
 type observed struct {
@@ -108,8 +111,11 @@ func (o *observed) end(err *error) {
 	}
 	panicked := recover()
 	o.result.Duration, o.result.Err = time.Since(o.began), *err
-	if panicked != nil {
+	switch {
+	case panicked != nil:
 		o.result.Err = errPanicked
+	case *err == nil && exiting():
+		o.result.Err = errExited
 	}
 	o.observer.End(o.ctx, o.operation, o.result)
 	if panicked != nil {

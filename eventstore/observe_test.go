@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -351,6 +352,64 @@ func TestAnOperationThatPanicsEndsAndGoesOnPanicking(t *testing.T) {
 		if of := w.take(); len(of) != 1 || of[0].Err != errPanicked || of[0].Name != "append" {
 			t.Errorf("observed was %+v", of)
 		}
+	})
+}
+
+// leaving is a codec that ends the goroutine, as one does that was given a testing.T.
+type leaving struct{ jsonCodec }
+
+func (leaving) Marshal(any) ([]byte, error) { runtime.Goexit(); return nil, nil }
+func (leaving) Unmarshal([]byte, any) error { runtime.Goexit(); return nil }
+
+func TestAnOperationWhoseGoroutineEndsIsObservedAsFailed(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		l.add(l.open(), "a")
+		registry, err := NewRegistry(Type[noted]("noted", WithCodec(leaving{})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &witness{t: t}
+		s := l.open(WithObserver(w), WithRegistry(registry))
+		plain := l.open(WithObserver(w))
+		for name, operation := range map[string]func(){
+			"append": func() { l.add(s, "b") },
+			"slice":  func() { _, _ = s.Slice(t.Context(), 1, 1) },
+			"event":  func() { _, _ = s.Event(t.Context(), 1) },
+			"read": func() {
+				for range plain.Read(t.Context()) {
+					runtime.Goexit()
+				}
+			},
+		} {
+			w.take()
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				operation()
+				t.Errorf("%s has returned", name)
+			}()
+			<-ended
+			if of := w.take(); len(of) != 1 || of[0].Err != errExited || of[0].Name != name {
+				t.Errorf("of a %s that did not return was observed %+v", name, of)
+			}
+		}
+	})
+}
+
+func TestAnOperationThatReturnsWhileItsGoroutineEndsIsObservedAsItIs(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		w := &witness{t: t}
+		s := l.open(WithObserver(w))
+		w.take()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			defer s.Close() // as a test that fails leaves its session
+			defer func() { _, _ = tryAdd(s, "a") }()
+			runtime.Goexit()
+		}()
+		<-ended
+		w.saw("append", "close")
 	})
 }
 

@@ -86,8 +86,14 @@ func NewProvider(state driver.State, options ...Option) (*Provider, error) {
 			return nil, err
 		}
 	}
+	if p.settings.RequestTimeout == 0 {
+		p.settings.RequestTimeout = defaultRequestTimeout
+	}
+	p.state = boundedState{State: state, limit: p.settings.RequestTimeout}
 	if p.locker == nil {
-		p.locker = lease{state: state}
+		p.locker = lease{state: p.state} // each of its requests is bounded
+	} else {
+		p.locker = boundedLocker{of: p.locker, limit: p.settings.RequestTimeout}
 	}
 	return p, nil
 }
@@ -97,7 +103,8 @@ func NewProvider(state driver.State, options ...Option) (*Provider, error) {
 //
 // It returns an [OpenTimeoutError] if another session holds the stream for longer than
 // Settings.OpenTimeout or the context; an [ArgumentError] for a name that is
-// not possible; a [StorageError] or [DamagedError].
+// not possible; a [StorageError] or [DamagedError]. It ends by Settings.OpenTimeout and Settings.RequestTimeout together, also where the
+// store stands still.
 func (p *Provider) Open(ctx context.Context, aggregateType, id string) (*Session, error) {
 	return p.OpenIn(ctx, p.settings.DefaultDatabase, aggregateType, id)
 }
@@ -164,6 +171,8 @@ func (p *Provider) openObserved(ctx context.Context, o *observed, stream Stream,
 		return nil, h.failed("open", err)
 	}
 	o.operation.Session = id.String()
+	ctx, cancel := context.WithTimeoutCause(ctx, p.settings.openLimit(), errOpenTooLong)
+	defer cancel()
 	return openSession(ctx, h, locker, o.operation.Session, o)
 }
 

@@ -33,6 +33,7 @@ func TestAWrongOptionFailsWhenTheProviderIsMade(t *testing.T) {
 		{state, settings(func(s *Settings) { s.DefaultDatabase = " \t" }), "Settings.DefaultDatabase"},
 		{state, settings(func(s *Settings) { s.DefaultDatabase = strings.Repeat("x", 201) }), "Settings.DefaultDatabase"},
 		{state, settings(func(s *Settings) { s.OpenTimeout = -1 }), "Settings.OpenTimeout"},
+		{state, settings(func(s *Settings) { s.RequestTimeout = -1 }), "Settings.RequestTimeout"},
 		{state, settings(func(s *Settings) { s.SessionTimeout = 0 }), "Settings.SessionTimeout"},
 		{state, settings(func(s *Settings) { s.SessionTimeout = -time.Second }), "Settings.SessionTimeout"},
 		{state, settings(func(s *Settings) { s.CommitTimeout = 0 }), "Settings.CommitTimeout"},
@@ -52,7 +53,7 @@ func TestAWrongOptionFailsWhenTheProviderIsMade(t *testing.T) {
 
 func TestTheDefaultsAreWhatIsDocumented(t *testing.T) {
 	t.Parallel()
-	if got, want := DefaultSettings(), (Settings{"EventStores", 5 * time.Second, time.Minute, 5 * time.Second}); got != want {
+	if got, want := DefaultSettings(), (Settings{"EventStores", 5 * time.Second, time.Minute, 5 * time.Second, 15 * time.Second}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -34,9 +34,11 @@ func (l *lab) mustLease(options ...Option) *Session {
 	return s
 }
 
+// timeouts are settings with which no request runs out of time before its session does.
 func timeouts(open, session time.Duration) Option {
 	s := DefaultSettings()
 	s.OpenTimeout, s.SessionTimeout = open, session
+	s.RequestTimeout = max(s.RequestTimeout, 2*session)
 	return WithSettings(s)
 }
 

@@ -359,6 +359,9 @@ func (h *history) changeSnapshots(ctx context.Context, list *driver.Item, change
 		if slices.Equal(versions, changed) {
 			return nil
 		}
+		if denied(failure) || refused(failure) { // and the list is as it was
+			break
+		}
 		if failure = h.swapSnapshots(ctx, changed, item.ETag); failure == nil {
 			return nil
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/dapr/kit/logger"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/internal/probe"
 	"github.com/hexalith/eventstores-go/internal/redisserver"
 )
 
@@ -25,7 +26,26 @@ import (
 func NewMemory() (*State, error) {
 	// Not initialised: all that Init does is to start a search for keys that expire, of which there
 	// are none, and which Close can wait for in vain.
-	return newState(memory.NewInMemoryStateStore(silent()), driver.Capabilities{Store: "state.in-memory", Atomic: true})
+	return newState(memory.NewInMemoryStateStore(silent()), driver.Capabilities{Store: "state.in-memory", Atomic: true, UniqueETags: true})
+}
+
+// tried is a store after it was tried out. One that is not fit is closed.
+func tried(ctx context.Context, s *State, without bool) (*State, error) {
+	if without {
+		return s, nil
+	}
+	found, err := probe.Run(ctx, s, probe.Options{})
+	if err == nil {
+		err = found.Transactions // Dapr encrypts in a sidecar alone, so that nothing explains it
+	}
+	if err == nil {
+		return s, nil
+	}
+	_ = s.Close()
+	if errors.Is(err, probe.ErrFailed) {
+		return nil, fmt.Errorf("%w: may this process write to it? Who may not write when the store is opened uses WithoutProbe", err)
+	}
+	return nil, fmt.Errorf("the store %w: choose another one", err)
 }
 
 // OpenSQLite opens the store in a SQLite file, Dapr's state.sqlite, and creates the file if it is not there, for
@@ -34,7 +54,27 @@ func NewMemory() (*State, error) {
 // What was acknowledged survives the end of the process and a power cut: SQLite writes ahead into a
 // log that it syncs with every commit. Several processes of one machine may have the file open; it must
 // not lie on a network file system. The log stands beside the file, as path-wal and path-shm, and belongs to it.
+//
+// A store is tried out with at most 7 requests about keys that no stream can have, and that are removed. One that is not fit is refused; a
+// full disk or a file that may not be written to is an error that says so. SQLiteOptions.WithoutProbe of [OpenSQLiteWith] turns that off.
+//
+// A writer waits up to 10 s for another process that has the file locked; then its append certainly did not take effect.
 func OpenSQLite(ctx context.Context, path string) (*State, error) {
+	return OpenSQLiteWith(ctx, SQLiteOptions{Path: path})
+}
+
+// SQLiteOptions say how to open a SQLite file.
+type SQLiteOptions struct {
+	Path string // a plain path, required
+
+	// WithoutProbe leaves the file as it is when it is opened: it is not tried out, and nothing is written but what creates a store where
+	// there is none. It is for who may not write then, or only reads, as from a full disk. Defaults to false.
+	WithoutProbe bool
+}
+
+// OpenSQLiteWith is [OpenSQLite] with options.
+func OpenSQLiteWith(ctx context.Context, options SQLiteOptions) (*State, error) {
+	path := options.Path
 	if strings.TrimSpace(path) == "" {
 		return nil, errors.New("inprocess: the path of the SQLite file is blank")
 	}
@@ -62,6 +102,9 @@ func OpenSQLite(ctx context.Context, path string) (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("inprocess: can't open the SQLite file %s, is its folder there, and may this process write to it? %w", path, err)
 	}
+	if s, err = tried(ctx, s, options.WithoutProbe); err != nil {
+		return nil, fmt.Errorf("inprocess: the SQLite file %s: %w", path, err)
+	}
 	return s, nil
 }
 
@@ -73,8 +116,11 @@ func openSQLite(ctx context.Context, file string) (*State, error) {
 		"connectionString": file,
 		"disableWAL":       "false",
 		"busyTimeout":      sqliteBusy.String(),
-	}, driver.Capabilities{Store: "state.sqlite", Atomic: true, BulkMisses: true})
+	}, driver.Capabilities{Store: "state.sqlite", Atomic: true, UniqueETags: true, BulkMisses: true}, once)
 }
+
+// once are components that send no request twice.
+func once(s *State) { s.alone = true }
 
 // busy reports whether SQLite refused something because another has the file for itself (SQLITE_BUSY).
 func busy(err error) bool {
@@ -90,6 +136,10 @@ type RedisOptions struct {
 	DB       int    // defaults to 0
 	TLS      bool   // defaults to false
 	Cluster  bool   // Addr is of a Redis Cluster; defaults to false
+
+	// WithoutProbe leaves the server as it is when it is connected to: it is not tried out, and nothing is written. It is for who may not write
+	// then, or only reads. Defaults to false.
+	WithoutProbe bool
 }
 
 // OpenRedis connects to the store on a Redis server, Dapr's state.redis.
@@ -97,6 +147,8 @@ type RedisOptions struct {
 // The server must not evict keys (maxmemory-policy noeviction): where it says that it may, a warning is logged to [slog.Default]; many hosted
 // servers do not say. What was acknowledged survives the end
 // of the server only as far as the server persists: appendonly yes, and appendfsync always for all of it.
+//
+// The store is tried out as by [OpenSQLite], unless RedisOptions.WithoutProbe is set.
 func OpenRedis(ctx context.Context, options RedisOptions) (*State, error) {
 	if strings.TrimSpace(options.Addr) == "" {
 		return nil, errors.New("inprocess: RedisOptions.Addr is blank: give host:port")
@@ -113,8 +165,17 @@ func OpenRedis(ctx context.Context, options RedisOptions) (*State, error) {
 		"redisType":     kind,
 		"enableTLS":     strconv.FormatBool(options.TLS),
 	}
-	s, err := open(ctx, redis.NewRedisStateStore(silent()), properties, driver.Capabilities{Store: "state.redis", CountedETags: true})
+	how := func(*State) {}
+	if !options.Cluster { // the client of a cluster follows moved keys, and can't do without
+		// By default Dapr's client sends again what got no answer, also a swap: what the server then says of the second is no proof.
+		properties["redisMaxRetries"] = "-1"
+		how = func(s *State) { s.alone, s.repeats = true, redisRepeats }
+	}
+	s, err := open(ctx, redis.NewRedisStateStore(silent()), properties, driver.Capabilities{Store: "state.redis", CountedETags: true}, how)
 	if err != nil {
+		return nil, fmt.Errorf("inprocess: can't use the Redis at %s: %w", options.Addr, err)
+	}
+	if s, err = tried(ctx, s, options.WithoutProbe); err != nil {
 		return nil, fmt.Errorf("inprocess: can't use the Redis at %s: %w", options.Addr, err)
 	}
 	switch server, err := redisserver.Ask(ctx, properties); {
@@ -126,8 +187,11 @@ func OpenRedis(ctx context.Context, options RedisOptions) (*State, error) {
 	return s, nil
 }
 
+// redisRepeats is how often a read whose connection broke is sent again, as Dapr's client would.
+const redisRepeats = 3
+
 // open starts a component.
-func open(ctx context.Context, store state.Store, properties map[string]string, caps driver.Capabilities) (*State, error) {
+func open(ctx context.Context, store state.Store, properties map[string]string, caps driver.Capabilities, how func(*State)) (*State, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -142,7 +206,11 @@ func open(ctx context.Context, store state.Store, properties map[string]string, 
 			discard(store)
 			return nil, err
 		}
-		return newState(store, caps)
+		s, err := newState(store, caps)
+		if err == nil {
+			how(s)
+		}
+		return s, err
 	case <-ctx.Done(): // which components are slow to see, as in await
 		go func() {
 			<-started

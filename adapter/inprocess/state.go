@@ -18,9 +18,16 @@ const bulkParallelism = 32
 // State is a Dapr state component in this process, for [driver.State]. It is safe for concurrent
 // use. A request whose context ends returns at once; the component may be busy with it for some seconds more.
 type State struct {
-	store  state.Store
-	multi  state.TransactionalStore // the same
-	caps   driver.Capabilities
+	store state.Store
+	multi state.TransactionalStore // the same
+	caps  driver.Capabilities
+
+	// alone says that the component sends each request once, so that what the store turned down is certain.
+	alone bool
+
+	// repeats is how often a request that does no harm twice is sent again when its connection breaks.
+	repeats int
+
 	closed atomic.Bool
 }
 
@@ -43,11 +50,11 @@ func (s *State) Get(ctx context.Context, _, key string) (driver.Item, error) {
 	if err := s.ready(ctx); err != nil {
 		return driver.Item{}, err
 	}
-	found, err := await(ctx, func() (*state.GetResponse, error) {
+	found, err := repeat(ctx, s.repeats, nil, func() (*state.GetResponse, error) {
 		return s.store.Get(ctx, &state.GetRequest{Key: key, Options: strongRead})
 	})
 	if err != nil {
-		return driver.Item{}, failure(ctx, "reading "+key, err)
+		return driver.Item{}, s.readFailure(ctx, "reading "+key, err)
 	}
 	item := itemOf(key, found.Data, found.ETag)
 	return item, item.Err
@@ -63,7 +70,7 @@ func (s *State) GetMany(ctx context.Context, _ string, keys []string) ([]driver.
 	for i, key := range keys {
 		requests[i] = state.GetRequest{Key: key, Options: strongRead}
 	}
-	found, err := await(ctx, func() ([]state.BulkGetResponse, error) {
+	found, err := repeat(ctx, s.repeats, firstFailure, func() ([]state.BulkGetResponse, error) {
 		return s.store.BulkGet(ctx, requests, state.BulkGetOpts{Parallelism: bulkParallelism})
 	})
 	if err == nil {
@@ -71,7 +78,7 @@ func (s *State) GetMany(ctx context.Context, _ string, keys []string) ([]driver.
 		err = ctx.Err()
 	}
 	if err != nil {
-		return nil, failure(ctx, doing, err)
+		return nil, s.readFailure(ctx, doing, err)
 	}
 	answers := make(map[string]*state.BulkGetResponse, len(found))
 	for i := range found {
@@ -83,7 +90,7 @@ func (s *State) GetMany(ctx context.Context, _ string, keys []string) ([]driver.
 		case !ok:
 			items[i] = driver.Item{Key: key, Err: fmt.Errorf("inprocess: reading %s: the answer lacks the key", key)}
 		case answer.Error != "":
-			items[i] = driver.Item{Key: key, Err: fmt.Errorf("inprocess: reading %s: %s", key, answer.Error)}
+			items[i] = driver.Item{Key: key, Err: s.readFailure(ctx, "reading "+key, errors.New(answer.Error))}
 		default:
 			items[i] = itemOf(key, answer.Data, answer.ETag)
 		}
@@ -111,7 +118,7 @@ func (s *State) Swap(ctx context.Context, _, key string, value []byte, etag stri
 	}
 	request := swapRequest(driver.Swap{Key: key, Value: value, ETag: etag})
 	_, err := await(ctx, func() (none, error) { return none{}, s.store.Set(ctx, &request) })
-	return failure(ctx, "swapping "+key, err)
+	return s.swapFailure(ctx, "swapping "+key, err)
 }
 
 // Commit implements [driver.State].
@@ -127,7 +134,7 @@ func (s *State) Commit(ctx context.Context, _ string, swap driver.Swap, writes [
 	for _, w := range writes {
 		operations = append(operations, writeRequest(w))
 	}
-	return failure(ctx, doing, s.transact(ctx, operations))
+	return s.swapFailure(ctx, doing, s.transact(ctx, operations))
 }
 
 // Write implements [driver.State], by one transaction: with every component here that is the fastest.
@@ -140,7 +147,8 @@ func (s *State) Write(ctx context.Context, _ string, writes []driver.Write) erro
 		operations[i] = writeRequest(w)
 	}
 	doing := fmt.Sprintf("writing %d keys from %s", len(writes), writes[0].Key)
-	return failure(ctx, doing, s.transact(ctx, operations))
+	_, err := repeat(ctx, s.repeats, nil, func() (none, error) { return none{}, s.transact(ctx, operations) })
+	return failure(ctx, doing, err)
 }
 
 func (s *State) transact(ctx context.Context, operations []state.TransactionalStateOperation) error {
@@ -215,17 +223,4 @@ func (s *State) ready(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("inprocess: %w: %w", err, driver.ErrRefused)
-}
-
-// failure names what failed. It never matches driver.ErrRefused: a component may have
-// repeated a write that did succeed. It matches the context's error if that is over.
-func failure(ctx context.Context, doing string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
-		return fmt.Errorf("inprocess: %s: %w (%w)", doing, err, ctx.Err())
-	default:
-		return fmt.Errorf("inprocess: %s: %w", doing, err)
-	}
 }

@@ -63,7 +63,7 @@ func TestARequestToASidecarThatHangsEndsWithItsContext(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f, client := start(t, "state.in-memory", "ETAG", "TRANSACTIONAL")
-				s, err := sidecar.NewState(t.Context(), client, "statestore")
+				s, err := sidecar.NewState(t.Context(), client, "statestore", sidecar.WithoutProbe())
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -15,6 +15,7 @@ import (
 // component is what the sidecar tells of one of its components.
 type component struct {
 	kind         string // in lower case, as daprd compares it: "state.redis"
+	version      string // of the component, "v1" or "v2"
 	capabilities []string
 	appID        string
 }
@@ -29,7 +30,7 @@ func find(ctx context.Context, client dapr.Client, family, name string) (compone
 	if strings.TrimSpace(name) == "" {
 		return component{}, fmt.Errorf("sidecar: the name of the %s component is blank", family)
 	}
-	metadata, err := client.GetMetadata(ctx)
+	metadata, err := within(ctx, client.GetMetadata)
 	if err != nil {
 		hint := "asking for its components"
 		switch status.Code(err) {
@@ -47,7 +48,7 @@ func find(ctx context.Context, client dapr.Client, family, name string) (compone
 			continue
 		}
 		if c.Name == name {
-			return component{kind: kind, capabilities: c.Capabilities, appID: metadata.ID}, nil
+			return component{kind: kind, version: c.Version, capabilities: c.Capabilities, appID: metadata.ID}, nil
 		}
 		others = append(others, fmt.Sprintf("%q (%s)", c.Name, c.Type))
 	}

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/internal/refusal"
 )
 
 // requestError is how a request to the sidecar ended. It matches its cause, the context's error
@@ -19,6 +20,7 @@ type requestError struct {
 	cause   error // as the SDK returned it; nil if nothing was sent
 	context error
 	refused bool
+	mark    error // driver.ErrDenied or driver.ErrAnswered, nil for neither
 }
 
 func (e *requestError) Error() string {
@@ -38,6 +40,9 @@ func (e *requestError) Unwrap() []error {
 	}
 	if e.refused {
 		errs = append(errs, driver.ErrRefused)
+	}
+	if e.mark != nil {
+		errs = append(errs, e.mark)
 	}
 	return errs
 }
@@ -78,6 +83,36 @@ func failure(ctx context.Context, doing string, err error) error {
 	return e
 }
 
+// swapFailure is failure of what is conditional. It says what a store that answered has made of the request. The sidecar passes on no more than
+// its words.
+func swapFailure(ctx context.Context, doing string, err error) error {
+	failed := failure(ctx, doing, err)
+	e, ok := failed.(*requestError)
+	if !ok || e.refused || e.context != nil {
+		return failed
+	}
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+		return failed
+	}
+	switch refusal.Of(err.Error()) {
+	case refusal.Denied, refusal.KeptOut:
+		e.mark = driver.ErrDenied
+	case refusal.Unclear:
+		e.mark = driver.ErrAnswered
+	}
+	return failed
+}
+
+// readFailure is failure of a read. It says where no other read will succeed.
+func readFailure(ctx context.Context, doing string, err error) error {
+	failed := failure(ctx, doing, err)
+	if e, ok := failed.(*requestError); ok && !e.refused && refusal.Of(err.Error()) == refusal.KeptOut {
+		e.mark = driver.ErrDenied
+	}
+	return failed
+}
+
 // tooLarge reports whether a message went over the limit of the sidecar or of the client.
 func tooLarge(err error) bool {
 	return status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "larger than max")
@@ -103,7 +138,7 @@ func afterOthers(err error) error {
 		return err
 	}
 	later := *e
-	later.refused = false
+	later.refused, later.mark = false, nil
 	later.text += " (after a part of the writes was made)"
 	return &later
 }

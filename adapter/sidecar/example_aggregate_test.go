@@ -35,7 +35,7 @@ func (a Account) Withdraw(amount int64) ([]any, error) { return []any{FundsWithd
 // It needs a sidecar, and is compiled only.
 func ExampleNewState_aggregates() {
 	ctx := context.Background()
-	client, err := dapr.NewClient() // github.com/dapr/go-sdk/client
+	client, err := dapr.NewClient(sidecar.DialOptions()...) // github.com/dapr/go-sdk/client
 	if err != nil {
 		log.Fatal(err)
 	}

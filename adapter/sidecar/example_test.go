@@ -16,7 +16,7 @@ type FundsWithdrawn struct{ Amount int64 }
 // It needs a sidecar, and is compiled only.
 func ExampleNewState() {
 	ctx := context.Background()
-	client, err := dapr.NewClient() // github.com/dapr/go-sdk/client
+	client, err := dapr.NewClient(sidecar.DialOptions()...) // github.com/dapr/go-sdk/client
 	if err != nil {
 		log.Fatal(err)
 	}

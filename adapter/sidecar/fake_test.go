@@ -121,11 +121,11 @@ func start(t *testing.T, kind string, capabilities ...string) (*fakeSidecar, dap
 	return f, dapr.NewClientWithConnection(conn)
 }
 
-// startState is start, and connects.
+// startState is start, and connects. What the sidecar is asked for then is of the test alone.
 func startState(t *testing.T, kind string, options ...sidecar.Option) (*fakeSidecar, *sidecar.State) {
 	t.Helper()
 	f, client := start(t, kind, "ETAG", "TRANSACTIONAL")
-	s, err := sidecar.NewState(t.Context(), client, "statestore", options...)
+	s, err := sidecar.NewState(t.Context(), client, "statestore", append(options, sidecar.WithoutProbe())...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,9 +24,9 @@ func TestCapabilitiesFollowFromTheKindOfStore(t *testing.T) {
 		want         driver.Capabilities
 	}{
 		{"in-memory is atomic", "state.in-memory", []string{"ETAG", "TRANSACTIONAL"}, nil,
-			driver.Capabilities{Store: "state.in-memory", Atomic: true, MaxRequestBytes: limit}},
+			driver.Capabilities{Store: "state.in-memory", Atomic: true, UniqueETags: true, MaxRequestBytes: limit}},
 		{"SQLite is atomic", "state.sqlite", []string{"ETAG", "TRANSACTIONAL"}, nil,
-			driver.Capabilities{Store: "state.sqlite", Atomic: true, BulkMisses: true, MaxRequestBytes: limit}},
+			driver.Capabilities{Store: "state.sqlite", UniqueETags: true, Atomic: true, BulkMisses: true, MaxRequestBytes: limit}},
 		{"PostgreSQL is atomic", "state.postgresql", []string{"ETAG", "TRANSACTIONAL"}, nil,
 			driver.Capabilities{Store: "state.postgresql", Atomic: true, BulkMisses: true, MaxRequestBytes: limit}},
 		{"an alias of PostgreSQL is atomic", "state.postgres", []string{"ETAG", "TRANSACTIONAL"}, nil,
@@ -34,17 +34,17 @@ func TestCapabilitiesFollowFromTheKindOfStore(t *testing.T) {
 		{"the kind is read as the sidecar reads it, without regard to case", "state.PostgreSQL", []string{"ETAG", "TRANSACTIONAL"}, nil,
 			driver.Capabilities{Store: "state.postgresql", Atomic: true, BulkMisses: true, MaxRequestBytes: limit}},
 		{"MySQL is atomic and has short keys", "state.mysql", []string{"ETAG", "TRANSACTIONAL"}, nil,
-			driver.Capabilities{Store: "state.mysql", Atomic: true, BulkMisses: true, MaxRequestBytes: limit, MaxKeyBytes: 255 - 64 - len("statestore||")}},
+			driver.Capabilities{Store: "state.mysql", UniqueETags: true, Atomic: true, BulkMisses: true, MaxRequestBytes: limit, MaxKeyBytes: 255 - 64 - len("statestore||")}},
 		{"Redis is never atomic, and counts its ETags", "state.redis", []string{"ETAG", "TRANSACTIONAL"}, nil,
 			driver.Capabilities{Store: "state.redis", CountedETags: true, MaxRequestBytes: limit}},
 		{"an unknown kind is not atomic whatever it declares", "state.other", []string{"ETAG", "TRANSACTIONAL"}, nil,
 			driver.Capabilities{Store: "state.other", BulkMisses: true, MaxRequestBytes: limit}},
 		{"a known kind without transactions is not atomic", "state.sqlite", []string{"ETAG"}, nil,
-			driver.Capabilities{Store: "state.sqlite", BulkMisses: true, MaxRequestBytes: limit}},
+			driver.Capabilities{Store: "state.sqlite", UniqueETags: true, BulkMisses: true, MaxRequestBytes: limit}},
 		{"transactions can be left aside", "state.sqlite", []string{"ETAG", "TRANSACTIONAL"}, []sidecar.Option{sidecar.WithoutTransactions()},
-			driver.Capabilities{Store: "state.sqlite", BulkMisses: true, MaxRequestBytes: limit}},
+			driver.Capabilities{Store: "state.sqlite", UniqueETags: true, BulkMisses: true, MaxRequestBytes: limit}},
 		{"the size of a request follows that of the sidecar", "state.sqlite", []string{"ETAG"}, []sidecar.Option{sidecar.WithMaxRequestBytes(16 << 20)},
-			driver.Capabilities{Store: "state.sqlite", BulkMisses: true, MaxRequestBytes: 16<<20 - 64<<10}},
+			driver.Capabilities{Store: "state.sqlite", UniqueETags: true, BulkMisses: true, MaxRequestBytes: 16<<20 - 64<<10}},
 		{"a service that takes small items only", "state.aws.dynamodb", []string{"ETAG", "TRANSACTIONAL"}, nil,
 			driver.Capabilities{Store: "state.aws.dynamodb", BulkMisses: true, MaxRequestBytes: 400<<10 - 1<<10}},
 		{"does so whatever the sidecar takes", "state.azure.tablestorage", []string{"ETAG"}, []sidecar.Option{sidecar.WithMaxRequestBytes(16 << 20)},
@@ -55,7 +55,7 @@ func TestCapabilitiesFollowFromTheKindOfStore(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			_, client := start(t, test.kind, test.capabilities...)
-			s, err := sidecar.NewState(t.Context(), client, "statestore", test.options...)
+			s, err := sidecar.NewState(t.Context(), client, "statestore", append(test.options, sidecar.WithoutProbe())...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,6 +102,7 @@ func TestWhatCanNotWorkIsRefusedAtTheStart(t *testing.T) {
 		{"memcached, which has none", state(memcached, "statestore"), []string{`"statestore"`, "state.memcached", "no ETags", "overwrite each other", "Choose a store"}},
 		{"Cassandra, which has none", state(cassandra, "statestore"), []string{`"statestore"`, "state.cassandra", "no ETags", "overwrite each other", "Choose a store"}},
 		{"a store that declares nothing at all", state(rethinkdb, "statestore"), []string{"state.rethinkdb", "no ETags"}},
+		{"a nil option", state(sqlite, "statestore", sidecar.WithMaxRequestBytes(1<<20), nil), []string{"option 2 is nil"}},
 		{"no logger", state(sqlite, "statestore", sidecar.WithLogger(nil)), []string{"WithLogger", "nil"}},
 		{"etcd, whose ETags do not hold", state(etcd, "statestore"), []string{"state.etcd", "would lose events"}},
 		{"a request size that is too small", state(sqlite, "statestore", sidecar.WithMaxRequestBytes(4)), []string{"WithMaxRequestBytes", "4 is not between"}},

@@ -3,11 +3,15 @@ package sidecar
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	dapr "github.com/dapr/go-sdk/client"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/internal/refusal"
 )
 
 // bulkParallelism is how many keys of one bulk read the sidecar asks for at a time, of stores that can't
@@ -17,7 +21,9 @@ const bulkParallelism = 32
 // Get implements [driver.State].
 func (s *State) Get(ctx context.Context, partition, key string) (driver.Item, error) {
 	doing := "reading " + key
-	found, err := s.client.GetStateWithConsistency(ctx, s.store, key, partitionKey(partition), dapr.StateConsistencyStrong)
+	found, err := again(ctx, nil, func() (*dapr.StateItem, error) {
+		return s.client.GetStateWithConsistency(ctx, s.store, key, partitionKey(partition), dapr.StateConsistencyStrong)
+	})
 	if err != nil {
 		return driver.Item{}, failRead(ctx, doing, err)
 	}
@@ -33,7 +39,10 @@ func (s *State) GetMany(ctx context.Context, partition string, keys []string) ([
 	wanted := unique(keys)
 	for portion := len(wanted); len(wanted) > 0; {
 		asked := wanted[:min(portion, len(wanted))]
-		found, err := s.client.GetBulkState(ctx, s.store, asked, partitionKey(partition), bulkParallelism)
+		found, err := again(ctx, passing, func() ([]*dapr.BulkStateItem, error) {
+			return s.client.GetBulkState(ctx, s.store, asked, partitionKey(partition), bulkParallelism)
+		})
+		driver.Progress(ctx)
 		switch {
 		case tooLarge(err) && len(asked) > 1:
 			portion = (len(asked) + 1) / 2
@@ -42,11 +51,11 @@ func (s *State) GetMany(ctx context.Context, partition string, keys []string) ([
 			err = failRead(ctx, "reading "+asked[0], err)
 			answers[asked[0]] = driver.Item{Key: asked[0], Err: err}
 		case err != nil:
-			return nil, failure(ctx, fmt.Sprintf("reading %d keys from %s", len(asked), asked[0]), err)
+			return nil, readFailure(ctx, fmt.Sprintf("reading %d keys from %s", len(asked), asked[0]), err)
 		}
 		for _, f := range found {
 			if f.Error != "" {
-				answers[f.Key] = driver.Item{Key: f.Key, Err: fmt.Errorf("sidecar: reading %s: %s", f.Key, f.Error)}
+				answers[f.Key] = driver.Item{Key: f.Key, Err: readFailure(ctx, "reading "+f.Key, errors.New(f.Error))}
 			} else {
 				s.lasts(ctx, f.Key, f.Metadata)
 				answers[f.Key] = itemOf(f.Key, f.Value, f.Etag)
@@ -55,6 +64,33 @@ func (s *State) GetMany(ctx context.Context, partition string, keys []string) ([
 		wanted = wanted[len(asked):]
 	}
 	return inOrder(keys, answers), nil
+}
+
+// readAttempts is how often a read is sent while the store is in the way of itself.
+const readAttempts = 6
+
+// again sends a read, and sends it again where transactions of the store got into each other's way, as a serialization failure of PostgreSQL
+// says: it asks to be sent the same once more. Item finds such an error in an answer.
+func again[T any](ctx context.Context, item func(T) bool, read func() (T, error)) (T, error) {
+	for n := 1; ; n++ {
+		answer, err := read()
+		if passes := err != nil && refusal.Of(err.Error()) == refusal.Passing || err == nil && item != nil && item(answer); !passes || n == readAttempts {
+			return answer, err
+		}
+		driver.Progress(ctx)
+		timer := time.NewTimer(5 * time.Millisecond << n) // 10 ms, doubling
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return answer, err
+		case <-timer.C:
+		}
+	}
+}
+
+// passing reports whether a key was not read for such a reason.
+func passing(items []*dapr.BulkStateItem) bool {
+	return slices.ContainsFunc(items, func(item *dapr.BulkStateItem) bool { return refusal.Of(item.Error) == refusal.Passing })
 }
 
 // lasts warns, once, where the answer says that the store lets a key expire: the event store never asks for that. Dapr's Redis component, the one
@@ -110,7 +146,7 @@ func itemOf(key string, value []byte, etag string) driver.Item {
 // failRead is failure for one key: what is too large there is the answer.
 func failRead(ctx context.Context, doing string, err error) error {
 	if !tooLarge(err) {
-		return failure(ctx, doing, err)
+		return readFailure(ctx, doing, err)
 	}
 	return &requestError{
 		text:  doing + ": the value is larger than this client receives: dial it with a larger grpc.MaxCallRecvMsgSize, and give the sidecar as large a --max-body-size",

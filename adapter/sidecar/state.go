@@ -36,6 +36,7 @@ type State struct {
 	caps      driver.Capabilities
 	transacts bool // several writes go as one transaction
 	textOnly  bool // the store keeps nothing but UTF-8
+	unprobed  bool // it is not tried out
 	log       *slog.Logger
 	expires   sync.Once // says that what is stored expires
 }
@@ -49,7 +50,7 @@ type Option func(*State) error
 // 4 MiB, as is the sidecar's. For more, the client has to be dialled with as much, too, to
 // receive the answers:
 //
-//	dapr.NewClient(grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(n)))
+//	dapr.NewClient(append(DialOptions(), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(n)))...)
 //
 // On stores that are known to take less in one value, as DynamoDB, it stays at what they take.
 func WithMaxRequestBytes(n int) Option {
@@ -62,9 +63,9 @@ func WithMaxRequestBytes(n int) Option {
 	}
 }
 
-// WithoutTransactions takes the careful way also where the store has transactions. A component with
-// Dapr's automatic encryption (primaryEncryptionKey) needs it: the sidecar
-// damages values that it encrypts in a transaction.
+// WithoutTransactions takes the careful way also where the store has transactions. [NewState] finds out by itself where that is needed, as with
+// Dapr's automatic encryption (primaryEncryptionKey): the sidecar damages values that it encrypts in a transaction. Together with
+// [WithoutProbe] the caller has to know.
 func WithoutTransactions() Option {
 	return func(s *State) error {
 		s.transacts, s.caps.Atomic = false, false
@@ -72,7 +73,17 @@ func WithoutTransactions() Option {
 	}
 }
 
-// WithLogger sets where the warning goes that what is stored expires; defaults to [slog.Default].
+// WithoutProbe leaves the store as it is when a State is made: nothing is written and nothing found out. It is for an app that may not write
+// when it starts, and for one that only reads. A component with Dapr's automatic encryption then needs [WithoutTransactions], and a store
+// that is not fit is not refused.
+func WithoutProbe() Option {
+	return func(s *State) error {
+		s.unprobed = true
+		return nil
+	}
+}
+
+// WithLogger sets where logs go: a warning that what is stored expires, and what trying the store out has found; defaults to [slog.Default].
 func WithLogger(logger *slog.Logger) Option {
 	return func(s *State) error {
 		if logger == nil {
@@ -94,6 +105,17 @@ var rollsBack = map[string]bool{
 	"state.mysql":      true,
 }
 
+// randomETags are the kinds and versions of store that give each value a random ETag. The ETag of
+// PostgreSQL's version 1 is a transaction number, which a server that restarts with less gives again.
+var randomETags = map[string]bool{
+	"state.in-memory v1":  true,
+	"state.sqlite v1":     true,
+	"state.sqlite3 v1":    true, // an alias
+	"state.postgresql v2": true,
+	"state.postgres v2":   true, // an alias
+	"state.mysql v1":      true,
+}
+
 // findsAll are the kinds of store whose bulk reads tell a key that could not be read from one that is absent. The SQL components
 // do not: when a connection breaks in the middle of an answer, they call all that had not come yet absent.
 var findsAll = map[string]bool{
@@ -105,6 +127,13 @@ var findsAll = map[string]bool{
 // do, and refuses a component that is not there, one without ETags, and those of etcd, SQL Server and some others,
 // whose conditions do not hold under concurrent writes: on these, two writers would overwrite each other. The
 // errors say why, or what there is instead. The project's docs/stores.md lists all kinds.
+//
+// Then it tries the component out, with at most 7 requests about a few keys that no stream can have, and that it removes. It refuses a store
+// that takes keys for one that differ in case alone, that gives back other bytes than were saved, on which a condition does not hold, or
+// whose transactions do not roll back. Where only transactions damage what is written, as with Dapr's automatic
+// encryption, it takes the careful way. [WithoutProbe] turns that off. Any number of processes may start at once.
+//
+// Each request ends after 15 s, or with ctx.
 //
 // The client stays the caller's, to be closed after the last use of the State.
 func NewState(ctx context.Context, client dapr.Client, store string, options ...Option) (*State, error) {
@@ -127,6 +156,7 @@ func NewState(ctx context.Context, client dapr.Client, store string, options ...
 			Store:           c.kind,
 			Atomic:          c.can("TRANSACTIONAL") && rollsBack[c.kind],
 			CountedETags:    redis,
+			UniqueETags:     randomETags[c.kind+" "+c.version],
 			BulkMisses:      !findsAll[c.kind],
 			MaxRequestBytes: sidecarMaxBody - headroom,
 			MaxKeyBytes:     maxKeyBytes(c, store),
@@ -135,13 +165,21 @@ func NewState(ctx context.Context, client dapr.Client, store string, options ...
 		transacts: c.can("TRANSACTIONAL") && (rollsBack[c.kind] || redis),
 		textOnly:  statekind.TextOnly(c.kind),
 	}
-	for _, option := range options {
+	for i, option := range options {
+		if option == nil {
+			return nil, fmt.Errorf("sidecar: NewState: option %d is nil", i+1)
+		}
 		if err := option(s); err != nil {
 			return nil, err
 		}
 	}
 	if limit := statekind.MaxValue(c.kind); limit > 0 {
 		s.caps.MaxRequestBytes = min(s.caps.MaxRequestBytes, limit-besidesValue)
+	}
+	if !s.unprobed {
+		if err := s.probe(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return s, nil
 }

@@ -26,7 +26,7 @@ func (s *State) Swap(ctx context.Context, partition, key string, value []byte, e
 	if err := s.takes(doing, partition, key, value); err != nil {
 		return err
 	}
-	return failure(ctx, doing, s.client.SaveBulkState(ctx, s.store, swapItem(partition, driver.Swap{Key: key, Value: value, ETag: etag})))
+	return swapFailure(ctx, doing, s.client.SaveBulkState(ctx, s.store, swapItem(partition, driver.Swap{Key: key, Value: value, ETag: etag})))
 }
 
 // Commit implements [driver.State].
@@ -51,7 +51,7 @@ func (s *State) Commit(ctx context.Context, partition string, swap driver.Swap, 
 	if err := s.fits(doing, total); err != nil {
 		return err
 	}
-	return failure(ctx, doing, s.client.ExecuteStateTransaction(ctx, s.store, partitionKey(partition), operations))
+	return swapFailure(ctx, doing, s.client.ExecuteStateTransaction(ctx, s.store, partitionKey(partition), operations))
 }
 
 // Write implements [driver.State]. Where the store has transactions several writes go in one, not to be
@@ -65,6 +65,7 @@ func (s *State) Write(ctx context.Context, partition string, writes []driver.Wri
 			}
 			return err
 		}
+		driver.Progress(ctx)
 		writes = writes[n:]
 	}
 	return nil
@@ -114,6 +115,7 @@ func (s *State) write(ctx context.Context, partition string, writes []driver.Wri
 		if err := s.client.SaveBulkState(ctx, s.store, puts...); err != nil {
 			return failure(ctx, doing, err)
 		}
+		driver.Progress(ctx)
 	}
 	var err error
 	switch len(deletes) {

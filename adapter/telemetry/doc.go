@@ -1,7 +1,7 @@
 // Package telemetry traces and measures an event store by OpenTelemetry: its operations ([NewObserver]), the requests that they send
 // ([State], [Locker]), and the way of a trace through the sidecar ([DialOption]). [LogHandler] gives log records the trace that they belong to.
 //
-//	client, err := dapr.NewClient(telemetry.DialOption())
+//	client, err := dapr.NewClient(append(sidecar.DialOptions(), telemetry.DialOption())...)
 //	state, err := sidecar.NewState(ctx, client, "statestore")
 //	provider, err := eventstore.NewProvider(
 //		telemetry.State(state, telemetry.WithComponent("statestore")),

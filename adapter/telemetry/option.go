@@ -12,7 +12,7 @@ import (
 const scope = "github.com/hexalith/eventstores-go/adapter/telemetry"
 
 // Option says more of what is traced and measured. Each function of this package takes all of them, and leaves aside what does not
-// concern it.
+// concern it. A nil Option says nothing.
 type Option func(*settings)
 
 type settings struct {
@@ -24,20 +24,34 @@ type settings struct {
 	withoutIDs bool
 }
 
-// WithTracerProvider sets where spans go; defaults to OpenTelemetry's global one, as it is then or becomes later.
+// WithTracerProvider sets where spans go; defaults to OpenTelemetry's global one, as it is then or becomes later, and so
+// does nil.
 func WithTracerProvider(provider trace.TracerProvider) Option {
-	return func(s *settings) { s.tracers = provider }
+	return func(s *settings) {
+		if provider != nil {
+			s.tracers = provider
+		}
+	}
 }
 
-// WithMeterProvider sets where metrics go; defaults to OpenTelemetry's global one, as it is then or becomes later.
+// WithMeterProvider sets where metrics go; defaults to OpenTelemetry's global one, as it is then or becomes later, and so
+// does nil.
 func WithMeterProvider(provider metric.MeterProvider) Option {
-	return func(s *settings) { s.meters = provider }
+	return func(s *settings) {
+		if provider != nil {
+			s.meters = provider
+		}
+	}
 }
 
 // WithPropagator sets how a trace is told to the sidecar; defaults to OpenTelemetry's global one, which without
-// otel.SetTextMapPropagator tells nothing. The sidecar understands propagation.TraceContext.
+// otel.SetTextMapPropagator tells nothing; nil is that default. The sidecar understands propagation.TraceContext.
 func WithPropagator(propagator propagation.TextMapPropagator) Option {
-	return func(s *settings) { s.propagator = propagator }
+	return func(s *settings) {
+		if propagator != nil {
+			s.propagator = propagator
+		}
+	}
 }
 
 // WithComponent names the Dapr component of a [State] or [Locker], as "statestore"; defaults to none. It is the attribute db.collection.name.
@@ -54,7 +68,9 @@ func WithoutAggregateIDs() Option { return func(s *settings) { s.withoutIDs = tr
 func newSettings(options []Option) settings {
 	s := settings{tracers: otel.GetTracerProvider(), meters: otel.GetMeterProvider(), propagator: otel.GetTextMapPropagator()}
 	for _, option := range options {
-		option(&s)
+		if option != nil {
+			option(&s)
+		}
 	}
 	return s
 }

@@ -28,7 +28,7 @@ func propagate(ctx context.Context, propagator propagation.TextMapPropagator) co
 // DialOption has a client of Dapr's SDK tell its sidecar the trace of each request, so that the sidecar's spans become
 // children of those of [State] and [Locker]:
 //
-//	client, err := dapr.NewClient(telemetry.DialOption())
+//	client, err := dapr.NewClient(append(sidecar.DialOptions(), telemetry.DialOption())...)
 //
 // It is needed where the sidecar has an API token: a client that was given one, as by DAPR_API_TOKEN, replaces the metadata of each request by that token,
 // before this option comes to it. Of the options it heeds [WithPropagator].

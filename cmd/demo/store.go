@@ -9,8 +9,6 @@ import (
 	"time"
 
 	dapr "github.com/dapr/go-sdk/client"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/connectivity"
 
 	"github.com/hexalith/eventstores-go/adapter/inprocess"
@@ -60,13 +58,6 @@ Sessions are kept apart by a lease in the same file.`, file),
 	}, nil
 }
 
-// reconnecting has a client find a sidecar that was away soon after it is back: by default it would wait for up to two minutes
-// between two tries.
-var reconnecting = grpc.WithConnectParams(grpc.ConnectParams{
-	Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
-	MinConnectTimeout: 5 * time.Second,
-})
-
 // openSidecar connects to the Dapr sidecar that the environment names. It may be called again after it has failed.
 func openSidecar(ctx context.Context) (_ store, err error) {
 	dapr.SetLogger(nil) // it would write to standard output
@@ -75,7 +66,7 @@ func openSidecar(ctx context.Context) (_ store, err error) {
 		variable, address = "DAPR_GRPC_PORT="+os.Getenv("DAPR_GRPC_PORT"), net.JoinHostPort("127.0.0.1", os.Getenv("DAPR_GRPC_PORT"))
 	}
 	// Not dapr.NewClient: that gives the same client each time, also after it was closed.
-	client, err := dapr.NewClientWithAddressContext(ctx, address, reconnecting, telemetry.DialOption())
+	client, err := dapr.NewClientWithAddressContext(ctx, address, append(sidecar.DialOptions(), telemetry.DialOption())...)
 	if err != nil {
 		return store{}, fmt.Errorf("no Dapr sidecar answers at %s: its log says why, if it did start; unset the variable to run without one: %w", variable, err)
 	}

@@ -255,7 +255,7 @@ func daprStore(rest string) (store, error) {
 	}
 	return store{name: "dapr:" + component + "@" + address, same: "dapr " + component + "@" + address, secret: token, open: func(ctx context.Context, log *slog.Logger) (_ opened, err error) {
 		dapr.SetLogger(nil) // it would write to standard output
-		client, err := dapr.NewClientWithAddressContext(ctx, address, dial...)
+		client, err := dapr.NewClientWithAddressContext(ctx, address, append(sidecar.DialOptions(), dial...)...)
 		if err != nil {
 			return opened{}, fmt.Errorf("no Dapr sidecar answers at %s, is that its gRPC port? %w", address, err)
 		}

@@ -121,7 +121,22 @@ type Capabilities struct {
 // effect and will not later: it was never sent, or it was turned
 // down before it reached the store. A condition that did not hold is no refusal,
 // since an intermediary may have repeated a request that did succeed.
+//
+// It is also right for what the store itself turned down, where nothing between the implementation and the store repeats a request.
 var ErrRefused = errors.New("refused, nothing was changed")
+
+// ErrDenied is matched by the error of a swap or commit that the store itself turned down, with words that leave no doubt: the disk is full, the
+// server is read-only, the client is not let in. This attempt changed nothing. It is less than [ErrRefused]: where something in
+// between has repeated the request, an earlier attempt may have taken effect, unanswered. So the event store looks once, and believes
+// the store's words if it finds nothing.
+//
+// The error of a read matches it only where no read will succeed until somebody does something about it, as after a change of the password.
+var ErrDenied = errors.New("the store turned it down")
+
+// ErrAnswered is matched by the error of a swap or commit that the store answered, in words that leave open whether it took effect. Nobody works
+// on it any more. After two answers alike, and a look at the store that finds nothing, the event store does not try again.
+// What got no answer, and what may go by itself, as a deadlock, does not match it.
+var ErrAnswered = errors.New("the store answered with an error")
 
 // Locker keeps sessions apart. Its locks are for order only: the event store
 // stays correct where two owners hold one lock.

@@ -25,9 +25,13 @@ type MariaDB struct {
 // mariaUser has the database of the tests and nothing else. The password is there to be given, nobody else gets to the server.
 const mariaUser, mariaPassword = "events", "for tests"
 
-// StartMariaDB starts a MariaDB server with a database of that name, which tells names apart by every byte (utf8mb4_bin). It runs as a
-// local process, as PostgreSQL does: its data folder must be its own.
-func StartMariaDB(t testing.TB, database string) *MariaDB {
+// Folding is what is added to the name of the database of [StartMariaDB] for another one, which its user may create. The server then gives it the
+// collation that it has by default, which does not tell case apart.
+const Folding = "_folding"
+
+// StartMariaDB starts a MariaDB server, with arguments besides its own, and a database of that name, which tells names apart by every
+// byte (utf8mb4_bin). It runs as a local process, as PostgreSQL does: its data folder must be its own.
+func StartMariaDB(t testing.TB, database string, arguments ...string) *MariaDB {
 	t.Helper()
 	server := "/usr/sbin/mariadbd" // where Debian has it, which is not on the PATH of all users
 	if _, err := os.Stat(server); err != nil {
@@ -39,7 +43,7 @@ func StartMariaDB(t testing.TB, database string) *MariaDB {
 	data, begin := filepath.Join(dir, "data"), filepath.Join(dir, "begin.sql")
 	runAs(t, credential, dir, "mariadb-install-db", "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")
 	statements := fmt.Sprintf("CREATE DATABASE IF NOT EXISTS `%[1]s` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;\n"+
-		"CREATE USER IF NOT EXISTS '%[2]s'@'%%' IDENTIFIED BY '%[3]s';\nGRANT ALL ON `%[1]s`.* TO '%[2]s'@'%%';\n", database, mariaUser, mariaPassword)
+		"CREATE USER IF NOT EXISTS '%[2]s'@'%%' IDENTIFIED BY '%[3]s';\nGRANT ALL ON `%[1]s`.* TO '%[2]s'@'%%';\nGRANT ALL ON `%[1]s%[4]s`.* TO '%[2]s'@'%%';\n", database, mariaUser, mariaPassword, Folding)
 	if err := os.WriteFile(begin, []byte(statements), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -49,8 +53,8 @@ func StartMariaDB(t testing.TB, database string) *MariaDB {
 	m.Part = start(t, program{
 		name:  "mariadb",
 		local: func() (string, error) { return server, nil },
-		args: []string{"--no-defaults", "--datadir=" + data, "--port=" + strconv.Itoa(port), "--bind-address=127.0.0.1",
-			"--socket=" + filepath.Join(dir, "socket"), "--pid-file=" + filepath.Join(dir, "pid"), "--skip-name-resolve", "--init-file=" + begin},
+		args: append([]string{"--no-defaults", "--datadir=" + data, "--port=" + strconv.Itoa(port), "--bind-address=127.0.0.1",
+			"--socket=" + filepath.Join(dir, "socket"), "--pid-file=" + filepath.Join(dir, "pid"), "--skip-name-resolve", "--init-file=" + begin}, arguments...),
 		user:  credential,
 		ready: func(ctx context.Context) (err error) { m.Version, err = mariaGreets(ctx, m.Addr); return err },
 	})

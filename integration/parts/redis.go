@@ -36,6 +36,14 @@ func DurableIn(dir string) RedisOption {
 	}
 }
 
+// SavingTo has Redis save its dumps, when it is told to, to a folder.
+func SavingTo(dir string) RedisOption {
+	return func(_ testing.TB, p *program) {
+		p.folders = append(p.folders, dir)
+		p.args = append(p.args, "--dir", dir)
+	}
+}
+
 // StartRedis starts a Redis server that keeps everything in memory, unless options say otherwise.
 func StartRedis(t testing.TB, options ...RedisOption) *Redis {
 	t.Helper()

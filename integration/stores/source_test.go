@@ -249,7 +249,7 @@ func (c metadataOnly) GetMetadata(context.Context) (*dapr.GetMetadataResponse, e
 // decision is what the adapter makes of a component by what it declares.
 func decision(t *testing.T, c component) (way, why string) {
 	t.Helper()
-	s, err := sidecar.NewState(t.Context(), metadataOnly{component: c}, "statestore")
+	s, err := sidecar.NewState(t.Context(), metadataOnly{component: c}, "statestore", sidecar.WithoutProbe())
 	switch {
 	case err != nil:
 		_, why, _ = strings.Cut(err.Error(), "("+c.kind+") ")

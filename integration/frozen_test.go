@@ -1,0 +1,106 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/hexalith/eventstores-go/adapter/sidecar"
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/racing"
+)
+
+func TestNothingWaitsForEverOnASidecarThatIsFrozen(t *testing.T) {
+	t.Parallel()
+	r := parts.StartRedis(t)
+	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("statestore", r), parts.RedisLock("lockstore", r)}})
+	settings := eventstore.DefaultSettings()
+	settings.OpenTimeout, settings.CommitTimeout, settings.RequestTimeout = time.Second, time.Second, time.Second
+	client := d.Client(t)
+	s, err := sidecar.NewState(t.Context(), client, "statestore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := sidecar.NewLocker(t.Context(), client, "lockstore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := provider(t, s, l, eventstore.WithSettings(settings))
+	session, err := p.Open(t.Context(), racing.StreamType, "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := session.Append(t.Context(), eventstore.ExpectVersion(0), racing.Event{N: 0}); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := p.Reader(racing.StreamType, "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	forever := context.Background() // nobody gives up
+	d.Pause(t)
+	for name, operation := range map[string]func() error{
+		"version": func() error { _, err := reader.Version(forever); return err },
+		"read": func() (err error) {
+			for _, err = range reader.Read(forever) {
+			}
+			return err
+		},
+		"open":        func() error { _, err := p.Open(forever, racing.StreamType, "2"); return err },
+		"open shared": func() error { _, err := p.OpenShared(forever, p.Stream(racing.StreamType, "3")); return err },
+	} {
+		began := time.Now()
+		err := operation()
+		if !errors.Is(err, &eventstore.StorageError{}) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if took := time.Since(began); took > 10*time.Second { // 2 are promised, on a machine with nothing else to do
+			t.Errorf("%s took %s", name, took)
+		}
+	}
+	_, err = session.Append(forever, eventstore.ExpectVersion(1), racing.Event{N: 1})
+	wantError(t, err, &eventstore.OutcomeUnknownError{}, "Settings.RequestTimeout")
+	var unknown *eventstore.OutcomeUnknownError
+	errors.As(err, &unknown)
+
+	d.Resume(t)
+	if version, err := session.Retry(t.Context(), unknown); version != 2 || err != nil {
+		t.Errorf("Retry: %d, %v", version, err)
+	}
+	racing.Compare(t, reader, []racing.Ack{{N: 0, Events: 1, Version: 1}, {N: 1, Events: 1, Version: 2}})
+}
+
+// With the options of the SDK it would take as long again as the sidecar was away, up to two minutes.
+func TestASidecarThatComesBackIsFoundSoon(t *testing.T) {
+	t.Parallel()
+	r := parts.StartRedis(t)
+	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("statestore", r)}})
+	s, err := sidecar.NewState(t.Context(), d.Client(t, sidecar.DialOptions()...), "statestore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, err := provider(t, s, racing.NoLock{}).Reader(racing.StreamType, "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Kill(t)
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	// So long that tries to connect have become rare, if they ever do.
+	for end := time.Now().Add(12 * time.Second); time.Now().Before(end); <-ticker.C {
+		if _, err := reader.Version(t.Context()); !errors.Is(err, &eventstore.StorageError{}) {
+			t.Fatalf("the sidecar is away: %v", err)
+		}
+	}
+	d.Restart(t)
+	began := time.Now()
+	for err = errors.New("not asked"); err != nil; <-ticker.C {
+		_, err = reader.Version(t.Context())
+		if took := time.Since(began); err != nil && took > 5*time.Second { // 2 are promised
+			t.Fatalf("it is not found after %s: %v", took, err)
+		}
+	}
+	t.Logf("it was found within %s", time.Since(began).Round(time.Millisecond))
+}
