@@ -105,14 +105,3 @@ func decodeLease(resource string, data []byte) (r leaseRecord, err error) {
 	})
 	return r, err
 }
-
-// noLock is the locker of sessions that share their stream.
-type noLock struct{}
-
-func (noLock) TryLock(context.Context, string, string, time.Duration) (driver.Lock, error) {
-	return driver.Lock{Acquired: true}, nil
-}
-
-func (noLock) Unlock(context.Context, string, string) (driver.UnlockStatus, error) {
-	return driver.Unlocked, nil
-}
