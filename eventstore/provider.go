@@ -18,6 +18,7 @@ type Provider struct {
 	settings Settings
 	log      *slog.Logger
 	observer Observer // nil: none
+	queues   queues   // before the locks of streams
 }
 
 // Option configures a [Provider].
@@ -193,5 +194,6 @@ func (p *Provider) history(stream Stream) (*history, error) {
 		settings: p.settings,
 		log:      p.log.With("stream", k.partition),
 		observer: p.observer,
+		queues:   &p.queues,
 	}, nil
 }

@@ -77,6 +77,10 @@ func (s *Session) ExpiresAt() time.Time { return s.expiresAt }
 // another goroutine, which ends as it would have. A session that had expired or
 // lost its lock before says so with a [SessionExpiredError] or [SessionLostError]; what
 // was appended in it stands. After a [StorageError] the lock runs out by itself.
+//
+// That the lock was lost is known of the lease in the state store. A lock component may have been given the unlock
+// twice, and its second answer is the same as that of a lost lock: Close then returns nil and
+// logs a warning.
 func (s *Session) Close() (err error) {
 	if s == nil || s.Reader == nil {
 		return &NotOpenError{}
@@ -104,8 +108,7 @@ func (s *Session) Close() (err error) {
 	case err != nil:
 		return h.failed("unlock", err)
 	case status != driver.Unlocked:
-		h.log.WarnContext(ctx, "the session's lock was gone before its time", "session", s.id)
-		return &SessionLostError{Stream: h.Stream, Session: s.id}
+		return s.gone(ctx)
 	}
 	return nil
 }

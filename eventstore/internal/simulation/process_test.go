@@ -12,6 +12,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 )
 
 // process is one service that uses the event store, until it ends or crashes.
@@ -21,6 +22,9 @@ type process struct {
 	rng      *rand.Rand
 	requests int
 	crashed  bool
+
+	crashedAt time.Time
+	current   *attempt // the session that it has, or had last
 
 	appended int   // events that it has made, for their names
 	seen     int64 // the version that it last heard of
@@ -94,14 +98,17 @@ func (p *process) provider() *eventstore.Provider {
 		caps.Atomic = false // one that does not know the store, and takes the careful way
 	}
 	settings := eventstore.DefaultSettings()
-	settings.SessionTimeout = 10 * time.Second
+	settings.SessionTimeout = sessionTimeout
 	settings.OpenTimeout = time.Duration(p.rng.IntN(15)) * time.Second
 	settings.CommitTimeout = []time.Duration{20 * time.Millisecond, time.Second, 5 * time.Second}[p.rng.IntN(3)]
 	options := []eventstore.Option{
 		eventstore.WithSettings(settings),
 		eventstore.WithLogger(slog.New(slog.DiscardHandler)),
 	}
-	if !p.locked {
+	switch {
+	case p.component:
+		options = append(options, eventstore.WithLocker(locker{p}))
+	case !p.locked:
 		options = append(options, eventstore.WithLocker(noLock{}))
 	}
 	provider, err := eventstore.NewProvider(state{process: p, caps: caps}, options...)
@@ -131,16 +138,19 @@ func (p *process) live() {
 
 // context is sometimes that of a caller with little patience.
 func (p *process) context() (context.Context, context.CancelFunc) {
+	ctx := jitter.WithSource(context.Background(), p.rng)
 	if p.rng.IntN(8) == 0 {
-		return context.WithTimeout(context.Background(), time.Duration(1+p.rng.IntN(200))*time.Millisecond)
+		return context.WithTimeout(ctx, time.Duration(1+p.rng.IntN(200))*time.Millisecond)
 	}
-	return context.WithCancel(context.Background())
+	return context.WithCancel(ctx)
 }
 
 func (p *process) session(provider *eventstore.Provider) {
 	ctx, cancel := p.context()
 	defer cancel()
+	a := p.attempt()
 	s, err := provider.Open(ctx, aggregateType, aggregateID)
+	p.opened(a, err)
 	if p.failed("open", err) || err != nil {
 		return
 	}
@@ -163,7 +173,34 @@ func (p *process) session(provider *eventstore.Provider) {
 		}
 	}
 	if p.rng.IntN(4) > 0 {
-		_ = s.Close()
+		p.closed(a, s.Close())
+	}
+}
+
+// attempt notes that it wants a session.
+func (p *process) attempt() *attempt {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.current = &attempt{process: p, began: time.Now()}
+	p.attempts = append(p.attempts, p.current)
+	return p.current
+}
+
+func (p *process) opened(a *attempt, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a.opened, a.openError = time.Now(), err
+	if !p.crashed {
+		p.log("p%d open: %s", p.id, short(err))
+	}
+}
+
+func (p *process) closed(a *attempt, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a.closed, a.closeErr = time.Now(), err
+	if !p.crashed {
+		p.log("p%d close: %s", p.id, short(err))
 	}
 }
 
@@ -190,6 +227,9 @@ func (p *process) ended(c *call, err error) {
 // failed notes an error that there can't be: nothing here damages a store, though one that serves stale
 // reads may look like it.
 func (p *process) failed(operation string, err error) bool {
+	if errors.Is(err, &eventstore.SessionLostError{}) || errors.Is(err, &eventstore.VersionMismatchError{}) {
+		p.current.told = true
+	}
 	if p.stale {
 		return false
 	}

@@ -93,6 +93,9 @@ func count(t *testing.T, seed uint64, counts *tally, log func(string, ...any)) (
 		rng := rand.New(rand.NewPCG(seed, 0x65766e74))
 		w := &world{setting: newSetting(rng), rng: rng, log: log}
 		w.ends = seed%4 == 3
+		w.component = !w.locked && seed%5 < 2
+		w.punctual = seed%3 > 0
+		w.lock = &lock{}
 		w.store = memstate.Redis()
 		if !w.redis {
 			w.store = memstate.Transactional()

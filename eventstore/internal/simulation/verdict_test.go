@@ -33,6 +33,9 @@ func (w *world) verdict() error {
 			return fmt.Errorf("p%d %s: %w; committed is %v", c.process, c, err, final)
 		}
 	}
+	if err := w.orderly(); err != nil {
+		return err
+	}
 	if err := w.ended(); err != nil {
 		return fmt.Errorf("%w; committed is %v", err, final)
 	}
