@@ -174,10 +174,16 @@ func (s *Session) unlock(ctx context.Context, h *history) (driver.UnlockStatus, 
 	return unlockStream(ctx, h, s.locker, s.id)
 }
 
+// unlockStream gives a lock back. Where the answer is an error it asks once more. That the lock is gone then is no loss, since
+// the first request may have given it back.
 func unlockStream(ctx context.Context, h *history, locker driver.Locker, owner string) (driver.UnlockStatus, error) {
 	ctx, cancel := releasing(ctx, unlockTimeout)
 	defer cancel()
 	status, err := locker.Unlock(ctx, h.keys.partition, owner)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, &DamagedError{}) {
+		status = driver.Unlocked
+		_, err = locker.Unlock(ctx, h.keys.partition, owner)
+	}
 	if err != nil {
 		h.queues.abandon(h.keys.partition, owner, h.settings.SessionTimeout)
 		return status, err

@@ -283,6 +283,44 @@ func TestClosingReportsNoLossWhereItsOwnUnlockWasRepeated(t *testing.T) {
 	}
 }
 
+func TestClosingAsksOnceMoreWhereItsUnlockWasNotAnswered(t *testing.T) {
+	for name, arrives := range map[string]bool{"it had arrived": true, "it had not arrived": false} {
+		t.Run(name, func(t *testing.T) {
+			locked(t, func(t *testing.T, l *lab, c *component) {
+				s := l.open(WithLocker(c))
+				first := true
+				c.around = func(_ context.Context, _ string, next func()) error {
+					if !first || arrives {
+						next()
+					}
+					if first {
+						first = false
+						return errLost
+					}
+					return nil
+				}
+				if err := s.Close(); err != nil {
+					t.Errorf("Close: %v", err)
+				}
+				if got := c.requests(); !slices.Equal(got, []string{"trylock", "unlock", "unlock"}) || c.owner != "" {
+					t.Errorf("requests: %q, the lock is held by %q", got, c.owner)
+				}
+			})
+		})
+	}
+	inLabs(t, func(t *testing.T, l *lab) {
+		s := l.mustLease(timeouts(0, time.Minute))
+		l.on(swapsLease, 1, func(_ *memstate.Request, next func() error) error {
+			l.on(exactly("get lease"), 1, lost) // so that nobody knows what became of it
+			_ = next()
+			return errLost
+		})
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+}
+
 // What an append has found out stays known.
 func TestClosingReportsALossThatAnAppendHasFound(t *testing.T) {
 	locked(t, func(t *testing.T, l *lab, c *component) {
@@ -568,7 +606,10 @@ func TestProcessesDoNotAskInLockstep(t *testing.T) {
 // A process whose sessions follow each other without a pause lets another in between.
 func TestABusyProcessLetsAnotherIn(t *testing.T) {
 	locked(t, func(t *testing.T, l *lab, c *component) {
-		l.Around = func(_ context.Context, _ *memstate.Request, next func() error) error { pass(time.Millisecond); return next() }
+		l.Around = func(_ context.Context, _ *memstate.Request, next func() error) error {
+			pass(time.Millisecond)
+			return next()
+		}
 		busy := l.provider(WithLocker(c), timeouts(time.Hour, time.Minute))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()

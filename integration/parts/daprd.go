@@ -34,6 +34,7 @@ type DaprdConfig struct {
 	MaxBodySize string   // of one request, as "16Mi"; defaults to the sidecar's own default, 4 MiB
 	Folders     []string // what the components use of this machine; defaults to nothing
 	Env         []string // as NAME=value, for what the component files take from the environment; defaults to nothing
+	Resiliency  string   // a file of resiliency policies; defaults to none
 	Zipkin      string   // where all its spans go, a URL of this machine; defaults to nowhere
 }
 
@@ -67,6 +68,9 @@ func StartDaprd(t testing.TB, config DaprdConfig) *Daprd {
 	}
 	for i, component := range config.Components {
 		files[filepath.Join(resources, fmt.Sprintf("%d.yaml", i))] = component
+	}
+	if config.Resiliency != "" {
+		files[filepath.Join(resources, "resiliency.yaml")] = config.Resiliency
 	}
 	for path, content := range files {
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
