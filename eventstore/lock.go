@@ -57,7 +57,7 @@ func lockStream(ctx context.Context, h *history, locker driver.Locker, id string
 	waited := false
 	if !p.isFirst() {
 		waited, q.standing = true, "other sessions of this process wait for it too"
-		if err := p.await(ctx, p.first, h.settings.OpenTimeout); err != nil {
+		if _, err := await(ctx, p.first, h.settings.OpenTimeout); err != nil {
 			return time.Time{}, timeout(err)
 		}
 	}
@@ -78,7 +78,11 @@ func lockStream(ctx context.Context, h *history, locker driver.Locker, id string
 		if left <= 0 {
 			return time.Time{}, timeout(nil)
 		}
-		if err := p.await(ctx, p.freed, min(jitter.Of(ctx, wait), left)); err != nil {
+		pause, err := await(ctx, p.freed, min(jitter.Of(ctx, wait), left))
+		if err == nil && pause {
+			_, err = await[bool](ctx, nil, min(jitter.Of(ctx, shortestWait), left))
+		}
+		if err != nil {
 			return time.Time{}, timeout(err)
 		}
 		waited = true
@@ -251,7 +255,7 @@ type queue struct {
 type place struct {
 	partition string
 	first     chan struct{} // closed when it is its turn
-	freed     chan struct{} // gets a token when a session of this provider has given the lock back
+	freed     chan bool     // is told when a session of this provider has given the lock back, and whether to let others go first
 }
 
 type abandoned struct {
@@ -260,8 +264,8 @@ type abandoned struct {
 }
 
 const (
-	// handOvers bounds how many sessions of one process follow each other without a wait, so that
-	// those of other processes get in between.
+	// handOvers bounds how many sessions of one process follow each other without a pause, so that
+	// those of other processes get in between. The pause is as long as the shortest wait.
 	handOvers = 16
 
 	// maxAbandoned bounds what is remembered, and asked about, of each stream.
@@ -286,7 +290,7 @@ func (qs *queues) enter(partition string) *place {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
 	q := qs.queue(partition)
-	p := &place{partition: partition, first: make(chan struct{}), freed: make(chan struct{}, 1)}
+	p := &place{partition: partition, first: make(chan struct{}), freed: make(chan bool, 1)}
 	if q.places = append(q.places, p); len(q.places) == 1 {
 		close(p.first)
 	}
@@ -323,12 +327,12 @@ func (qs *queues) released(partition string) {
 	if q == nil || len(q.places) == 0 {
 		return
 	}
-	if q.handed++; q.handed > handOvers {
-		q.handed = 0
-		return
-	}
+	pause := q.handed == handOvers
 	select {
-	case q.places[0].freed <- struct{}{}:
+	case q.places[0].freed <- pause:
+		if q.handed++; pause {
+			q.handed = 0
+		}
 	default: // it has been told
 	}
 }
@@ -382,15 +386,15 @@ func (p *place) isFirst() bool {
 	}
 }
 
-// await waits until told, or for so long. It returns an error if the context ends before.
-func (p *place) await(ctx context.Context, told <-chan struct{}, atMost time.Duration) error {
+// await waits until told, or for so long, and returns what it was told. It returns an error if the context ends before.
+func await[T any](ctx context.Context, told <-chan T, atMost time.Duration) (what T, err error) {
 	timer := time.NewTimer(atMost)
 	defer timer.Stop()
 	select {
-	case <-told:
+	case what = <-told:
 	case <-timer.C:
 	case <-ctx.Done():
-		return over(ctx)
+		err = over(ctx)
 	}
-	return nil
+	return what, err
 }
