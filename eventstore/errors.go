@@ -116,16 +116,20 @@ type OpenTimeoutError struct {
 	Stream Stream
 	Waited time.Duration
 	Holder string // the session that held it last, where known
-	Cause  error  // the context's error, or nil
+	Cause  error  // the context's error; why, if not for a session that is known to hold it; or nil
 }
 
 func (e *OpenTimeoutError) Error() string {
-	holder := "another session"
-	if e.Holder != "" {
-		holder = "session " + e.Holder
+	why, cause := "another session holds it", e.Cause
+	var unheld *unheldError
+	switch {
+	case errors.As(e.Cause, &unheld):
+		why, cause = unheld.why, unheld.cause
+	case e.Holder != "":
+		why = "session " + e.Holder + " holds it"
 	}
-	return withCause(fmt.Sprintf("eventstore: stream %s could not be opened: %s holds it (waited %s): try again later, or raise Settings.OpenTimeout",
-		e.Stream, holder, e.Waited.Round(time.Millisecond)), e.Cause)
+	return withCause(fmt.Sprintf("eventstore: stream %s could not be opened: %s (waited %s): try again later, or raise Settings.OpenTimeout",
+		e.Stream, why, e.Waited.Round(time.Millisecond)), cause)
 }
 
 // Is reports whether target is of the same kind.

@@ -22,6 +22,7 @@ type history struct {
 	settings Settings
 	log      *slog.Logger // says which stream
 	observer Observer     // nil: none
+	queues   *queues      // of the provider, before the locks
 }
 
 // readAttempts bounds how often a read that can't be true, as one of a stale replica, is repeated.

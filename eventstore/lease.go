@@ -52,25 +52,41 @@ func (l lease) TryLock(ctx context.Context, resource, owner string, expiry time.
 	return driver.Lock{Holder: after.owner}, nil
 }
 
+// Unlock gives the lease back. Where it is not the owner's it is swapped all the same, free for free, unless another has
+// it now: then a swap of the owner's that is still under way finds that its ETag is over.
 func (l lease) Unlock(ctx context.Context, resource, owner string) (driver.UnlockStatus, error) {
 	key := keys{prefix: "{" + resource + "}:"}.lease()
 	r, etag, err := l.read(ctx, resource, key)
-	switch {
-	case err != nil:
+	if err != nil {
 		return 0, err
+	}
+	status := driver.Unlocked
+	switch {
 	case r.owner == "":
-		return driver.LockAbsent, nil
+		status = driver.LockAbsent
 	case r.owner != owner:
-		return driver.LockHeldByOther, nil
+		status = driver.LockHeldByOther
+		if r.heldAt(time.Now()) {
+			return status, nil
+		}
 	}
-	swapErr := l.state.Swap(ctx, resource, key, leaseRecord{}.encode(resource), etag)
+	swapErr := l.free(ctx, resource, key, etag)
 	if swapErr == nil {
-		return driver.Unlocked, nil
+		return status, nil
 	}
-	if r, _, err = l.read(ctx, resource, key); err == nil && r.owner != owner {
-		return driver.Unlocked, nil // the answer was lost, or it had just run out and another took it
+	if r, etag, err = l.read(ctx, resource, key); err == nil && r.owner != owner {
+		return status, nil // the answer was lost, or it had just run out and another took it
+	}
+	if err == nil && status != driver.Unlocked { // the swap that was under way has come first
+		if swapErr = l.free(ctx, resource, key, etag); swapErr == nil {
+			return driver.Unlocked, nil
+		}
 	}
 	return 0, swapErr
+}
+
+func (l lease) free(ctx context.Context, resource, key, etag string) error {
+	return l.state.Swap(ctx, resource, key, leaseRecord{}.encode(resource), etag)
 }
 
 func (l lease) read(ctx context.Context, resource, key string) (leaseRecord, string, error) {
@@ -104,15 +120,4 @@ func decodeLease(resource string, data []byte) (r leaseRecord, err error) {
 		return nil
 	})
 	return r, err
-}
-
-// noLock is the locker of sessions that share their stream.
-type noLock struct{}
-
-func (noLock) TryLock(context.Context, string, string, time.Duration) (driver.Lock, error) {
-	return driver.Lock{Acquired: true}, nil
-}
-
-func (noLock) Unlock(context.Context, string, string) (driver.UnlockStatus, error) {
-	return driver.Unlocked, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -19,6 +18,7 @@ type Provider struct {
 	settings Settings
 	log      *slog.Logger
 	observer Observer // nil: none
+	queues   queues   // before the locks of streams
 }
 
 // Option configures a [Provider].
@@ -226,19 +226,6 @@ func (p *Provider) history(stream Stream) (*history, error) {
 		settings: p.settings,
 		log:      p.log.With("stream", k.partition),
 		observer: p.observer,
+		queues:   &p.queues,
 	}, nil
-}
-
-// Giving a lock back is bounded, since it runs out by itself: in any case, and where a context has ended that
-// somebody waits on.
-const (
-	unlockTimeout = 5 * time.Second
-	unlockGrace   = 50 * time.Millisecond
-)
-
-// releasing is the context in which to give a lock back. It goes on when ctx ends, but not for long.
-func releasing(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(unlockGrace, cancel) })
-	return release, func() { stop(); cancel() }
 }

@@ -61,11 +61,7 @@ func (p *Provider) RebuildHead(ctx context.Context, stream Stream, progress func
 	if err != nil {
 		return r.found, err
 	}
-	defer func() {
-		release, cancel := releasing(ctx, unlockTimeout)
-		defer cancel()
-		_, _ = p.locker.Unlock(release, h.keys.partition, id.String())
-	}()
+	defer func() { _, _ = unlockStream(ctx, h, p.locker, id.String()) }()
 	held, cancel := context.WithDeadline(ctx, locked.Add(h.settings.SessionTimeout))
 	defer cancel()
 	if err := r.look(held); err != nil || r.found.Damage == nil {

@@ -68,48 +68,6 @@ func openSession(ctx context.Context, h *history, locker driver.Locker, id strin
 	return s, nil
 }
 
-// lockStream waits for the lock of the stream and returns when the time it was given for began.
-func lockStream(ctx context.Context, h *history, locker driver.Locker, id string, o *observed) (time.Time, error) {
-	began := time.Now()
-	holder := ""
-	timeout := func(cause error) error {
-		o.result.Waited = time.Since(began)
-		return &OpenTimeoutError{Stream: h.Stream, Waited: o.result.Waited, Holder: holder, Cause: cause}
-	}
-	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 250*time.Millisecond) {
-		now := time.Now()
-		if o.result.Attempts++; o.result.Attempts > 1 {
-			o.result.Waited = now.Sub(began)
-		}
-		lock, err := locker.TryLock(ctx, h.keys.partition, id, h.settings.SessionTimeout)
-		if err != nil {
-			// The lock may be ours all the same; nobody else should wait for it.
-			release, cancel := releasing(ctx, time.Second)
-			defer cancel()
-			_, _ = locker.Unlock(release, h.keys.partition, id)
-			if errors.Is(err, &DamagedError{}) {
-				return time.Time{}, err
-			}
-			return time.Time{}, h.failed("lock", err)
-		}
-		if lock.Acquired {
-			return now, nil
-		}
-		holder = lock.Holder
-		left := h.settings.OpenTimeout - time.Since(began)
-		if left <= 0 {
-			return time.Time{}, timeout(nil)
-		}
-		timer := time.NewTimer(min(wait, left))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return time.Time{}, timeout(over(ctx))
-		case <-timer.C:
-		}
-	}
-}
-
 // ID returns the session's unique id, which its events carry.
 func (s *Session) ID() string { return s.id }
 
@@ -120,6 +78,10 @@ func (s *Session) ExpiresAt() time.Time { return s.expiresAt }
 // another goroutine, which ends as it would have. A session that had expired or
 // lost its lock before says so with a [SessionExpiredError] or [SessionLostError]; what
 // was appended in it stands. After a [StorageError] the lock runs out by itself.
+//
+// That the lock was lost is known of the lease in the state store. A lock component may have been given the unlock
+// twice, and its second answer is the same as that of a lost lock: Close then returns nil and
+// logs a warning.
 func (s *Session) Close() (err error) {
 	if s == nil || s.Reader == nil {
 		return &NotOpenError{}
@@ -147,16 +109,9 @@ func (s *Session) Close() (err error) {
 	case err != nil:
 		return h.failed("unlock", err)
 	case status != driver.Unlocked:
-		h.log.WarnContext(ctx, "the session's lock was gone before its time", "session", s.id)
-		return &SessionLostError{Stream: h.Stream, Session: s.id}
+		return s.gone(ctx)
 	}
 	return nil
-}
-
-func (s *Session) unlock(ctx context.Context, h *history) (driver.UnlockStatus, error) {
-	ctx, cancel := releasing(ctx, unlockTimeout)
-	defer cancel()
-	return s.locker.Unlock(ctx, h.keys.partition, s.id)
 }
 
 // check says whether the session can still be used.

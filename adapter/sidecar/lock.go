@@ -14,6 +14,10 @@ import (
 
 // Locker is a lock component of a Dapr sidecar, for [driver.Locker]. It is safe for concurrent use. The
 // lock API is alpha, and does not tell who holds a lock.
+//
+// The component's Redis client sends a request again after its readTimeout (3 s by default), and a resiliency
+// policy for the component does after its own timeout. The answer is then the second one: "taken" of a lock
+// that the first request took, "does not exist" of one that the first gave back. See [driver.Locker] for what comes of that.
 type Locker struct {
 	client dapr.Client
 	store  string

@@ -141,14 +141,20 @@ var ErrAnswered = errors.New("the store answered with an error")
 // Locker keeps sessions apart. Its locks are for order only: the event store
 // stays correct where two owners hold one lock.
 //
+// A request may be delivered twice on its way, and its second answer be returned. The event store
+// copes with that as long as no owner is ever mistaken for another: it gives each session an owner of its own.
+//
 // All methods are safe for concurrent use, and return at once when their context ends.
 type Locker interface {
 	// TryLock takes the lock of resource for owner, without waiting, for at least
 	// expiry (implementations may round up to a whole second). An owner
-	// that already holds the lock is not given it again.
+	// that already holds the lock is not given it again. So a request that is delivered twice may be
+	// answered as if another held the lock. Where [Lock.Holder] is empty, or the owner itself, the event
+	// store finds out by Unlock and tries again.
 	TryLock(ctx context.Context, resource, owner string, expiry time.Duration) (Lock, error)
 
-	// Unlock gives the lock back.
+	// Unlock gives the lock back if owner holds it, and changes nothing if not. The event store also
+	// calls it for an owner that does not know whether it holds the lock.
 	Unlock(ctx context.Context, resource, owner string) (UnlockStatus, error)
 }
 
@@ -163,6 +169,6 @@ type UnlockStatus int
 
 const (
 	Unlocked        UnlockStatus = iota // it was held by owner and is free now
-	LockAbsent                          // nobody held it: it had expired
-	LockHeldByOther                     // it had expired, and another owner holds it
+	LockAbsent                          // nobody held it: it had expired, or was given back by an earlier delivery of the request
+	LockHeldByOther                     // likewise, and another owner holds it now
 )

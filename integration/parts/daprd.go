@@ -36,6 +36,7 @@ type DaprdConfig struct {
 	Folders     []string // what the components use of this machine; defaults to nothing
 	Env         []string // as NAME=value, for what the component files take from the environment; defaults to nothing
 	Config      string   // the configuration file's content; defaults to one that keeps the sidecar off the network
+	Resiliency  string   // a file of resiliency policies; defaults to none
 	Zipkin      string   // where all its spans go, a URL of this machine; defaults to nowhere
 }
 
@@ -69,6 +70,9 @@ func StartDaprd(t testing.TB, config DaprdConfig) *Daprd {
 	}
 	for i, component := range config.Components {
 		files[filepath.Join(resources, fmt.Sprintf("%d.yaml", i))] = component
+	}
+	if config.Resiliency != "" {
+		files[filepath.Join(resources, "resiliency.yaml")] = config.Resiliency
 	}
 	for path, content := range files {
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 )
 
 // process is one service that uses the event store, until it ends or crashes.
@@ -22,11 +23,14 @@ type process struct {
 	requests int
 	crashed  bool
 
+	crashedAt time.Time
+	current   *attempt // the session that it has, or had last
+
 	appended int    // events that it has made, for their names
 	seen     int64  // the version that it last heard of
 	reached  int64  // the version that its session has brought the stream to
 	last     string // the name of the event at that version
-	opened   int64  // when its session was, by world.tick
+	since    int64  // when its session was opened, by world.tick
 	unknown  []*unknownAppend
 }
 
@@ -99,14 +103,17 @@ func (p *process) provider() *eventstore.Provider {
 		caps.Atomic = false // one that does not know the store, and takes the careful way
 	}
 	settings := eventstore.DefaultSettings()
-	settings.SessionTimeout = 10 * time.Second
+	settings.SessionTimeout = sessionTimeout
 	settings.OpenTimeout = time.Duration(p.rng.IntN(15)) * time.Second
 	settings.CommitTimeout = []time.Duration{20 * time.Millisecond, time.Second, 5 * time.Second}[p.rng.IntN(3)]
 	options := []eventstore.Option{
 		eventstore.WithSettings(settings),
 		eventstore.WithLogger(slog.New(slog.DiscardHandler)),
 	}
-	if !p.locked {
+	switch {
+	case p.component:
+		options = append(options, eventstore.WithLocker(locker{p}))
+	case !p.locked:
 		options = append(options, eventstore.WithLocker(noLock{}))
 	}
 	provider, err := eventstore.NewProvider(state{process: p, caps: caps}, options...)
@@ -136,17 +143,18 @@ func (p *process) live() {
 
 // context is sometimes that of a caller with little patience.
 func (p *process) context() (context.Context, context.CancelFunc) {
+	ctx := jitter.WithSource(context.Background(), p.rng)
 	if p.rng.IntN(8) == 0 {
-		return context.WithTimeout(context.Background(), time.Duration(1+p.rng.IntN(200))*time.Millisecond)
+		return context.WithTimeout(ctx, time.Duration(1+p.rng.IntN(200))*time.Millisecond)
 	}
-	return context.WithCancel(context.Background())
+	return context.WithCancel(ctx)
 }
 
 func (p *process) session(provider *eventstore.Provider) {
 	ctx, cancel := p.context()
 	defer cancel()
 	p.mu.Lock()
-	p.opened = p.tick()
+	p.since = p.tick()
 	p.mu.Unlock()
 	s, err := p.open(ctx, provider)
 	if p.failed("open", err) || err != nil {
@@ -175,16 +183,47 @@ func (p *process) session(provider *eventstore.Provider) {
 		}
 	}
 	if p.rng.IntN(4) > 0 {
-		_ = s.Close()
+		p.closed(p.current, s.Close())
+	}
+}
+
+// attempt notes that it wants a session.
+func (p *process) attempt() *attempt {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.current = &attempt{process: p, began: time.Now()}
+	p.attempts = append(p.attempts, p.current)
+	return p.current
+}
+
+func (p *process) opened(a *attempt, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a.opened, a.openError = time.Now(), err
+	if !p.crashed {
+		p.log("p%d open: %s", p.id, short(err))
+	}
+}
+
+func (p *process) closed(a *attempt, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a.closed, a.closeErr = time.Now(), err
+	if !p.crashed {
+		p.log("p%d close: %s", p.id, short(err))
 	}
 }
 
 // open opens a session that takes its turn by the lease, or one that is shared.
 func (p *process) open(ctx context.Context, provider *eventstore.Provider) (*eventstore.Session, error) {
 	if p.rng.IntN(3) == 0 {
+		p.current = &attempt{process: p} // which wants no lock
 		return provider.OpenShared(ctx, provider.Stream(aggregateType, aggregateID))
 	}
-	return provider.Open(ctx, aggregateType, aggregateID)
+	a := p.attempt()
+	s, err := provider.Open(ctx, aggregateType, aggregateID)
+	p.opened(a, err)
+	return s, err
 }
 
 // began notes a call.
@@ -211,6 +250,9 @@ func (p *process) ended(c *call, err error) {
 // failed notes an error that there can't be: nothing here damages a store, though one that serves stale
 // reads may look like it.
 func (p *process) failed(operation string, err error) bool {
+	if errors.Is(err, &eventstore.SessionLostError{}) || errors.Is(err, &eventstore.VersionMismatchError{}) {
+		p.current.told = true
+	}
 	if p.stale {
 		return false
 	}
@@ -226,7 +268,7 @@ func (p *process) failed(operation string, err error) bool {
 }
 
 func (p *process) append(s *eventstore.Session) {
-	c := &call{kind: "append", expected: -1, reached: p.reached, last: p.last, opened: p.opened}
+	c := &call{kind: "append", expected: -1, reached: p.reached, last: p.last, opened: p.since}
 	expected := eventstore.ExpectAny()
 	switch p.rng.IntN(4) {
 	case 0:
@@ -273,9 +315,9 @@ func (p *process) append(s *eventstore.Session) {
 
 // end closes the stream, or deletes it.
 func (p *process) end(s *eventstore.Session) {
-	c, end := &call{kind: "close", opened: p.opened}, s.CloseStream
+	c, end := &call{kind: "close", opened: p.since}, s.CloseStream
 	if p.rng.IntN(2) == 0 {
-		c, end = &call{kind: "delete", opened: p.opened}, s.DeleteStream
+		c, end = &call{kind: "delete", opened: p.since}, s.DeleteStream
 	}
 	expected := eventstore.ExpectAny()
 	if p.rng.IntN(2) == 0 {
@@ -363,7 +405,7 @@ func (p *process) look(provider *eventstore.Provider) {
 
 // readIn reads in a session, which is the stream as the session stands at it.
 func (p *process) readIn(s *eventstore.Session) {
-	c := p.began(&call{kind: "read", opened: p.opened})
+	c := p.began(&call{kind: "read", opened: p.since})
 	var err error
 	for event, readErr := range s.Read(context.Background(), eventstore.AsRaw()) {
 		if err = readErr; err == nil {

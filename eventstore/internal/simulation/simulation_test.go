@@ -99,6 +99,9 @@ func count(t *testing.T, seed uint64, counts *tally, log func(string, ...any)) (
 				w.payload, w.maxRequest = 1500, 8<<10
 			}
 		}
+		w.component = !w.locked && seed%5 < 2
+		w.punctual = seed%3 > 0
+		w.lock = &lock{}
 		w.store = memstate.Redis()
 		if !w.redis {
 			w.store = memstate.Transactional()

@@ -24,6 +24,9 @@ func (w *world) verdict() error {
 		if err := w.judge(w.history, final); err != nil {
 			return err
 		}
+		if err := w.orderly(); err != nil {
+			return err
+		}
 		if err := w.ended(); err != nil {
 			return fmt.Errorf("%w; committed is %v", err, final)
 		}

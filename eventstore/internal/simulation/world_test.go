@@ -31,6 +31,8 @@ type world struct {
 	born      int
 	clock     int64 // orders calls and returns
 	history   []*call
+	attempts  []*attempt // at sessions
+	lock      *lock      // of the lock component
 	violation error
 
 	restarting bool // the store is down: what is sent now does not arrive
@@ -47,7 +49,9 @@ type setting struct {
 	lives      int     // processes that may take the place of crashed ones
 	faults     float64 // the share of requests that something happens to
 	stale      bool    // reads may tell what was true before
-	locked     bool    // sessions take turns by the lease, else nothing keeps them apart
+	locked     bool    // sessions take turns by the lease
+	component  bool    // sessions take turns by a lock component; else, and if not locked, nothing keeps them apart
+	punctual   bool    // requests for lock and lease arrive, once or twice, before they are answered or given up, or never
 	payload    int     // bytes of an event at most
 	maxRequest int     // bytes of a request, 0 for no limit
 	ends       bool    // the stream may be closed and deleted
@@ -78,8 +82,8 @@ func (s setting) String() string {
 	if s.redis {
 		store = "redis"
 	}
-	return fmt.Sprintf("store=%s clients=%d lives=%d faults=%.0f%% stale=%v locked=%v payload=%d request=%d ends=%v forgets=%v",
-		store, s.clients, s.lives, 100*s.faults, s.stale, s.locked, s.payload, s.maxRequest, s.ends, s.forgets)
+	return fmt.Sprintf("store=%s clients=%d lives=%d faults=%.0f%% stale=%v locked=%v component=%v punctual=%v payload=%d request=%d ends=%v forgets=%v",
+		store, s.clients, s.lives, 100*s.faults, s.stale, s.locked, s.component, s.punctual, s.payload, s.maxRequest, s.ends, s.forgets)
 }
 
 // flight is one request under way.
@@ -131,7 +135,7 @@ func (w *world) around(ctx context.Context, r *memstate.Request, next func() err
 			}
 			w.flights = slices.DeleteFunc(w.flights, func(other *flight) bool { return other == f })
 			if f.writes() && !f.refused {
-				w.late = append(w.late, f)
+				w.delay(f)
 			}
 			w.log("%s: given up, %v", f, context.Cause(ctx))
 			w.mu.Unlock()
@@ -333,17 +337,24 @@ func (w *world) deliver(f *flight) {
 		f.answer <- errNetwork
 	case 3:
 		w.log("%s: delayed", f)
-		w.late = append(w.late, f)
+		w.delay(f)
 		f.answer <- errNetwork
 	case 4:
 		f.answer <- w.arrives(f, "arrives, for the first time")
-		w.late = append(w.late, f)
+		w.delay(f)
 	case 5: // a sidecar that tries again
 		_ = w.arrives(f, "arrives")
 		f.answer <- w.arrives(f, "arrives again, at once")
 	case 6:
 		w.tear(f)
 		f.answer <- errNetwork
+	}
+}
+
+// delay has a request arrive at some later time, if it may.
+func (w *world) delay(f *flight) {
+	if !w.punctual || !f.locks() {
+		w.late = append(w.late, f)
 	}
 }
 
@@ -395,7 +406,7 @@ func (w *world) mayBeStale(f *flight) {
 func (w *world) crash(f *flight) {
 	w.lives--
 	w.log("p%d crashes", f.from.id)
-	f.from.crashed = true
+	f.from.crashed, f.from.crashedAt = true, time.Now()
 	for _, own := range slices.Clone(w.flights) {
 		if own.from != f.from {
 			continue
@@ -406,7 +417,7 @@ func (w *world) crash(f *flight) {
 			case 0:
 				_ = w.arrives(own, "had been sent")
 			case 1:
-				w.late = append(w.late, own)
+				w.delay(own)
 			}
 		}
 		own.answer <- errCrashed

@@ -1,0 +1,243 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/integration/parts"
+)
+
+// What goes to Redis when a lock is taken and given back, and when a lease is swapped.
+const (
+	takesLock  = "\r\nnx\r\n"
+	givesLock  = `if v~=ARGV[1] then return -2`
+	swapsLease = `redis.pcall("HGET", KEYS[1], "version")`
+)
+
+// repeats is what repeats requests below the event store.
+type repeats struct {
+	readTimeout string // of the sidecar's Redis client, its default if empty
+	resiliency  string // policies of the sidecar
+}
+
+var repeaters = map[string]repeats{
+	"the Redis client of the sidecar": {readTimeout: "300ms"},
+	"a resiliency policy": {resiliency: `apiVersion: dapr.io/v1alpha1
+kind: Resiliency
+metadata:
+  name: again
+spec:
+  policies:
+    timeouts:
+      short: 300ms
+    retries:
+      again:
+        policy: constant
+        duration: 50ms
+        maxRetries: 5
+  targets:
+    components:
+      statestore:
+        outbound: {timeout: short, retry: again}
+      lockstore:
+        outbound: {timeout: short, retry: again}
+`},
+}
+
+// startRepeating starts a sidecar whose requests to Redis go through a relay.
+func startRepeating(t *testing.T, by repeats) (*parts.Redis, *relay, *parts.Daprd) {
+	t.Helper()
+	r := parts.StartRedis(t)
+	way := startRelay(t, r.Addr)
+	settings := map[string]string{"redisHost": way.addr, "redisPassword": "", "keyPrefix": "none"}
+	if by.readTimeout != "" {
+		settings["readTimeout"] = by.readTimeout
+	}
+	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "repeating", Resiliency: by.resiliency, Components: []string{
+		parts.Component("statestore", "state.redis", "v1", settings), parts.Component("lockstore", "lock.redis", "v1", settings),
+	}})
+	return r, way, d
+}
+
+// lockers are the two ways to keep sessions apart, with what goes to Redis when a session begins and ends.
+var lockers = map[string]struct {
+	of           func(t *testing.T, d *parts.Daprd) driver.Locker
+	takes, gives string
+}{
+	"lock component": {func(t *testing.T, d *parts.Daprd) driver.Locker { return locker(t, d) }, takesLock, givesLock},
+	"lease":          {func(*testing.T, *parts.Daprd) driver.Locker { return nil }, swapsLease, swapsLease},
+}
+
+// unwaiting is a provider whose sessions do not wait for others: there are none.
+func unwaiting(t *testing.T, s driver.State, l driver.Locker) *eventstore.Provider {
+	t.Helper()
+	settings := eventstore.DefaultSettings()
+	settings.OpenTimeout = 0
+	options := []eventstore.Option{eventstore.WithSettings(settings)}
+	if l != nil {
+		options = append(options, eventstore.WithLocker(l))
+	}
+	p, err := eventstore.NewProvider(s, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestARequestForTheLockThatIsRepeatedBelowBlocksNoStream(t *testing.T) {
+	for by, repeats := range repeaters {
+		for name, l := range lockers {
+			t.Run(name+" repeated by "+by, func(t *testing.T) {
+				_, way, d := startRepeating(t, repeats)
+				p := unwaiting(t, state(t, d), l.of(t, d))
+				cycle := func(lose func(when string)) {
+					t.Helper()
+					lose("open")
+					s, err := p.Open(t.Context(), "account", "1")
+					if err != nil {
+						t.Fatalf("Open: %v", err)
+					}
+					if _, err := s.Append(t.Context(), eventstore.ExpectAny(), eventstore.Raw{Type: "x", ContentType: "text/plain", Payload: []byte("1")}); err != nil {
+						t.Errorf("Append: %v", err)
+					}
+					lose("close")
+					if err := s.Close(); err != nil {
+						t.Errorf("Close: %v", err)
+					}
+				}
+				cycle(func(string) {}) // the lease exists from then on
+				for _, when := range []string{"open", "close"} {
+					match := l.takes
+					if when == "close" {
+						match = l.gives
+					}
+					cycle(func(now string) {
+						if now == when {
+							way.lose(match, nil)
+						}
+					})
+					if n := way.deliveries(); n < 2 {
+						t.Errorf("at %s the request went to Redis %d times, and was not repeated", when, n)
+					}
+					cycle(func(string) {}) // nothing is left behind
+				}
+			})
+		}
+	}
+}
+
+// Redis stands still until the sidecar's client gives up on its answer, by default after 3 s, and asks again.
+func TestARedisThatStandsStillBlocksNoStream(t *testing.T) {
+	for name, l := range lockers {
+		t.Run(name, func(t *testing.T) {
+			r, way, d := startRepeating(t, repeats{})
+			p := unwaiting(t, state(t, d), l.of(t, d))
+			var s *eventstore.Session
+			open := func() (err error) {
+				s, err = p.Open(context.WithoutCancel(t.Context()), "account", "1")
+				return err
+			}
+			during := func(match string, operation func() error) {
+				t.Helper()
+				arrived, goOn := make(chan struct{}), make(chan struct{})
+				gaveUp := way.lose(match, func() { close(arrived); <-goOn })
+				ended := make(chan error, 1)
+				go func() { ended <- operation() }()
+				<-arrived
+				r.Pause(t)
+				close(goOn)
+				<-gaveUp
+				r.Resume(t)
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			}
+			during(l.takes, open)
+			if s == nil {
+				t.FailNow()
+			}
+			during(l.gives, s.Close)
+			if err := open(); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// tries counts the tries of a locker.
+type tries struct {
+	driver.Locker
+	n atomic.Int64
+}
+
+func (c *tries) TryLock(ctx context.Context, resource, owner string, expiry time.Duration) (driver.Lock, error) {
+	c.n.Add(1)
+	return c.Locker.TryLock(ctx, resource, owner, expiry)
+}
+
+func TestManyThatOpenOneStreamAtOnceAreAllServed(t *testing.T) {
+	const many = 64
+	r := parts.StartRedis(t)
+	components := []string{parts.RedisState("statestore", r), parts.RedisLock("lockstore", r)}
+	sidecars := make([]*parts.Daprd, 2)
+	for i := range sidecars {
+		sidecars[i] = parts.StartDaprd(t, parts.DaprdConfig{AppID: fmt.Sprintf("many-%d", i), Components: components})
+	}
+	for _, processes := range []int{1, 2} {
+		t.Run(fmt.Sprintf("%d sidecars", processes), func(t *testing.T) {
+			counts := make([]*tries, processes)
+			providers := make([]*eventstore.Provider, processes)
+			for i := range providers {
+				counts[i] = &tries{Locker: locker(t, sidecars[i])}
+				var err error
+				if providers[i], err = eventstore.NewProvider(state(t, sidecars[i]), eventstore.WithLocker(counts[i])); err != nil {
+					t.Fatal(err)
+				}
+			}
+			id := fmt.Sprint(processes)
+			var all sync.WaitGroup
+			for i := range many {
+				p := providers[i%processes]
+				all.Go(func() {
+					s, err := p.Open(context.WithoutCancel(t.Context()), "account", id)
+					if err != nil {
+						t.Errorf("Open: %v", err)
+						return
+					}
+					if _, err := s.Append(context.WithoutCancel(t.Context()), eventstore.ExpectAny(), eventstore.Raw{Type: "x", ContentType: "text/plain", Payload: []byte("1")}); err != nil {
+						t.Errorf("Append: %v", err)
+					}
+					if err := s.Close(); err != nil {
+						t.Errorf("Close: %v", err)
+					}
+				})
+			}
+			all.Wait()
+			total := int64(0)
+			for _, c := range counts {
+				total += c.n.Load()
+			}
+			// At most three of the first look, and three each time that the lock was found free.
+			if total > 6*many {
+				t.Errorf("%d sessions tried the lock %d times", many, total)
+			}
+			reader, err := providers[0].Reader("account", id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v, err := reader.Version(t.Context()); v != many || err != nil {
+				t.Errorf("the stream is at version %d, %v, want %d", v, err, many)
+			}
+			t.Logf("%d sessions of %d processes tried the lock %d times", many, processes, total)
+		})
+	}
+}
