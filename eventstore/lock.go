@@ -200,7 +200,7 @@ func unlockStream(ctx context.Context, h *history, locker driver.Locker, owner s
 // it was lost. A lock component does not: the first of two deliveries of the unlock may have given it back, and
 // another may have taken it since. What became of the session, if anything, its appends have told.
 func (s *Session) gone(ctx context.Context) error {
-	_, tells := s.locker.(lease)
+	tells := tellsOfLoss(s.locker)
 	about := []any{"session", s.id}
 	if !tells {
 		about = append(about, "unless", "the request that gave it back was delivered twice, then all is well")
@@ -210,6 +210,15 @@ func (s *Session) gone(ctx context.Context) error {
 		return nil
 	}
 	return &SessionLostError{Stream: s.history.Stream, Session: s.id}
+}
+
+// tellsOfLoss reports whether a locker can tell a lock that was lost from one that was given back twice.
+func tellsOfLoss(l driver.Locker) bool {
+	if bounded, ok := l.(boundedLocker); ok {
+		l = bounded.of
+	}
+	_, ok := l.(lease)
+	return ok
 }
 
 // Giving a lock back is bounded, since it runs out by itself: in any case, and where a context has ended that

@@ -327,7 +327,7 @@ func TestClosingReportsALossThatAnAppendHasFound(t *testing.T) {
 		s := l.open(WithLocker(c))
 		l.add(l.open(), "other")
 		_, err := tryAdd(s, "x")
-		want[*VersionMismatchError](t, err)
+		want[*SessionLostError](t, err)
 		want[*SessionLostError](t, s.Close())
 	})
 }

@@ -78,7 +78,7 @@ var faults = []planted{
 		"if taken, err := q.taken(ctx, lock.Holder); taken || err != nil {\n\t\t\treturn at, false, err\n\t\t}",
 		"if q.holder = lock.Holder; true {\n\t\t\treturn at, false, nil\n\t\t}"},
 	{"8", "a lock that is gone when it is given back is believed to be lost", "lock.go",
-		"\t_, tells := s.locker.(lease)", "\ttells := true"},
+		"\ttells := tellsOfLoss(s.locker)", "\ttells := true"},
 	{"8", "a session that gave up on the lock is forgotten", "lock.go",
 		"q.abandoned = append(q.abandoned, abandoned{owner, now.Add(2 * sessionTimeout)})", ""},
 	{"8", "a lease that was given back by the first of two deliveries is believed to be lost", "lease.go",

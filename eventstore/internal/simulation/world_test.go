@@ -137,7 +137,7 @@ func (w *world) around(ctx context.Context, r *memstate.Request, next func() err
 			if f.writes() && !f.refused {
 				w.delay(f)
 			}
-			w.log("%s: given up, %v", f, context.Cause(ctx))
+			w.log("%s: given up, %v", f, ctx.Err())
 			w.mu.Unlock()
 			return fmt.Errorf("simulation: %w", ctx.Err())
 		}
