@@ -396,7 +396,7 @@ func TestARedisThatMayLoseHistoryIsWarnedAbout(t *testing.T) {
 		for _, set := range test.set {
 			configure(t, r, set)
 		}
-		out, err := o.command(t, binary, "check", ".")
+		out, err := o.command(t, binary, "check", "-ask", r.Addr, ".")
 		if n := strings.Count(out, "warning: statestore (state.redis): the server "+r.Addr); err != nil || n != len(test.checks) {
 			t.Errorf("after %q: %d warnings, %v\n%s", test.set, n, err, out)
 		}
@@ -410,7 +410,7 @@ func TestARedisThatMayLoseHistoryIsWarnedAbout(t *testing.T) {
 			t.Errorf("after %q, when it is opened:\n%s", test.set, out)
 		}
 	}
-	if out, err := o.command(t, binary, "check", "-strict", "."); err == nil {
+	if out, err := o.command(t, binary, "check", "-strict", "-ask", r.Addr, "."); err == nil {
 		t.Errorf("with -strict that is no failure:\n%s", out)
 	}
 }
