@@ -141,15 +141,14 @@ func TestDecodingIsAsStrictWithAnyAsWithout(t *testing.T) {
 func TestValuesThatWouldNotComeBackAreRefused(t *testing.T) {
 	t.Parallel()
 	type (
-		texts   struct{ Lines []struct{ Text string } }
-		loose   struct{ Any any }
-		byKey   struct{ By map[string]int }
-		opaque  struct{ Lossy lossy }
-		whose   struct{ Entity entity }
-		at      struct{ At time.Time }
-		maybe   struct{ P **int }
-		bodies  struct{ Body json.RawMessage }
-		written struct{ W timed }
+		texts  struct{ Lines []struct{ Text string } }
+		loose  struct{ Any any }
+		byKey  struct{ By map[string]int }
+		opaque struct{ Lossy lossy }
+		whose  struct{ Entity entity }
+		at     struct{ At time.Time }
+		maybe  struct{ P **int }
+		bodies struct{ Body json.RawMessage }
 	)
 	var none *int
 	for _, c := range []struct {

@@ -1,3 +1,5 @@
+//lint:file-ignore U1000,SA5008 types with fields that JSON leaves out are what is tested here
+
 package eventstore
 
 import (
