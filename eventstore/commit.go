@@ -77,8 +77,9 @@ type writer struct {
 	behind bool
 
 	// unsettled are those records of the tail that are not known to stand under
-	// their own keys. (Rule 3)
+	// their own keys, and known is when an answer told that the others do. (Rule 3)
 	unsettled []record
+	known     time.Time
 
 	// unknown are the own commits whose outcome was not known at first, by id, with their base versions.
 	unknown map[string]int64
@@ -101,7 +102,7 @@ func (w *writer) current() bool {
 // their own keys. Like an ETag that knowledge lasts for a moment only. A store that lost its last writes
 // may have kept the head and lost what stood under the events' own keys. (Rule 3)
 func (w *writer) carry() []record {
-	if time.Since(w.told) >= etagTrust {
+	if time.Since(w.known) >= etagTrust {
 		w.unsettled = w.head.tail
 	}
 	return w.unsettled[:len(w.unsettled):len(w.unsettled)]
@@ -110,7 +111,7 @@ func (w *writer) carry() []record {
 // adopt takes over a head of this writer as it was read. Whether its tail's records stand is not known
 // then, but of those that were known before.
 func (w *writer) adopt(h head, etag string) {
-	if time.Since(w.told) >= etagTrust {
+	if time.Since(w.known) >= etagTrust {
 		w.take(h, etag)
 		return
 	}
@@ -470,7 +471,7 @@ func (w *writer) settle(ctx context.Context) {
 			w.log.WarnContext(ctx, "events stay in the head until the next append", "version", w.head.version, "count", len(w.unsettled), "error", err)
 			return
 		}
-		w.unsettled = nil
+		w.unsettled, w.known = nil, time.Now()
 	}
 	w.trim(ctx)
 }
@@ -552,6 +553,6 @@ func (w *writer) makeRoom(ctx context.Context, c commit) error {
 	if err := w.state.Write(ctx, w.keys.partition, w.eventWrites(w.unsettled)); err != nil {
 		return w.failed("append", err)
 	}
-	w.unsettled = nil
+	w.unsettled, w.known = nil, time.Now()
 	return nil
 }

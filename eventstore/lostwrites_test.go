@@ -237,3 +237,22 @@ func TestAReadThatBeganBeforeSaysWhatIsGone(t *testing.T) {
 		}
 	})
 }
+
+// What a session knows to stand it forgets after a moment. The head must not grow by that.
+func TestTheHeadDoesNotGrowWhereAppendsAreSlowAndFarApart(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		l.on(writes, -1, func(_ *memstate.Request, next func() error) error { pass(5 * etagTrust); return next() })
+		s := l.open(timeouts(0, time.Hour))
+		for n := range 40 {
+			text := "short"
+			if n%2 == 1 {
+				text = strings.Repeat("x", trimBytes)
+			}
+			l.add(s, text)
+			pass(time.Second)
+			if tail := len(l.head().tail); n%2 == 1 && tail > 0 || tail > trimCarried+1 {
+				t.Fatalf("after append %d the head carries %d events", n+1, tail)
+			}
+		}
+	})
+}
