@@ -29,8 +29,10 @@ const (
 	trimCarried = 4
 )
 
-// etagTrust is how long an ETag that can come back is used after the answer that told it. No server
-// can restart with less than it had and take the append of another within that time. (Rule 1)
+// etagTrust is how long after an answer what it told is trusted, until the next request is sent: an ETag
+// that can come back, and that events stand under their own keys. No server can restart with less than it
+// had and take the append of another within that time. A request that was answered vouches for the time
+// that it took. (Rules 1 and 3)
 const etagTrust = 10 * time.Millisecond
 
 // commit is one append on its way: what is written never changes between attempts.
@@ -102,19 +104,23 @@ func (w *writer) current() bool {
 // their own keys. Like an ETag that knowledge lasts for a moment only. A store that lost its last writes
 // may have kept the head and lost what stood under the events' own keys. (Rule 3)
 func (w *writer) carry() []record {
-	if time.Since(w.known) >= etagTrust {
+	if !w.stands() {
 		w.unsettled = w.head.tail
 	}
 	return w.unsettled[:len(w.unsettled):len(w.unsettled)]
 }
 
+// stands reports whether it is still known which records of the tail stand under their own keys.
+func (w *writer) stands() bool { return time.Since(w.known) < etagTrust }
+
 // adopt takes over a head of this writer as it was read. Whether its tail's records stand is not known
-// then, but of those that were known before.
-func (w *writer) adopt(h head, etag string) {
-	if time.Since(w.known) >= etagTrust {
+// then, but of those that were known before, if that still stood when the read was sent.
+func (w *writer) adopt(h head, etag string, stood bool) {
+	if !stood {
 		w.take(h, etag)
 		return
 	}
+	w.known = time.Now()
 	settled := w.head.version
 	if len(w.unsettled) > 0 {
 		settled = w.unsettled[0].version - 1
@@ -179,6 +185,7 @@ func (w *writer) refresh(ctx context.Context, operation string) (actual int64, e
 		if !backoff(ctx, n) {
 			return 0, w.failed(operation, over(ctx))
 		}
+		stood := w.stands()
 		h, etag, err := w.readHead(ctx, operation)
 		if err != nil {
 			return 0, err
@@ -188,7 +195,7 @@ func (w *writer) refresh(ctx context.Context, operation string) (actual int64, e
 		case h.version < w.head.version: // a stale read
 			continue
 		case w.ours(h):
-			w.adopt(h, etag)
+			w.adopt(h, etag, stood)
 			continue
 		case h.deleted:
 			w.take(h, etag)
@@ -355,6 +362,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 	var last error
 	for n := 0; ; n++ {
 		w.effort.lookups++
+		stood := w.stands()
 		outcome, h, etag, err := w.lookup(ctx, c)
 		switch {
 		case errors.Is(err, &StreamDeletedError{}), errors.Is(err, &LostWritesError{}):
@@ -365,7 +373,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 		case outcome == OutcomePending && h.version < w.head.version:
 			last = errors.New("the store answered with an older head than before")
 		case outcome == OutcomePending:
-			w.adopt(h, etag)
+			w.adopt(h, etag, stood)
 			if so.seen(etag); so.refused() {
 				return w.failed("append", so.last)
 			}
@@ -387,7 +395,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 			w.fresh = false
 		default:
 			if w.ours(h) {
-				w.adopt(h, etag)
+				w.adopt(h, etag, stood)
 			}
 			if outcome == OutcomeRejected && h.closed && h.version == c.base {
 				return w.endOf(h)
