@@ -29,11 +29,17 @@ const (
 	trimCarried = 4
 )
 
-// etagTrust is how long after an answer what it told is trusted, until the next request is sent: an ETag
-// that can come back, and that events stand under their own keys. No server can restart with less than it
-// had and take the append of another within that time. A request that was answered vouches for the time
-// that it took. (Rules 1 and 3)
-const etagTrust = 10 * time.Millisecond
+// What an answer told is trusted for a moment only, where a store can restart with less than it had: an ETag
+// that can come back, and that events stand under their own keys. (Rules 1 and 3)
+const (
+	// etagTrust is how long it is trusted until the next request is sent. No server can restart and take
+	// the append of another within that time.
+	etagTrust = 10 * time.Millisecond
+
+	// vouches is how long a request may take whose answer then vouches for the time that it took. One
+	// that takes longer may have been sent again below, after a restart.
+	vouches = 250 * time.Millisecond
+)
 
 // commit is one append on its way: what is written never changes between attempts.
 type commit struct {
@@ -113,10 +119,23 @@ func (w *writer) carry() []record {
 // stands reports whether it is still known which records of the tail stand under their own keys.
 func (w *writer) stands() bool { return time.Since(w.known) < etagTrust }
 
+// write writes records under their own keys. Then all of the tail stands.
+func (w *writer) write(ctx context.Context, records []record) error {
+	sent, current := time.Now(), w.current()
+	if err := w.state.Write(ctx, w.keys.partition, w.eventWrites(records)); err != nil {
+		return err
+	}
+	w.unsettled, w.known = nil, time.Now()
+	if current && w.known.Sub(sent) < vouches {
+		w.told = w.known
+	}
+	return nil
+}
+
 // adopt takes over a head of this writer as it was read. Whether its tail's records stand is not known
-// then, but of those that were known before, if that still stood when the read was sent.
-func (w *writer) adopt(h head, etag string, stood bool) {
-	if !stood {
+// then, but of those that were known before, if that is still known since the read was sent.
+func (w *writer) adopt(h head, etag string, sent time.Time) {
+	if sent.Sub(w.known) >= etagTrust || time.Since(sent) >= vouches {
 		w.take(h, etag)
 		return
 	}
@@ -185,7 +204,7 @@ func (w *writer) refresh(ctx context.Context, operation string) (actual int64, e
 		if !backoff(ctx, n) {
 			return 0, w.failed(operation, over(ctx))
 		}
-		stood := w.stands()
+		sent := time.Now()
 		h, etag, err := w.readHead(ctx, operation)
 		if err != nil {
 			return 0, err
@@ -195,7 +214,7 @@ func (w *writer) refresh(ctx context.Context, operation string) (actual int64, e
 		case h.version < w.head.version: // a stale read
 			continue
 		case w.ours(h):
-			w.adopt(h, etag, stood)
+			w.adopt(h, etag, sent)
 			continue
 		case h.deleted:
 			w.take(h, etag)
@@ -362,7 +381,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 	var last error
 	for n := 0; ; n++ {
 		w.effort.lookups++
-		stood := w.stands()
+		sent := time.Now()
 		outcome, h, etag, err := w.lookup(ctx, c)
 		switch {
 		case errors.Is(err, &StreamDeletedError{}), errors.Is(err, &LostWritesError{}):
@@ -373,7 +392,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 		case outcome == OutcomePending && h.version < w.head.version:
 			last = errors.New("the store answered with an older head than before")
 		case outcome == OutcomePending:
-			w.adopt(h, etag, stood)
+			w.adopt(h, etag, sent)
 			if so.seen(etag); so.refused() {
 				return w.failed("append", so.last)
 			}
@@ -395,7 +414,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 			w.fresh = false
 		default:
 			if w.ours(h) {
-				w.adopt(h, etag, stood)
+				w.adopt(h, etag, sent)
 			}
 			if outcome == OutcomeRejected && h.closed && h.version == c.base {
 				return w.endOf(h)
@@ -475,11 +494,10 @@ func (w *writer) eventWrites(records []record) []driver.Write {
 // (Rule 2) and can fail without harm: the tail keeps what is not known to stand.
 func (w *writer) settle(ctx context.Context) {
 	if len(w.unsettled) > 0 {
-		if err := w.state.Write(ctx, w.keys.partition, w.eventWrites(w.unsettled)); err != nil {
+		if err := w.write(ctx, w.unsettled); err != nil {
 			w.log.WarnContext(ctx, "events stay in the head until the next append", "version", w.head.version, "count", len(w.unsettled), "error", err)
 			return
 		}
-		w.unsettled, w.known = nil, time.Now()
 	}
 	w.trim(ctx)
 }
@@ -558,9 +576,8 @@ func (w *writer) makeRoom(ctx context.Context, c commit) error {
 	if err := w.seen(ctx, "append"); err != nil {
 		return err
 	}
-	if err := w.state.Write(ctx, w.keys.partition, w.eventWrites(w.unsettled)); err != nil {
+	if err := w.write(ctx, w.unsettled); err != nil {
 		return w.failed("append", err)
 	}
-	w.unsettled, w.known = nil, time.Now()
 	return nil
 }

@@ -67,10 +67,9 @@ func (s *Session) deleteStream(ctx context.Context, o *observed, expected Expect
 			if err := w.seen(ctx, operation); err != nil && err != errMoved {
 				return err
 			}
-			if err := w.state.Write(ctx, w.keys.partition, w.eventWrites(w.unsettled)); err != nil {
+			if err := w.write(ctx, w.unsettled); err != nil {
 				return w.failed(operation, err)
 			}
-			w.unsettled = nil
 		}
 		id, err := uuid.NewV7()
 		if err != nil {
