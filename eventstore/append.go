@@ -82,6 +82,9 @@ func (s *Session) appendObserved(ctx context.Context, o *observed, expected Expe
 // appendDrafts places and commits drafts. Where any version will do, it does so again as long as others
 // come before. Each time one of them has appended, so all get their turn.
 func (s *Session) appendDrafts(ctx context.Context, expected Expected, drafts []draft) (version int64, err error) {
+	if err := s.tooLarge(drafts); err != nil {
+		return 0, err
+	}
 	for n := 0; ; n++ {
 		c, err := s.place(ctx, expected, drafts)
 		if err == nil {
@@ -103,6 +106,24 @@ func (s *Session) appendDrafts(ctx context.Context, expected Expected, drafts []
 		}
 		s.writer.fresh = false
 	}
+}
+
+// tooLarge returns a BatchTooLargeError if the drafts certainly fit into no request, before anything is sent.
+// Drafts that are far from that are not measured.
+func (s *Session) tooLarge(drafts []draft) error {
+	payload := 0
+	for _, d := range drafts {
+		payload += len(d.raw.Payload)
+	}
+	if limit := s.history.caps.MaxRequestBytes; limit == 0 || payload < limit/2 {
+		return nil
+	}
+	c := commit{base: s.writer.head.version, events: make([]record, len(drafts))}
+	for i, d := range drafts {
+		d.metadata.Context.SequenceNumber = c.base + int64(i) + 1
+		c.events[i] = encodeEvent(s.history.keys.partition, uuid.Nil.String(), d.metadata, d.raw)
+	}
+	return s.writer.tooLarge(c)
 }
 
 // repeated returns an IdempotencyIDUsedError in the place of a mismatch where the stream holds one of

@@ -36,9 +36,10 @@ const (
 	// the append of another within that time.
 	etagTrust = 10 * time.Millisecond
 
-	// vouches is how long a request may take whose answer then vouches for the time that it took. One
-	// that takes longer may have been sent again below, after a restart.
-	vouches = 250 * time.Millisecond
+	// vouches is how long a request may take whose answer then vouches for the time that it took. What a
+	// client sends again below takes longer, at the default settings of Dapr's Redis client: it waits 3 s
+	// for an answer, and gives up after some 0.1 s where no server can be reached.
+	vouches = 2 * time.Second
 )
 
 // commit is one append on its way: what is written never changes between attempts.
@@ -110,14 +111,14 @@ func (w *writer) current() bool {
 // their own keys. Like an ETag that knowledge lasts for a moment only. A store that lost its last writes
 // may have kept the head and lost what stood under the events' own keys. (Rule 3)
 func (w *writer) carry() []record {
-	if !w.stands() {
+	if !w.stood(time.Now()) {
 		w.unsettled = w.head.tail
 	}
 	return w.unsettled[:len(w.unsettled):len(w.unsettled)]
 }
 
-// stands reports whether it is still known which records of the tail stand under their own keys.
-func (w *writer) stands() bool { return time.Since(w.known) < etagTrust }
+// stood reports whether it was still known at that time which records of the tail stand under their own keys.
+func (w *writer) stood(at time.Time) bool { return at.Sub(w.known) < etagTrust }
 
 // write writes records under their own keys. Then all of the tail stands.
 func (w *writer) write(ctx context.Context, records []record) error {
@@ -135,7 +136,7 @@ func (w *writer) write(ctx context.Context, records []record) error {
 // adopt takes over a head of this writer as it was read. Whether its tail's records stand is not known
 // then, but of those that were known before, if that is still known since the read was sent.
 func (w *writer) adopt(h head, etag string, sent time.Time) {
-	if sent.Sub(w.known) >= etagTrust || time.Since(sent) >= vouches {
+	if !w.stood(sent) || time.Since(sent) >= vouches {
 		w.take(h, etag)
 		return
 	}
@@ -553,6 +554,23 @@ func (w *writer) fitsTransaction(c commit) bool {
 		(w.caps.MaxRequestBytes == 0 || size <= w.caps.MaxRequestBytes)
 }
 
+// size returns how many bytes of a head records take.
+func size(records []record) (n int) {
+	for _, r := range records {
+		n += len(r.data) + 40 // its place in the tail
+	}
+	return n
+}
+
+// tooLarge returns a BatchTooLargeError if no head can carry the new events. (Rule 11)
+func (w *writer) tooLarge(c commit) error {
+	limit := w.caps.MaxRequestBytes
+	if alone := w.headBytes() + size(c.events); limit > 0 && alone > limit && !w.fitsTransaction(c) {
+		return &BatchTooLargeError{Stream: w.Stream, Size: alone, Limit: limit}
+	}
+	return nil
+}
+
 // makeRoom sees to it that the head can carry the new events, or says that it can't: by settling the old
 // tail first if both together are too large. (Rule 11)
 func (w *writer) makeRoom(ctx context.Context, c commit) error {
@@ -560,18 +578,8 @@ func (w *writer) makeRoom(ctx context.Context, c commit) error {
 	if limit == 0 || w.fitsTransaction(c) {
 		return nil
 	}
-	size := func(records []record) (n int) {
-		for _, r := range records {
-			n += len(r.data) + 40 // its place in the tail
-		}
-		return n
-	}
-	alone := w.headBytes() + size(c.events)
-	if alone > limit {
-		return &BatchTooLargeError{Stream: w.Stream, Size: alone, Limit: limit}
-	}
-	if alone+size(w.carry()) <= limit {
-		return nil
+	if err := w.tooLarge(c); err != nil || w.headBytes()+size(c.events)+size(w.carry()) <= limit {
+		return err
 	}
 	if err := w.seen(ctx, "append"); err != nil {
 		return err

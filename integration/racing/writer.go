@@ -72,7 +72,7 @@ func (w Writer) session(ctx context.Context, n int) (acks []Ack, refused bool, e
 			version, err = w.settle(ctx, unknown)
 		}
 		if err != nil {
-			if refused = errors.Is(err, &eventstore.VersionMismatchError{}); refused {
+			if refused = errors.Is(err, &eventstore.SessionLostError{}) || errors.Is(err, &eventstore.VersionMismatchError{}); refused {
 				err = nil
 			}
 			return acks, refused, err
