@@ -105,6 +105,39 @@ func TestAKeyThatIsBeingReadWhileItIsForgottenIsNotKept(t *testing.T) {
 	}
 }
 
+// Redis refuses to overwrite without an ETag what was created with first-write.
+func TestASubjectIsForgottenOnEveryKindOfStoreAndOftenAndAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, store := range map[string]*memstate.Store{"transactional": memstate.Transactional(), "Redis": memstate.Redis()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var all sync.WaitGroup
+			keys := must[*sealed.StateKeys](t)(sealed.NewStateKeys(store))
+			must[[]byte](t)(keys.Create(t.Context(), "s"))
+			for _, subject := range []string{"s", "never had a key"} {
+				for range 8 {
+					all.Go(func() {
+						there, err := sealed.NewStateKeys(store)
+						if err == nil {
+							err = there.Forget(context.Background(), subject)
+						}
+						if err != nil {
+							t.Error(err)
+						}
+					})
+				}
+			}
+			all.Wait()
+			for _, subject := range []string{"s", "never had a key"} {
+				other := must[*sealed.StateKeys](t)(sealed.NewStateKeys(store))
+				if _, err := other.Create(t.Context(), subject); !errors.Is(err, &sealed.ForgottenError{}) {
+					t.Errorf("got %v", err)
+				}
+			}
+		})
+	}
+}
+
 func TestMemoryHoldsNoMoreKeysThanItMay(t *testing.T) {
 	t.Parallel()
 	store := &counting{Store: memstate.Transactional()}

@@ -153,13 +153,30 @@ func (k *StateKeys) Forget(ctx context.Context, subject string) error {
 	if err != nil {
 		return err
 	}
-	defer k.cache.drop(subject) // also after an error, which leaves open what is there now
 	k.cache.drop(subject)
-	if err := k.state.Write(ctx, name(subject), []driver.Write{{Key: name(subject), Value: mark}}); err != nil {
-		return fmt.Errorf("sealed: it is not known whether subject %q is forgotten, forget it again: %w", subject, err)
+	defer k.cache.drop(subject) // also after an error, which leaves open what is there now
+	var failed error
+	for range forgetAttempts {
+		// A swap, as keys are made by one: on Redis only a swap can replace what a swap wrote.
+		item, err := k.state.Get(ctx, name(subject), name(subject))
+		if err != nil {
+			failed = err
+			break
+		}
+		var record keyRecord
+		if item.Found() && json.Unmarshal(item.Value, &record) == nil && record.Forgotten {
+			return nil
+		}
+		if failed = k.state.Swap(ctx, name(subject), name(subject), mark, item.ETag); failed == nil {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("sealed: it is not known whether subject %q is forgotten, forget it again: %w", subject, failed)
 }
+
+// forgetAttempts is how often Forget tries. A swap fails where another process makes the key, or forgets
+// it, at the same time; each can do so once.
+const forgetAttempts = 5
 
 // load asks the store, and keeps what it answers.
 func (k *StateKeys) load(ctx context.Context, subject string) (cached, error) {
