@@ -263,6 +263,7 @@ func (s *Session) encode(ctx context.Context, argument string, about *About, dat
 
 // complete fills in and checks an event's metadata, all but its place and its session.
 func (s *Session) complete(argument string, m *Metadata, raw Raw) error {
+	const aggregateID = "aggregate id"
 	stream := s.history.Stream
 	bad := func(format string, args ...any) error {
 		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf(format, args...)}
@@ -273,11 +274,15 @@ func (s *Session) complete(argument string, m *Metadata, raw Raw) error {
 		want  string
 	}{
 		{"aggregate type", &m.Message.AggregateType, stream.Type},
-		{"aggregate id", &m.Message.AggregateID, stream.ID},
+		{aggregateID, &m.Message.AggregateID, stream.ID},
 		{"partition id", &m.Context.PartitionID, stream.Database},
 	} {
 		if *given.value != "" && *given.value != given.want {
-			return bad("its %s is %q, the stream's is %q", given.what, *given.value, given.want)
+			is, want := *given.value, given.want
+			if given.what == aggregateID {
+				is, want = s.history.hasher.id(is), s.history.hasher.id(want)
+			}
+			return bad("its %s is %q, the stream's is %q", given.what, is, want)
 		}
 		*given.value = given.want
 	}

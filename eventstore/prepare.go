@@ -21,8 +21,17 @@ func (s *Session) Prepare(version int64, events ...any) ([]Event, error) {
 // It also returns the [StorageError] of one that gets none.
 func (s *Session) PrepareFor(ctx context.Context, version int64, events ...any) ([]Event, error) {
 	if err := s.check(); err != nil {
-		return nil, err
+		if s == nil || s.Reader == nil || s.history == nil {
+			return nil, err
+		}
+		return nil, s.history.hasher.hide(err, s.history.Stream)
 	}
+	prepared, err := s.prepare(ctx, version, events)
+	return prepared, s.history.hasher.hide(err, s.history.Stream)
+}
+
+// prepare is PrepareFor in a session that is open.
+func (s *Session) prepare(ctx context.Context, version int64, events []any) ([]Event, error) {
 	expected := ExpectVersion(version)
 	drafts, err := s.drafts(ctx, expected, events, false)
 	if err != nil {

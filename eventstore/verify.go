@@ -157,7 +157,7 @@ func (r *Reader) verifyType(ctx context.Context, key string, version int64, data
 		_, _, err = registry.decodeAt(ctx, about, key, raw)
 	}
 	if err != nil {
-		found.Unreadable = append(found.Unreadable, err)
+		found.Unreadable = append(found.Unreadable, r.history.hasher.hide(err, found.Stream))
 	}
 	return err == nil
 }
