@@ -75,6 +75,9 @@ func (h *idHasher) name(s Stream) string {
 // escaped once more for a URL, and where an id is quoted.
 func (h *idHasher) text(text string, streams []Stream) string {
 	for _, s := range streams {
+		if s.ID == "" {
+			continue // says nothing of anybody
+		}
 		name, hashed := s.String(), h.name(s)
 		for _, form := range []string{name, url.QueryEscape(name), url.PathEscape(name)} {
 			text = replaceName(text, form, hashed)

@@ -136,6 +136,9 @@ func TestHashesDependOnTheKeyAndTheIDAlone(t *testing.T) {
 	if nothing := errors.New("nothing"); !reflect.DeepEqual(one.HashIDs(nothing), nothing) {
 		t.Error("an error that names no stream was changed")
 	}
+	if _, err := one.Reader("account", ""); err == nil || strings.Contains(err.Error(), "#") {
+		t.Errorf("a blank id: %v", err)
+	}
 	if _, err := NewProvider(memstate.Transactional(), WithHashedIDs([]byte("short"))); !errors.Is(err, &ArgumentError{}) {
 		t.Errorf("a short key: %v", err)
 	}
