@@ -61,7 +61,7 @@ func (s *Session) appendObserved(ctx context.Context, o *observed, expected Expe
 		return 0, err
 	}
 	began := time.Now()
-	drafts, err := s.drafts(expected, events, recorded)
+	drafts, err := s.drafts(ctx, expected, events, recorded)
 	if err != nil {
 		return 0, err
 	}
@@ -204,7 +204,7 @@ type draft struct {
 }
 
 // drafts checks what can be checked without looking at the stream, and encodes the payloads.
-func (s *Session) drafts(expected Expected, events []any, recorded bool) ([]draft, error) {
+func (s *Session) drafts(ctx context.Context, expected Expected, events []any, recorded bool) ([]draft, error) {
 	if len(events) == 0 {
 		return nil, &ArgumentError{Argument: "events", Reason: "there are none to append"}
 	}
@@ -222,11 +222,18 @@ func (s *Session) drafts(expected Expected, events []any, recorded bool) ([]draf
 		if !ok {
 			e = Event{Data: event}
 		}
-		raw, err := s.encode(argument, e.Data, recorded)
+		m := e.Metadata
+		if m.Message.ID == "" && !recorded {
+			id, err := uuid.NewV7() // before the payload is encoded: a Sealer ties it to its event
+			if err != nil {
+				return nil, &ArgumentError{Argument: argument, Reason: "no id could be made for it", Cause: err}
+			}
+			m.Message.ID = id.String()
+		}
+		raw, err := s.encode(ctx, argument, &About{Version: e.Version, Metadata: m}, e.Data, recorded)
 		if err != nil {
 			return nil, err
 		}
-		m := e.Metadata
 		if m.Context.SequenceNumber == 0 {
 			m.Context.SequenceNumber = e.Version
 		}
@@ -262,12 +269,13 @@ func (s *Session) drafts(expected Expected, events []any, recorded bool) ([]draf
 
 // encode makes what is stored of an event's data. What was recorded before is taken as it is: history
 // is copied whatever is registered here.
-func (s *Session) encode(argument string, data any, recorded bool) (Raw, error) {
+func (s *Session) encode(ctx context.Context, argument string, about *About, data any, recorded bool) (Raw, error) {
 	if raw, ok := data.(Raw); ok && recorded {
 		return raw, checkRecorded(argument, raw)
 	}
 	registry := s.history.registry
-	raw, err := registry.encode(argument, s.history.Stream, data)
+	about.Stream = s.history.Stream
+	raw, err := registry.encodeAt(ctx, argument, about, data)
 	if errors.Is(err, &TypeNotRegisteredError{}) && registry.holdsSeveral(data) {
 		err = &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %T, which is several events in one value: pass it with events..., as a []any, so that each is an event", data)}
 	}
@@ -276,6 +284,7 @@ func (s *Session) encode(argument string, data any, recorded bool) (Raw, error) 
 
 // complete fills in and checks an event's metadata, all but its place and its session.
 func (s *Session) complete(argument string, m *Metadata, raw Raw) error {
+	const aggregateID = "aggregate id"
 	stream := s.history.Stream
 	bad := func(format string, args ...any) error {
 		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf(format, args...)}
@@ -286,11 +295,15 @@ func (s *Session) complete(argument string, m *Metadata, raw Raw) error {
 		want  string
 	}{
 		{"aggregate type", &m.Message.AggregateType, stream.Type},
-		{"aggregate id", &m.Message.AggregateID, stream.ID},
+		{aggregateID, &m.Message.AggregateID, stream.ID},
 		{"partition id", &m.Context.PartitionID, stream.Database},
 	} {
 		if *given.value != "" && *given.value != given.want {
-			return bad("its %s is %q, the stream's is %q", given.what, *given.value, given.want)
+			is, want := *given.value, given.want
+			if given.what == aggregateID {
+				is, want = s.history.hasher.id(is), s.history.hasher.id(want)
+			}
+			return bad("its %s is %q, the stream's is %q", given.what, is, want)
 		}
 		*given.value = given.want
 	}
@@ -313,13 +326,6 @@ func (s *Session) complete(argument string, m *Metadata, raw Raw) error {
 		if t.Year() < 1 || t.Year() > 9999 {
 			return bad("its time %s is outside the years 1 to 9999", t)
 		}
-	}
-	if m.Message.ID == "" {
-		id, err := uuid.NewV7()
-		if err != nil {
-			return bad("no id could be made for it: %v", err)
-		}
-		m.Message.ID = id.String()
 	}
 	m.Message.Type, m.Message.SchemaVersion = raw.Type, raw.SchemaVersion
 	return nil

@@ -15,6 +15,10 @@ type Event struct {
 	Data any
 
 	Metadata Metadata
+
+	// Erased says that something in Data was erased on purpose since the event was appended: see
+	// [Sealer]. It is false where Data is a Raw. Appending does not look at it.
+	Erased bool
 }
 
 // Raw is an event or snapshot as it is stored, without a Go type. Reading gives it

@@ -21,6 +21,7 @@ type history struct {
 	registry *Registry
 	settings Settings
 	log      *slog.Logger // says which stream
+	hasher   *idHasher    // nil: ids are not hidden
 	observer Observer     // nil: none
 	queues   *queues      // of the provider, before the locks
 }

@@ -63,7 +63,7 @@ type confidant struct {
 	errors   []error
 }
 
-func newConfidant(t *testing.T, s *memstate.Store) *confidant {
+func newConfidant(t *testing.T, s *memstate.Store, options ...Option) *confidant {
 	c := &confidant{Store: s, t: t}
 	s.Around = func(_ context.Context, r *memstate.Request, next func() error) error {
 		if c.fault != nil {
@@ -79,7 +79,7 @@ func newConfidant(t *testing.T, s *memstate.Store) *confidant {
 	settings.OpenTimeout = 0
 	all := &slog.HandlerOptions{Level: slog.LevelDebug}
 	logger := slog.New(slog.NewMultiHandler(slog.NewJSONHandler(&c.log, all), slog.NewTextHandler(&c.text, all)))
-	if c.provider, err = NewProvider(s, WithRegistry(registry), WithSettings(settings), WithLogger(logger)); err != nil {
+	if c.provider, err = NewProvider(s, append(options, WithRegistry(registry), WithSettings(settings), WithLogger(logger))...); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -402,7 +402,7 @@ func TestACodecsErrorSaysWhatIsWrongWithoutThePayload(t *testing.T) {
 
 // mayLog are the files that may import log/slog. The adapters' are for warnings about a store as a whole, made when there is no stream in sight; that
 // these hold no values the adapters' own tests say.
-var mayLog = []string{"provider.go", "history.go", "../adapter/inprocess/open.go", "../adapter/sidecar/state.go"}
+var mayLog = []string{"provider.go", "history.go", "hashids.go", "../adapter/inprocess/open.go", "../adapter/sidecar/state.go"}
 
 // inSource finds in the source the messages of all log records about streams, and the types of errors.
 func inSource(t *testing.T) (messages, errorTypes []string) {

@@ -85,7 +85,8 @@ var (
 
 // observed is an operation under way, and what is known of its result.
 type observed struct {
-	observer  Observer // nil: nobody is told
+	observer  Observer  // nil: nobody is told
+	hasher    *idHasher // nil: ids are not hidden
 	ctx       context.Context
 	began     time.Time
 	operation Operation
@@ -93,11 +94,14 @@ type observed struct {
 }
 
 // observe begins an operation. Its end must be deferred.
-func observe(ctx context.Context, observer Observer, operation Operation) (context.Context, observed) {
+func observe(ctx context.Context, observer Observer, hasher *idHasher, operation Operation) (context.Context, observed) {
 	if observer == nil {
-		return ctx, observed{}
+		if hasher == nil {
+			return ctx, observed{}
+		}
+		return ctx, observed{hasher: hasher, operation: operation}
 	}
-	o := observed{observer: observer, began: time.Now(), operation: operation}
+	o := observed{observer: observer, hasher: hasher, began: time.Now(), operation: operation}
 	if o.ctx = observer.Begin(ctx, operation); o.ctx == nil {
 		o.ctx = ctx
 	}
@@ -106,6 +110,7 @@ func observe(ctx context.Context, observer Observer, operation Operation) (conte
 
 // end is called by defer, with the error that the operation is to return.
 func (o *observed) end(err *error) {
+	*err = o.hasher.hide(*err, o.operation.Stream)
 	if o.observer == nil {
 		return
 	}
@@ -133,7 +138,7 @@ func (r *Reader) observeAt(ctx context.Context, operation Operation) (context.Co
 		return ctx, observed{}
 	}
 	operation.Stream, operation.Session = r.history.Stream, r.session
-	return observe(ctx, r.history.observer, operation)
+	return observe(ctx, r.history.observer, r.history.hasher, operation)
 }
 
 // observe is that of the session's reader.
@@ -169,11 +174,12 @@ func (r *Reader) loop(ctx context.Context, yield func(Event, error) bool, start 
 	defer o.end(&failed)
 	v, rng, err := start(ctx)
 	if err != nil {
-		failed = err
-		yield(Event{}, err)
+		failed = o.hasher.hide(err, o.operation.Stream)
+		yield(Event{}, failed)
 		return
 	}
 	for event, err := range r.events(ctx, v, rng) {
+		err = o.hasher.hide(err, o.operation.Stream)
 		if failed = err; err == nil {
 			o.result.Version = event.Version
 			o.result.Events++

@@ -1,5 +1,7 @@
 package eventstore
 
+import "context"
+
 // Prepare returns events as [Reader.Read] with [AsRaw] will return them once they have been
 // appended after that version. It completes and checks them as [Session.Append] does, sends nothing
 // and stores nothing. To store what was prepared, pass it to Append in the same session, with
@@ -12,11 +14,26 @@ package eventstore
 // Prepare returns an [ArgumentError], a [TypeNotRegisteredError], a [VersionMismatchError] if an
 // event names another version than it would get, and the errors of a session that has ended.
 func (s *Session) Prepare(version int64, events ...any) ([]Event, error) {
+	return s.PrepareFor(context.Background(), version, events...)
+}
+
+// PrepareFor is [Session.Prepare] with a context for the [Sealer] of a type, which may ask for keys.
+// It also returns the [StorageError] of one that gets none.
+func (s *Session) PrepareFor(ctx context.Context, version int64, events ...any) ([]Event, error) {
 	if err := s.check(); err != nil {
-		return nil, err
+		if s == nil || s.Reader == nil || s.history == nil {
+			return nil, err
+		}
+		return nil, s.history.hasher.hide(err, s.history.Stream)
 	}
+	prepared, err := s.prepare(ctx, version, events)
+	return prepared, s.history.hasher.hide(err, s.history.Stream)
+}
+
+// prepare is PrepareFor in a session that is open.
+func (s *Session) prepare(ctx context.Context, version int64, events []any) ([]Event, error) {
 	expected := ExpectVersion(version)
-	drafts, err := s.drafts(expected, events, false)
+	drafts, err := s.drafts(ctx, expected, events, false)
 	if err != nil {
 		return nil, err
 	}

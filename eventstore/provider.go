@@ -17,8 +17,9 @@ type Provider struct {
 	registry *Registry
 	settings Settings
 	log      *slog.Logger
-	observer Observer // nil: none
-	queues   queues   // before the locks of streams
+	observer Observer  // nil: none
+	hasher   *idHasher // nil: ids are not hidden
+	queues   queues    // before the locks of streams
 }
 
 // Option configures a [Provider].
@@ -89,6 +90,9 @@ func NewProvider(state driver.State, options ...Option) (*Provider, error) {
 	if p.settings.RequestTimeout == 0 {
 		p.settings.RequestTimeout = defaultRequestTimeout
 	}
+	if p.hasher != nil {
+		p.log = slog.New(&hashingHandler{Handler: p.log.Handler(), hasher: p.hasher})
+	}
 	p.state = boundedState{State: state, limit: p.settings.RequestTimeout}
 	if p.locker == nil {
 		p.locker = lease{state: p.state} // each of its requests is bounded
@@ -141,7 +145,7 @@ func (p *Provider) OpenShared(ctx context.Context, stream Stream) (*Session, err
 // Errors are those of both. After an [OutcomeUnknownError], give the error to [Session.Retry] in a new
 // session, or repeat the call if the events have idempotency ids.
 func (p *Provider) Append(ctx context.Context, stream Stream, expected Expected, events ...any) (version int64, err error) {
-	ctx, o := observe(ctx, p.observer, expecting(Operation{Name: "append", Stream: stream, Events: len(events)}, expected))
+	ctx, o := observe(ctx, p.observer, p.hasher, expecting(Operation{Name: "append", Stream: stream, Events: len(events)}, expected))
 	defer o.end(&err)
 	s, err := p.openObserved(ctx, &o, stream, noLock{})
 	if err != nil {
@@ -151,7 +155,7 @@ func (p *Provider) Append(ctx context.Context, stream Stream, expected Expected,
 }
 
 func (p *Provider) open(asked context.Context, operation string, stream Stream, locker driver.Locker) (s *Session, err error) {
-	ctx, o := observe(asked, p.observer, Operation{Name: operation, Stream: stream, Expected: -1})
+	ctx, o := observe(asked, p.observer, p.hasher, Operation{Name: operation, Stream: stream, Expected: -1})
 	defer o.end(&err)
 	if s, err = p.openObserved(ctx, &o, stream, locker); err != nil {
 		return nil, err
@@ -200,7 +204,7 @@ func (p *Provider) Reader(aggregateType, id string) (*Reader, error) {
 func (p *Provider) ReaderIn(database, aggregateType, id string) (*Reader, error) {
 	h, err := p.history(Stream{Database: database, Type: aggregateType, ID: id})
 	if err != nil {
-		return nil, err
+		return nil, p.hasher.hide(err, Stream{database, aggregateType, id})
 	}
 	return newReader(h), nil
 }
@@ -226,6 +230,7 @@ func (p *Provider) history(stream Stream) (*history, error) {
 		settings: p.settings,
 		log:      p.log.With("stream", k.partition),
 		observer: p.observer,
+		hasher:   p.hasher,
 		queues:   &p.queues,
 	}, nil
 }

@@ -424,7 +424,8 @@ func (r *Reader) decode(ctx context.Context, version int64, data []byte, raw boo
 	}
 	event := Event{Version: version, Data: stored, Metadata: m}
 	if !raw {
-		if event.Data, err = h.registry.decode(h.Stream, h.keys.event(version), version, stored); err != nil {
+		about := About{Stream: h.Stream, Version: version, Metadata: m}
+		if event.Data, event.Erased, err = h.registry.decodeAt(ctx, &about, h.keys.event(version), stored); err != nil {
 			return Event{}, err
 		}
 	}

@@ -3,6 +3,8 @@ package eventstore
 import (
 	"bytes"
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -138,6 +140,10 @@ func (t *TypeDefinition) complete() error {
 		switch {
 		case codec == nil:
 			return bad("WithCodec", "a codec of type %q is nil", t.name)
+		case innermost(codec) == nil:
+			return bad("WithCodec", "a codec of type %q seals a codec that is nil", t.name)
+		case sealsTwice(codec):
+			return bad("WithCodec", "a codec of type %q seals what is sealed already: use one of the two", t.name)
 		case codec.ContentType() == "":
 			return bad("WithCodec", "a codec of type %q has no content type", t.name)
 		case slices.ContainsFunc(t.codecs[:i], func(other Codec) bool { return other.ContentType() == codec.ContentType() }):
@@ -176,7 +182,7 @@ func (t *TypeDefinition) complete() error {
 
 // writesJSON reports whether values of the type are stored as JSON.
 func (t *TypeDefinition) writesJSON() bool {
-	_, ok := t.codecs[0].(jsonCodec)
+	_, ok := innermost(t.codecs[0]).(jsonCodec)
 	return ok
 }
 
@@ -217,14 +223,30 @@ func (r *Registry) Types() []RegisteredType {
 //   - values of a type that has its own MarshalJSON or MarshalText, no exported fields, and an Equal or Cmp method that says so;
 //   - what [LeaveOut] names. What a [Comparer] takes for equal is its own business.
 func (r *Registry) Encode(value any) (Raw, error) {
-	return r.encode("value", Stream{}, value)
+	return r.encodeAt(context.Background(), "value", &About{}, value)
+}
+
+// EncodeFor is [Registry.Encode] of a value that is to stand at a place, which matters to a [Sealer].
+func (r *Registry) EncodeFor(ctx context.Context, about About, value any) (Raw, error) {
+	return r.encodeAt(ctx, "value", &about, value)
 }
 
 // Decode makes the value that reading gives of what is stored: by the codec of its content type, after the upcasters of
 // schema versions from its own on. It does not change raw. It returns a [TypeNotRegisteredError], a [SchemaError], or
 // an [ArgumentError] for a payload that can't be decoded.
 func (r *Registry) Decode(raw Raw) (any, error) {
-	found, err := r.read(raw)
+	return r.DecodeFor(context.Background(), About{}, raw)
+}
+
+// DecodeFor is [Registry.Decode] of what stands at a place, which matters to a [Sealer]: see
+// [Event.About]. Where its keys can't be read, it also returns a [StorageError] if about names a
+// stream. What was erased is no error.
+func (r *Registry) DecodeFor(ctx context.Context, about About, raw Raw) (any, error) {
+	found, err := r.read(ctx, &about, raw)
+	var sealed *sealError
+	if errors.As(err, &sealed) && about.Stream != (Stream{}) {
+		return nil, r.located(err, about.Stream, keysOf(about.Stream).event(about.Version), about.Version, raw)
+	}
 	switch err.(type) {
 	case nil, *TypeNotRegisteredError, *SchemaError:
 		return found.value, err
@@ -232,10 +254,10 @@ func (r *Registry) Decode(raw Raw) (any, error) {
 	return nil, &ArgumentError{Argument: "raw", Reason: "it can't be decoded", Cause: err}
 }
 
-// encode is Encode of an argument of that name, for a stream.
-func (r *Registry) encode(argument string, stream Stream, value any) (Raw, error) {
+// encodeAt is Encode of an argument of that name, for a place.
+func (r *Registry) encodeAt(ctx context.Context, argument string, about *About, value any) (Raw, error) {
 	if raw, ok := value.(Raw); ok {
-		if err := r.checkRaw(argument, raw); err != nil {
+		if err := r.checkRaw(ctx, argument, about, raw); err != nil {
 			return Raw{}, err
 		}
 		return raw, nil
@@ -250,17 +272,21 @@ func (r *Registry) encode(argument string, stream Stream, value any) (Raw, error
 		t, ok = r.byType[v.Type()]
 	}
 	if !ok {
-		return Raw{}, &TypeNotRegisteredError{Stream: stream, Type: v.Type().String()}
+		return Raw{}, &TypeNotRegisteredError{Stream: about.Stream, Type: v.Type().String()}
 	}
 	codec := t.codecs[0]
-	payload, err := codec.Marshal(v.Interface())
+	payload, err := innermost(codec).Marshal(v.Interface())
 	if err != nil {
 		return Raw{}, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("%s can't be encoded", t.goType), Cause: &codecError{err}}
 	}
-	if err := t.comesBack(argument, v.Interface(), payload); err != nil {
+	if payload, err = t.seal(ctx, argument, about, v.Interface(), payload); err != nil {
 		return Raw{}, err
 	}
-	return Raw{Type: t.name, SchemaVersion: t.schema, ContentType: codec.ContentType(), Payload: payload}, nil
+	raw := Raw{Type: t.name, SchemaVersion: t.schema, ContentType: codec.ContentType(), Payload: payload}
+	if err := t.comesBack(ctx, argument, about, v.Interface(), raw); err != nil {
+		return Raw{}, err
+	}
+	return raw, nil
 }
 
 // holdsSeveral reports whether a value of a type that is not registered is a list of those that could be.
@@ -281,15 +307,24 @@ func (r *Registry) holdsSeveral(value any) bool {
 	return registered || pointer || element.Kind() == reflect.Interface || element == reflect.TypeFor[Event]() || element == reflect.TypeFor[Raw]()
 }
 
-// comesBack checks that a payload is read as the value that it was made of.
-func (t *TypeDefinition) comesBack(argument string, value any, payload []byte) error {
-	codec := t.codecs[0]
-	if t.writesJSON() {
+// comesBack checks that what is to be stored is read as the value that it was made of.
+func (t *TypeDefinition) comesBack(ctx context.Context, argument string, about *About, value any, raw Raw) error {
+	codec := innermost(t.codecs[0])
+	if _, sealed := t.codecs[0].(Sealer); t.writesJSON() && !sealed {
 		if e := exactnessOf(t.goType); e.exact && (e.fits == nil || e.fits(reflect.ValueOf(value))) {
 			return nil
 		}
 	}
-	decoded, err := t.decode(codec, payload)
+	opened, err := open(ctx, t.codecs[0], about, raw)
+	switch {
+	case err != nil && about.Stream != (Stream{}):
+		return &StorageError{Stream: about.Stream, Operation: "open what was just sealed for", Cause: err}
+	case err != nil:
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %s that can't be opened once it is sealed", t.goType), Cause: err}
+	case opened.Erased:
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("what is sealed of %s was erased at this moment; nothing was stored", t.goType)}
+	}
+	decoded, err := t.decode(codec, opened.Payload)
 	if err != nil {
 		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %s that could be stored and never be read again", t.goType), Cause: &codecError{err}}
 	}
@@ -312,11 +347,15 @@ func (t *TypeDefinition) comesBack(argument string, value any, payload []byte) e
 }
 
 // checkRaw checks a Raw that is new, not one that was recorded before: if its type is registered, it can be read.
-func (r *Registry) checkRaw(argument string, raw Raw) error {
+func (r *Registry) checkRaw(ctx context.Context, argument string, about *About, raw Raw) error {
 	if err := checkRecorded(argument, raw); err != nil {
 		return err
 	}
-	_, err := r.read(raw)
+	_, err := r.read(ctx, about, raw)
+	var sealed *sealError
+	if errors.As(err, &sealed) && about.Stream != (Stream{}) && !errors.Is(err, ErrNotAuthentic) {
+		return &StorageError{Stream: about.Stream, Operation: "open what is to be stored in", Cause: sealed.cause}
+	}
 	switch err.(type) {
 	case nil, *TypeNotRegisteredError:
 		return nil // what is not registered is the business of whoever reads it
@@ -335,20 +374,23 @@ func checkRecorded(argument string, raw Raw) error {
 	return nil
 }
 
-// decode is Decode of what stands under a key of a stream.
-func (r *Registry) decode(stream Stream, key string, version int64, raw Raw) (any, error) {
-	found, err := r.read(raw)
-	return found.value, r.located(err, stream, key, version, raw)
+// decodeAt is DecodeFor of what stands under a key. It also says whether something was erased.
+func (r *Registry) decodeAt(ctx context.Context, about *About, key string, raw Raw) (value any, erased bool, err error) {
+	found, err := r.read(ctx, about, raw)
+	return found.value, found.erased, r.located(err, about.Stream, key, about.Version, raw)
 }
 
-// decodeSnapshot is decode of a snapshot, which must be all that its Go type has today: see stale.
-func (r *Registry) decodeSnapshot(stream Stream, key string, version int64, raw Raw) (any, error) {
-	found, err := r.read(raw)
+// decodeSnapshot is decodeAt of a snapshot, which must be all that its Go type has today: see stale.
+func (r *Registry) decodeSnapshot(ctx context.Context, about *About, key string, raw Raw) (any, error) {
+	found, err := r.read(ctx, about, raw)
+	if err == nil && found.erased {
+		return nil, &SnapshotNotFoundError{Stream: about.Stream, Version: about.Version}
+	}
 	if err == nil {
 		err = found.stale()
 	}
 	if err != nil {
-		return nil, r.located(err, stream, key, version, raw)
+		return nil, r.located(err, about.Stream, key, about.Version, raw)
 	}
 	return found.value, nil
 }
@@ -358,6 +400,11 @@ func (r *Registry) located(err error, stream Stream, key string, version int64, 
 	switch e := err.(type) {
 	case nil:
 		return nil
+	case *sealError:
+		if errors.Is(e.cause, ErrNotAuthentic) {
+			return &DamagedError{Stream: stream, Key: key, Version: version, Cause: e.cause}
+		}
+		return &StorageError{Stream: stream, Operation: fmt.Sprintf("open what is sealed in version %d of", version), Cause: e.cause}
 	case *TypeNotRegisteredError:
 		e.Stream, e.Version = stream, version
 		return e
@@ -374,13 +421,45 @@ type readValue struct {
 	codec   Codec
 	payload []byte // after the upcasters
 	value   any
+	erased  bool // something of it, see Opened
 }
 
 // read makes the Go value of what was stored. Its errors do not say where; one of no type of its own says why a payload can't be decoded.
-func (r *Registry) read(raw Raw) (readValue, error) {
+func (r *Registry) read(ctx context.Context, about *About, raw Raw) (readValue, error) {
+	t, codec, schema, err := r.known(raw)
+	if err != nil {
+		return readValue{}, err
+	}
+	opened, err := open(ctx, codec, about, raw)
+	switch {
+	case err != nil:
+		return readValue{}, err
+	case opened.Erased && opened.Payload == nil:
+		return readValue{t: t, codec: innermost(codec), value: t.erased(codec, t.zero()), erased: true}, nil
+	}
+	payload, err := t.upcast(schema, opened.Payload)
+	if err != nil {
+		return readValue{}, &SchemaError{Type: raw.Type, Schema: schema, Newest: t.schema, Cause: err}
+	}
+	value, err := t.decode(innermost(codec), payload)
+	if err != nil {
+		err = fmt.Errorf("type %q can't be decoded into %s: %w", raw.Type, t.goType, &codecError{err})
+		if schema != t.schema {
+			return readValue{}, &SchemaError{Type: raw.Type, Schema: schema, Newest: t.schema, Cause: fmt.Errorf("what the upcasters made of it: %w", err)}
+		}
+		return readValue{}, err
+	}
+	if opened.Erased {
+		value = t.erased(codec, value)
+	}
+	return readValue{t, innermost(codec), payload, value, opened.Erased}, nil
+}
+
+// known finds what reads a stored value: its type, its codec and its schema version. Its errors are those of read.
+func (r *Registry) known(raw Raw) (*TypeDefinition, Codec, int, error) {
 	t, ok := r.byName[raw.Type]
 	if !ok {
-		return readValue{}, &TypeNotRegisteredError{Type: raw.Type}
+		return nil, nil, 0, &TypeNotRegisteredError{Type: raw.Type}
 	}
 	i := slices.IndexFunc(t.codecs, func(codec Codec) bool { return codec.ContentType() == raw.ContentType })
 	if i < 0 {
@@ -392,25 +471,37 @@ func (r *Registry) read(raw Raw) (readValue, error) {
 		if raw.ContentType != "" {
 			content = "content type " + raw.ContentType
 		}
-		return readValue{}, fmt.Errorf("it has %s, type %q is registered with %s", content, raw.Type, strings.Join(known, ", "))
+		return nil, nil, 0, fmt.Errorf("it has %s, type %q is registered with %s", content, raw.Type, strings.Join(known, ", "))
 	}
 	schema := max(raw.SchemaVersion, 1) // it may have been appended as a Raw that says nothing of it
 	if schema > t.schema {
-		return readValue{}, &SchemaError{Type: raw.Type, Schema: schema, Newest: t.schema}
+		return nil, nil, 0, &SchemaError{Type: raw.Type, Schema: schema, Newest: t.schema}
 	}
-	payload, err := t.upcast(schema, raw.Payload)
-	if err != nil {
-		return readValue{}, &SchemaError{Type: raw.Type, Schema: schema, Newest: t.schema, Cause: err}
+	return t, t.codecs[i], schema, nil
+}
+
+// zero is the value of the Go type of which nothing is known; where the type is a pointer, one to that.
+func (t *TypeDefinition) zero() any {
+	if t.goType.Kind() == reflect.Pointer {
+		return reflect.New(t.goType.Elem()).Convert(t.goType).Interface()
 	}
-	value, err := t.decode(t.codecs[i], payload)
-	if err != nil {
-		err = fmt.Errorf("type %q can't be decoded into %s: %w", raw.Type, t.goType, &codecError{err})
-		if schema != t.schema {
-			return readValue{}, &SchemaError{Type: raw.Type, Schema: schema, Newest: t.schema, Cause: fmt.Errorf("what the upcasters made of it: %w", err)}
-		}
-		return readValue{}, err
+	return reflect.Zero(t.goType).Interface()
+}
+
+// erased lets the codec mark a value of which something was erased.
+func (t *TypeDefinition) erased(codec Codec, value any) any {
+	sealer, ok := codec.(Sealer)
+	switch {
+	case !ok:
+		return value
+	case t.goType.Kind() == reflect.Pointer:
+		sealer.MarkErased(value)
+		return value
 	}
-	return readValue{t, t.codecs[i], payload, value}, nil
+	p := reflect.New(t.goType)
+	p.Elem().Set(reflect.ValueOf(value))
+	sealer.MarkErased(p.Interface())
+	return p.Elem().Interface()
 }
 
 // stale says whether the fields that were stored are not those that the value would be stored with today. A

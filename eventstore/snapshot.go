@@ -58,7 +58,7 @@ func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOpt
 	if hd, _, err := h.headOf(items[0]); err == nil && hd.deleted {
 		return Snapshot{}, h.endOf(hd)
 	}
-	snapshot, err = h.snapshotOf(items[1], version, rng.raw)
+	snapshot, err = h.snapshotOf(ctx, items[1], version, rng.raw)
 	o.result.Version = snapshot.Version
 	return snapshot, err
 }
@@ -179,7 +179,7 @@ func (s *Session) saveSnapshot(ctx context.Context, version int64, state any, cr
 	if err := validVersion("version", version); err != nil {
 		return err
 	}
-	raw, err := s.encode("state", state, recorded)
+	raw, err := s.encode(ctx, "state", &About{Version: version, Snapshot: true}, state, recorded)
 	if err != nil {
 		return err
 	}
@@ -453,11 +453,11 @@ func (h *history) snapshot(ctx context.Context, version int64, raw bool) (Snapsh
 	if err != nil {
 		return Snapshot{}, err
 	}
-	return h.snapshotOf(item, version, raw)
+	return h.snapshotOf(ctx, item, version, raw)
 }
 
 // snapshotOf decodes what stands under a snapshot's key.
-func (h *history) snapshotOf(item driver.Item, version int64, raw bool) (Snapshot, error) {
+func (h *history) snapshotOf(ctx context.Context, item driver.Item, version int64, raw bool) (Snapshot, error) {
 	key := h.keys.snapshot(version)
 	if !item.Found() {
 		return Snapshot{}, &SnapshotNotFoundError{Stream: h.Stream, Version: version}
@@ -468,7 +468,7 @@ func (h *history) snapshotOf(item driver.Item, version int64, raw bool) (Snapsho
 	}
 	s.Data = stored
 	if !raw {
-		if s.Data, err = h.registry.decodeSnapshot(h.Stream, key, version, stored); err != nil {
+		if s.Data, err = h.registry.decodeSnapshot(ctx, &About{Stream: h.Stream, Version: version, Snapshot: true}, key, stored); err != nil {
 			return Snapshot{}, err
 		}
 	}

@@ -27,7 +27,8 @@ type Verification struct {
 
 	// Unreadable is what is whole and what the types that are registered here can't read: a [TypeMismatchError],
 	// [SchemaError] or [TypeNotRegisteredError] for each such event and snapshot. It is no damage. Where no type is
-	// registered at all, as in a tool for any stream, it is not looked for.
+	// registered at all, as in a tool for any stream, it is not looked for. What a [Sealer] sealed is not opened: of it only the
+	// type, the content type and the schema version are checked.
 	Unreadable []error
 }
 
@@ -104,7 +105,7 @@ func (r *Reader) verifyChunk(ctx context.Context, v view, c chunk, found *Verifi
 			continue
 		}
 		found.Events++
-		r.verifyType(h.keys.event(event.Version), event.Version, event.Data, found)
+		r.verifyType(ctx, h.keys.event(event.Version), event.Version, event.Data, found)
 		if id := event.Metadata.Context.IdempotencyID; id != "" {
 			keys, named = append(keys, h.keys.idempotency(id)), append(named, event)
 		}
@@ -137,18 +138,26 @@ func (r *Reader) verifyChunk(ctx context.Context, v view, c chunk, found *Verifi
 }
 
 // verifyType checks that the registry reads what is whole, and reports it.
-func (r *Reader) verifyType(key string, version int64, data any, found *Verification) bool {
+func (r *Reader) verifyType(ctx context.Context, key string, version int64, data any, found *Verification) bool {
 	registry := r.history.registry
 	if len(registry.byName) == 0 {
 		return true
 	}
-	decode := registry.decode
-	if key == r.history.keys.snapshot(version) {
-		decode = registry.decodeSnapshot
+	raw := data.(Raw)
+	about := &About{Stream: found.Stream, Version: version}
+	_, codec, _, err := registry.known(raw)
+	_, sealed := codec.(Sealer)
+	switch {
+	case err != nil:
+		err = registry.located(err, found.Stream, key, version, raw)
+	case sealed: // to look inside takes keys, which who verifies need not have
+	case key == r.history.keys.snapshot(version):
+		_, err = registry.decodeSnapshot(ctx, about, key, raw)
+	default:
+		_, _, err = registry.decodeAt(ctx, about, key, raw)
 	}
-	_, err := decode(found.Stream, key, version, data.(Raw))
 	if err != nil {
-		found.Unreadable = append(found.Unreadable, err)
+		found.Unreadable = append(found.Unreadable, r.history.hasher.hide(err, found.Stream))
 	}
 	return err == nil
 }
@@ -199,7 +208,7 @@ func (r *Reader) verifySnapshots(ctx context.Context, v view, found *Verificatio
 		if errors.Is(err, &SnapshotNotFoundError{}) {
 			continue
 		}
-		if err == nil && r.verifyType(r.history.keys.snapshot(version), version, snapshot.Data, found) {
+		if err == nil && r.verifyType(ctx, r.history.keys.snapshot(version), version, snapshot.Data, found) {
 			found.Snapshots = append(found.Snapshots, version)
 		}
 		if err = found.add(err); err != nil {

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"errors"
+	"go/token"
 	"reflect"
 
 	"google.golang.org/grpc/status"
@@ -63,7 +64,8 @@ func grpcCode(err error) string {
 
 // isOurs reports whether an error is one of the event store's types.
 func isOurs(err error) bool {
-	return typeOf(err).PkgPath() == typeOf(&eventstore.StorageError{}).PkgPath()
+	t := typeOf(err) // one that is not exported has another inside
+	return t.PkgPath() == typeOf(&eventstore.StorageError{}).PkgPath() && token.IsExported(t.Name())
 }
 
 // typeOf is the type of an error, of a pointer the one that it points to.

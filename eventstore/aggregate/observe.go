@@ -15,7 +15,8 @@ func (r *Repository[S]) observed(ctx context.Context, name, id string, run func(
 	tries := 0
 	observer := r.provider.Observer()
 	if observer == nil {
-		return run(ctx, &tries)
+		a, err = run(ctx, &tries)
+		return a, r.provider.HashIDs(err, r.stream(id))
 	}
 	operation := eventstore.Operation{Name: name, Stream: r.stream(id), Expected: -1}
 	within := observer.Begin(ctx, operation)
@@ -29,6 +30,7 @@ func (r *Repository[S]) observed(ctx context.Context, name, id string, run func(
 		})
 	}()
 	a, err = run(within, &tries)
+	err = r.provider.HashIDs(err, r.stream(id))
 	ended = err
 	return a, err
 }

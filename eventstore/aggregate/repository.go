@@ -301,7 +301,7 @@ func (r *Repository[S]) update(ctx context.Context, stream eventstore.Stream, de
 	if err != nil || len(decided) == 0 {
 		return l.Aggregate, final, err
 	}
-	after, stored, err := r.decided(session, l.Aggregate, decided, u)
+	after, stored, err := r.decided(ctx, session, l.Aggregate, decided, u)
 	if err != nil {
 		return l.Aggregate, final, err
 	}
@@ -322,7 +322,7 @@ func (r *Repository[S]) open(ctx context.Context, stream eventstore.Stream) (*ev
 // decided returns an aggregate as it will be with what was decided, and the events to be stored.
 // What is folded now is what will be folded when they are read, so that nothing is stored that
 // could never be loaded again.
-func (r *Repository[S]) decided(session *eventstore.Session, before Aggregate[S], decided []any, u update) (after Aggregate[S], stored []any, err error) {
+func (r *Repository[S]) decided(ctx context.Context, session *eventstore.Session, before Aggregate[S], decided []any, u update) (after Aggregate[S], stored []any, err error) {
 	given := make([]any, len(decided))
 	for i, data := range decided {
 		event, ok := data.(eventstore.Event)
@@ -337,14 +337,14 @@ func (r *Repository[S]) decided(session *eventstore.Session, before Aggregate[S]
 		}
 		given[i] = event
 	}
-	prepared, err := session.Prepare(before.Version, given...)
+	prepared, err := session.PrepareFor(ctx, before.Version, given...)
 	if err != nil {
 		return before, nil, err
 	}
 	after = before
 	for _, event := range prepared {
 		stored = append(stored, event)
-		if event.Data, err = r.provider.Registry().Decode(event.Data.(eventstore.Raw)); err != nil {
+		if event.Data, err = r.provider.Registry().DecodeFor(ctx, event.About(), event.Data.(eventstore.Raw)); err != nil {
 			return before, nil, fmt.Errorf("aggregate: version %d of %s could not be read again, so nothing is stored: %w", event.Version, session.Stream(), err)
 		}
 		if err := r.apply(&after, event); err != nil {

@@ -56,6 +56,17 @@ type Result struct {
 // Other errors are those of reading and appending. After each the target holds a beginning of the source, and Copy can be called
 // again. When the context ends it returns at once; memory does not grow with the stream. Copies of several streams may run at the same time.
 func Copy(ctx context.Context, from, to *eventstore.Provider, stream eventstore.Stream, options ...Option) (Result, error) {
+	result, err := copyStream(ctx, from, to, stream, options)
+	for _, p := range [...]*eventstore.Provider{from, to} { // either may hide ids
+		if p != nil {
+			err = p.HashIDs(err, stream)
+		}
+	}
+	return result, err
+}
+
+// copyStream is Copy, whose errors name streams.
+func copyStream(ctx context.Context, from, to *eventstore.Provider, stream eventstore.Stream, options []Option) (Result, error) {
 	j := &job{stream: stream, to: to, batchEvents: batchEvents, batchBytes: batchBytes, progress: func(Progress) {}, result: Result{Stream: stream}}
 	for _, option := range options {
 		if option == nil {

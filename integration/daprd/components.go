@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/dapr/components-contrib/crypto/localstorage"
 	lockredis "github.com/dapr/components-contrib/lock/redis"
 	"github.com/dapr/components-contrib/nameresolution/mdns"
 	"github.com/dapr/components-contrib/nameresolution/nameformat"
@@ -17,6 +18,7 @@ import (
 	stateredis "github.com/dapr/components-contrib/state/redis"
 	"github.com/dapr/components-contrib/state/sqlite"
 	dapr "github.com/dapr/dapr/pkg/components"
+	cryptos "github.com/dapr/dapr/pkg/components/crypto"
 	locks "github.com/dapr/dapr/pkg/components/lock"
 	names "github.com/dapr/dapr/pkg/components/nameresolution"
 	pubsubs "github.com/dapr/dapr/pkg/components/pubsub"
@@ -64,6 +66,10 @@ func components() *registry.Options {
 	secret.RegisterComponent(secretsfile.NewLocalSecretStore, "local.file")
 	secret.RegisterComponent(kubernetes.NewKubernetesSecretStore, "kubernetes")
 
+	crypto := cryptos.DefaultRegistry
+	crypto.Logger = contrib
+	crypto.RegisterComponent(localstorage.NewLocalStorageCrypto, "dapr.localstorage")
+
 	name := names.DefaultRegistry
 	name.Logger = contrib
 	name.RegisterComponent(mdns.NewResolver, "mdns")
@@ -74,5 +80,6 @@ func components() *registry.Options {
 		WithLocks(lock).
 		WithPubSubs(pubsub).
 		WithSecretStores(secret).
+		WithCryptoProviders(crypto).
 		WithNameResolutions(name)
 }

@@ -1,0 +1,37 @@
+package eventstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/eventstore"
+)
+
+// The error says no more of the customer than a hash, and matches as ever.
+func ExampleWithHashedIDs() {
+	ctx := context.Background()
+	state, err := inprocess.NewMemory()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer state.Close()
+	provider, err := eventstore.NewProvider(state, eventstore.WithHashedIDs([]byte("a secret of the service")))
+	if err != nil {
+		log.Fatal(err)
+	}
+	reader, err := provider.Reader("Customer", "ada@example.org")
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = reader.Event(ctx, 7)
+	fmt.Println(errors.Is(err, &eventstore.VersionNotFoundError{}))
+	fmt.Println(err)
+	fmt.Println(provider.HashedStream(provider.Stream("Customer", "ada@example.org")))
+	// Output:
+	// true
+	// eventstore: stream EventStores:Customer:#339d8314b4828e8a has no version 7: it is at version 0
+	// EventStores:Customer:#339d8314b4828e8a
+}

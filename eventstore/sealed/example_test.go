@@ -1,0 +1,83 @@
+package sealed_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+
+	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/sealed"
+)
+
+type CustomerRegistered struct {
+	Customer string `json:"customer" sealed:"subject"`
+	Name     string `json:"name" sealed:"data"`
+	Country  string `json:"country"`
+}
+
+// The name is gone once its key is, and the country stays.
+func Example() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "sealed")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	events, err := inprocess.OpenSQLite(ctx, filepath.Join(dir, "events.db"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer events.Close()
+	keyStore, err := inprocess.OpenSQLite(ctx, filepath.Join(dir, "keys.db")) // with a backup of its own
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer keyStore.Close()
+
+	keys, err := sealed.NewStateKeys(keyStore)
+	if err != nil {
+		log.Fatal(err)
+	}
+	codec, err := sealed.New(keys)
+	if err != nil {
+		log.Fatal(err)
+	}
+	registry, err := eventstore.NewRegistry(
+		eventstore.Type[CustomerRegistered]("CustomerRegistered", eventstore.WithCodec(codec, eventstore.JSON)),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	provider, err := eventstore.NewProvider(events, eventstore.WithRegistry(registry))
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	stream := provider.Stream("Customer", "c-1")
+	if _, err := provider.Append(ctx, stream, eventstore.ExpectVersion(0), CustomerRegistered{"c-1", "Ada", "GB"}); err != nil {
+		log.Fatal(err)
+	}
+	show := func() {
+		reader, err := provider.Reader("Customer", "c-1")
+		if err != nil {
+			log.Fatal(err)
+		}
+		for event, err := range reader.Read(ctx) {
+			if err != nil {
+				log.Fatal(err)
+			}
+			fmt.Printf("%+v, erased: %v\n", event.Data, event.Erased)
+		}
+	}
+	show()
+	if err := keys.Forget(ctx, "c-1"); err != nil {
+		log.Fatal(err)
+	}
+	show()
+	// Output:
+	// {Customer:c-1 Name:Ada Country:GB}, erased: false
+	// {Customer:c-1 Name:[erased] Country:GB}, erased: true
+}

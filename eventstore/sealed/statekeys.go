@@ -1,0 +1,211 @@
+package sealed
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// The defaults of [NewStateKeys].
+const (
+	DefaultCacheKeys = 1000
+	DefaultCacheTime = time.Minute
+)
+
+// Wrapper encrypts the keys themselves before they are stored, with a key of its own, as one in a vault:
+// see sidecar.NewKeyWrapper. Implementations are safe for concurrent use.
+type Wrapper interface {
+	Wrap(ctx context.Context, key []byte) (wrapped []byte, err error)
+	Unwrap(ctx context.Context, wrapped []byte) (key []byte, err error)
+}
+
+// StateKeys are [Keys] in a state store. Use one that is not that of the events, so that it is backed up
+// apart: a backup of the keys that is older than an erasure undoes it. The names of its keys are hashes
+// of the subjects.
+//
+// Keys are kept in memory, to spare requests. What was forgotten is gone from the memory of this process
+// at once, and from that of others within the time that [WithCache] sets, by default one minute. StateKeys
+// are safe for concurrent use.
+type StateKeys struct {
+	state   driver.State
+	wrapper Wrapper // nil: none
+	cache   cache
+}
+
+var _ Keys = (*StateKeys)(nil)
+
+// KeysOption says more of keys, see [NewStateKeys].
+type KeysOption func(*StateKeys) error
+
+// WithWrapper has keys encrypted before they are stored; defaults to none. Keys that were stored without a
+// wrapper are still read, those that were stored with one need it.
+func WithWrapper(wrapper Wrapper) KeysOption {
+	return func(k *StateKeys) error {
+		if wrapper == nil {
+			return &eventstore.ArgumentError{Argument: "WithWrapper", Reason: "the wrapper is nil: leave the option out for none"}
+		}
+		k.wrapper = wrapper
+		return nil
+	}
+}
+
+// WithCache bounds what is kept in memory: at most that many keys, each for at most that time after it was
+// asked for in the store. Defaults to [DefaultCacheKeys] and [DefaultCacheTime]; not negative. With 0 of
+// either nothing is kept, and each event that is read takes a request to the key store.
+func WithCache(keys int, keep time.Duration) KeysOption {
+	return func(k *StateKeys) error {
+		if keys < 0 || keep < 0 {
+			return &eventstore.ArgumentError{Argument: "WithCache", Reason: fmt.Sprintf("%d keys for %s: neither can be negative", keys, keep)}
+		}
+		k.cache.limit, k.cache.keep = keys, keep
+		return nil
+	}
+}
+
+// NewStateKeys makes keys that are kept in a state store, as those of packages sidecar and inprocess. It
+// sends nothing; a wrong option is an ArgumentError.
+func NewStateKeys(state driver.State, options ...KeysOption) (*StateKeys, error) {
+	if state == nil {
+		return nil, &eventstore.ArgumentError{Argument: "state", Reason: "it is nil: make one with sidecar.NewState or a function of package inprocess"}
+	}
+	k := &StateKeys{state: state, cache: cache{limit: DefaultCacheKeys, keep: DefaultCacheTime}}
+	for _, option := range options {
+		if option == nil {
+			continue
+		}
+		if err := option(k); err != nil {
+			return nil, err
+		}
+	}
+	return k, nil
+}
+
+// keyRecord is what stands in the store for a subject.
+type keyRecord struct {
+	Key       []byte `json:"key,omitempty"`
+	Wrapped   []byte `json:"wrapped,omitempty"`
+	Forgotten bool   `json:"forgotten,omitempty"`
+}
+
+// name is the store's key for a subject.
+func name(subject string) string {
+	sum := sha256.Sum256([]byte("eventstores-go subject " + subject))
+	return "sealed:" + hex.EncodeToString(sum[:])
+}
+
+// Find returns the key of a subject, see [Keys]. All errors of the store and of the wrapper are returned
+// as causes.
+func (k *StateKeys) Find(ctx context.Context, subject string) ([]byte, error) {
+	if found, ok := k.cache.get(subject); ok {
+		return found.answer(subject)
+	}
+	found, err := k.load(ctx, subject)
+	if err != nil {
+		return nil, err
+	}
+	return found.answer(subject)
+}
+
+// Create returns the key of a subject and makes one where there is none, see [Keys].
+func (k *StateKeys) Create(ctx context.Context, subject string) ([]byte, error) {
+	key, err := k.Find(ctx, subject)
+	if _, none := err.(*NoKeyError); !none {
+		return key, err
+	}
+	record, err := k.newRecord(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("sealed: the new key of subject %q can't be wrapped: %w", subject, err)
+	}
+	// Of several that do so at one time the store lets one win. All of them read what it stored.
+	failed := k.state.Swap(ctx, name(subject), name(subject), record, "")
+	key, err = k.Find(ctx, subject)
+	if _, none := err.(*NoKeyError); none && failed != nil {
+		return nil, fmt.Errorf("sealed: the key of subject %q can't be stored: %w", subject, failed)
+	}
+	return key, err
+}
+
+func (k *StateKeys) newRecord(ctx context.Context) ([]byte, error) {
+	key := make([]byte, KeySize)
+	rand.Read(key) // never fails
+	if k.wrapper == nil {
+		return json.Marshal(keyRecord{Key: key})
+	}
+	wrapped, err := k.wrapper.Wrap(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(keyRecord{Wrapped: wrapped})
+}
+
+// Forget destroys the key of a subject, see [Keys]. A mark stays in its place, so that nobody makes
+// another key, and so that what was erased is told from what was lost. The store may keep the old key in
+// its files for some time: see docs/privacy.md.
+func (k *StateKeys) Forget(ctx context.Context, subject string) error {
+	mark, err := json.Marshal(keyRecord{Forgotten: true})
+	if err != nil {
+		return err
+	}
+	k.cache.drop(subject)
+	defer k.cache.drop(subject) // also after an error, which leaves open what is there now
+	var failed error
+	for range forgetAttempts {
+		// A swap, as keys are made by one: on Redis only a swap can replace what a swap wrote.
+		item, err := k.state.Get(ctx, name(subject), name(subject))
+		if err != nil {
+			failed = err
+			break
+		}
+		var record keyRecord
+		if item.Found() && json.Unmarshal(item.Value, &record) == nil && record.Forgotten {
+			return nil
+		}
+		if failed = k.state.Swap(ctx, name(subject), name(subject), mark, item.ETag); failed == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("sealed: it is not known whether subject %q is forgotten, forget it again: %w", subject, failed)
+}
+
+// forgetAttempts is how often Forget tries. A swap fails where another process makes the key, or forgets
+// it, at the same time; each can do so once.
+const forgetAttempts = 5
+
+// load asks the store, and keeps what it answers.
+func (k *StateKeys) load(ctx context.Context, subject string) (cached, error) {
+	began, generation := time.Now(), k.cache.generation()
+	item, err := k.state.Get(ctx, name(subject), name(subject))
+	if err != nil {
+		return cached{}, fmt.Errorf("sealed: the key of subject %q can't be read: %w", subject, err)
+	}
+	if !item.Found() {
+		return cached{}, nil // not kept: another process may make one at any time
+	}
+	var record keyRecord
+	if err := json.Unmarshal(item.Value, &record); err != nil {
+		return cached{}, fmt.Errorf("sealed: what stands in the key store for subject %q is no key", subject)
+	}
+	found := cached{key: record.Key, forgotten: record.Forgotten}
+	switch {
+	case record.Forgotten:
+		found.key = nil
+	case len(record.Wrapped) > 0 && k.wrapper == nil:
+		return cached{}, fmt.Errorf("sealed: the key of subject %q was stored with a wrapper: use WithWrapper", subject)
+	case len(record.Wrapped) > 0:
+		if found.key, err = k.wrapper.Unwrap(ctx, record.Wrapped); err != nil {
+			return cached{}, fmt.Errorf("sealed: the key of subject %q can't be unwrapped: %w", subject, err)
+		}
+	}
+	if !found.forgotten && len(found.key) != KeySize {
+		return cached{}, fmt.Errorf("sealed: what stands in the key store for subject %q is no key", subject)
+	}
+	k.cache.put(subject, found, began, generation)
+	return found, nil
+}
