@@ -185,6 +185,16 @@ type Entry struct {
 
 // History is an account's events from a version, 1 or more, to the last. The balance before them comes from a snapshot where there is one.
 func (a *Accounts) History(ctx context.Context, number string, from int64) iter.Seq2[Entry, error] {
+	return a.history(ctx, number, from)
+}
+
+// Range is an account's events from a version, 1 or more, to another, both included. It reads no others than these and
+// those since the last snapshot before them. What lies past the last version is left out.
+func (a *Accounts) Range(ctx context.Context, number string, from, to int64) iter.Seq2[Entry, error] {
+	return a.history(ctx, number, from, eventstore.ToVersion(to))
+}
+
+func (a *Accounts) history(ctx context.Context, number string, from int64, options ...eventstore.ReadOption) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		reader, err := a.reader(number)
 		var account Account
@@ -197,7 +207,7 @@ func (a *Accounts) History(ctx context.Context, number string, from int64) iter.
 			yield(Entry{}, err)
 			return
 		}
-		for event, err := range reader.Read(ctx, eventstore.FromVersion(from)) {
+		for event, err := range reader.Read(ctx, append(options, eventstore.FromVersion(from))...) {
 			entry := Entry{Event: event}
 			if err == nil {
 				entry.Change, err = Change(event)
@@ -255,6 +265,30 @@ func (a *Accounts) reader(number string) (*eventstore.Reader, error) {
 func (a *Accounts) Numbers(ctx context.Context) ([]string, error) {
 	directory, err := a.directory.Load(ctx, directoryID)
 	return directory.State.Numbers, err
+}
+
+// List is the account numbers that were given away from the one at a place in their order, 1 or more, and how many there
+// are in all. It returns at most limit of them, and reads no others.
+func (a *Accounts) List(ctx context.Context, from int64, limit int) (numbers []string, total int64, err error) {
+	reader, err := a.provider.Reader(directoryType, directoryID)
+	if err != nil {
+		return nil, 0, err
+	}
+	if total, err = reader.Version(ctx); err != nil || from > total {
+		return nil, total, err
+	}
+	events, err := reader.Slice(ctx, from, from+min(int64(limit), total-from+1)-1)
+	if err != nil {
+		return nil, total, err
+	}
+	for _, event := range events { // each is one number, at the version that is its place
+		directory, err := Directory{}.Apply(event)
+		if err != nil {
+			return nil, total, err
+		}
+		numbers = append(numbers, directory.Numbers...)
+	}
+	return numbers, total, nil
 }
 
 func validNumber(number string) bool {
