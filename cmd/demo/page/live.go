@@ -262,6 +262,7 @@ func (p *page) watch(w http.ResponseWriter, r *http.Request) {
 	left, err := p.live.enter(r)
 	if err != nil {
 		w.Header().Set("Retry-After", "5")
+		w.Header().Set("Connection", "close") // so that it does not hold one either
 		p.fail(w, r, err)
 		return
 	}
