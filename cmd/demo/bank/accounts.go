@@ -263,8 +263,18 @@ func (a *Accounts) reader(number string) (*eventstore.Reader, error) {
 // Numbers are the account numbers that were given away, the oldest first. Where the opening of an account was cut short there
 // is a number without an account.
 func (a *Accounts) Numbers(ctx context.Context) ([]string, error) {
-	directory, err := a.directory.Load(ctx, directoryID)
-	return directory.State.Numbers, err
+	const atOnce = 1000
+	var numbers []string
+	for {
+		page, total, err := a.List(ctx, int64(len(numbers))+1, atOnce)
+		if err != nil {
+			return nil, err
+		}
+		numbers = append(numbers, page...)
+		if len(page) == 0 || int64(len(numbers)) >= total {
+			return numbers, nil
+		}
+	}
 }
 
 // List is the account numbers that were given away from the one at a place in their order, 1 or more, and how many there
@@ -282,11 +292,11 @@ func (a *Accounts) List(ctx context.Context, from int64, limit int) (numbers []s
 		return nil, total, err
 	}
 	for _, event := range events { // each is one number, at the version that is its place
-		directory, err := Directory{}.Apply(event)
+		number, err := listed(event)
 		if err != nil {
 			return nil, total, err
 		}
-		numbers = append(numbers, directory.Numbers...)
+		numbers = append(numbers, number)
 	}
 	return numbers, total, nil
 }

@@ -121,6 +121,40 @@ func TestThePageOfAnAccountReadsNoMoreOfALongHistoryThanOfAShortOne(t *testing.T
 	}
 }
 
+func TestOpeningAnAccountAndListingSomeTakesNoMoreWhereThereAreMany(t *testing.T) {
+	t.Parallel()
+	bytes := map[int]int{}
+	for _, accounts := range []int{300, 1200} {
+		memory, err := inprocess.NewMemory()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = memory.Close() })
+		registry, err := eventstore.NewRegistry(bank.Types()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &measured{State: memory}
+		provider, err := eventstore.NewProvider(m, eventstore.WithRegistry(registry), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := siteOf(t, provider)
+		for i := range accounts + 50 { // both end as many events after a snapshot
+			if _, err := s.Open(t.Context(), fmt.Sprintf("N%033d", i), "Ada", 0, bank.Command{ExpectedVersion: -1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.bytes = 0
+		s.wants(s.post("/accounts", "id", "form-1", "number", "ONEMORE", "owner", "Ada", "amount", "1"), http.StatusSeeOther)
+		s.wants(s.get("/"), http.StatusOK)
+		bytes[accounts] = m.bytes
+	}
+	if bytes[1200] > bytes[300]+4096 {
+		t.Errorf("among 300 accounts it takes %d bytes, among 1200 %d", bytes[300], bytes[1200])
+	}
+}
+
 func TestAPageOfTheListReadsNoMoreOfALongListThanOfAShortOne(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

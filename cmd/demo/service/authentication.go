@@ -33,7 +33,8 @@ func isOpen(path string) bool {
 	case "/livez", "/readyz", "/openapi.yaml", signInPath, signOutPath:
 		return true
 	}
-	return strings.HasPrefix(path, "/assets/")
+	// A sidecar asks for what is below /dapr/ when it starts; there is nothing.
+	return strings.HasPrefix(path, "/assets/") || strings.HasPrefix(path, "/dapr/")
 }
 
 // isPage reports whether a path is one of the pages, which people use with a browser.
