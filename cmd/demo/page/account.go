@@ -21,6 +21,7 @@ type accountView struct {
 	Balance bank.Money
 	Version int64
 	Closed  bool
+	Forms   bool // there are some: it is open, and who looks may move money
 	Shown   shown
 	Chart   chart
 	Rows    []row // the newest first
@@ -130,7 +131,7 @@ func (p *page) view(r *http.Request, a asked) (accountView, error) {
 
 	v := accountView{
 		Number: number, Path: accountPath(number),
-		Owner: now.State.Owner, Balance: now.State.Balance, Version: now.Version, Closed: closed,
+		Owner: now.State.Owner, Balance: now.State.Balance, Version: now.Version, Closed: closed, Forms: !closed && mayWrite(r),
 		Shown:    shownOf(state, now.Version),
 		Chart:    h.curve.draw(snapshots, state.Version, state.State.Balance),
 		Before:   a.before,

@@ -24,6 +24,7 @@ type accountsView struct {
 	Page     int
 	Pages    int
 	Form     openForm
+	Forms    bool // who looks may open an account
 }
 
 func (v accountsView) Before() int { return v.Page - 1 }
@@ -50,7 +51,7 @@ func (p *page) listAccounts(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *page) renderAccounts(w http.ResponseWriter, r *http.Request, status int, form openForm) {
-	v := accountsView{Page: 1, Form: form}
+	v := accountsView{Page: 1, Form: form, Forms: mayWrite(r)}
 	if text := r.URL.Query().Get("page"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > math.MaxInt/accountsPerPage {

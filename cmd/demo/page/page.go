@@ -103,10 +103,26 @@ func parseViews() map[string]*template.Template {
 	return views
 }
 
+// frame is what is around every view.
+type frame struct {
+	View any
+	Name string // who is signed in; empty: nobody needs to be
+}
+
+// mayWrite reports whether who sent a request may move money: to others no form is shown that can only fail.
+func mayWrite(r *http.Request) bool {
+	h, known := service.HolderOf(r.Context())
+	return !known || h.Role >= service.Write
+}
+
 // render answers with a view. Nothing is sent before all of it is made, so that a page is never cut short by an error.
 func (p *page) render(w http.ResponseWriter, r *http.Request, status int, view string, data any) {
+	f := frame{View: data}
+	if h, known := service.HolderOf(r.Context()); known {
+		f.Name = h.Name
+	}
 	var out bytes.Buffer
-	if err := p.views[view].ExecuteTemplate(&out, "frame", data); err != nil {
+	if err := p.views[view].ExecuteTemplate(&out, "frame", f); err != nil {
 		p.log.ErrorContext(r.Context(), "a page could not be made", "request", service.Origin(r.Context()).CorrelationID, "page", view, "error", err)
 		http.Error(w, "the page could not be made", http.StatusInternalServerError)
 		return

@@ -357,6 +357,40 @@ func TestAClosedAccountCanBeLookedAtAndNothingElse(t *testing.T) {
 	s.wants(s.post("/accounts/A1/deposit", "amount", "1"), http.StatusConflict, "The account is closed")
 }
 
+func TestWhoIsSignedInIsSaidAndSeesTheFormsThatAreForThem(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.open("Ada", 1)
+	keys, err := service.ParseKeys("viewer read key-of-the-viewer-1\nteller write key-of-the-teller-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := service.New(slog.New(slog.DiscardHandler), "state store", service.WithKeys(keys))
+	served.Connect(t.Context(), func(context.Context) (service.Bank, error) { return service.Bank{Accounts: s.Accounts}, nil })
+	h := served.Handler(func(accounts *bank.Accounts) http.Handler { return New(accounts, slog.New(slog.DiscardHandler)) })
+	for name, forms := range map[string]bool{"viewer": false, "teller": true} {
+		for _, target := range []string{"/", "/accounts/A1"} {
+			r := httptest.NewRequest(http.MethodGet, target, nil)
+			r.Header.Set("Authorization", "Bearer key-of-the-"+name+"-1")
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			s.wants(w, http.StatusOK, "Signed in as "+name, "Ada")
+			if strings.Contains(w.Body.String(), `method="post"`) != forms {
+				t.Errorf("%s shows %s a form, or none:\n%s", target, name, w.Body)
+			}
+		}
+	}
+	r := httptest.NewRequest(http.MethodPost, "/accounts/A1/deposit", strings.NewReader("id=form-1&amount=1"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Authorization", "Bearer key-of-the-teller-1")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	s.wants(w, http.StatusSeeOther)
+	if body := s.get("/accounts/A1").Body.String(); !strings.Contains(body, "<dt>User</dt><dd>teller</dd>") || strings.Contains(body, "Signed in") {
+		t.Errorf("the deposit does not say who made it, or somebody is signed in where nobody can be:\n%s", body)
+	}
+}
+
 func TestAnAccountThatIsNotThereIsAPageThatSaysSo(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
