@@ -86,8 +86,8 @@ func New(accounts *bank.Accounts, log *slog.Logger, options ...Option) http.Hand
 		if !IsWatch(r) {
 			ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 			defer cancel()
-			inner := r.WithContext(ctx)
-			defer func() { r.Pattern = inner.Pattern }() // who comes before finds the route
+			outer, inner := r, r.WithContext(ctx)
+			defer func() { outer.Pattern = inner.Pattern }() // who comes before finds the route
 			r = inner
 		}
 		protected.ServeHTTP(w, r)

@@ -284,6 +284,19 @@ func TestPagesRunNothingButTheirOwnFiles(t *testing.T) {
 	s.wants(s.get("/assets/none"), http.StatusNotFound)
 }
 
+func TestWhoServesThePagesFindsTheRoute(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.open("Ada", 1)
+	for target, want := range map[string]string{"/": "GET /{$}", "/accounts/A1": "GET /accounts/{number}", "/accounts/NONE/live": watchRoute, "/assets/page.css": "GET /assets/{file}", "/nosuch": "/"} {
+		r := httptest.NewRequest(http.MethodGet, target, nil)
+		s.ask(r)
+		if r.Pattern != want {
+			t.Errorf("%s is served by %q, want %q", target, r.Pattern, want)
+		}
+	}
+}
+
 func TestARequestFromAnotherSiteChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

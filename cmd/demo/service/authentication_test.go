@@ -86,6 +86,27 @@ func TestWhoHasNoKeyThatIsKnownGetsNothing(t *testing.T) {
 	refuses(t, w, 401, "no-key")
 }
 
+func TestAPathThatIsWrittenOddlyNeedsTheSameKey(t *testing.T) {
+	t.Parallel()
+	h := newGuarded(t, WithKeys(newKeys(t, keyList)))
+	const teller = "Authorization: Bearer " + writeKey
+	answers[account](t, call(t, h, "POST /api/v1/accounts", `{"number":"A1","owner":"Ada","amount":10}`, teller), 201)
+	for _, path := range []string{
+		"/assets/../api/v1/accounts/A1", "/assets/%2e%2e/api/v1/accounts/A1", "/assets%2F..%2Fapi/v1/accounts/A1", "/livez/../api/v1/accounts/A1",
+		"/dapr/../api/v1/accounts/A1", "/dapr/%2e%2e/api/v1/accounts/A1", "/%61pi/v1/accounts/A1", "/api/v1/accounts/%41%31", "/api/v1//accounts/A1", "/API/v1/accounts/A1", "/openapi.yaml/../metrics",
+	} {
+		if w := call(t, h, "GET "+path, ""); strings.Contains(w.Body.String(), "Ada") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	for _, path := range []string{"/api/v1/accounts/A1/%63lose", "/api/v1/accounts/A1/clos%65", "/%61pi/v1/accounts/A1/close", "/api/v1/accounts/A1/./close", "/api/v1/accounts/A1/close/", "/api/v1/accounts/A1%2Fclose"} {
+		if w := call(t, h, "POST "+path, "", teller); w.Code < 300 {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	answers[account](t, call(t, h, "POST /api/v1/accounts/A1/deposits", `{"amount":1}`, teller), 200) // it is not closed
+}
+
 func TestAnEventSaysWhoseKeyItCameBy(t *testing.T) {
 	t.Parallel()
 	h := newGuarded(t, WithKeys(newKeys(t, keyList)))

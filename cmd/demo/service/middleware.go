@@ -27,6 +27,7 @@ type originKey struct{}
 //     itself called with finds all that one user's action led to, in all services.
 //   - CausationID is the caller's span, "trace-id/span-id" of the W3C traceparent: it leads from an event to its trace. Without a
 //     traceparent it is the request id.
+//   - UserID is who holds the key that it was sent with, where the service asks for keys.
 //
 // The Idempotency-Key, the id of the command, is not repeated in either: the first event of a command has it as its idempotency id.
 func Origin(ctx context.Context) eventstore.ContextMetadata {
