@@ -113,12 +113,14 @@ func (p *page) view(r *http.Request, a asked) (accountView, error) {
 	if err != nil {
 		return accountView{}, err
 	}
-	var newest row
-	for entry, err := range read(span{now.Version, now.Version}) {
-		if err != nil {
-			return accountView{}, err
+	newest := rowOf(h.last)
+	if h.last.Version != now.Version { // the chart is of versions long ago
+		for entry, err := range read(span{now.Version, now.Version}) {
+			if err != nil {
+				return accountView{}, err
+			}
+			newest = rowOf(entry)
 		}
-		newest = rowOf(entry)
 	}
 	snapshots, err := p.accounts.Snapshots(ctx, number)
 	if err != nil {

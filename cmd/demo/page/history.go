@@ -37,6 +37,7 @@ func spans(current, shown, before int64) (timeline, chart span) {
 type history struct {
 	entries []bank.Entry // of the timeline, ascending, without gaps
 	curve   curve
+	last    bank.Entry // of the curve
 }
 
 // gather reads both spans. What lies in both is read once.
@@ -47,6 +48,7 @@ func gather(read func(span) iter.Seq2[bank.Entry, error], timeline, chart span) 
 			return history{}, err
 		}
 		h.curve.add(entry.Version, entry.Balance)
+		h.last = entry
 		if timeline.first <= entry.Version && entry.Version <= timeline.last {
 			h.entries = append(h.entries, entry)
 		}
