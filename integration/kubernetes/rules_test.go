@@ -420,7 +420,8 @@ func injects(s set) (found []error) {
 	return found
 }
 
-// asksForKeys: the service gets its API keys from a Secret, as a file, and goes by the name of its Service.
+// asksForKeys: the service gets its API keys from a Secret, as a file, and goes by the name of its
+// Service.
 func asksForKeys(name string, pod core.PodSpec, c core.Container, s service) (found []error) {
 	folder, file := path.Split(argument(c.Args, "keys"))
 	mount := slices.IndexFunc(c.VolumeMounts, func(m core.VolumeMount) bool { return m.MountPath == path.Clean(folder) && m.ReadOnly })

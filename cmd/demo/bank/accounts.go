@@ -188,8 +188,9 @@ func (a *Accounts) History(ctx context.Context, number string, from int64) iter.
 	return a.history(ctx, number, from)
 }
 
-// Range is an account's events from a version, 1 or more, to another, both included. It reads no others than these and
-// those since the last snapshot before them. What lies past the last version is left out.
+// Range is an account's events from a version, 1 or more, to another, both included. It reads no
+// others than these and those since the last snapshot before them. What lies past the last version
+// is left out.
 func (a *Accounts) Range(ctx context.Context, number string, from, to int64) iter.Seq2[Entry, error] {
 	return a.history(ctx, number, from, eventstore.ToVersion(to))
 }
@@ -277,8 +278,8 @@ func (a *Accounts) Numbers(ctx context.Context) ([]string, error) {
 	}
 }
 
-// List is the account numbers that were given away from the one at a place in their order, 1 or more, and how many there
-// are in all. It returns at most limit of them, and reads no others.
+// List is the account numbers that were given away from the one at a place in their order, 1 or
+// more, and how many there are in all. It returns at most limit of them, and reads no others.
 func (a *Accounts) List(ctx context.Context, from int64, limit int) (numbers []string, total int64, err error) {
 	reader, err := a.provider.Reader(directoryType, directoryID)
 	if err != nil {

@@ -18,8 +18,8 @@ type AccountListed struct {
 	Number string `json:"number"`
 }
 
-// Directory is how many numbers were given away. The numbers are the events alone: whoever opens an account need not load those of
-// all others.
+// Directory is how many numbers were given away. The numbers are the events alone: whoever opens an
+// account need not load those of all others.
 type Directory struct {
 	Count int64 `json:"count"`
 }

@@ -58,8 +58,8 @@ func (p *page) change(w http.ResponseWriter, r *http.Request, do change, event f
 	p.render(w, r, http.StatusUnprocessableEntity, "account", v)
 }
 
-// sameForm refuses a form that has the id of another that was stored as that version, an event: who sends it must not believe that
-// it was done.
+// sameForm refuses a form that has the id of another that was stored as that version, an event: who
+// sends it must not believe that it was done.
 func (p *page) sameForm(ctx context.Context, number string, version int64, event any) error {
 	err := service.SameCommand(ctx, p.accounts, number, version, event)
 	if reused := (*service.Problem)(nil); errors.As(err, &reused) {

@@ -17,8 +17,9 @@ type cell struct {
 	last      bank.Money
 }
 
-// curve is the balance over versions that follow each other, in at most maxCells cells. Each is one version as long as there are not more; then
-// each stands for twice as many, so that no peak is lost.
+// curve is the balance over versions that follow each other, in at most maxCells cells. Each is one
+// version as long as there are not more; then each stands for twice as many, so that no peak is
+// lost.
 type curve struct {
 	cells []cell
 	width int64 // versions in a cell

@@ -41,8 +41,8 @@ func statusOf(err error) (status int, title string) {
 	return problem.Status, problem.Title
 }
 
-// textOf is what people are told of an error. What went wrong inside is not for them: addresses, keys and damage are for
-// the log alone.
+// textOf is what people are told of an error. What went wrong inside is not for them: addresses,
+// keys and damage are for the log alone.
 func textOf(err error) string {
 	if status, _ := statusOf(err); status >= http.StatusInternalServerError {
 		return service.ProblemOf(err).Detail

@@ -17,8 +17,8 @@ const (
 // span is the versions from first to last.
 type span struct{ first, last int64 }
 
-// spans are what the page of an account shows that is at a version: the timeline before a version, or the newest
-// where before is 0, and the chart, which has the version that is shown in it.
+// spans are what the page of an account shows that is at a version: the timeline before a version,
+// or the newest where before is 0, and the chart, which has the version that is shown in it.
 func spans(current, shown, before int64) (timeline, chart span) {
 	timeline.last = current
 	if before > 0 {

@@ -42,8 +42,8 @@ var watches = func() *http.ServeMux {
 	return mux
 }()
 
-// IsWatch reports whether a request is for live updates, which go on until it ends. Its path tells, not what it says
-// that it accepts.
+// IsWatch reports whether a request is for live updates, which go on until it ends. Its path tells,
+// not what it says that it accepts.
 func IsWatch(r *http.Request) bool {
 	_, pattern := watches.Handler(r)
 	return pattern == watchRoute
@@ -52,9 +52,9 @@ func IsWatch(r *http.Request) bool {
 // Option is a setting of the pages.
 type Option func(*page)
 
-// WithWatchers limits how many requests may watch at once, of one client and in all: [WatchersPerClient] and
-// [WatchersInAll] without it. A client is an IP address, of IPv6 the network of 64 bits. Of who comes through one proxy all are
-// one client.
+// WithWatchers limits how many requests may watch at once, of one client and in all:
+// [WatchersPerClient] and [WatchersInAll] without it. A client is an IP address, of IPv6 the
+// network of 64 bits. Of who comes through one proxy all are one client.
 func WithWatchers(perClient, inAll int) Option {
 	return func(p *page) { p.live.perClient, p.live.inAll = perClient, inAll }
 }

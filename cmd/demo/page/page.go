@@ -32,7 +32,8 @@ var assetFiles embed.FS
 // maxForm is how large a form may be that someone sends, in bytes.
 const maxForm = 64 << 10
 
-// requestTimeout is how long the store gets for a page: less than a shutdown waits, so that none is cut.
+// requestTimeout is how long the store gets for a page: less than a shutdown waits, so that none is
+// cut.
 const requestTimeout = 9 * time.Second
 
 // page is what all its parts share.
@@ -46,9 +47,10 @@ type page struct {
 // New makes the pages of a bank: "/", "/accounts", "/accounts/{number}" and below, and "/assets/". What else is asked of it is answered
 // with a page that says so. Mount it at the root. Requests that change something and come from other sites are refused.
 //
-// Where it is served by a [service.Service], events say of which request they came, see [service.Origin], and who sent it where that is known.
-// Each page has 9 seconds, but for live updates: they end with the request, after an hour, and when the server that serves
-// them is shut down. A browser goes on with a new request.
+// Where it is served by a [service.Service], events say of which request they came, see
+// [service.Origin], and who sent it where that is known. Each page has 9 seconds, but for live
+// updates: they end with the request, after an hour, and when the server that serves them is shut
+// down. A browser goes on with a new request.
 func New(accounts *bank.Accounts, log *slog.Logger, options ...Option) http.Handler {
 	p := &page{accounts: accounts, log: log, live: newLive(accounts.Version), views: parseViews()}
 	for _, option := range options {
@@ -109,7 +111,8 @@ type frame struct {
 	Name string // who is signed in; empty: nobody needs to be
 }
 
-// mayWrite reports whether who sent a request may move money: to others no form is shown that can only fail.
+// mayWrite reports whether who sent a request may move money: to others no form is shown that can
+// only fail.
 func mayWrite(r *http.Request) bool {
 	h, known := service.HolderOf(r.Context())
 	return !known || h.Role >= service.Write

@@ -11,9 +11,9 @@ import (
 // Option is a setting of a [Service].
 type Option func(*Service)
 
-// WithHosts has the service answer requests to known hosts alone: loopback names, the address that a
-// request came in on, and names. Without it the service answers whatever the Host header says, so that
-// a page of another site can reach it by a name that it points here (DNS rebinding).
+// WithHosts has the service answer requests to known hosts alone: loopback names, the address that
+// a request came in on, and names. Without it the service answers whatever the Host header says, so
+// that a page of another site can reach it by a name that it points here (DNS rebinding).
 func WithHosts(names ...string) Option {
 	return func(s *Service) {
 		s.hosts = map[string]bool{}
@@ -23,8 +23,8 @@ func WithHosts(names ...string) Option {
 	}
 }
 
-// WithKeys has the service ask for one of the keys, see [Keys]. Without it, or with none, everybody may
-// do everything.
+// WithKeys has the service ask for one of the keys, see [Keys]. Without it, or with none, everybody
+// may do everything.
 func WithKeys(keys *Keys) Option {
 	return func(s *Service) { s.keys = keys }
 }
@@ -67,8 +67,8 @@ func isLoopback(host string) bool {
 	return err == nil && ip.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// cameInOn reports whether a request came in on that address: probes of a cluster ask for a pod by it. An
-// address in place of a name can't be rebound.
+// cameInOn reports whether a request came in on that address: probes of a cluster ask for a pod by
+// it. An address in place of a name can't be rebound.
 func cameInOn(ctx context.Context, host string) bool {
 	local, ok := ctx.Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && host != "" && hostname(local.String()) == host

@@ -12,7 +12,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/eventtest"
 )
 
-// newGuarded is a service with options, connected to a bank of its own, with a page that says who asks.
+// newGuarded is a service with options, connected to a bank of its own, with a page that says who
+// asks.
 func newGuarded(t *testing.T, options ...Option) http.Handler {
 	t.Helper()
 	accounts, err := bank.NewAccounts(eventtest.NewProvider(t, bank.Types()...))

@@ -180,8 +180,8 @@ func move(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts,
 	return show(w, http.StatusOK, number, after)
 }
 
-// SameCommand returns a [Problem] for a command that is not the one that was stored under its id as that version, an event:
-// who sends it must not believe that it was done.
+// SameCommand returns a [Problem] for a command that is not the one that was stored under its id as
+// that version, an event: who sends it must not believe that it was done.
 func SameCommand(ctx context.Context, accounts *bank.Accounts, number string, version int64, event any) error {
 	for entry, err := range accounts.Range(ctx, number, version, version) {
 		if err != nil {

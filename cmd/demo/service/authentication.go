@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// sessionCookie is the cookie of a browser that is signed in. Browsers take one of that prefix only by
-// TLS or on loopback, and for this host alone.
+// sessionCookie is the cookie of a browser that is signed in. Browsers take one of that prefix only
+// by TLS or on loopback, and for this host alone.
 const sessionCookie = "__Host-bank"
 
 // signInPath is where the form of the sign-in page goes, and where a browser finds it.
@@ -27,7 +27,8 @@ func HolderOf(ctx context.Context) (Holder, bool) {
 	return h, ok
 }
 
-// isOpen reports whether a path is for everybody: it shows nothing of the bank, or is how to get in.
+// isOpen reports whether a path is for everybody: it shows nothing of the bank, or is how to get
+// in.
 func isOpen(path string) bool {
 	switch path {
 	case "/livez", "/readyz", "/openapi.yaml", signInPath, signOutPath:
@@ -87,8 +88,8 @@ func (s *Service) authenticated(next http.Handler) http.Handler {
 	})
 }
 
-// sender finds who sent a request, by the key in its header or, for a page, by the cookie of a browser. The API takes
-// no cookie, so that no page can use it on behalf of who looks at it.
+// sender finds who sent a request, by the key in its header or, for a page, by the cookie of a
+// browser. The API takes no cookie, so that no page can use it on behalf of who looks at it.
 func (s *Service) sender(r *http.Request) (Holder, bool) {
 	if headers := r.Header.Values("Authorization"); len(headers) > 0 {
 		scheme, key, _ := strings.Cut(headers[0], " ")

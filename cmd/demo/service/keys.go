@@ -38,9 +38,9 @@ type Keys struct{ holders []Holder }
 // minKey is how long a key must be, in bytes: "openssl rand -hex 16" makes one of 32.
 const minKey = 16
 
-// ParseKeys reads a list of keys. Each line, or part of a line up to a semicolon, is a key: the name of
-// who holds it, its role and the key itself, separated by blanks. Lines that begin with # are left out. An
-// error names the line and never the key.
+// ParseKeys reads a list of keys. Each line, or part of a line up to a semicolon, is a key: the
+// name of who holds it, its role and the key itself, separated by blanks. Lines that begin with #
+// are left out. An error names the line and never the key.
 func ParseKeys(text string) (*Keys, error) {
 	keys := new(Keys)
 	for i, line := range strings.FieldsFunc(text, func(c rune) bool { return c == '\n' || c == ';' }) {

@@ -39,8 +39,8 @@ func New(log *slog.Logger, store string, options ...Option) *Service {
 	return s
 }
 
-// Drain has the service say that it is not ready any more. Requests go on: to wait for them is the part
-// of http.Server.Shutdown.
+// Drain has the service say that it is not ready any more. Requests go on: to wait for them is the
+// part of http.Server.Shutdown.
 func (s *Service) Drain() { s.drain() }
 
 // Handler serves everything: what [Service.Routes] lists, and under all other paths the page, which is made once the
