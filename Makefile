@@ -37,10 +37,14 @@ REDIS_DATA ?= .dapr/redis
 .PHONY: compose
 compose: .env ## Run the bank, its sidecar and Redis in containers, at http://localhost:8080 (Docker Compose)
 	docker compose up --build --detach --wait
+	@echo "the bank is at http://localhost:$(or $(PORT),8080): sign in with the last word of BANK_KEYS in the file .env"
 
-# The password of Redis.
+# The password of Redis and the key of the bank. What is there already stays.
+.PHONY: .env
 .env:
-	@(umask 077 && echo "REDIS_PASSWORD=$$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')" >.env)
+	@umask 077; touch .env; secret() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }; \
+	grep -q '^REDIS_PASSWORD=' .env || echo "REDIS_PASSWORD=$$(secret)" >>.env; \
+	grep -q '^BANK_KEYS=' .env || echo "BANK_KEYS=me admin $$(secret)" >>.env
 
 .PHONY: test
 test: test-unit daprd bin/dapr ## Test everything, with real sidecars and stores

@@ -106,6 +106,12 @@ type described struct {
 	seen     map[string]bool // "operation status"
 }
 
+// The keys of the service that is compared with its description.
+const (
+	readKey  = "key-of-who-reads-0001"
+	adminKey = "key-of-who-may-all-01"
+)
+
 // newDescribed is a service in this process, connected to a store that is well.
 func newDescribed(t *testing.T) (*service.Service, *described) {
 	t.Helper()
@@ -125,7 +131,11 @@ func newDescribed(t *testing.T) (*service.Service, *described) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := service.New(slog.New(slog.DiscardHandler), "state store")
+	keys, err := service.ParseKeys("reader read " + readKey + "\nboss admin " + adminKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := service.New(slog.New(slog.DiscardHandler), "state store", service.WithHosts(), service.WithKeys(keys))
 	d.handler = s.Handler(nil)
 	return s, d
 }
@@ -134,7 +144,7 @@ func newDescribed(t *testing.T) (*service.Service, *described) {
 func (d *described) describe(t *testing.T) *openapi3.T {
 	t.Helper()
 	w := httptest.NewRecorder()
-	d.handler.ServeHTTP(w, httptest.NewRequest("GET", "/openapi.yaml", nil))
+	d.handler.ServeHTTP(w, httptest.NewRequest("GET", "http://localhost/openapi.yaml", nil))
 	doc, err := openapi3.NewLoader().LoadFromData(w.Body.Bytes())
 	if err != nil {
 		t.Fatal(err)
@@ -154,12 +164,16 @@ func (d *described) ask(t *testing.T, status int, methodAndPath, body string, he
 	method, path, _ := strings.Cut(methodAndPath, " ")
 	request := func() *http.Request {
 		r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+		r.Host = "localhost"
+		r.Header.Set("Authorization", "Bearer "+adminKey)
 		if body != "" {
 			r.Header.Set("Content-Type", "application/json")
 		}
 		for _, header := range headers {
 			name, value, _ := strings.Cut(header, ": ")
-			r.Header.Set(name, value)
+			if r.Header.Set(name, value); name == "Host" {
+				r.Host = value
+			}
 		}
 		return r
 	}
@@ -170,7 +184,7 @@ func (d *described) ask(t *testing.T, status int, methodAndPath, body string, he
 		return nil
 	}
 	input := &openapi3filter.RequestValidationInput{Request: r, PathParams: params, Route: route,
-		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true}}
+		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}}
 	switch err := openapi3filter.ValidateRequest(t.Context(), input); {
 	case status == 400 || status == 413 || status == 415: // not as described
 	case err != nil:
@@ -296,13 +310,21 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 	d.ask(t, 422, "POST "+accounts, `{"number":"A1","owner":"Eve","amount":1}`, "Idempotency-Key: k1")
 	for operation, body := range all {
 		d.ask(t, 400, operation+"?nosuch=1", body)
+		d.ask(t, 401, operation, body, "Authorization: Bearer unknown")
+		d.ask(t, 421, operation, body, "Host: evil.example")
 		if !strings.HasPrefix(operation, "GET") {
 			d.ask(t, 403, operation, body, "Sec-Fetch-Site: cross-site")
+			d.ask(t, 403, operation, body, "Authorization: Bearer "+readKey)
 		}
 		if body != "" {
 			d.ask(t, 413, operation, strings.Repeat(" ", 1<<20)+body)
 			d.ask(t, 415, operation, body, "Content-Type: text/plain")
 		}
+	}
+
+	for _, operation := range []string{"GET /livez", "GET /readyz", "GET /openapi.yaml"} {
+		d.ask(t, 200, operation, "", "Authorization: ")
+		d.ask(t, 421, operation, "", "Host: evil.example")
 	}
 
 	// Another has the account to itself.

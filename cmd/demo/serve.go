@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -10,7 +11,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
+	"unicode"
 
 	"google.golang.org/grpc/connectivity"
 
@@ -29,25 +32,56 @@ func serve(ctx context.Context, args []string, stderr io.Writer) int {
 	flags := flag.NewFlagSet("demo serve", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprint(stderr, `Usage: demo serve [-addr host:port] [-file bank.db]
+		fmt.Fprint(stderr, `Usage: demo serve [-addr host:port] [-host name]... [-keys file] [-file bank.db]
 
 Serves the bank over HTTP: a page at /, the API under /api/v1, its description at /openapi.yaml, health at /livez and
 /readyz, metrics for Prometheus at /metrics. Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says. Beside a Dapr sidecar where DAPR_GRPC_PORT or DAPR_GRPC_ENDPOINT is set, on a SQLite file otherwise. Logs go to
 standard error, as JSON. SIGTERM and SIGINT end it: requests under way get 10 seconds, a second signal ends it at once.
+
+It answers requests to loopback names and to its own address; -host names others. On a loopback address it asks
+nobody who they are, unless it is given keys. On any other address it needs them. Each line of the file of keys is a
+name, a role (read, write to move money, admin to close and delete) and a key of 16 bytes or more:
+
+  ada write 0b1d5c0f7d5a4c0c8a9e9d1f1a2b3c4d
+
+A caller sends its key as "Authorization: Bearer KEY", people sign in with theirs. The variable BANK_KEYS may have the list in place of
+a file, with semicolons between keys, BANK_KEYS_FILE the name of the file, BANK_HOSTS the names, with commas between them.
 
 `)
 		flags.PrintDefaults()
 	}
 	addr := flags.String("addr", net.JoinHostPort("127.0.0.1", cmp.Or(os.Getenv("APP_PORT"), "8080")), "the `address` to listen on, by default at the port that APP_PORT says, as \"dapr run\" sets it")
 	file := flags.String("file", "bank.db", "the SQLite `file` that keeps the accounts; not used with a sidecar")
+	var hosts []string
+	flags.Func("host", "a `name` by which the service is asked for, beside loopback names and its own address; may be repeated", func(name string) error {
+		hosts = append(hosts, namesIn(name)...)
+		return nil
+	})
+	keyFile := flags.String("keys", os.Getenv("BANK_KEYS_FILE"), "the `file` of the API keys")
+	watchers := flags.Int("watchers", page.WatchersInAll, "how many pages may watch their account at once")
+	clientWatchers := flags.Int("client-watchers", page.WatchersPerClient, "how many of them from one address, which may be that of a proxy")
 	if code, ok := parse(flags, args, stderr); !ok {
 		return code
+	}
+	hosts = append(hosts, namesIn(os.Getenv("BANK_HOSTS"))...)
+	if host, _, err := net.SplitHostPort(*addr); err == nil && host != "" && net.ParseIP(host) == nil {
+		hosts = append(hosts, host) // a name that it listens on is its own
+	}
+	keys, err := readKeys(*keyFile)
+	if err != nil {
+		fmt.Fprintln(stderr, "demo: the API keys can't be read:", err)
+		return 1
 	}
 
 	log := slog.New(telemetry.LogHandler(slog.NewJSONHandler(stderr, nil)))
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", *addr)
 	if err != nil {
 		fmt.Fprintf(stderr, "demo: can't listen on %s, choose another address with -addr: %v\n", *addr, err)
+		return 1
+	}
+	if at, ok := listener.Addr().(*net.TCPAddr); keys.None() && !(ok && at.IP.IsLoopback()) {
+		_ = listener.Close()
+		fmt.Fprintf(stderr, "demo: without API keys it would be open to everybody who reaches %s, and is not started: name a file of keys with -keys or BANK_KEYS_FILE, or put them into BANK_KEYS (demo serve -h says how), or listen on a loopback address, as -addr 127.0.0.1:8080\n", *addr)
 		return 1
 	}
 	stopTelemetry, metrics, err := startTelemetry(ctx, log)
@@ -57,15 +91,15 @@ standard error, as JSON. SIGTERM and SIGINT end it: requests under way get 10 se
 		return 1
 	}
 	open, part := chooseStore(*file)
-	s := service.New(log, part)
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", metrics)
-	mux.Handle("/", s.Handler(func(accounts *bank.Accounts) http.Handler { return page.New(accounts, log) }))
+	s := service.New(log, part, service.WithHosts(hosts...), service.WithKeys(keys), service.WithMetrics(metrics))
+	handler := s.Handler(func(accounts *bank.Accounts) http.Handler {
+		return page.New(accounts, log, page.WithWatchers(*clientWatchers, *watchers))
+	})
 	server := &http.Server{
-		Handler: observeRequests(mux),
+		Handler: observeRequests(handler),
 
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second,
+		ReadTimeout:       10 * time.Second, // no request is large
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
@@ -116,6 +150,37 @@ standard error, as JSON. SIGTERM and SIGINT end it: requests under way get 10 se
 	cancel()
 	log.Info("ended")
 	return code
+}
+
+// namesIn are the names in a list with commas or blanks between them.
+func namesIn(list string) []string {
+	return strings.FieldsFunc(list, func(c rune) bool { return c == ',' || unicode.IsSpace(c) })
+}
+
+// readKeys reads the API keys from a file, or from BANK_KEYS where none is named.
+func readKeys(file string) (*service.Keys, error) {
+	if file == "" {
+		keys, err := service.ParseKeys(os.Getenv("BANK_KEYS"))
+		if err != nil {
+			return nil, fmt.Errorf("BANK_KEYS: %w", err)
+		}
+		return keys, nil
+	}
+	if os.Getenv("BANK_KEYS") != "" {
+		return nil, fmt.Errorf("there are two lists, in BANK_KEYS and in the file %s: leave out one", file)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := service.ParseKeys(string(content))
+	if err == nil && keys.None() {
+		err = errors.New("there is no key in it")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return keys, nil
 }
 
 // openBank opens the store, and the bank in it.

@@ -27,7 +27,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/hexalith/eventstores-go/cmd/demo/service"
+	"github.com/hexalith/eventstores-go/cmd/demo/page"
 )
 
 // startTelemetry sets OpenTelemetry up for the process. Metrics are served by the handler, in the format of Prometheus. Traces go to
@@ -80,7 +80,7 @@ func observeRequests(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// An event stream lasts as long as someone looks, which says nothing of the service.
-		if slices.Contains(unobserved, r.URL.Path) || service.IsEventStream(r) {
+		if slices.Contains(unobserved, r.URL.Path) || page.IsWatch(r) {
 			next.ServeHTTP(w, r)
 			return
 		}

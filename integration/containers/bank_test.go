@@ -16,6 +16,8 @@ import (
 type bank struct {
 	url  string
 	acks []acknowledged
+
+	stranger bool // asks without a key
 }
 
 // acknowledged is a command that the bank said it has done.
@@ -36,7 +38,7 @@ type answer struct {
 }
 
 // ask sends a request. An error is that of a service which is away.
-func (b *bank) ask(ctx context.Context, method, path, body, key string) (answer, error) {
+func (b *bank) ask(ctx context.Context, method, path, body, idempotencyKey string) (answer, error) {
 	var a answer
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -47,8 +49,11 @@ func (b *bank) ask(ctx context.Context, method, path, body, key string) (answer,
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	if key != "" {
-		r.Header.Set("Idempotency-Key", key)
+	if idempotencyKey != "" {
+		r.Header.Set("Idempotency-Key", idempotencyKey)
+	}
+	if !b.stranger {
+		r.Header.Set("Authorization", "Bearer "+key)
 	}
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {

@@ -23,6 +23,12 @@ const root = "../.."
 // password is that of the tests' Redis.
 const password = "a password of the tests"
 
+// key is that of the tests to the bank, keys the list that the bank gets.
+const (
+	key  = "a-key-of-the-tests"
+	keys = "tests admin " + key
+)
+
 // compose runs Docker Compose on compose.yaml, for one project.
 type compose struct {
 	command     []string
@@ -58,7 +64,7 @@ func newCompose(t *testing.T) *compose {
 	}
 	announce(redis, how)
 	c.environment = append(os.Environ(),
-		"REDIS_PASSWORD="+password,
+		"REDIS_PASSWORD="+password, "BANK_KEYS="+keys,
 		"GO_IMAGE="+golang, "REDIS_IMAGE="+redis, "DEMO_IMAGE="+demoImage, "DAPRD_IMAGE="+daprdImage,
 		"PORT="+fmt.Sprint(parts.FreePorts(t, 1)[0]),
 		"COMPOSE_DOCKER_CLI_BUILD=0", // the older Compose then builds by itself, as the newer does
@@ -152,6 +158,8 @@ func TestComposeServesAndItsHistoryOutlivesTheContainers(t *testing.T) {
 	s := &bank{url: "http://127.0.0.1:" + c.port()}
 	s.becomesReady(t)
 	s.walkThrough(t, "COMPOSE1")
+	stranger := &bank{url: s.url, stranger: true}
+	stranger.must(t, 401, "GET", "/api/v1/accounts/COMPOSE1", "", "")
 
 	for setting, want := range map[string]string{"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"} {
 		if got := c.run(t, "exec", "-T", "redis", "redis-cli", "CONFIG", "GET", setting); !strings.Contains(got, want) {
@@ -166,11 +174,13 @@ func TestComposeServesAndItsHistoryOutlivesTheContainers(t *testing.T) {
 	s.walkThrough(t, "COMPOSE2")
 }
 
-func TestComposeAsksForAPassword(t *testing.T) {
+func TestComposeAsksForItsSecrets(t *testing.T) {
 	t.Parallel()
-	c := newCompose(t)
-	c.environment = append(c.environment, "REDIS_PASSWORD=")
-	if out, err := c.try(t.Context(), "config"); err == nil || !strings.Contains(out, "make compose makes one up") {
-		t.Errorf("compose.yaml without a password: %v\n%s", err, out)
+	for _, secret := range []string{"REDIS_PASSWORD", "BANK_KEYS"} {
+		c := newCompose(t)
+		c.environment = append(c.environment, secret+"=")
+		if out, err := c.try(t.Context(), "config"); err == nil || !strings.Contains(out, "make compose makes one up") {
+			t.Errorf("compose.yaml without %s: %v\n%s", secret, err, out)
+		}
 	}
 }

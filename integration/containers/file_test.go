@@ -3,6 +3,7 @@ package containers
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -85,7 +86,7 @@ func TestComposeFileIsOfTodaysSpecificationAndSafe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	withPassword := types.Mapping{"REDIS_PASSWORD": password}
+	withPassword := types.Mapping{"REDIS_PASSWORD": password, "BANK_KEYS": keys}
 	project, err := load(t, content, withPassword)
 	if err != nil {
 		t.Fatal(err)
@@ -93,8 +94,12 @@ func TestComposeFileIsOfTodaysSpecificationAndSafe(t *testing.T) {
 	if err := safe(project); err != nil {
 		t.Error(err)
 	}
-	if _, err := load(t, content, types.Mapping{}); err == nil || !strings.Contains(err.Error(), "REDIS_PASSWORD") {
-		t.Errorf("without a password compose.yaml is read: %v", err)
+	for _, secret := range []string{"REDIS_PASSWORD", "BANK_KEYS"} {
+		lacking := maps.Clone(withPassword)
+		delete(lacking, secret)
+		if _, err := load(t, content, lacking); err == nil || !strings.Contains(err.Error(), secret) {
+			t.Errorf("without %s compose.yaml is read: %v", secret, err)
+		}
 	}
 
 	for _, mistake := range []struct{ old, with, says string }{

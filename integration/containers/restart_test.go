@@ -89,7 +89,7 @@ func TestNothingIsLostWhileEachOfTheThreeContainersIsStoppedAndStarted(t *testin
 	demo := run("demo", testcontainers.ContainerRequest{
 		Image:        demoImage,
 		ExposedPorts: []string{"8080/tcp"},
-		Env:          map[string]string{"DAPR_GRPC_ENDPOINT": "daprd:50001"},
+		Env:          map[string]string{"DAPR_GRPC_ENDPOINT": "daprd:50001", "BANK_KEYS": keys},
 		HostConfigModifier: func(host *containertypes.HostConfig) { // the port of a container that starts again stays what it was
 			host.PortBindings = networktypes.PortMap{http: {{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: strconv.Itoa(port)}}}
 		},

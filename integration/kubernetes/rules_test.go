@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"path"
 	"reflect"
 	"slices"
 	"strconv"
@@ -320,7 +321,7 @@ func argument(arguments []string, flag string) string {
 // fitsTheService: the port, the routes that are probed, the names.
 func fitsTheService(s set) (found []error) {
 	for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain} {
-		_, c, err := bank(b)
+		pod, c, err := bank(b)
 		if err != nil {
 			found = append(found, fmt.Errorf("%s: %w", name, err))
 			continue
@@ -332,6 +333,7 @@ func fitsTheService(s set) (found []error) {
 		if err != nil || len(c.Ports) != 1 || strconv.Itoa(int(c.Ports[0].ContainerPort)) != port {
 			found = append(found, fmt.Errorf("%s: the service listens on %q, its container's ports are %v", name, port, c.Ports))
 		}
+		found = append(found, asksForKeys(name, pod.Spec, c, s.service)...)
 		for what, probe := range map[string]*core.Probe{"/livez": c.LivenessProbe, "/readyz": c.ReadinessProbe} {
 			if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != what || !s.service.routes(what) {
 				found = append(found, fmt.Errorf("%s: the probe and the route of %s do not agree", name, what))
@@ -414,6 +416,22 @@ func injects(s set) (found []error) {
 	service, _ = findContainer(pod.Spec, "demo")
 	if port := environment(service, "DAPR_GRPC_PORT"); port == "" || port != argument(daprd.Args, "dapr-grpc-port") {
 		found = append(found, fmt.Errorf("base: the service looks for its sidecar at port %q", port))
+	}
+	return found
+}
+
+// asksForKeys: the service gets its API keys from a Secret, as a file, and goes by the name of its
+// Service.
+func asksForKeys(name string, pod core.PodSpec, c core.Container, s service) (found []error) {
+	folder, file := path.Split(argument(c.Args, "keys"))
+	mount := slices.IndexFunc(c.VolumeMounts, func(m core.VolumeMount) bool { return m.MountPath == path.Clean(folder) && m.ReadOnly })
+	if !s.literals["keys"] || file == "" || mount < 0 || !slices.ContainsFunc(pod.Volumes, func(v core.Volume) bool {
+		return v.Name == c.VolumeMounts[mount].Name && v.Secret != nil && v.Secret.SecretName == "bank"
+	}) {
+		found = append(found, fmt.Errorf("%s: the API keys in %q are not from the Secret bank", name, argument(c.Args, "keys")))
+	}
+	if !s.literals["host"] || argument(c.Args, "host") != "bank" {
+		found = append(found, fmt.Errorf("%s: the service does not go by the name of its Service", name))
 	}
 	return found
 }

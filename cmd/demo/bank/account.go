@@ -46,7 +46,7 @@ func Types() []eventstore.TypeDefinition {
 		eventstore.Type[FundsWithdrawn]("FundsWithdrawn"),
 		eventstore.Type[Account]("Account"),
 		eventstore.Type[AccountListed]("AccountListed"),
-		eventstore.Type[Directory]("Directory"),
+		eventstore.Type[Directory]("DirectorySize"), // "Directory" was one that held all numbers
 	}
 }
 

@@ -185,6 +185,17 @@ type Entry struct {
 
 // History is an account's events from a version, 1 or more, to the last. The balance before them comes from a snapshot where there is one.
 func (a *Accounts) History(ctx context.Context, number string, from int64) iter.Seq2[Entry, error] {
+	return a.history(ctx, number, from)
+}
+
+// Range is an account's events from a version, 1 or more, to another, both included. It reads no
+// others than these and those since the last snapshot before them. What lies past the last version
+// is left out.
+func (a *Accounts) Range(ctx context.Context, number string, from, to int64) iter.Seq2[Entry, error] {
+	return a.history(ctx, number, from, eventstore.ToVersion(to))
+}
+
+func (a *Accounts) history(ctx context.Context, number string, from int64, options ...eventstore.ReadOption) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		reader, err := a.reader(number)
 		var account Account
@@ -197,7 +208,7 @@ func (a *Accounts) History(ctx context.Context, number string, from int64) iter.
 			yield(Entry{}, err)
 			return
 		}
-		for event, err := range reader.Read(ctx, eventstore.FromVersion(from)) {
+		for event, err := range reader.Read(ctx, append(options, eventstore.FromVersion(from))...) {
 			entry := Entry{Event: event}
 			if err == nil {
 				entry.Change, err = Change(event)
@@ -253,8 +264,42 @@ func (a *Accounts) reader(number string) (*eventstore.Reader, error) {
 // Numbers are the account numbers that were given away, the oldest first. Where the opening of an account was cut short there
 // is a number without an account.
 func (a *Accounts) Numbers(ctx context.Context) ([]string, error) {
-	directory, err := a.directory.Load(ctx, directoryID)
-	return directory.State.Numbers, err
+	const atOnce = 1000
+	var numbers []string
+	for {
+		page, total, err := a.List(ctx, int64(len(numbers))+1, atOnce)
+		if err != nil {
+			return nil, err
+		}
+		numbers = append(numbers, page...)
+		if len(page) == 0 || int64(len(numbers)) >= total {
+			return numbers, nil
+		}
+	}
+}
+
+// List is the account numbers that were given away from the one at a place in their order, 1 or
+// more, and how many there are in all. It returns at most limit of them, and reads no others.
+func (a *Accounts) List(ctx context.Context, from int64, limit int) (numbers []string, total int64, err error) {
+	reader, err := a.provider.Reader(directoryType, directoryID)
+	if err != nil {
+		return nil, 0, err
+	}
+	if total, err = reader.Version(ctx); err != nil || from > total {
+		return nil, total, err
+	}
+	events, err := reader.Slice(ctx, from, from+min(int64(limit), total-from+1)-1)
+	if err != nil {
+		return nil, total, err
+	}
+	for _, event := range events { // each is one number, at the version that is its place
+		number, err := listed(event)
+		if err != nil {
+			return nil, total, err
+		}
+		numbers = append(numbers, number)
+	}
+	return numbers, total, nil
 }
 
 func validNumber(number string) bool {

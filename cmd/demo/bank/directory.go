@@ -18,17 +18,26 @@ type AccountListed struct {
 	Number string `json:"number"`
 }
 
-// Directory is the numbers that were given away, in the order in which they were.
+// Directory is how many numbers were given away. The numbers are the events alone: whoever opens an
+// account need not load those of all others.
 type Directory struct {
-	Numbers []string `json:"numbers"`
+	Count int64 `json:"count"`
 }
 
 // Apply is the directory after one more event.
 func (d Directory) Apply(event eventstore.Event) (Directory, error) {
-	listed, ok := event.Data.(AccountListed)
-	if !ok {
-		return d, fmt.Errorf("version %d is a %s, which is no event of a directory", event.Version, event.Metadata.Message.Type)
+	if _, err := listed(event); err != nil {
+		return d, err
 	}
-	d.Numbers = append(d.Numbers[:len(d.Numbers):len(d.Numbers)], listed.Number)
+	d.Count++
 	return d, nil
+}
+
+// listed is the number that an event of the directory gives away.
+func listed(event eventstore.Event) (string, error) {
+	data, ok := event.Data.(AccountListed)
+	if !ok {
+		return "", fmt.Errorf("version %d is a %s, which is no event of a directory", event.Version, event.Metadata.Message.Type)
+	}
+	return data.Number, nil
 }

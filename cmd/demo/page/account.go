@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -20,6 +21,7 @@ type accountView struct {
 	Balance bank.Money
 	Version int64
 	Closed  bool
+	Forms   bool // there are some: it is open, and who looks may move money
 	Shown   shown
 	Chart   chart
 	Rows    []row // the newest first
@@ -92,20 +94,33 @@ func (p *page) showAccount(w http.ResponseWriter, r *http.Request) {
 // view reads an account and makes the view of it.
 func (p *page) view(r *http.Request, a asked) (accountView, error) {
 	ctx, number := r.Context(), r.PathValue("number")
-	until := a.before
-	if until == 0 && a.version > 0 {
-		until = a.version + entriesPerPage/2
-	}
-	h, err := gather(p.accounts.History(ctx, number, 1), until)
+	now, err := p.accounts.Account(ctx, number)
 	if err != nil {
 		return accountView{}, err
 	}
-	if a.version == 0 {
-		a.version = h.last.Version
+	state, before := now, a.before
+	if a.version > 0 {
+		if state, err = p.accounts.AsOf(ctx, number, a.version); err != nil {
+			return accountView{}, err
+		}
+		if before == 0 {
+			before = a.version + entriesPerPage/2
+		}
 	}
-	state, err := p.accounts.AsOf(ctx, number, a.version)
+	timeline, chart := spans(now.Version, state.Version, before)
+	read := func(s span) iter.Seq2[bank.Entry, error] { return p.accounts.Range(ctx, number, s.first, s.last) }
+	h, err := gather(read, timeline, chart)
 	if err != nil {
 		return accountView{}, err
+	}
+	newest := rowOf(h.last)
+	if h.last.Version != now.Version { // the chart is of versions long ago
+		for entry, err := range read(span{now.Version, now.Version}) {
+			if err != nil {
+				return accountView{}, err
+			}
+			newest = rowOf(entry)
+		}
 	}
 	snapshots, err := p.accounts.Snapshots(ctx, number)
 	if err != nil {
@@ -118,8 +133,8 @@ func (p *page) view(r *http.Request, a asked) (accountView, error) {
 
 	v := accountView{
 		Number: number, Path: accountPath(number),
-		Owner: h.owner, Balance: h.last.Balance, Version: h.last.Version, Closed: closed,
-		Shown:    shownOf(state, h.last.Version),
+		Owner: now.State.Owner, Balance: now.State.Balance, Version: now.Version, Closed: closed, Forms: !closed && mayWrite(r),
+		Shown:    shownOf(state, now.Version),
 		Chart:    h.curve.draw(snapshots, state.Version, state.State.Balance),
 		Before:   a.before,
 		Deposit:  amountForm{ID: newID()},
@@ -131,7 +146,6 @@ func (p *page) view(r *http.Request, a asked) (accountView, error) {
 		at.Shown = entry.Version == state.Version
 		v.Rows = append(v.Rows, at)
 	}
-	newest := rowOf(h.last)
 	v.News = fmt.Sprintf("Version %d: %s %s, balance %s", newest.Version, newest.Name, newest.Change, newest.Balance)
 
 	link := func(before int64) string {

@@ -2,6 +2,7 @@ package page
 
 import (
 	"errors"
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
@@ -23,6 +24,7 @@ type accountsView struct {
 	Page     int
 	Pages    int
 	Form     openForm
+	Forms    bool // who looks may open an account
 }
 
 func (v accountsView) Before() int { return v.Page - 1 }
@@ -49,20 +51,26 @@ func (p *page) listAccounts(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *page) renderAccounts(w http.ResponseWriter, r *http.Request, status int, form openForm) {
-	numbers, err := p.accounts.Numbers(r.Context())
+	v := accountsView{Page: 1, Form: form, Forms: mayWrite(r)}
+	if text := r.URL.Query().Get("page"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > math.MaxInt/accountsPerPage {
+			p.fail(w, r, errNoPage)
+			return
+		}
+		v.Page = n
+	}
+	numbers, total, err := p.accounts.List(r.Context(), int64(v.Page-1)*accountsPerPage+1, accountsPerPage)
 	if err != nil {
 		p.fail(w, r, err)
 		return
 	}
-	v := accountsView{Total: len(numbers), Pages: max(1, (len(numbers)+accountsPerPage-1)/accountsPerPage), Page: 1, Form: form}
-	if text := r.URL.Query().Get("page"); text != "" {
-		if v.Page, err = strconv.Atoi(text); err != nil || v.Page < 1 || v.Page > v.Pages {
-			p.fail(w, r, errNoPage)
-			return
-		}
+	v.Total, v.Pages = int(total), max(1, int((total+accountsPerPage-1)/accountsPerPage))
+	if v.Page > v.Pages {
+		p.fail(w, r, errNoPage)
+		return
 	}
-	from := (v.Page - 1) * accountsPerPage
-	for _, number := range numbers[from:min(from+accountsPerPage, len(numbers))] {
+	for _, number := range numbers {
 		entry := listed{Number: number, Path: accountPath(number)}
 		account, err := p.accounts.Account(r.Context(), number)
 		switch {
@@ -71,7 +79,8 @@ func (p *page) renderAccounts(w http.ResponseWriter, r *http.Request, status int
 		case errors.Is(err, &eventstore.StreamDeletedError{}):
 			entry.Trouble = "deleted"
 		case errors.Is(err, &eventstore.DamagedError{}):
-			entry.Trouble = err.Error()
+			entry.Trouble = "damaged: the log of the service says how"
+			p.log.ErrorContext(r.Context(), "an account can't be listed", "request", service.Origin(r.Context()).CorrelationID, "error", err)
 		case err != nil:
 			p.fail(w, r, err)
 			return
@@ -117,6 +126,9 @@ func (p *page) open(w http.ResponseWriter, r *http.Request) {
 			p.renderAccounts(w, r, status, form)
 			return
 		}
+	}
+	if err == nil && account.RepeatOf > 0 {
+		err = p.sameForm(r.Context(), form.Number, account.RepeatOf, bank.AccountOpened{Owner: form.Owner, Amount: amount})
 	}
 	if err != nil {
 		p.fail(w, r, err)

@@ -7,21 +7,22 @@ import (
 	"strings"
 
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/cmd/demo/service"
 )
 
 // change is what deposits and withdrawals have in common.
 type change = func(ctx context.Context, number string, amount bank.Money, c bank.Command) (bank.Status, error)
 
 func (p *page) deposit(w http.ResponseWriter, r *http.Request) {
-	p.change(w, r, p.accounts.Deposit, func(v *accountView) *amountForm { return &v.Deposit })
+	p.change(w, r, p.accounts.Deposit, func(m bank.Money) any { return bank.FundsDeposited{Amount: m} }, func(v *accountView) *amountForm { return &v.Deposit })
 }
 
 func (p *page) withdraw(w http.ResponseWriter, r *http.Request) {
-	p.change(w, r, p.accounts.Withdraw, func(v *accountView) *amountForm { return &v.Withdraw })
+	p.change(w, r, p.accounts.Withdraw, func(m bank.Money) any { return bank.FundsWithdrawn{Amount: m} }, func(v *accountView) *amountForm { return &v.Withdraw })
 }
 
 // change does what a form asks for. What can't be done with the amount is said beside it, all else on a page of its own.
-func (p *page) change(w http.ResponseWriter, r *http.Request, do change, formOf func(*accountView) *amountForm) {
+func (p *page) change(w http.ResponseWriter, r *http.Request, do change, event func(bank.Money) any, formOf func(*accountView) *amountForm) {
 	if err := readForm(r); err != nil {
 		p.fail(w, r, err)
 		return
@@ -34,6 +35,9 @@ func (p *page) change(w http.ResponseWriter, r *http.Request, do change, formOf 
 	} else {
 		var after bank.Status
 		after, err = do(r.Context(), number, amount, command(r))
+		if err == nil && after.RepeatOf > 0 {
+			err = p.sameForm(r.Context(), number, after.RepeatOf, event(amount))
+		}
 		switch {
 		case err == nil:
 			redirectStored(w, r, number, after)
@@ -52,4 +56,14 @@ func (p *page) change(w http.ResponseWriter, r *http.Request, do change, formOf 
 	}
 	*formOf(&v) = form
 	p.render(w, r, http.StatusUnprocessableEntity, "account", v)
+}
+
+// sameForm refuses a form that has the id of another that was stored as that version, an event: who
+// sends it must not believe that it was done.
+func (p *page) sameForm(ctx context.Context, number string, version int64, event any) error {
+	err := service.SameCommand(ctx, p.accounts, number, version, event)
+	if reused := (*service.Problem)(nil); errors.As(err, &reused) {
+		return errReused
+	}
+	return err
 }

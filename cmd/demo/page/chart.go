@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,8 +17,9 @@ type cell struct {
 	last      bank.Money
 }
 
-// curve is the balance over all versions, in at most maxCells cells. Each is one version as long as there are not more; then
-// each stands for twice as many, so that no peak is lost.
+// curve is the balance over versions that follow each other, in at most maxCells cells. Each is one
+// version as long as there are not more; then each stands for twice as many, so that no peak is
+// lost.
 type curve struct {
 	cells []cell
 	width int64 // versions in a cell
@@ -64,6 +66,7 @@ type chart struct {
 	Marks      []mark   // snapshots
 	Shown      mark
 	Low, High  bank.Money
+	First      int64 // version
 	Last       int64
 	Snapshots  int // all there are
 }
@@ -77,14 +80,14 @@ type mark struct {
 
 // draw draws a curve with its snapshots and the version that is shown.
 func (c *curve) draw(snapshots []int64, shown int64, balance bank.Money) chart {
-	d := chart{Low: math.MaxInt64, Last: c.end, Snapshots: len(snapshots)}
+	d := chart{Low: math.MaxInt64, First: c.cells[0].first, Last: c.end, Snapshots: len(snapshots)}
 	for _, cell := range c.cells {
 		d.Low, d.High = min(d.Low, cell.low), max(d.High, cell.high)
 	}
 	step, rules := scale(d.High)
 	top := float64(step) * float64(rules)
 	x := func(version int64) string {
-		return coordinate(chartWidth * float64(version-1) / float64(max(1, c.end-1)))
+		return coordinate(chartWidth * float64(version-d.First) / float64(max(1, d.Last-d.First)))
 	}
 	y := func(m bank.Money) string { return coordinate(chartHeight * (1 - float64(m)/top)) }
 
@@ -115,11 +118,11 @@ func (c *curve) draw(snapshots []int64, shown int64, balance bank.Money) chart {
 		}
 		d.Labels = append(d.Labels, label)
 	}
+	snapshots = slices.DeleteFunc(slices.Clone(snapshots), func(version int64) bool { return version < d.First || version > d.Last })
 	every := (len(snapshots) + maxMarks - 1) / maxMarks
 	for i := len(snapshots) - 1; i >= 0; i -= every {
-		if version := snapshots[i]; version >= 1 && version <= c.end {
-			d.Marks = append(d.Marks, mark{version, c.at(version), x(version), y(c.at(version))})
-		}
+		version := snapshots[i]
+		d.Marks = append(d.Marks, mark{version, c.at(version), x(version), y(c.at(version))})
 	}
 	d.Shown = mark{shown, balance, x(shown), y(balance)}
 	return d

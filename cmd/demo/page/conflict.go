@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/cmd/demo/service"
 )
 
 // conflict is what became of two changes that were sent side by side.
@@ -49,7 +50,10 @@ func (p *page) provokeConflict(w http.ResponseWriter, r *http.Request) {
 			c.Tries[i].Name = fmt.Sprintf("%s %s of %s", []string{"First", "Second"}[i], c.What, amount)
 			after, err := do(r.Context(), number, amount, what)
 			if err != nil {
-				c.Tries[i].Error = err.Error()
+				c.Tries[i].Error = textOf(err)
+				if status, _ := statusOf(err); status >= http.StatusInternalServerError {
+					p.log.ErrorContext(r.Context(), "one of two changes ended with an error", "request", service.Origin(r.Context()).CorrelationID, "error", err)
+				}
 				return
 			}
 			c.Tries[i].Version = after.Version

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -17,6 +18,9 @@ var failures = []struct {
 	{is(errBadForm), http.StatusBadRequest, "The form can't be read"},
 	{is(errBadAddress), http.StatusBadRequest, "The address can't be read"},
 	{is(errForeign), http.StatusForbidden, "Not from another site"},
+	{is(errBody), http.StatusBadRequest, "There is no place for a body"},
+	{is(errReused), http.StatusUnprocessableEntity, "The form belongs to another change"},
+	{is(errTooManyOfOne), http.StatusTooManyRequests, "Too many live updates"},
 	{tooLarge, http.StatusRequestEntityTooLarge, "That is too large"},
 }
 
@@ -37,11 +41,21 @@ func statusOf(err error) (status int, title string) {
 	return problem.Status, problem.Title
 }
 
+// textOf is what people are told of an error. What went wrong inside is not for them: addresses,
+// keys and damage are for the log alone.
+func textOf(err error) string {
+	if status, _ := statusOf(err); status >= http.StatusInternalServerError {
+		return service.ProblemOf(err).Detail
+	}
+	return err.Error()
+}
+
 // failureView is a page that says what went wrong.
 type failureView struct {
 	Status  int
 	Title   string
-	Text    string // the error's own
+	Text    string // see textOf
+	Request string // the id by which the log has more; empty: there is none
 	Account string // to go back to; empty: there is none
 	Again   *again // nil: sending it again would not help
 }
@@ -54,15 +68,16 @@ type again struct {
 
 type field struct{ Name, Value string }
 
-// fail answers with an error's status and its own text.
+// fail answers with an error's status, and what people are told of it.
 func (p *page) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil {
+	if errors.Is(r.Context().Err(), context.Canceled) {
 		return // nobody reads it
 	}
-	v := failureView{Text: err.Error()}
+	v := failureView{Text: textOf(err)}
 	v.Status, v.Title = statusOf(err)
 	if v.Status >= http.StatusInternalServerError {
-		p.log.ErrorContext(r.Context(), "a page was answered with an error", "method", r.Method, "path", r.URL.Path, "status", v.Status, "error", err)
+		v.Request = service.Origin(r.Context()).CorrelationID
+		p.log.ErrorContext(r.Context(), "a page was answered with an error", "request", v.Request, "method", r.Method, "path", r.URL.Path, "status", v.Status, "error", err)
 	}
 	if v.Status != http.StatusNotFound && v.Status != http.StatusGone && v.Status != http.StatusBadRequest {
 		v.Account = r.PathValue("number")
@@ -70,6 +85,7 @@ func (p *page) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Method == http.MethodPost {
 		switch v.Status {
 		case http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusLocked:
+			w.Header().Set("Retry-After", "2")
 			v.Again = &again{Action: r.URL.Path}
 			for _, name := range []string{"id", "number", "owner", "amount"} {
 				if value := r.PostFormValue(name); value != "" {

@@ -2,6 +2,7 @@ package page
 
 import (
 	"iter"
+	"math"
 	"strings"
 	"testing"
 
@@ -9,10 +10,10 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// climb is a history of n events whose balance climbs, but for one deep fall and one peak.
-func climb(n, fall, peak int64) iter.Seq2[bank.Entry, error] {
+// climb is versions of a history whose balance climbs, but for one deep fall and one peak.
+func climb(s span, fall, peak int64) iter.Seq2[bank.Entry, error] {
 	return func(yield func(bank.Entry, error) bool) {
-		for version := int64(1); version <= n; version++ {
+		for version := s.first; version <= s.last; version++ {
 			entry := bank.Entry{Event: eventstore.Event{Version: version, Data: bank.FundsDeposited{}}, Balance: 1_000_00 + bank.Money(version)}
 			switch version {
 			case fall:
@@ -27,51 +28,81 @@ func climb(n, fall, peak int64) iter.Seq2[bank.Entry, error] {
 	}
 }
 
-func TestALongHistoryIsKeptWithinBounds(t *testing.T) {
+func TestOfALongHistoryOnlyWhatIsShownIsRead(t *testing.T) {
 	t.Parallel()
-	const last = 100_003
-	h, err := gather(climb(last, 40_001, 77_777), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(h.entries) != entriesPerPage || h.entries[0].Version != last-entriesPerPage+1 || h.entries[entriesPerPage-1].Version != last {
-		t.Errorf("%d entries, %d to %d", len(h.entries), h.entries[0].Version, h.entries[len(h.entries)-1].Version)
-	}
-	if len(h.curve.cells) > maxCells || len(h.curve.cells) < maxCells/2-1 {
-		t.Errorf("%d cells", len(h.curve.cells))
-	}
-	var snapshots []int64
-	for version := int64(10); version <= last; version += 10 {
-		snapshots = append(snapshots, version)
-	}
-	drawn := h.curve.draw(snapshots, last, h.last.Balance)
-	if drawn.Low != 7 || drawn.High != 999_999_999 {
-		t.Errorf("from %s to %s: a peak was lost", drawn.Low, drawn.High)
-	}
-	if len(drawn.Marks) > maxMarks || drawn.Marks[0].Version != 100_000 || drawn.Snapshots != 10_000 {
-		t.Errorf("%d marks of %d, the newest at %d", len(drawn.Marks), drawn.Snapshots, drawn.Marks[0].Version)
-	}
-	if len(drawn.Line) > 32<<10 {
-		t.Errorf("the line is %d bytes", len(drawn.Line))
+	const last = 1_000_003
+	for name, c := range map[string]struct {
+		shown, before   int64
+		timeline, chart span
+	}{
+		"the newest":         {last, 0, span{last - 199, last}, span{last - 999, last}},
+		"one of the newest":  {last - 100, last, span{last - 200, last - 1}, span{last - 999, last}},
+		"one long ago":       {500_000, 500_100, span{499_900, 500_099}, span{499_501, 500_500}},
+		"the first":          {1, 101, span{1, 100}, span{1, 501}},
+		"paged back":         {last, 301, span{101, 300}, span{last - 999, last}},
+		"before all":         {last, 1, span{1, 0}, span{last - 999, last}},
+		"past the end":       {last, last + 50, span{last - 199, last}, span{last - 999, last}},
+		"the most before it": {last, math.MaxInt64, span{last - 199, last}, span{last - 999, last}},
+	} {
+		timeline, chart := spans(last, c.shown, c.before)
+		if timeline != c.timeline || chart != c.chart {
+			t.Errorf("%s: timeline %v, chart %v, want %v and %v", name, timeline, chart, c.timeline, c.chart)
+			continue
+		}
+		read := 0
+		h, err := gather(func(s span) iter.Seq2[bank.Entry, error] {
+			return func(yield func(bank.Entry, error) bool) {
+				for entry := range climb(s, c.shown-1, c.shown) {
+					if read++; !yield(entry, nil) {
+						return
+					}
+				}
+			}
+		}, timeline, chart)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(h.entries); int64(n) != timeline.last-timeline.first+1 || n > 0 && (h.entries[0].Version != timeline.first || h.entries[n-1].Version != timeline.last) {
+			t.Errorf("%s: %d entries, want those of %v", name, len(h.entries), timeline)
+		}
+		if read > eventsInChart+entriesPerPage || len(h.curve.cells) > maxCells {
+			t.Errorf("%s: %d events were read for %d cells", name, read, len(h.curve.cells))
+		}
+		var snapshots []int64
+		for version := int64(10); version <= last; version += 10 {
+			snapshots = append(snapshots, version)
+		}
+		drawn := h.curve.draw(snapshots, c.shown, h.curve.at(c.shown))
+		if drawn.High != 999_999_999 || c.shown > 1 && drawn.Low != 7 {
+			t.Errorf("%s: from %s to %s: a peak was lost", name, drawn.Low, drawn.High)
+		}
+		if drawn.First != chart.first || drawn.Last != chart.last || len(drawn.Marks) != int(chart.last/10-(chart.first-1)/10) || drawn.Snapshots != 100_000 {
+			t.Errorf("%s: %d marks of %d, from %d to %d", name, len(drawn.Marks), drawn.Snapshots, drawn.First, drawn.Last)
+		}
+		if len(drawn.Line) > 32<<10 {
+			t.Errorf("%s: the line is %d bytes", name, len(drawn.Line))
+		}
 	}
 }
 
 func TestACurveIsExactAsLongAsItsVersionsHaveRoom(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int64{1, 2, 3, maxCells, maxCells + 1} {
-		h, err := gather(climb(n, 0, 0), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		exact := int64(1)
-		if n > maxCells {
-			exact = 2
-		}
-		if h.curve.width != exact || int64(len(h.curve.cells)) != (n+exact-1)/exact {
-			t.Errorf("%d versions: %d cells of %d", n, len(h.curve.cells), h.curve.width)
-		}
-		if got := h.curve.at(n); got != 1_000_00+bank.Money(n) {
-			t.Errorf("%d versions: the last is %s", n, got)
+		for _, first := range []int64{1, 4_712} {
+			var c curve
+			for entry := range climb(span{first, first + n - 1}, 0, 0) {
+				c.add(entry.Version, entry.Balance)
+			}
+			exact := int64(1)
+			if n > maxCells {
+				exact = 2
+			}
+			if c.width != exact || int64(len(c.cells)) != (n+exact-1)/exact {
+				t.Errorf("%d versions: %d cells of %d", n, len(c.cells), c.width)
+			}
+			if last := first + n - 1; c.at(last) != 1_000_00+bank.Money(last) {
+				t.Errorf("%d versions from %d: the last is %s", n, first, c.at(last))
+			}
 		}
 	}
 }

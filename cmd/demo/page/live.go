@@ -4,11 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/cmd/demo/service"
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
@@ -16,6 +22,47 @@ const (
 	pollEvery   = time.Second      // how often the store is asked for the version of an account that someone watches
 	pollTimeout = 5 * time.Second  // how long it may take to answer
 	beatEvery   = 15 * time.Second // how often something is sent, so that a connection is not taken for dead
+
+	sendTimeout = 10 * time.Second // how long a viewer may take for what is sent, before it is taken for dead
+	watchFor    = time.Hour        // how long one request may watch: who sent it is asked for again after that
+)
+
+// How many may watch at once, unless [WithWatchers] says something else.
+const (
+	WatchersPerClient = 32
+	WatchersInAll     = 1024
+)
+
+// watchRoute is the one route whose answers do not end.
+const watchRoute = "GET /accounts/{number}/live"
+
+var watches = func() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.Handle(watchRoute, http.NotFoundHandler())
+	return mux
+}()
+
+// IsWatch reports whether a request is for live updates, which go on until it ends. Its path tells,
+// not what it says that it accepts.
+func IsWatch(r *http.Request) bool {
+	_, pattern := watches.Handler(r)
+	return pattern == watchRoute
+}
+
+// Option is a setting of the pages.
+type Option func(*page)
+
+// WithWatchers limits how many requests may watch at once, of one client and in all:
+// [WatchersPerClient] and [WatchersInAll] without it. A client is an IP address, of IPv6 the
+// network of 64 bits. Of who comes through one proxy all are one client.
+func WithWatchers(perClient, inAll int) Option {
+	return func(p *page) { p.live.perClient, p.live.inAll = perClient, inAll }
+}
+
+var (
+	errTooManyOfOne = errors.New("too many pages of this address are watching at once: close some of them")
+	errTooMany      = &service.Problem{Type: "urn:problem:bank:busy", Title: "Too many are watching", Status: http.StatusServiceUnavailable,
+		Detail: "As many watch as the service takes at once. The page works without live updates; it tries again by itself."}
 )
 
 // news is what a poll has found out.
@@ -35,6 +82,13 @@ type live struct {
 
 	mu      sync.Mutex
 	polls   map[string]*poll
+	clients map[string]int // how many watch of each
+	all     int
+
+	perClient, inAll int
+	watching         metric.Int64UpDownCounter
+	refused          metric.Int64Counter
+
 	servers map[*http.Server]chan struct{} // each closed when that server is shut down
 }
 
@@ -46,7 +100,21 @@ type poll struct {
 }
 
 func newLive(version func(context.Context, string) (int64, error)) *live {
+	meter := otel.Meter("github.com/hexalith/eventstores-go/cmd/demo/page")
+	watching, err := meter.Int64UpDownCounter("bank.event_streams", metric.WithDescription("Event streams that are open, each a page that is watched."))
+	if err != nil {
+		otel.Handle(err)
+	}
+	refused, err := meter.Int64Counter("bank.event_streams.refused", metric.WithDescription("Event streams that were refused, since there were too many."))
+	if err != nil {
+		otel.Handle(err)
+	}
+	watching.Add(context.Background(), 0) // they are there from the beginning
+	refused.Add(context.Background(), 0)
 	return &live{
+		perClient: WatchersPerClient, inAll: WatchersInAll,
+		watching: watching, refused: refused,
+		clients: map[string]int{},
 		version: func(ctx context.Context, number string) (int64, error) {
 			version, err := version(ctx, number)
 			if err == nil && version == 0 {
@@ -121,6 +189,51 @@ func (l *live) ask(ctx context.Context, number string, at *poll) {
 	}
 }
 
+// enter counts one who watches. Call leave in the end.
+func (l *live) enter(r *http.Request) (leave func(), err error) {
+	client := clientOf(r.RemoteAddr)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.clients[client] >= l.perClient {
+		err = errTooManyOfOne
+	} else if l.all >= l.inAll {
+		err = errTooMany
+	}
+	if err != nil {
+		l.refused.Add(r.Context(), 1)
+		return nil, err
+	}
+	l.all++
+	l.clients[client]++
+	l.watching.Add(r.Context(), 1)
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.all--
+		if l.clients[client]--; l.clients[client] == 0 {
+			delete(l.clients, client)
+		}
+		l.watching.Add(context.WithoutCancel(r.Context()), -1)
+	}, nil
+}
+
+// clientOf is whom an address is counted for: of IPv6 one client has a whole network.
+func clientOf(remote string) string {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		host = remote
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	if ip = ip.Unmap().WithZone(""); ip.Is6() {
+		network, _ := ip.Prefix(64)
+		return network.String()
+	}
+	return ip.String()
+}
+
 // ending is closed when the server of a request is shut down, which waits for requests: one that watches must not hold it up.
 func (l *live) ending(r *http.Request) <-chan struct{} {
 	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
@@ -141,13 +254,29 @@ func (l *live) ending(r *http.Request) <-chan struct{} {
 // watch sends server-sent events: "version" with the version of an account, "away" while the store does not
 // answer, "gone" when the account can't be read any more.
 func (p *page) watch(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+		p.fail(w, r, errBody) // it would never be read
+		return
+	}
+	left, err := p.live.enter(r)
+	if err != nil {
+		w.Header().Set("Retry-After", "5")
+		w.Header().Set("Connection", "close") // so that it does not hold one either
+		p.fail(w, r, err)
+		return
+	}
+	defer left()
 	watcher, leave := p.live.watch(r.PathValue("number"))
 	defer leave()
 	beat := time.NewTicker(beatEvery)
 	defer beat.Stop()
+	end := time.NewTimer(watchFor)
+	defer end.Stop()
 	ending := p.live.ending(r)
 	sender := http.NewResponseController(w)
-	_ = sender.SetWriteDeadline(time.Time{}) // there may be one for answers that end; not every writer has one
+	_ = sender.SetReadDeadline(time.Time{})                                     // there may be one for requests, not every writer has one
+	defer func() { _ = sender.SetWriteDeadline(time.Now().Add(sendTimeout)) }() // the end is sent too
 
 	begun := false
 	for {
@@ -157,6 +286,8 @@ func (p *page) watch(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case <-ending:
+			return
+		case <-end.C:
 			return
 		case <-beat.C:
 		case n := <-watcher:
@@ -179,6 +310,7 @@ func (p *page) watch(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-Accel-Buffering", "no") // proxies that collect answers
 			text = "retry: 2000\n" + text
 		}
+		_ = sender.SetWriteDeadline(time.Now().Add(sendTimeout)) // in place of that for answers that end
 		if _, err := w.Write([]byte(text)); err != nil {
 			return
 		}

@@ -3,6 +3,7 @@ package page
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
 // counted is a store's answer for every account, which counts how often it is asked.
@@ -140,6 +143,170 @@ func TestAConnectionOnWhichNothingHappensIsKeptAlive(t *testing.T) {
 			t.Errorf("%d beats, want 2", got)
 		}
 	})
+}
+
+func TestTooManyWhoWatchAreRefusedOfOneClientAndInAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &counted{version: 3}
+		p := &page{live: newLive(store.ask), views: parseViews(), log: slog.New(slog.DiscardHandler)}
+		WithWatchers(2, 5)(p)
+		from := func(addr string) *viewer {
+			ctx, leave := context.WithCancel(t.Context())
+			v := &viewer{httptest.NewRecorder(), leave, make(chan struct{})}
+			r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/accounts/A1/live", nil)
+			r.SetPathValue("number", "A1")
+			r.RemoteAddr = addr
+			go func() {
+				defer close(v.ended)
+				p.watch(v, r)
+			}()
+			synctest.Wait()
+			return v
+		}
+		var in []*viewer
+		for _, c := range []struct {
+			addr   string
+			status int
+		}{
+			{"192.0.2.1:1", 200}, {"192.0.2.1:2", 200}, {"192.0.2.1:3", 429}, {"[::ffff:192.0.2.1]:4", 429},
+			{"[2001:db8::1]:1", 200}, {"[2001:db8::2]:1", 200}, {"[2001:db8::ffff:3]:1", 429},
+			{"[2001:db8:0:1::1]:1", 200}, {"192.0.2.9:1", 503},
+		} {
+			v := from(c.addr)
+			if v.Code != c.status || (c.status != 200) != (v.Header().Get("Retry-After") != "" && v.Header().Get("Connection") == "close") {
+				t.Errorf("%s: status %d, want %d: %s", c.addr, v.Code, c.status, v.Body)
+			}
+			if c.status == 200 {
+				in = append(in, v)
+			}
+		}
+		pass(5 * time.Second)
+		if got := store.count(); got != 6 {
+			t.Errorf("five watched for 5 seconds, the store was asked %d times, want 6", got)
+		}
+		in[0].leave()
+		<-in[0].ended
+		again := from("192.0.2.9:1") // there is room for one more
+		if again.Code != 200 {
+			t.Errorf("after one has left: status %d", again.Code)
+		}
+		for _, v := range append(in, again) {
+			v.leave()
+			<-v.ended
+		}
+		if p.live.all != 0 || len(p.live.clients) != 0 {
+			t.Errorf("all have left, %d are counted, of %v", p.live.all, p.live.clients)
+		}
+	})
+}
+
+func TestWatchingEndsAfterAnHour(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		v := watching(t.Context(), &page{live: newLive((&counted{version: 3}).ask)})
+		pass(watchFor)
+		<-v.ended
+		v.leave()
+	})
+}
+
+// deadlined is a writer that knows which deadlines were set.
+type deadlined struct {
+	*httptest.ResponseRecorder
+	read, write []time.Time
+	began       chan struct{}
+}
+
+func (d *deadlined) Flush() { d.began <- struct{}{} }
+
+func (d *deadlined) SetReadDeadline(t time.Time) error  { d.read = append(d.read, t); return nil }
+func (d *deadlined) SetWriteDeadline(t time.Time) error { d.write = append(d.write, t); return nil }
+
+func TestOnlyTheRouteOfLiveUpdatesOutlivesTheServersTimeouts(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.open("Ada", 1)
+	for target, outlives := range map[string]bool{
+		"GET /accounts/A1/live": true, "GET /": false, "GET /accounts/A1": false, "POST /accounts/A1/deposit": false, "POST /accounts/A1/live": false, "GET /assets/live.js": false,
+	} {
+		method, path, _ := strings.Cut(target, " ")
+		ctx, cancel := context.WithCancel(t.Context())
+		r := httptest.NewRequestWithContext(ctx, method, path, nil)
+		r.Header.Set("Accept", "text/event-stream")
+		if IsWatch(r) != outlives {
+			t.Errorf("%s is taken for what it is not", target)
+		}
+		w := &deadlined{ResponseRecorder: httptest.NewRecorder(), began: make(chan struct{}, 100)}
+		if outlives { // it goes on until the account is gone
+			go func() {
+				<-w.began
+				if err := s.Delete(ctx, "A1", -1); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		s.ServeHTTP(w, r)
+		cancel()
+		if outlives != (len(w.read) == 1 && w.read[0].IsZero()) || outlives != (len(w.write) > 0) {
+			t.Errorf("%s: read deadlines %v, write deadlines %v", target, w.read, w.write)
+		}
+		for _, at := range w.write {
+			if at.IsZero() {
+				t.Errorf("%s: a viewer that does not read may hold it for ever", target)
+			}
+		}
+	}
+}
+
+func TestLiveUpdatesTakeNoBody(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.open("Ada", 1)
+	r := httptest.NewRequest(http.MethodGet, "/accounts/A1/live", strings.NewReader("slow"))
+	s.wants(s.ask(r), http.StatusBadRequest, "has no body")
+}
+
+func TestAPageThatTakesTooLongIsAnsweredHonestly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		registry, err := eventstore.NewRegistry(bank.Types()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		provider, err := eventstore.NewProvider(silent{}, eventstore.WithRegistry(registry), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := siteOf(t, provider)
+		for _, ask := range []func() *httptest.ResponseRecorder{
+			func() *httptest.ResponseRecorder { return s.get("/") },
+			func() *httptest.ResponseRecorder { return s.get("/accounts/A1") },
+			func() *httptest.ResponseRecorder {
+				return s.post("/accounts/A1/deposit", "id", "form-1", "amount", "1")
+			},
+			func() *httptest.ResponseRecorder { return s.post("/accounts/A1/conflict") },
+		} {
+			began := time.Now()
+			w := ask()
+			if took := time.Since(began); took > requestTimeout || w.Code != http.StatusServiceUnavailable && w.Code != http.StatusGatewayTimeout || !strings.Contains(w.Body.String(), "<h1>") {
+				t.Errorf("after %v: %d %s", took, w.Code, w.Body)
+			}
+		}
+	})
+}
+
+// silent is a store that answers nothing as long as one waits.
+type silent struct{ away }
+
+func (silent) Get(ctx context.Context, _, _ string) (driver.Item, error) {
+	<-ctx.Done()
+	return driver.Item{}, ctx.Err()
+}
+
+func (silent) GetMany(ctx context.Context, _ string, _ []string) ([]driver.Item, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
 
 func TestWatchingDoesNotHoldUpAServerThatIsShutDown(t *testing.T) {

@@ -5,6 +5,7 @@ package page
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"errors"
 	"hash/fnv"
@@ -31,6 +32,10 @@ var assetFiles embed.FS
 // maxForm is how large a form may be that someone sends, in bytes.
 const maxForm = 64 << 10
 
+// requestTimeout is how long the store gets for a page: less than a shutdown waits, so that none is
+// cut.
+const requestTimeout = 9 * time.Second
+
 // page is what all its parts share.
 type page struct {
 	accounts *bank.Accounts
@@ -42,16 +47,21 @@ type page struct {
 // New makes the pages of a bank: "/", "/accounts", "/accounts/{number}" and below, and "/assets/". What else is asked of it is answered
 // with a page that says so. Mount it at the root. Requests that change something and come from other sites are refused.
 //
-// Where it is served by a [service.Service], events say of which request they came, see [service.Origin]. Live updates end with the request, and when
-// the server that serves them is shut down.
-func New(accounts *bank.Accounts, log *slog.Logger) http.Handler {
+// Where it is served by a [service.Service], events say of which request they came, see
+// [service.Origin], and who sent it where that is known. Each page has 9 seconds, but for live
+// updates: they end with the request, after an hour, and when the server that serves them is shut
+// down. A browser goes on with a new request.
+func New(accounts *bank.Accounts, log *slog.Logger, options ...Option) http.Handler {
 	p := &page{accounts: accounts, log: log, live: newLive(accounts.Version), views: parseViews()}
+	for _, option := range options {
+		option(p)
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", p.listAccounts)
 	mux.Handle("GET /accounts", http.RedirectHandler("/", http.StatusSeeOther))
 	mux.HandleFunc("POST /accounts", p.open)
 	mux.HandleFunc("GET /accounts/{number}", p.showAccount)
-	mux.HandleFunc("GET /accounts/{number}/live", p.watch)
+	mux.HandleFunc(watchRoute, p.watch)
 	mux.HandleFunc("POST /accounts/{number}/deposit", p.deposit)
 	mux.HandleFunc("POST /accounts/{number}/withdraw", p.withdraw)
 	mux.HandleFunc("POST /accounts/{number}/conflict", p.provokeConflict)
@@ -75,6 +85,13 @@ func New(accounts *bank.Accounts, log *slog.Logger) http.Handler {
 			p.fail(w, r, errBadAddress)
 			return
 		}
+		if !IsWatch(r) {
+			ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+			defer cancel()
+			outer, inner := r, r.WithContext(ctx)
+			defer func() { outer.Pattern = inner.Pattern }() // who comes before finds the route
+			r = inner
+		}
 		protected.ServeHTTP(w, r)
 	})
 }
@@ -88,11 +105,28 @@ func parseViews() map[string]*template.Template {
 	return views
 }
 
+// frame is what is around every view.
+type frame struct {
+	View any
+	Name string // who is signed in; empty: nobody needs to be
+}
+
+// mayWrite reports whether who sent a request may move money: to others no form is shown that can
+// only fail.
+func mayWrite(r *http.Request) bool {
+	h, known := service.HolderOf(r.Context())
+	return !known || h.Role >= service.Write
+}
+
 // render answers with a view. Nothing is sent before all of it is made, so that a page is never cut short by an error.
 func (p *page) render(w http.ResponseWriter, r *http.Request, status int, view string, data any) {
+	f := frame{View: data}
+	if h, known := service.HolderOf(r.Context()); known {
+		f.Name = h.Name
+	}
 	var out bytes.Buffer
-	if err := p.views[view].ExecuteTemplate(&out, "frame", data); err != nil {
-		p.log.ErrorContext(r.Context(), "a page could not be made", "page", view, "error", err)
+	if err := p.views[view].ExecuteTemplate(&out, "frame", f); err != nil {
+		p.log.ErrorContext(r.Context(), "a page could not be made", "request", service.Origin(r.Context()).CorrelationID, "page", view, "error", err)
 		http.Error(w, "the page could not be made", http.StatusInternalServerError)
 		return
 	}
@@ -127,7 +161,9 @@ func command(r *http.Request) bank.Command {
 		ExpectedVersion: -1, // a person means the account as it is by then
 		Context:         service.Origin(r.Context()),
 	}
-	c.Context.UserID = "demo page"
+	if c.Context.UserID == "" { // the service asks nobody who they are
+		c.Context.UserID = "demo page"
+	}
 	return c
 }
 
@@ -139,5 +175,7 @@ var (
 	errBadForm = errors.New("the form that was sent can't be read: it is not UTF-8, or has a field twice; nothing was changed")
 
 	errBadAddress = errors.New("the address of this page is not UTF-8, or its query can't be read")
+	errBody       = errors.New("a request for live updates has no body")
+	errReused     = errors.New("another form with the same id was stored before, and nothing of this one: load the page again, and fill the form in again")
 	errForeign    = errors.New("the request was sent by a page of another site: nothing was changed")
 )

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/cmd/demo/service"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/eventtest"
@@ -143,6 +145,33 @@ func TestAnAccountIsOpenedAndUsedWithoutScript(t *testing.T) {
 	}
 }
 
+func TestAFormIDThatComesAgainWithAnotherChangeIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.wants(s.post("/accounts", "id", "form-1", "number", "A1", "owner", "Ada", "amount", "10"), http.StatusSeeOther)
+	s.wants(s.post("/accounts/A1/deposit", "id", "form-2", "amount", "5"), http.StatusSeeOther)
+	for name, w := range map[string]*httptest.ResponseRecorder{
+		"another amount":              s.post("/accounts/A1/deposit", "id", "form-2", "amount", "6"),
+		"a withdrawal":                s.post("/accounts/A1/withdraw", "id", "form-2", "amount", "5"),
+		"a deposit by an opening's":   s.post("/accounts/A1/deposit", "id", "form-1", "amount", "10"),
+		"another owner":               s.post("/accounts", "id", "form-1", "number", "A1", "owner", "Eve", "amount", "10"),
+		"another first deposit":       s.post("/accounts", "id", "form-1", "number", "A1", "owner", "Ada", "amount", "11"),
+		"an opening by a deposit's":   s.post("/accounts", "id", "form-2", "number", "A1", "owner", "Ada", "amount", "5"),
+		"an opening without a number": s.post("/accounts", "id", "form-1", "number", "", "owner", "Ada", "amount", "10"),
+	} {
+		if w.Code != http.StatusUnprocessableEntity {
+			t.Errorf("%s: status %d, to %q\n%s", name, w.Code, w.Header().Get("Location"), w.Body)
+		}
+	}
+	s.wants(s.post("/accounts/A1/deposit", "id", "form-2", "amount", "6"), http.StatusUnprocessableEntity, "nothing of this one")
+	for _, same := range [][]string{{"/accounts", "id", "form-1", "number", "A1", "owner", "Ada", "amount", "10"}, {"/accounts/A1/deposit", "id", "form-2", "amount", "5.0"}} {
+		s.wants(s.post(same[0], same[1:]...), http.StatusSeeOther)
+	}
+	if got := s.version(); got != 2 {
+		t.Errorf("version %d, want 2", got)
+	}
+}
+
 func TestTheStateIsShownAsOfAnyVersion(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -255,6 +284,19 @@ func TestPagesRunNothingButTheirOwnFiles(t *testing.T) {
 	s.wants(s.get("/assets/none"), http.StatusNotFound)
 }
 
+func TestWhoServesThePagesFindsTheRoute(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.open("Ada", 1)
+	for target, want := range map[string]string{"/": "GET /{$}", "/accounts/A1": "GET /accounts/{number}", "/accounts/NONE/live": watchRoute, "/assets/page.css": "GET /assets/{file}", "/nosuch": "/"} {
+		r := httptest.NewRequest(http.MethodGet, target, nil)
+		s.ask(r)
+		if r.Pattern != want {
+			t.Errorf("%s is served by %q, want %q", target, r.Pattern, want)
+		}
+	}
+}
+
 func TestARequestFromAnotherSiteChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -299,7 +341,14 @@ func TestEveryErrorHasItsStatus(t *testing.T) {
 	} {
 		w := httptest.NewRecorder()
 		p.fail(w, httptest.NewRequest(http.MethodGet, "/accounts/A1", nil), fmt.Errorf("list: %w", c.err))
-		s.wants(w, c.status, fmt.Sprintf("Status %d", c.status), "list: "+html.EscapeString(c.err.Error()), "<h1>")
+		if c.status < 500 {
+			s.wants(w, c.status, fmt.Sprintf("Status %d", c.status), "list: "+html.EscapeString(c.err.Error()), "<h1>")
+			continue
+		}
+		s.wants(w, c.status, fmt.Sprintf("Status %d", c.status), html.EscapeString(service.ProblemOf(c.err).Detail), "<h1>")
+		if body := w.Body.String(); strings.Contains(body, "list: ") || strings.Contains(body, html.EscapeString(c.err.Error())) {
+			t.Errorf("%v is shown to everybody:\n%s", c.err, body)
+		}
 	}
 }
 
@@ -319,6 +368,40 @@ func TestAClosedAccountCanBeLookedAtAndNothingElse(t *testing.T) {
 		t.Errorf("there is a form that can only fail:\n%s", w.Body)
 	}
 	s.wants(s.post("/accounts/A1/deposit", "amount", "1"), http.StatusConflict, "The account is closed")
+}
+
+func TestWhoIsSignedInIsSaidAndSeesTheFormsThatAreForThem(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.open("Ada", 1)
+	keys, err := service.ParseKeys("viewer read key-of-the-viewer-1\nteller write key-of-the-teller-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := service.New(slog.New(slog.DiscardHandler), "state store", service.WithKeys(keys))
+	served.Connect(t.Context(), func(context.Context) (service.Bank, error) { return service.Bank{Accounts: s.Accounts}, nil })
+	h := served.Handler(func(accounts *bank.Accounts) http.Handler { return New(accounts, slog.New(slog.DiscardHandler)) })
+	for name, forms := range map[string]bool{"viewer": false, "teller": true} {
+		for _, target := range []string{"/", "/accounts/A1"} {
+			r := httptest.NewRequest(http.MethodGet, target, nil)
+			r.Header.Set("Authorization", "Bearer key-of-the-"+name+"-1")
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			s.wants(w, http.StatusOK, "Signed in as "+name, "Ada")
+			if strings.Contains(w.Body.String(), `method="post"`) != forms {
+				t.Errorf("%s shows %s a form, or none:\n%s", target, name, w.Body)
+			}
+		}
+	}
+	r := httptest.NewRequest(http.MethodPost, "/accounts/A1/deposit", strings.NewReader("id=form-1&amount=1"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Authorization", "Bearer key-of-the-teller-1")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	s.wants(w, http.StatusSeeOther)
+	if body := s.get("/accounts/A1").Body.String(); !strings.Contains(body, "<dt>User</dt><dd>teller</dd>") || strings.Contains(body, "Signed in") {
+		t.Errorf("the deposit does not say who made it, or somebody is signed in where nobody can be:\n%s", body)
+	}
 }
 
 func TestAnAccountThatIsNotThereIsAPageThatSaysSo(t *testing.T) {
@@ -373,11 +456,30 @@ func TestAStoreThatIsAwayIsAPageThatSaysSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := siteOf(t, provider)
-	for _, target := range []string{"/", "/accounts/A1"} {
-		s.wants(s.get(target), http.StatusServiceUnavailable, "connection refused", "The store does not answer")
+	accounts, err := bank.NewAccounts(provider)
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.wants(s.post("/accounts/A1/deposit", "id", "form-7", "amount", "1.50"), http.StatusServiceUnavailable, "connection refused",
+	var log bytes.Buffer
+	served := service.New(slog.New(slog.NewJSONHandler(&log, nil)), "state store")
+	served.Connect(t.Context(), func(context.Context) (service.Bank, error) { return service.Bank{Accounts: accounts}, nil })
+	s := site{accounts, served.Handler(func(accounts *bank.Accounts) http.Handler {
+		return New(accounts, slog.New(slog.NewJSONHandler(&log, nil)))
+	}), t}
+	for _, target := range []string{"/", "/accounts/A1"} {
+		r := httptest.NewRequest(http.MethodGet, target, nil)
+		r.Header.Set("X-Request-Id", "request-of"+target)
+		log.Reset()
+		w := s.ask(r)
+		s.wants(w, http.StatusServiceUnavailable, "The store did not do what it was asked", "The store does not answer", "Request id request-of"+target)
+		if strings.Contains(w.Body.String(), errAway.Error()) {
+			t.Errorf("%s shows what went wrong inside:\n%s", target, w.Body)
+		}
+		if !regexp.MustCompile(`"a page was answered with an error","request":"request-of` + target + `".*connection refused`).Match(log.Bytes()) {
+			t.Errorf("the log does not say what went wrong with the request: %s", &log)
+		}
+	}
+	s.wants(s.post("/accounts/A1/deposit", "id", "form-7", "amount", "1.50"), http.StatusServiceUnavailable,
 		`action="/accounts/A1/deposit"`, `name="id" value="form-7"`, `name="amount" value="1.50"`, "Send it again")
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
@@ -56,15 +57,32 @@ func show(w http.ResponseWriter, status int, number string, s bank.Status) error
 func accountPath(number string) string { return "/api/v1/accounts/" + url.PathEscape(number) }
 
 func listAccounts(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts) error {
-	if err := checkQuery(r); err != nil {
+	if err := checkQuery(r, "from"); err != nil {
 		return err
 	}
-	numbers, err := accounts.Numbers(r.Context())
+	from, err := queryVersion(r, "from", 1, 1)
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, map[string][]string{"numbers": append([]string{}, numbers...)})
+	found, total, err := accounts.List(r.Context(), from, listSize)
+	if err != nil {
+		return err
+	}
+	page := list{Numbers: append([]string{}, found...)}
+	if after := from + int64(len(found)); len(found) > 0 && after <= total {
+		page.Next = "/api/v1/accounts?from=" + strconv.FormatInt(after, 10)
+	}
+	writeJSON(w, http.StatusOK, page)
 	return nil
+}
+
+// listSize is how many account numbers one answer has at most.
+const listSize = 1000
+
+// list is a page of the account numbers.
+type list struct {
+	Numbers []string `json:"numbers"`
+	Next    string   `json:"next,omitempty"` // where the next page is; empty on the last
 }
 
 func openAccount(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts) error {
@@ -93,7 +111,7 @@ func openAccount(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts
 	status := http.StatusCreated
 	if opened.RepeatOf > 0 {
 		status = http.StatusOK
-		if err := sameCommand(r.Context(), accounts, *body.Number, opened.RepeatOf, bank.AccountOpened{Owner: *body.Owner, Amount: *body.Amount}); err != nil {
+		if err := SameCommand(r.Context(), accounts, *body.Number, opened.RepeatOf, bank.AccountOpened{Owner: *body.Owner, Amount: *body.Amount}); err != nil {
 			return err
 		}
 	}
@@ -155,24 +173,23 @@ func move(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts,
 		return err
 	}
 	if after.RepeatOf > 0 {
-		if err := sameCommand(r.Context(), accounts, number, after.RepeatOf, event(*body.Amount)); err != nil {
+		if err := SameCommand(r.Context(), accounts, number, after.RepeatOf, event(*body.Amount)); err != nil {
 			return err
 		}
 	}
 	return show(w, http.StatusOK, number, after)
 }
 
-// sameCommand refuses a command that is not the one that was stored under its Idempotency-Key: who sends it must not believe
-// that it was done.
-func sameCommand(ctx context.Context, accounts *bank.Accounts, number string, version int64, event any) error {
-	for entry, err := range accounts.History(ctx, number, version) {
+// SameCommand returns a [Problem] for a command that is not the one that was stored under its id as
+// that version, an event: who sends it must not believe that it was done.
+func SameCommand(ctx context.Context, accounts *bank.Accounts, number string, version int64, event any) error {
+	for entry, err := range accounts.Range(ctx, number, version, version) {
 		if err != nil {
 			return err
 		}
 		if entry.Data == event {
 			return nil
 		}
-		break
 	}
 	return &Problem{Type: problemType("idempotency-key-reused"), Title: "The Idempotency-Key belongs to another command", Status: http.StatusUnprocessableEntity,
 		Detail:  "Another command with this Idempotency-Key was stored before, and nothing of this one. Send each command with a key of its own.",

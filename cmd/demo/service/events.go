@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"time"
 
@@ -54,12 +55,13 @@ func readEvents(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts)
 		return err
 	}
 	page := events{Number: r.PathValue("number"), Events: []event{}}
-	for entry, err := range accounts.History(r.Context(), page.Number, from) {
+	last := from + min(pageSize, math.MaxInt64-from) // one more than fits, to know whether there is more
+	if to > 0 {
+		last = min(last, to)
+	}
+	for entry, err := range accounts.Range(r.Context(), page.Number, from, last) {
 		if err != nil {
 			return err
-		}
-		if to > 0 && entry.Version > to {
-			break
 		}
 		if len(page.Events) == pageSize {
 			page.Next = fmt.Sprintf("%s/events?from=%d", accountPath(page.Number), entry.Version)

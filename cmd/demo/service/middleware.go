@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -28,6 +27,7 @@ type originKey struct{}
 //     itself called with finds all that one user's action led to, in all services.
 //   - CausationID is the caller's span, "trace-id/span-id" of the W3C traceparent: it leads from an event to its trace. Without a
 //     traceparent it is the request id.
+//   - UserID is who holds the key that it was sent with, where the service asks for keys.
 //
 // The Idempotency-Key, the id of the command, is not repeated in either: the first event of a command has it as its idempotency id.
 func Origin(ctx context.Context) eventstore.ContextMetadata {
@@ -151,30 +151,6 @@ func (r *recorder) Flush() { _ = http.NewResponseController(r.ResponseWriter).Fl
 
 // Unwrap is for [http.ResponseController].
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
-
-// IsEventStream reports whether a request asks for events that go on until it ends.
-func IsEventStream(r *http.Request) bool {
-	return strings.Contains(r.Header.Get("Accept"), "text/event-stream")
-}
-
-// streams lets event streams live longer than the server's timeouts allow, and ends them when the service
-// drains: nobody should wait for what has no end.
-func (s *Service) streams(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !IsEventStream(r) {
-			next.ServeHTTP(w, r)
-			return
-		}
-		control := http.NewResponseController(w)
-		if err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Time{})); err != nil {
-			s.log.WarnContext(r.Context(), "an event stream keeps the server's timeouts", "error", err.Error())
-		}
-		ctx, cancel := context.WithCancel(r.Context())
-		defer cancel()
-		defer context.AfterFunc(s.draining, cancel)()
-		passOn(next, w, r, ctx)
-	})
-}
 
 // sameOrigin refuses what a browser sends to change something on behalf of another site.
 func sameOrigin(next http.Handler) http.Handler {

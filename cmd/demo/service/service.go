@@ -22,18 +22,25 @@ type Service struct {
 	draining  context.Context // ended by drain
 	drain     context.CancelFunc
 	unready   atomic.Pointer[string] // what was away when it was last asked, for the log
+
+	hosts   map[string]bool // that it goes by; nil: any
+	keys    *Keys
+	metrics http.Handler // nil: none
 }
 
 // New makes a service that is not connected to a store yet: until it is, it says that this part is away, "sidecar" or "state store". It logs no
 // payloads.
-func New(log *slog.Logger, store string) *Service {
+func New(log *slog.Logger, store string, options ...Option) *Service {
 	s := &Service{log: log, store: store}
+	for _, option := range options {
+		option(s)
+	}
 	s.draining, s.drain = context.WithCancel(context.Background())
 	return s
 }
 
-// Drain has the service say that it is not ready any more, and ends event streams. Other requests go on: to wait for them is
-// the part of http.Server.Shutdown.
+// Drain has the service say that it is not ready any more. Requests go on: to wait for them is the
+// part of http.Server.Shutdown.
 func (s *Service) Drain() { s.drain() }
 
 // Handler serves everything: what [Service.Routes] lists, and under all other paths the page, which is made once the
@@ -50,13 +57,20 @@ func (s *Service) Handler(page func(*bank.Accounts) http.Handler) http.Handler {
 	for _, path := range []string{"/livez", "/readyz", "/openapi.yaml"} {
 		mux.Handle(path, api)
 	}
+	if s.metrics != nil {
+		mux.Handle("GET /metrics", s.metrics)
+	}
+	for _, method := range []string{"GET ", "POST "} {
+		mux.HandleFunc(method+signInPath, s.signInForm)
+	}
+	mux.HandleFunc("POST "+signOutPath, signOut)
 	if page == nil {
 		mux.Handle("GET /{$}", http.RedirectHandler("/openapi.yaml", http.StatusSeeOther))
 		mux.Handle("/", api)
 	} else {
 		mux.Handle("/", s.page(page))
 	}
-	return s.identify(s.logged(s.streams(sameOrigin(mux))))
+	return s.identify(s.logged(s.knownHosts(sameOrigin(s.authenticated(mux)))))
 }
 
 // page serves what is made of the accounts when there are any.
