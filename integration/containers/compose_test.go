@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/hexalith/eventstores-go/integration/parts"
 )
@@ -22,6 +22,9 @@ const root = "../.."
 
 // password is that of the tests' Redis.
 const password = "a password of the tests"
+
+// apiToken is what the tests' sidecar asks for.
+const apiToken = "a token of the tests"
 
 // compose runs Docker Compose on compose.yaml, for one project.
 type compose struct {
@@ -58,7 +61,7 @@ func newCompose(t *testing.T) *compose {
 	}
 	announce(redis, how)
 	c.environment = append(os.Environ(),
-		"REDIS_PASSWORD="+password,
+		"REDIS_PASSWORD="+password, "DAPR_API_TOKEN="+apiToken,
 		"GO_IMAGE="+golang, "REDIS_IMAGE="+redis, "DEMO_IMAGE="+demoImage, "DAPRD_IMAGE="+daprdImage,
 		"PORT="+fmt.Sprint(parts.FreePorts(t, 1)[0]),
 		"COMPOSE_DOCKER_CLI_BUILD=0", // the older Compose then builds by itself, as the newer does
@@ -166,11 +169,13 @@ func TestComposeServesAndItsHistoryOutlivesTheContainers(t *testing.T) {
 	s.walkThrough(t, "COMPOSE2")
 }
 
-func TestComposeAsksForAPassword(t *testing.T) {
+func TestComposeAsksForAPasswordAndAToken(t *testing.T) {
 	t.Parallel()
-	c := newCompose(t)
-	c.environment = append(c.environment, "REDIS_PASSWORD=")
-	if out, err := c.try(t.Context(), "config"); err == nil || !strings.Contains(out, "make compose makes one up") {
-		t.Errorf("compose.yaml without a password: %v\n%s", err, out)
+	for _, secret := range []string{"REDIS_PASSWORD", "DAPR_API_TOKEN"} {
+		c := newCompose(t)
+		c.environment = append(c.environment, secret+"=")
+		if out, err := c.try(t.Context(), "config"); err == nil || !strings.Contains(out, "make compose makes one up") {
+			t.Errorf("compose.yaml without %s: %v\n%s", secret, err, out)
+		}
 	}
 }

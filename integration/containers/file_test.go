@@ -3,6 +3,7 @@ package containers
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,6 +65,30 @@ func safe(p *types.Project) error {
 			}
 		}
 	}
+	token := func(service string) string {
+		if v := p.Services[service].Environment["DAPR_API_TOKEN"]; v != nil {
+			return *v
+		}
+		return ""
+	}
+	if token("daprd") == "" {
+		found = append(found, errors.New("daprd asks for no token"))
+	}
+	if token("demo") != token("daprd") {
+		found = append(found, errors.New("demo has no token, or another than daprd asks for"))
+	}
+	arguments := p.Services["daprd"].Command
+	if !slices.Contains(arguments, "--dapr-internal-grpc-listen-address=127.0.0.1") {
+		found = append(found, errors.New("daprd listens for other sidecars"))
+	}
+	if slices.ContainsFunc(arguments, func(a string) bool { return strings.HasPrefix(a, "--app-port") }) {
+		found = append(found, errors.New("daprd lets others reach the service by its sidecar"))
+	}
+	for _, name := range []string{"demo", "daprd"} {
+		if image := p.Services[name].Image; !strings.HasPrefix(image, "localhost/") {
+			found = append(found, fmt.Errorf("a registry may serve somebody else's %s", image))
+		}
+	}
 	for between, want := range map[string][]string{"sidecar": {"daprd", "demo"}, "data": {"daprd", "redis"}} {
 		var on []string
 		for name, s := range p.Services {
@@ -85,7 +110,7 @@ func TestComposeFileIsOfTodaysSpecificationAndSafe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	withPassword := types.Mapping{"REDIS_PASSWORD": password}
+	withPassword := types.Mapping{"REDIS_PASSWORD": password, "DAPR_API_TOKEN": apiToken}
 	project, err := load(t, content, withPassword)
 	if err != nil {
 		t.Fatal(err)
@@ -93,8 +118,12 @@ func TestComposeFileIsOfTodaysSpecificationAndSafe(t *testing.T) {
 	if err := safe(project); err != nil {
 		t.Error(err)
 	}
-	if _, err := load(t, content, types.Mapping{}); err == nil || !strings.Contains(err.Error(), "REDIS_PASSWORD") {
-		t.Errorf("without a password compose.yaml is read: %v", err)
+	for secret := range withPassword {
+		without := maps.Clone(withPassword)
+		delete(without, secret)
+		if _, err := load(t, content, without); err == nil || !strings.Contains(err.Error(), secret) {
+			t.Errorf("without %s compose.yaml is read: %v", secret, err)
+		}
 	}
 
 	for _, mistake := range []struct{ old, with, says string }{
@@ -106,6 +135,11 @@ func TestComposeFileIsOfTodaysSpecificationAndSafe(t *testing.T) {
 		{"    cap_drop: [ALL]\n", "", "may do more than it needs to"},
 		{"    restart: unless-stopped\n", "", "does not come back"},
 		{"/components:ro", "/components", "may write to"},
+		{"      DAPR_API_TOKEN: ${DAPR_API_TOKEN}\n", "", "asks for no token"},
+		{"      DAPR_API_TOKEN: ${DAPR_API_TOKEN:?", "      DAPR_TOKEN: ${DAPR_API_TOKEN:?", "has no token"},
+		{"- --dapr-internal-grpc-listen-address=127.0.0.1", "- --dapr-internal-grpc-listen-address=0.0.0.0", "for other sidecars"},
+		{"- --app-id=bank", "- --app-id=bank\n    - --app-port=8080", "by its sidecar"},
+		{"localhost/eventstores-go/demo:dev", "eventstores-go/demo:dev", "a registry may serve"},
 		{"./deploy/compose/config.yaml", "./deploy/compose/conf.yaml", "mounts what is not there"},
 	} {
 		if !strings.Contains(string(content), mistake.old) {
