@@ -30,11 +30,11 @@ run: bin/dapr bin/.dapr/bin/daprd redis ## Run two instances of the bank beside 
 		mkdir -p "$(REDIS_DATA)"; \
 		redis-server --port 6379 --bind 127.0.0.1 --dir "$(REDIS_DATA)" --logfile redis.log \
 			--appendonly yes --appendfsync always --maxmemory-policy noeviction & \
-		trap "kill $$!; wait $$!" EXIT; \
+		trap "kill $$! 2>/dev/null; wait $$!" EXIT; \
 	fi; \
 	export DAPR_API_TOKEN="$${DAPR_API_TOKEN:-$$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')}" DAPR_HOST_IP="$${DAPR_HOST_IP:-127.0.0.1}"; \
 	DAPR_RUNTIME_PATH="$(CURDIR)/bin" bin/dapr run -f . & cli=$$!; \
-	trap 'kill -- -$$cli 2>/dev/null || kill $$cli' INT TERM HUP; \
+	trap 'kill -- -$$cli 2>/dev/null || kill $$cli 2>/dev/null' INT TERM HUP; \
 	while kill -0 $$cli 2>/dev/null; do wait $$cli; done; \
 	trap '' INT TERM HUP; \
 	kill -- -$$cli 2>/dev/null; \
