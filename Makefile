@@ -34,11 +34,12 @@ run: bin/dapr bin/.dapr/bin/daprd redis ## Run two instances of the bank beside 
 	fi; \
 	export DAPR_API_TOKEN="$${DAPR_API_TOKEN:-$$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')}" DAPR_HOST_IP="$${DAPR_HOST_IP:-127.0.0.1}"; \
 	DAPR_RUNTIME_PATH="$(CURDIR)/bin" bin/dapr run -f . & cli=$$!; \
-	trap 'kill -- -$$cli 2>/dev/null || kill $$cli 2>/dev/null' INT TERM HUP; \
-	while kill -0 $$cli 2>/dev/null; do wait $$cli; done; \
-	trap '' INT TERM HUP; \
-	kill -- -$$cli 2>/dev/null; \
-	for _ in {1..150}; do kill -0 -- -$$cli 2>/dev/null || break; sleep 0.1; done; \
+	end() { kill -- -$$cli 2>/dev/null || kill $$cli 2>/dev/null; }; \
+	ending=; trap 'ending=1; end' INT TERM HUP; \
+	while [ -z "$$ending" ] && kill -0 $$cli 2>/dev/null; do wait $$cli; done; \
+	trap '' INT TERM HUP; end; \
+	for _ in {1..150}; do kill -0 -- -$$cli 2>/dev/null || kill -0 $$cli 2>/dev/null || break; sleep 0.1; done; \
+	kill -KILL $$cli 2>/dev/null; \
 	kill -KILL -- -$$cli 2>/dev/null; true
 
 # Part of run. With ANY_REDIS=1 a Redis that may lose history is used all the same.
@@ -174,21 +175,22 @@ lint: ## Check the format, go vet and staticcheck in all modules
 VULNDB ?= https://vuln.go.dev
 AUDIT ?= . integration integration/bench integration/daprd integration/daprcli integration/kubernetes
 
-# The statuses are in docs/releasing.md: 3 vulnerable, 4 not checked.
+# The statuses are in docs/releasing.md: 3 vulnerable, 4 not checked. A small package is tried first: all take minutes.
 .PHONY: audit
 audit: ## Look for known vulnerabilities in all modules with govulncheck; VULNDB names the database
 	@GOBIN="$(CURDIR)/bin" go install $(GOVULNCHECK)
-	@if ! said=$$(bin/govulncheck -db "$(VULNDB)" -version 2>&1); then \
+	@said=$$(bin/govulncheck -db "$(VULNDB)" -scan package ./internal/refusal 2>&1); case "$$said" in *"fetching vulnerabilities"*) \
 		echo "$$said"; \
 		echo "audit: nothing was checked: the vulnerability database $(VULNDB) can't be reached. Run it where it can, or set VULNDB."; \
-		exit 4; \
-	fi
+		exit 4;; \
+	esac
 	@status=0; for module in $(AUDIT); do \
 		echo "govulncheck in $$module"; \
 		bin/govulncheck -C $$module -db "$(VULNDB)" -test ./... || status=$$?; \
 	done; exit $$status
 
-# What is built into a program depends on what it is built for: GOOS and GOARCH choose.
+# What is built into a program depends on what it is built for: GOOS and GOARCH choose. It takes an ordinary clone: the versions
+# are read from its tags, which cyclonedx-gomod does not find in a linked worktree.
 .PHONY: sbom
 sbom: ## Write what is built into each program, as CycloneDX, into bin/sbom
 	@mkdir -p bin/sbom
