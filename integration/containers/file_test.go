@@ -118,7 +118,7 @@ func TestComposeFileIsOfTodaysSpecificationAndSafe(t *testing.T) {
 	if err := safe(project); err != nil {
 		t.Error(err)
 	}
-	for secret := range withPassword {
+	for _, secret := range []string{"REDIS_PASSWORD", "DAPR_API_TOKEN"} {
 		without := maps.Clone(withPassword)
 		delete(without, secret)
 		if _, err := load(t, content, without); err == nil || !strings.Contains(err.Error(), secret) {
