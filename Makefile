@@ -4,6 +4,8 @@
 SHELL := /bin/bash
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 # How daprd is compiled. What checks it compiles it the same way, which saves minutes.
 DAPRD_BUILD := CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath"
@@ -16,21 +18,38 @@ help: ## Say what can be made
 demo: ## Run the bank account's tour without a sidecar, on a SQLite file
 	go run ./cmd/demo
 
-# The CLI goes into a process group of its own, where Ctrl+C does not reach it: it is told.
+# The CLI goes into a process group of its own, where Ctrl+C does not reach it, and kills what it has started but not what that has
+# started: "go run" goes, the bank stays. So the whole group is told to end, and what is left of it after 15 s is killed.
 .PHONY: run
 run: bin/dapr bin/.dapr/bin/daprd redis ## Run two instances of the bank beside sidecars on one Redis, by "dapr run -f .": http://localhost:8081 and :8082
 	@if (: </dev/tcp/127.0.0.1/6379) 2>/dev/null; then \
 		echo "a Redis listens on localhost:6379 already: the accounts are kept in that one"; \
+		$(MAKE) --no-print-directory check-redis || exit 1; \
 	else \
 		echo "starting Redis on localhost:6379, which keeps the accounts in $(REDIS_DATA)"; \
 		mkdir -p "$(REDIS_DATA)"; \
 		redis-server --port 6379 --bind 127.0.0.1 --dir "$(REDIS_DATA)" --logfile redis.log \
 			--appendonly yes --appendfsync always --maxmemory-policy noeviction & \
-		trap "kill $$!; wait $$!" EXIT; \
+		trap "kill $$! 2>/dev/null; wait $$!" EXIT; \
 	fi; \
+	export DAPR_API_TOKEN="$${DAPR_API_TOKEN:-$$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')}" DAPR_HOST_IP="$${DAPR_HOST_IP:-127.0.0.1}"; \
 	DAPR_RUNTIME_PATH="$(CURDIR)/bin" bin/dapr run -f . & cli=$$!; \
-	trap 'kill $$cli' INT TERM; \
-	while kill -0 $$cli 2>/dev/null; do wait $$cli; done
+	end() { kill -- -$$cli 2>/dev/null || kill $$cli 2>/dev/null; }; \
+	ending=; trap 'ending=1; end' INT TERM HUP; \
+	while [ -z "$$ending" ] && kill -0 $$cli 2>/dev/null; do wait $$cli; done; \
+	trap '' INT TERM HUP; end; \
+	for _ in {1..150}; do kill -0 -- -$$cli 2>/dev/null || kill -0 $$cli 2>/dev/null || break; sleep 0.1; done; \
+	kill -KILL $$cli 2>/dev/null; \
+	kill -KILL -- -$$cli 2>/dev/null; true
+
+# Part of run. With ANY_REDIS=1 a Redis that may lose history is used all the same.
+.PHONY: check-redis
+check-redis:
+	@go run ./cmd/eventstores check -strict -ask localhost components/redis && exit 0; \
+	if [ -n "$(ANY_REDIS)" ]; then echo "it is used all the same, as ANY_REDIS says"; exit 0; fi; \
+	echo "the Redis on localhost:6379 may lose accounts: set it as said above, with redis-cli CONFIG SET, or stop it and"; \
+	echo "make run starts one. To use it as it is: make run ANY_REDIS=1"; \
+	exit 1
 
 REDIS_DATA ?= .dapr/redis
 
@@ -39,11 +58,11 @@ compose: .env ## Run the bank, its sidecar and Redis in containers, at http://lo
 	docker compose up --build --detach --wait
 	@echo "the bank is at http://localhost:$(or $(PORT),8080): sign in with the last word of BANK_KEYS in the file .env"
 
-# The password of Redis and the key of the bank. What is there already stays.
+# The password of Redis, the token of the sidecar and the key of the bank. What is there already stays.
 .PHONY: .env
 .env:
 	@umask 077; touch .env; secret() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }; \
-	grep -q '^REDIS_PASSWORD=' .env || echo "REDIS_PASSWORD=$$(secret)" >>.env; \
+	for name in REDIS_PASSWORD DAPR_API_TOKEN; do grep -q "^$$name=" .env || echo "$$name=$$(secret)" >>.env; done; \
 	grep -q '^BANK_KEYS=' .env || echo "BANK_KEYS=me admin $$(secret)" >>.env
 
 .PHONY: test
@@ -116,9 +135,11 @@ bin/dapr: $(wildcard integration/daprcli/*.go) integration/daprcli/go.mod integr
 	@echo "building the Dapr CLI from source, which takes some minutes the first time"
 	cd integration/daprcli && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o ../../bin/dapr .
 
-# Where the CLI looks for the sidecar, under DAPR_RUNTIME_PATH.
-bin/.dapr/bin/daprd: bin/daprd
-	@mkdir -p bin/.dapr/bin && ln -sf ../../daprd bin/.dapr/bin/daprd
+# Where the CLI looks for the sidecar, under DAPR_RUNTIME_PATH. The CLI can't say where metrics, and the port for other sidecars,
+# are listened for: by default on all interfaces.
+bin/.dapr/bin/daprd: bin/daprd Makefile
+	@mkdir -p $(@D) && rm -f $@ && printf '%s\n' '#!/bin/sh' \
+		'exec "$(CURDIR)/bin/daprd" --metrics-listen-address=127.0.0.1 --dapr-internal-grpc-listen-address=127.0.0.1 "$$@"' >$@ && chmod +x $@
 
 # Installs a program that is missing, where that is possible: its name, Debian's packages of it, what needs it.
 need = @command -v $(1) >/dev/null && exit 0; \
@@ -152,6 +173,33 @@ lint: ## Check the format, go vet and staticcheck in all modules
 	done
 	@echo "go vet in integration/daprcli"
 	@cd integration/daprcli && CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath" go vet .
+
+VULNDB ?= https://vuln.go.dev
+AUDIT ?= . integration integration/bench integration/daprd integration/daprcli integration/kubernetes
+
+# The statuses are in docs/releasing.md: 3 vulnerable, 4 not checked. A small package is tried first: all take minutes.
+.PHONY: audit
+audit: ## Look for known vulnerabilities in all modules with govulncheck; VULNDB names the database
+	@GOBIN="$(CURDIR)/bin" go install $(GOVULNCHECK)
+	@said=$$(bin/govulncheck -db "$(VULNDB)" -scan package ./internal/refusal 2>&1); status=$$?; \
+	if [ $$status != 0 ] && [ $$status != 3 ]; then \
+		echo "$$said"; \
+		echo "audit: nothing was checked: the vulnerability database $(VULNDB) can't be used from here. Run it where it can, or set VULNDB."; \
+		exit 4; \
+	fi
+	@status=0; for module in $(AUDIT); do \
+		echo "govulncheck in $$module"; \
+		bin/govulncheck -C $$module -db "$(VULNDB)" -test ./... || status=$$?; \
+	done; exit $$status
+
+# What is built into a program depends on what it is built for: GOOS and GOARCH choose. It takes an ordinary clone: the versions
+# are read from its tags, which cyclonedx-gomod does not find in a linked worktree.
+.PHONY: sbom
+sbom: ## Write what is built into each program, as CycloneDX, into bin/sbom
+	@mkdir -p bin/sbom
+	@set -e; sbom() { echo "bin/sbom/$$1.cdx.json"; \
+		CGO_ENABLED=0 go run $(CYCLONEDX) app -json -licenses -output "bin/sbom/$$1.cdx.json" -main "$$3" "$$2"; }; \
+	sbom demo . cmd/demo; sbom eventstores . cmd/eventstores; sbom daprd integration/daprd .; sbom dapr integration/daprcli .
 
 .PHONY: fmt
 fmt: ## Format the code

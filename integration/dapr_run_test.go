@@ -6,13 +6,21 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hexalith/eventstores-go/integration/parts"
 )
 
 // TestDaprRunServesTheBankTwice runs what the README tells a user to run, on the ports of dapr.yaml, and uses both instances at once.
@@ -22,7 +30,9 @@ func TestDaprRunServesTheBankTwice(t *testing.T) {
 	var out output
 	run := exec.Command("make", "run", "REDIS_DATA="+t.TempDir())
 	run.Dir = root(t)
-	run.Env = append(run.Environ(), "REDIS_PASSWORD=", "DAPR_HOST_IP=127.0.0.1") // there is no other interface to ask for an address
+	run.Env = slices.DeleteFunc(append(run.Environ(), "REDIS_PASSWORD="), func(v string) bool {
+		return strings.HasPrefix(v, "DAPR_HOST_IP=") || strings.HasPrefix(v, "DAPR_API_TOKEN=") // make run sees to both
+	})
 	run.Stdout, run.Stderr = &out, &out
 	run.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := n.start(run); err != nil {
@@ -51,6 +61,27 @@ func TestDaprRunServesTheBankTwice(t *testing.T) {
 	instances := [2]string{"http://127.0.0.1:8081", "http://127.0.0.1:8082"}
 	for _, instance := range instances {
 		ready(t, client, instance, ended)
+	}
+
+	processes := func() []string { return nil }
+	if os.Geteuid() == 0 { // in a network of this test's own
+		for _, address := range open(t, run.Process.Pid) {
+			t.Errorf("something listens on %s, not on loopback alone", address)
+		}
+		network := netOf(strconv.Itoa(run.Process.Pid))
+		processes = func() []string { return processesIn(network) }
+		if len(processes()) < 9 { // make, the CLI, Redis, and two of each: sidecar, go run, bank
+			t.Errorf("in the network are only %q: the look at the end finds nothing", processes())
+		}
+	}
+	sidecars := regexp.MustCompile(`HTTP Port: (\d+)\. gRPC`).FindAllStringSubmatch(out.String(), -1)
+	if len(sidecars) == 0 {
+		t.Error("the CLI does not say where the sidecars listen")
+	}
+	for _, port := range sidecars {
+		url := "http://127.0.0.1:" + port[1]
+		call(t, client, http.MethodPost, url+"/v1.0/state/statestore", `[{"key":"k","value":"v"}]`, http.StatusUnauthorized)
+		call(t, client, http.MethodGet, url+"/v1.0/healthz", "", http.StatusNoContent)
 	}
 
 	// An account opened at one is there at the other.
@@ -98,12 +129,132 @@ func TestDaprRunServesTheBankTwice(t *testing.T) {
 	if !interrupt() {
 		t.Fatal("a minute after Ctrl+C it still runs")
 	}
+	if left := processes(); len(left) > 0 {
+		t.Errorf("after the end there are still %q", left)
+	}
 	for _, address := range append(instances[:], "http://127.0.0.1:6379") {
 		if response, err := client.Get(address); err == nil {
 			response.Body.Close()
 			t.Errorf("after the end something still answers at %s", address)
 		} else if !strings.Contains(err.Error(), "connection refused") {
 			t.Errorf("after the end, at %s: %v", address, err)
+		}
+	}
+}
+
+// open returns the addresses beyond loopback on which something listens in the network of a process.
+func open(t *testing.T, pid int) (found []string) {
+	t.Helper()
+	for _, family := range []string{"tcp", "tcp6"} {
+		table, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", pid, family))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(table)) {
+			fields := strings.Fields(line) // sl local_address rem_address st …
+			const listens = "0A"
+			if len(fields) < 4 || fields[3] != listens {
+				continue
+			}
+			switch host, _, _ := strings.Cut(fields[1], ":"); host {
+			case "0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F":
+			default:
+				found = append(found, fields[1])
+			}
+		}
+	}
+	return found
+}
+
+// netOf names the network of a process.
+func netOf(pid string) string {
+	name, _ := os.Readlink("/proc/" + pid + "/ns/net")
+	return name
+}
+
+// processesIn returns the command lines of the processes in a network.
+func processesIn(network string) (found []string) {
+	all, _ := filepath.Glob("/proc/[0-9]*")
+	for _, process := range all {
+		if pid := filepath.Base(process); pid == strconv.Itoa(os.Getpid()) || netOf(pid) != network { // a thread of this one may be there
+			continue
+		}
+		if line, _ := os.ReadFile(process + "/cmdline"); len(line) > 0 { // what has ended and was not waited for has none
+			found = append(found, string(bytes.ReplaceAll(bytes.Trim(line, "\x00"), []byte{0}, []byte(" "))))
+		}
+	}
+	return found
+}
+
+// TestMakeRunRefusesARedisThatForgets has one there already, on the port that make run uses.
+func TestMakeRunRefusesARedisThatForgets(t *testing.T) {
+	server, err := parts.Installed("redis-server", "redis-server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name     string
+		settings []string
+		any      string
+		refused  bool
+		says     string
+	}{
+		{"one that keeps everything", []string{"--appendonly", "yes", "--appendfsync", "always"}, "", false, ""},
+		{"one that keeps nothing", nil, "", true, "appendonly is no"},
+		{"one that syncs later", []string{"--appendonly", "yes"}, "", true, "set it to always"},
+		{"one that evicts", []string{"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "allkeys-lru"}, "", true, "set it to noeviction"},
+		{"one that keeps nothing, and is wanted", nil, "1", false, "appendonly is no"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := newNetwork(t)
+			redis := exec.Command(server, append([]string{"--port", "6379", "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", ""}, test.settings...)...)
+			redis.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+			if err := n.start(redis); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = redis.Process.Kill(); _ = redis.Wait() }()
+			n.answers(t, "127.0.0.1:6379")
+			var out output
+			check := exec.Command("make", "check-redis", "ANY_REDIS="+test.any)
+			check.Dir = root(t)
+			check.Env = append(check.Environ(), "REDIS_PASSWORD=")
+			check.Stdout, check.Stderr = &out, &out
+			if err := n.start(check); err != nil {
+				t.Fatal(err)
+			}
+			if refused := check.Wait() != nil; refused != test.refused {
+				t.Errorf("that it is refused is %t", refused)
+			}
+			if !strings.Contains(out.String(), test.says) {
+				t.Errorf("it does not say %q", test.says)
+			}
+			if t.Failed() {
+				t.Log(out.String())
+			}
+		})
+	}
+}
+
+// answers waits until something listens at an address of the network.
+func (n network) answers(t *testing.T, address string) {
+	t.Helper()
+	timeout := time.After(30 * time.Second)
+	for {
+		done := make(chan error)
+		n.do <- func() {
+			c, err := net.Dial("tcp", address)
+			if err == nil {
+				c.Close()
+			}
+			done <- err
+		}
+		if <-done == nil {
+			return
+		}
+		select {
+		case <-timeout:
+			t.Fatalf("nothing listens at %s", address)
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }

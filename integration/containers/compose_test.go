@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/hexalith/eventstores-go/integration/parts"
 )
@@ -28,6 +28,9 @@ const (
 	key  = "a-key-of-the-tests"
 	keys = "tests admin " + key
 )
+
+// apiToken is what the tests' sidecar asks for.
+const apiToken = "a token of the tests"
 
 // compose runs Docker Compose on compose.yaml, for one project.
 type compose struct {
@@ -64,7 +67,7 @@ func newCompose(t *testing.T) *compose {
 	}
 	announce(redis, how)
 	c.environment = append(os.Environ(),
-		"REDIS_PASSWORD="+password, "BANK_KEYS="+keys,
+		"REDIS_PASSWORD="+password, "DAPR_API_TOKEN="+apiToken, "BANK_KEYS="+keys,
 		"GO_IMAGE="+golang, "REDIS_IMAGE="+redis, "DEMO_IMAGE="+demoImage, "DAPRD_IMAGE="+daprdImage,
 		"PORT="+fmt.Sprint(parts.FreePorts(t, 1)[0]),
 		"COMPOSE_DOCKER_CLI_BUILD=0", // the older Compose then builds by itself, as the newer does
@@ -176,7 +179,7 @@ func TestComposeServesAndItsHistoryOutlivesTheContainers(t *testing.T) {
 
 func TestComposeAsksForItsSecrets(t *testing.T) {
 	t.Parallel()
-	for _, secret := range []string{"REDIS_PASSWORD", "BANK_KEYS"} {
+	for _, secret := range []string{"REDIS_PASSWORD", "DAPR_API_TOKEN", "BANK_KEYS"} {
 		c := newCompose(t)
 		c.environment = append(c.environment, secret+"=")
 		if out, err := c.try(t.Context(), "config"); err == nil || !strings.Contains(out, "make compose makes one up") {

@@ -65,6 +65,30 @@ func safe(p *types.Project) error {
 			}
 		}
 	}
+	token := func(service string) string {
+		if v := p.Services[service].Environment["DAPR_API_TOKEN"]; v != nil {
+			return *v
+		}
+		return ""
+	}
+	if token("daprd") == "" {
+		found = append(found, errors.New("daprd asks for no token"))
+	}
+	if token("demo") != token("daprd") {
+		found = append(found, errors.New("demo has no token, or another than daprd asks for"))
+	}
+	arguments := p.Services["daprd"].Command
+	if !slices.Contains(arguments, "--dapr-internal-grpc-listen-address=127.0.0.1") {
+		found = append(found, errors.New("daprd listens for other sidecars"))
+	}
+	if slices.ContainsFunc(arguments, func(a string) bool { return strings.HasPrefix(a, "--app-port") }) {
+		found = append(found, errors.New("daprd lets others reach the service by its sidecar"))
+	}
+	for _, name := range []string{"demo", "daprd"} {
+		if image := p.Services[name].Image; !strings.HasPrefix(image, "localhost/") {
+			found = append(found, fmt.Errorf("a registry may serve somebody else's %s", image))
+		}
+	}
 	for between, want := range map[string][]string{"sidecar": {"daprd", "demo"}, "data": {"daprd", "redis"}} {
 		var on []string
 		for name, s := range p.Services {
@@ -86,7 +110,7 @@ func TestComposeFileIsOfTodaysSpecificationAndSafe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	withPassword := types.Mapping{"REDIS_PASSWORD": password, "BANK_KEYS": keys}
+	withPassword := types.Mapping{"REDIS_PASSWORD": password, "DAPR_API_TOKEN": apiToken, "BANK_KEYS": keys}
 	project, err := load(t, content, withPassword)
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +118,7 @@ func TestComposeFileIsOfTodaysSpecificationAndSafe(t *testing.T) {
 	if err := safe(project); err != nil {
 		t.Error(err)
 	}
-	for _, secret := range []string{"REDIS_PASSWORD", "BANK_KEYS"} {
+	for _, secret := range []string{"REDIS_PASSWORD", "DAPR_API_TOKEN", "BANK_KEYS"} {
 		lacking := maps.Clone(withPassword)
 		delete(lacking, secret)
 		if _, err := load(t, content, lacking); err == nil || !strings.Contains(err.Error(), secret) {
@@ -111,6 +135,11 @@ func TestComposeFileIsOfTodaysSpecificationAndSafe(t *testing.T) {
 		{"    cap_drop: [ALL]\n", "", "may do more than it needs to"},
 		{"    restart: unless-stopped\n", "", "does not come back"},
 		{"/components:ro", "/components", "may write to"},
+		{"      DAPR_API_TOKEN: ${DAPR_API_TOKEN}\n", "", "asks for no token"},
+		{"      DAPR_API_TOKEN: ${DAPR_API_TOKEN:?", "      DAPR_TOKEN: ${DAPR_API_TOKEN:?", "has no token"},
+		{"- --dapr-internal-grpc-listen-address=127.0.0.1", "- --dapr-internal-grpc-listen-address=0.0.0.0", "for other sidecars"},
+		{"- --app-id=bank", "- --app-id=bank\n    - --app-port=8080", "by its sidecar"},
+		{"localhost/eventstores-go/demo:dev", "eventstores-go/demo:dev", "a registry may serve"},
 		{"./deploy/compose/config.yaml", "./deploy/compose/conf.yaml", "mounts what is not there"},
 	} {
 		if !strings.Contains(string(content), mistake.old) {

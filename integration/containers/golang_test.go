@@ -18,7 +18,7 @@ import (
 )
 
 // golang is the image that the Dockerfiles build with by default.
-const golang = "golang:1.26"
+const golang = "golang:1.26.8"
 
 // golangImage is that image, or one with what this machine has: its Go, a shell, certificates. The stand-in gets modules, and what
 // was compiled before, from this process, so that it needs no internet: it is for builds on the network of this machine.

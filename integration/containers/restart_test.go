@@ -78,7 +78,7 @@ func TestNothingIsLostWhileEachOfTheThreeContainersIsStoppedAndStarted(t *testin
 	daprd := run("daprd", testcontainers.ContainerRequest{
 		Image: daprdImage,
 		Cmd:   []string{"--app-id=bank", "--resources-path=/components", "--config=/config.yaml"},
-		Env:   map[string]string{"REDIS_PASSWORD": password},
+		Env:   map[string]string{"REDIS_PASSWORD": password, "DAPR_API_TOKEN": apiToken},
 		Files: files,
 		HostConfigModifier: func(host *containertypes.HostConfig) {
 			host.RestartPolicy.Name = containertypes.RestartPolicyUnlessStopped // it ends if it comes before Redis
@@ -89,7 +89,7 @@ func TestNothingIsLostWhileEachOfTheThreeContainersIsStoppedAndStarted(t *testin
 	demo := run("demo", testcontainers.ContainerRequest{
 		Image:        demoImage,
 		ExposedPorts: []string{"8080/tcp"},
-		Env:          map[string]string{"DAPR_GRPC_ENDPOINT": "daprd:50001", "BANK_KEYS": keys},
+		Env:          map[string]string{"DAPR_GRPC_ENDPOINT": "daprd:50001", "DAPR_API_TOKEN": apiToken, "BANK_KEYS": keys},
 		HostConfigModifier: func(host *containertypes.HostConfig) { // the port of a container that starts again stays what it was
 			host.PortBindings = networktypes.PortMap{http: {{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: strconv.Itoa(port)}}}
 		},

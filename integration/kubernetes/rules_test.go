@@ -15,6 +15,7 @@ import (
 	configurations "github.com/dapr/dapr/pkg/apis/configuration/v1alpha1"
 	"github.com/dapr/dapr/pkg/injector/patcher"
 	core "k8s.io/api/core/v1"
+	networking "k8s.io/api/networking/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/pod-security-admission/api"
@@ -45,7 +46,7 @@ func check(files filesys.FileSystem, s service) error {
 			}
 		}
 	}
-	for _, rule := range []func(set) []error{fitsTheService, injects, plainSidecar, daprResources, redisIsSafe, secretsAgree} {
+	for _, rule := range []func(set) []error{fitsTheService, injects, plainSidecar, httpAPI, guarded, ours, daprResources, redisIsSafe, secretsAgree} {
 		found = append(found, rule(all)...)
 	}
 	return errors.Join(found...)
@@ -383,8 +384,8 @@ func injects(s set) (found []error) {
 			found = append(found, fmt.Errorf("base: annotation %s: %w", name, err))
 		}
 	}
-	if app := template.Annotations["dapr.io/app-port"]; len(service.Ports) != 1 || app != strconv.Itoa(int(service.Ports[0].ContainerPort)) {
-		found = append(found, fmt.Errorf("base: dapr.io/app-port is %q, the service's ports are %v", app, service.Ports))
+	if app, ok := template.Annotations["dapr.io/app-port"]; ok {
+		found = append(found, fmt.Errorf("base: dapr.io/app-port is %q: other services would reach the service by its sidecar", app))
 	}
 	config := template.Annotations["dapr.io/config"]
 	if !slices.ContainsFunc(s.base.configurations, func(c configurations.Configuration) bool { return c.Name == config }) {
@@ -416,6 +417,157 @@ func injects(s set) (found []error) {
 	service, _ = findContainer(pod.Spec, "demo")
 	if port := environment(service, "DAPR_GRPC_PORT"); port == "" || port != argument(daprd.Args, "dapr-grpc-port") {
 		found = append(found, fmt.Errorf("base: the service looks for its sidecar at port %q", port))
+	}
+	if address := argument(daprd.Args, "dapr-listen-addresses"); !slices.Contains(strings.Split(address, ","), "127.0.0.1") || strings.Contains(address, "0.0.0.0") {
+		found = append(found, fmt.Errorf("base: the sidecar listens on %q, its API is for the pod alone", address))
+	}
+	for _, c := range s.base.configurations {
+		if c.Spec.AccessControlSpec == nil || c.Spec.AccessControlSpec.DefaultAction != "deny" {
+			found = append(found, fmt.Errorf("base: Configuration %s does not deny calls of other services", c.Name))
+		}
+	}
+	return append(found, sameToken("base", daprd, service)...)
+}
+
+// sameToken: the sidecar asks for the token that the service has.
+func sameToken(name string, daprd, service core.Container) (found []error) {
+	asked, has := secretOf(daprd, "DAPR_API_TOKEN"), secretOf(service, "DAPR_API_TOKEN")
+	if asked == "" {
+		found = append(found, fmt.Errorf("%s: the sidecar asks for no token", name))
+	}
+	if asked != has {
+		found = append(found, fmt.Errorf("%s: the sidecar asks for the token %q, the service has %q", name, asked, has))
+	}
+	return found
+}
+
+// secretOf is the Secret and the key from which a container takes a variable; empty if it does not.
+func secretOf(c core.Container, variable string) string {
+	for _, v := range c.Env {
+		if v.Name == variable && v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil {
+			return v.ValueFrom.SecretKeyRef.Name + "/" + v.ValueFrom.SecretKeyRef.Key
+		}
+	}
+	return ""
+}
+
+// httpAPI: of the sidecar's HTTP API health and metadata alone answer. A web page can send a POST to any port that its reader reaches.
+func httpAPI(s set) (found []error) {
+	all := map[string][]configurations.Configuration{"base": s.base.configurations}
+	files, err := sidecarFiles(s.plain)
+	if err != nil {
+		return []error{err}
+	}
+	all["plain-sidecar"] = files.configurations
+	for name, list := range all {
+		if len(list) == 0 {
+			found = append(found, fmt.Errorf("%s: there is no Configuration", name))
+		}
+		for _, c := range list {
+			harmless := []string{"v1.0/healthz", "v1.0/metadata"}
+			http := 0
+			if api := c.Spec.APISpec; api != nil {
+				for _, rule := range api.Allowed {
+					if !strings.EqualFold(rule.Protocol, "http") {
+						continue
+					}
+					http++
+					if api := rule.Version + "/" + rule.Name; !slices.Contains(harmless, api) {
+						found = append(found, fmt.Errorf("%s: Configuration %s allows %s over HTTP", name, c.Name, api))
+					}
+				}
+			}
+			if http == 0 {
+				found = append(found, fmt.Errorf("%s: Configuration %s allows all of the HTTP API", name, c.Name))
+			}
+		}
+	}
+	return found
+}
+
+// guarded: every pod is selected by policies for what comes in and for what goes out, and reaches what it must.
+func guarded(s set) (found []error) {
+	for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain, "redis": s.redis} {
+		for _, w := range b.workloads() {
+			for _, direction := range []networking.PolicyType{networking.PolicyTypeIngress, networking.PolicyTypeEgress} {
+				if !slices.ContainsFunc(b.policies, func(p networking.NetworkPolicy) bool {
+					return matches(p.Spec.PodSelector.MatchLabels, w.pod.Labels) && slices.Contains(p.Spec.PolicyTypes, direction)
+				}) {
+					found = append(found, fmt.Errorf("%s: no NetworkPolicy limits the %s of %s", name, direction, w.name))
+				}
+			}
+		}
+		for _, p := range b.policies {
+			for _, rule := range p.Spec.Egress {
+				if len(rule.To) == 0 {
+					found = append(found, fmt.Errorf("%s: NetworkPolicy %s lets its pods reach everything", name, p.Name))
+				}
+			}
+		}
+	}
+	if len(s.redis.statefulSets) == 1 {
+		redis := s.redis.statefulSets[0].Spec.Template
+		for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain} {
+			if !reaches(b, redis) {
+				found = append(found, fmt.Errorf("%s: no NetworkPolicy lets the bank reach Redis", name))
+			}
+		}
+	}
+	for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain} {
+		dapr := slices.ContainsFunc(b.policies, func(p networking.NetworkPolicy) bool { return toNamespace(p, "dapr-system") })
+		if dapr != (name == "base") {
+			found = append(found, fmt.Errorf("%s: that its pods reach Dapr's control plane is %t", name, dapr))
+		}
+		if !slices.ContainsFunc(b.policies, func(p networking.NetworkPolicy) bool { return toNamespace(p, "kube-system") }) {
+			found = append(found, fmt.Errorf("%s: its pods can't look up names", name))
+		}
+	}
+	return found
+}
+
+// reaches says whether a policy lets the pods of a bundle reach the port of another pod.
+func reaches(b bundle, pod core.PodTemplateSpec) bool {
+	for _, p := range b.policies {
+		for _, rule := range p.Spec.Egress {
+			for _, to := range rule.To {
+				if to.PodSelector == nil || !matches(to.PodSelector.MatchLabels, pod.Labels) {
+					continue
+				}
+				for _, port := range rule.Ports {
+					if slices.ContainsFunc(pod.Spec.Containers, func(c core.Container) bool { return hasPort(c, *port.Port) }) {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
+}
+
+func toNamespace(p networking.NetworkPolicy, namespace string) bool {
+	for _, rule := range p.Spec.Egress {
+		for _, to := range rule.To {
+			if to.NamespaceSelector != nil && to.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"] == namespace {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// ours: the images that this project builds have a name that no registry serves, and are pulled only where they are missing.
+func ours(s set) (found []error) {
+	for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain} {
+		_, c, err := bank(b)
+		if err != nil {
+			continue // fitsTheService says so
+		}
+		if !strings.HasPrefix(c.Image, "localhost/") {
+			found = append(found, fmt.Errorf("%s: a registry may serve somebody else's image %s", name, c.Image))
+		}
+		if c.ImagePullPolicy != core.PullIfNotPresent {
+			found = append(found, fmt.Errorf("%s: imagePullPolicy is %q: a cluster that has the image would ask for it", name, c.ImagePullPolicy))
+		}
 	}
 	return found
 }
@@ -492,6 +644,13 @@ func plainSidecar(s set) (found []error) {
 			wrong("--%s is not the port %s", flag, name)
 		}
 	}
+	if port := argument(daprd.Args, "app-port"); port != "" {
+		wrong("--app-port is %q: other services would reach the service by its sidecar", port)
+	}
+	if ip := environment(daprd, "DAPR_HOST_IP"); ip != "127.0.0.1" {
+		wrong("DAPR_HOST_IP is %q: the sidecar looks for an address by which others reach it", ip)
+	}
+	found = append(found, sameToken("plain-sidecar", daprd, service)...)
 	if id := argument(daprd.Args, "app-id"); id != s.base.deployments[0].Spec.Template.Annotations["dapr.io/app-id"] {
 		wrong("the app id %q is not that of base", id)
 	}
@@ -523,8 +682,8 @@ func plainSidecar(s set) (found []error) {
 	return found
 }
 
-// componentFiles are the components in the ConfigMap of the plain sidecar.
-func componentFiles(b bundle) ([]components.Component, error) {
+// sidecarFiles are the components and the configuration in the ConfigMap of the plain sidecar.
+func sidecarFiles(b bundle) (bundle, error) {
 	var files bundle
 	for _, c := range b.configMaps {
 		for name, content := range c.Data {
@@ -533,22 +692,22 @@ func componentFiles(b bundle) ([]components.Component, error) {
 				kind = "dapr.io/v1alpha1/Configuration"
 			}
 			if err := files.add(kind, []byte(content)); err != nil {
-				return nil, fmt.Errorf("plain-sidecar: %s: %w", name, err)
+				return bundle{}, fmt.Errorf("plain-sidecar: %s: %w", name, err)
 			}
 		}
 	}
-	return files.components, nil
+	return files, nil
 }
 
 // daprResources: the components are those that the service asks for, and all share what they must.
 func daprResources(s set) (found []error) {
-	files, err := componentFiles(s.plain)
+	files, err := sidecarFiles(s.plain)
 	if err != nil {
 		return []error{err}
 	}
 	daprd, _ := findContainer(s.plain.deployments[0].Spec.Template.Spec, "daprd")
 	app := s.base.deployments[0].Spec.Template.Annotations["dapr.io/app-id"]
-	for name, all := range map[string][]components.Component{"base": s.base.components, "plain-sidecar": files} {
+	for name, all := range map[string][]components.Component{"base": s.base.components, "plain-sidecar": files.components} {
 		kinds := map[string]string{s.service.stateComponent: "state.redis", s.service.lockComponent: "lock.redis"}
 		for _, c := range all {
 			wrong := func(format string, arguments ...any) {
@@ -619,8 +778,8 @@ func redisIsSafe(s set) (found []error) {
 	if *redis.Spec.Replicas != 1 {
 		found = append(found, fmt.Errorf("redis: %d replicas are as many stores", *redis.Spec.Replicas))
 	}
-	if argument(c.Args, "requirepass") != "$(REDIS_PASSWORD)" {
-		found = append(found, errors.New("redis: it asks for no password, or not for that of the Secret"))
+	if !asksForThePassword(redis.Spec.Template.Spec, c) {
+		found = append(found, errors.New("redis: it asks for no password, or not for that of the Secret, from a file"))
 	}
 	// Who may reach it is who has its components.
 	template, _, err := bank(s.base)
@@ -639,6 +798,30 @@ func redisIsSafe(s set) (found []error) {
 	return found
 }
 
+// asksForThePassword says whether Redis reads, as its configuration, the file redis.conf of the Secret, and no password is in an
+// argument or a variable, where others of the machine see it.
+func asksForThePassword(pod core.PodSpec, c core.Container) bool {
+	if argument(c.Args, "requirepass") != "" || slices.ContainsFunc(c.Env, func(v core.EnvVar) bool { return v.ValueFrom != nil }) {
+		return false
+	}
+	if len(c.Args) < 2 {
+		return false
+	}
+	for _, mount := range c.VolumeMounts {
+		for _, v := range pod.Volumes {
+			if v.Name != mount.Name || v.Secret == nil || v.Secret.SecretName != "redis" {
+				continue
+			}
+			for _, item := range v.Secret.Items {
+				if item.Key == "redis.conf" && c.Args[1] == mount.MountPath+"/"+item.Path {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // secretsAgree: all take the password from one place, which the manifests do not have.
 func secretsAgree(s set) (found []error) {
 	used := map[string]bool{}
@@ -652,10 +835,8 @@ func secretsAgree(s set) (found []error) {
 		}
 		for _, w := range b.workloads() {
 			for _, c := range containers(w.pod.Spec) {
-				for _, variable := range c.Env {
-					if variable.ValueFrom != nil && variable.ValueFrom.SecretKeyRef != nil {
-						used[variable.ValueFrom.SecretKeyRef.Name+"/"+variable.ValueFrom.SecretKeyRef.Key] = true
-					}
+				if secret := secretOf(c, "REDIS_PASSWORD"); secret != "" {
+					used[secret] = true
 				}
 			}
 		}

@@ -104,6 +104,7 @@ func StartDaprd(t testing.TB, config DaprdConfig) *Daprd {
 	if config.MaxBodySize != "" {
 		p.args = append(p.args, "--max-body-size", config.MaxBodySize)
 	}
+	p.env = append(p.env, "DAPR_HOST_IP=127.0.0.1") // it need not look for an address that others reach, nor have a network
 	p.env = append(p.env, config.Env...)
 	if config.APIToken != "" {
 		p.env = append(p.env, "DAPR_API_TOKEN="+config.APIToken)

@@ -3,10 +3,14 @@ package parts
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,6 +48,19 @@ func SavingTo(dir string) RedisOption {
 	}
 }
 
+// Encrypted has Redis listen with TLS alone, with a certificate and its key, each a PEM file of one folder.
+func Encrypted(certificate, key string, roots *x509.CertPool) RedisOption {
+	return func(_ testing.TB, p *program) {
+		p.folders = append(p.folders, filepath.Dir(certificate))
+		port := p.args[slices.Index(p.args, "--port")+1]
+		p.args = append(p.args, "--port", "0", "--tls-port", port, "--tls-cert-file", certificate, "--tls-key-file", key,
+			"--tls-ca-cert-file", certificate, "--tls-auth-clients", "no")
+		p.ready = func(ctx context.Context) error {
+			return pong(ctx, &tls.Dialer{Config: &tls.Config{RootCAs: roots}}, net.JoinHostPort("127.0.0.1", port))
+		}
+	}
+}
+
 // StartRedis starts a Redis server that keeps everything in memory, unless options say otherwise.
 func StartRedis(t testing.TB, options ...RedisOption) *Redis {
 	t.Helper()
@@ -67,8 +84,13 @@ func StartRedis(t testing.TB, options ...RedisOption) *Redis {
 func (r *Redis) Through(addr string) *Redis { return &Redis{Part: r.Part, Addr: addr} }
 
 // redisAnswers asks for a PONG, which comes only when the data is loaded.
-func redisAnswers(ctx context.Context, addr string) error {
-	dialer := net.Dialer{Timeout: time.Second}
+func redisAnswers(ctx context.Context, addr string) error { return pong(ctx, new(net.Dialer), addr) }
+
+func pong(ctx context.Context, dialer interface {
+	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
+}, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
 	c, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return err

@@ -3,12 +3,14 @@ package redisserver
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
-	"github.com/dapr/components-contrib/common/component/redis"
-	"github.com/dapr/components-contrib/metadata"
-	"github.com/dapr/kit/logger"
+	dapr "github.com/dapr/components-contrib/common/component/redis"
+	"github.com/redis/go-redis/v9"
 )
 
 // Settings are those of one server. Empty ones the server does not have.
@@ -21,8 +23,7 @@ type Settings struct {
 // Ask asks the server to which a Dapr component with these properties (redisHost, redisPassword, …) connects; of a
 // cluster any one. Many hosted servers do not answer: CONFIG is not for everybody there.
 func Ask(ctx context.Context, properties map[string]string) (Settings, error) {
-	silent := logger.FromContextOrDefault(ctx)
-	client, _, err := redis.ParseClientFromProperties(properties, metadata.StateStoreType, ctx, &silent)
+	client, err := connect(properties)
 	if err != nil {
 		return Settings{}, err
 	}
@@ -33,13 +34,54 @@ func Ask(ctx context.Context, properties map[string]string) (Settings, error) {
 		"appendonly":       &s.AppendOnly,
 		"appendfsync":      &s.AppendFsync,
 	} {
-		answer, err := client.DoRead(ctx, "CONFIG", "GET", name)
+		answer, err := client.Do(ctx, "CONFIG", "GET", name).Result()
 		if err != nil {
 			return Settings{}, fmt.Errorf("CONFIG GET %s: %w", name, err)
 		}
 		*to = value(answer, name)
 	}
 	return s, nil
+}
+
+// connect makes a client for the properties of a Dapr component. It connects with the first request.
+func connect(properties map[string]string) (redis.UniversalClient, error) {
+	var p dapr.Settings
+	if err := p.Decode(properties); err != nil {
+		return nil, err
+	}
+	if p.UseEntraID {
+		return nil, errors.New("it lets in by Entra ID, which is not asked here")
+	}
+	options := &redis.UniversalOptions{
+		Addrs:                 strings.Split(p.Host, ","),
+		Username:              p.Username,
+		Password:              p.Password,
+		DB:                    p.DB,
+		SentinelUsername:      p.SentinelUsername,
+		SentinelPassword:      p.SentinelPassword,
+		MaxRetries:            p.RedisMaxRetries,
+		MinRetryBackoff:       time.Duration(p.RedisMinRetryInterval),
+		MaxRetryBackoff:       time.Duration(p.RedisMaxRetryInterval),
+		DialTimeout:           time.Duration(p.DialTimeout),
+		ReadTimeout:           time.Duration(p.ReadTimeout),
+		WriteTimeout:          time.Duration(p.WriteTimeout),
+		ContextTimeoutEnabled: true,
+	}
+	if p.EnableTLS {
+		options.TLSConfig = &tls.Config{InsecureSkipVerify: p.InsecureSkipTLSVerify}
+		if err := p.SetCertificate(func(own *tls.Certificate) { options.TLSConfig.Certificates = []tls.Certificate{*own} }); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case p.Failover:
+		options.MasterName = p.SentinelMasterName
+		return redis.NewFailoverClient(options.Failover()), nil
+	case p.RedisType == dapr.ClusterType:
+		return redis.NewClusterClient(options.Cluster()), nil
+	}
+	options.Addrs = options.Addrs[:1]
+	return redis.NewClient(options.Simple()), nil
 }
 
 // value is the setting in the answer: a list of name and value, or a map with the newer protocol.
