@@ -131,6 +131,8 @@ func memoryClient() error {
 				return nil, dialErr
 			}
 			s, err = sidecar.NewState(ctx, client, "statestore", sidecar.WithMaxRequestBytes(memoryBody))
+		} else if name == "origin" {
+			s, err = inprocess.NewMemory()
 		} else {
 			s, err = inprocess.OpenSQLite(ctx, filepath.Join(os.Getenv(memoryFolder), name+".db"))
 		}
@@ -164,26 +166,32 @@ func memoryClient() error {
 	if err != nil {
 		return err
 	}
-	for range count {
+	// What is stored is the same in every store, but for what heads carry. Through memory it is brought to a
+	// sidecar one by one.
+	origin := states["origin"]
+	for i := range count {
 		if _, err := writer.Append(ctx, eventstore.ExpectAny(), document); err != nil {
 			return fmt.Errorf("append: %w", err)
+		}
+		if origin == nil {
+			continue
+		}
+		key := fmt.Sprintf("{%s}:%d", stream, i+1)
+		item, err := origin.Get(ctx, stream.String(), key)
+		if err != nil {
+			return err
+		}
+		if err := states["source"].Write(ctx, stream.String(), []driver.Write{{Key: key, Value: item.Value}}); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+		if err := origin.Write(ctx, stream.String(), []driver.Write{{Key: key}}); err != nil {
+			return err
 		}
 	}
 	if err := writer.Close(); err != nil {
 		return err
 	}
-	if origin := states["origin"]; origin != nil {
-		// What is stored is the same in every store, but for what heads carry: one by one it is brought there.
-		for i := range count {
-			key := fmt.Sprintf("{%s}:%d", stream, i+1)
-			item, err := origin.Get(ctx, stream.String(), key)
-			if err != nil {
-				return err
-			}
-			if err := states["source"].Write(ctx, stream.String(), []driver.Write{{Key: key, Value: item.Value}}); err != nil {
-				return fmt.Errorf("write: %w", err)
-			}
-		}
+	if origin != nil {
 		key := fmt.Sprintf("{%s}:head", stream)
 		item, err := origin.Get(ctx, stream.String(), key)
 		if err != nil {
