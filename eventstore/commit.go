@@ -482,11 +482,16 @@ func (w *writer) written(next head) {
 // from its idempotency id. (Rules 3 and 4)
 func (w *writer) eventWrites(records []record) []driver.Write {
 	writes := make([]driver.Write, 0, len(records))
+	bytes := 0
 	for _, r := range records {
+		bytes += len(r.data)
 		writes = append(writes, driver.Write{Key: w.keys.event(r.version), Value: r.data})
 		if r.idempotencyID != "" {
 			writes = append(writes, driver.Write{Key: w.keys.idempotency(r.idempotencyID), Value: encodeIdempotency(w.keys.partition, r)})
 		}
+	}
+	if len(records) > 0 {
+		w.size.saw(bytes, len(records))
 	}
 	return writes
 }

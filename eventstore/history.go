@@ -12,7 +12,8 @@ import (
 )
 
 // history is one stream as a provider reaches it: its name, its keys, the store they are
-// in. It knows how to read what the protocol consists of, and holds nothing of what it has read.
+// in. It knows how to read what the protocol consists of, and holds nothing of what it has read but
+// about how large an event is.
 type history struct {
 	Stream
 	keys     keys
@@ -24,6 +25,7 @@ type history struct {
 	hasher   *idHasher    // nil: ids are not hidden
 	observer Observer     // nil: none
 	queues   *queues      // of the provider, before the locks
+	size     sizeHint
 }
 
 // readAttempts bounds how often a read that can't be true, as one of a stale replica, is repeated.
@@ -160,6 +162,13 @@ func (h *history) open(ctx context.Context, operation string) (opening, error) {
 	hd, etag, err := h.headOf(headItem)
 	if err != nil {
 		return opening{}, err
+	}
+	if h.size.bytes.Load() == 0 {
+		largest := len(first.Value)
+		for _, r := range hd.tail {
+			largest = max(largest, len(r.data))
+		}
+		h.size.saw(largest, 1)
 	}
 	o := opening{head: hd, etag: etag, snapshots: &snapshots}
 	if !proven && !snapshots.Found() {

@@ -187,22 +187,17 @@ func (h *history) sweep(ctx context.Context, operation string, deleted head) err
 		}
 		return nil
 	}
-	for from := int64(1); from < deleted.version; from += chunkEvents {
-		var keys []string
-		for version := from; version < min(from+chunkEvents, deleted.version); version++ {
-			keys = append(keys, h.keys.event(version))
-		}
-		items, err := h.getMany(ctx, operation, keys)
-		if err != nil {
-			return err
+	for c := range h.chunks(ctx, operation, head{}, 1, deleted.version-1, false) {
+		if c.err != nil {
+			return c.err
 		}
 		var named, events []string
-		for _, item := range items {
-			if !item.Found() {
+		for i, data := range c.data {
+			if data == nil {
 				continue
 			}
-			events = append(events, item.Key)
-			if event, _, _, err := decodeEvent(h.Stream, h.keys.partition, item.Value); err == nil && event.idempotencyID != "" {
+			events = append(events, h.keys.event(c.from+int64(i)))
+			if event, _, _, err := decodeEvent(h.Stream, h.keys.partition, data); err == nil && event.idempotencyID != "" {
 				named = append(named, h.keys.idempotency(event.idempotencyID))
 			}
 		}

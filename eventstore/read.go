@@ -1,7 +1,6 @@
 package eventstore
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -202,8 +201,9 @@ func rangeOf(first, last int64, options []ReadOption) (readRange, error) {
 }
 
 // Read reads events one after the other, in the order of their versions unless [Backwards] is given. Memory does not grow
-// with the stream: events come in chunks, the next of which is under way
-// while one is looked at.
+// with the stream: events come in chunks of about 1 MiB, or one event where it is larger, and the next
+// is under way while one is looked at. A read begins with few events and asks for more as it sees how
+// large they are.
 //
 // An error ends the sequence, as its last pair: an [ArgumentError], [StorageError],
 // [DamagedError] that names the version, [TypeNotRegisteredError], [SchemaError] or [TypeMismatchError]; in a
@@ -300,61 +300,14 @@ func (r *Reader) Outcome(ctx context.Context, base int64, commitID string) (outc
 	return outcome, err
 }
 
-const (
-	chunkEvents = 1000    // events in one bulk read, at most
-	chunkBytes  = 1 << 20 // and about as many bytes, once it is known how large events are
-)
-
-// chunk is a run of versions, ascending, with their records as they were read.
-type chunk struct {
-	from, to int64
-	data     [][]byte // nil where there was nothing under the key
-	bytes    int
-	err      error
-}
-
 // events reads the range as it is committed in view.
 func (r *Reader) events(ctx context.Context, v view, rng readRange) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		from, to := max(rng.from, v.head.first), v.head.version
+		first, last := max(rng.from, v.head.first), v.head.version
 		if rng.to != 0 {
-			to = min(to, rng.to)
+			last = min(last, rng.to)
 		}
-		size := int64(chunkEvents)
-		// start fetches the next chunk without waiting for it.
-		start := func() <-chan chunk {
-			if from > to {
-				return nil
-			}
-			c := chunk{from: from, to: min(to, from+size-1)}
-			if rng.backwards {
-				c = chunk{from: max(from, to-size+1), to: to}
-				to = c.from - 1
-			} else {
-				from = c.to + 1
-			}
-			fetched := make(chan chunk, 1)
-			go func() { fetched <- r.fetch(ctx, v, c) }()
-			return fetched
-		}
-
-		next := start()
-		defer func() { // leave no request behind
-			cancel()
-			if next != nil {
-				<-next
-			}
-		}()
-		for next != nil {
-			c := <-next
-			if c.bytes > 0 {
-				size = min(chunkEvents, max(1, chunkBytes*int64(len(c.data))/int64(c.bytes)))
-			}
-			next = nil
-			if c.err == nil {
-				next = start()
-			}
+		for c := range r.history.chunks(ctx, "read", v.head, first, last, rng.backwards) {
 			if err := r.guard(); err != nil {
 				c.err = err
 			}
@@ -371,42 +324,13 @@ func (r *Reader) events(ctx context.Context, v view, rng readRange) iter.Seq2[Ev
 					return
 				}
 				event, err := r.decode(ctx, c.from+int64(i), c.data[i], rng.raw)
+				c.data[i] = nil // what the caller has done with goes before the rest of the chunk
 				if !yield(event, err) || err != nil {
 					return
 				}
 			}
 		}
 	}
-}
-
-// fetch reads the records of a chunk: from the tail, or from their keys.
-func (r *Reader) fetch(ctx context.Context, v view, c chunk) chunk {
-	h := r.history
-	c.data = make([][]byte, c.to-c.from+1)
-	keys := make([]string, 0, len(c.data))
-	places := make([]int, 0, len(c.data))
-	for i := range c.data {
-		version := c.from + int64(i)
-		if record, ok := v.head.inTail(version); ok {
-			c.data[i] = bytes.Clone(record.data) // the reader may change what it gets
-			continue
-		}
-		keys, places = append(keys, h.keys.event(version)), append(places, i)
-	}
-	if len(keys) > 0 {
-		items, err := h.getMany(ctx, "read", keys)
-		if err != nil {
-			c.err = err
-			return c
-		}
-		for i, item := range items {
-			c.data[places[i]] = item.Value
-		}
-	}
-	for _, data := range c.data {
-		c.bytes += len(data)
-	}
-	return c
 }
 
 // decode makes the event of a committed record. One that is missing or unreadable is damage, but
@@ -455,7 +379,9 @@ func (h *history) readAgain(ctx context.Context, version int64) ([]byte, error) 
 		return nil, &LostWritesError{Stream: h.Stream, Version: version, Actual: hd.version}
 	}
 	if !item.Found() {
-		return nil, h.damaged(h.keys.event(version), version, errors.New("the event is committed but its key is missing"))
+		return nil, h.damaged(h.keys.event(version), version, errMissing)
 	}
 	return item.Value, nil
 }
+
+var errMissing = errors.New("the event is committed but its key is missing")

@@ -54,16 +54,18 @@ func TestReadingTakesAsFewRequestsAsChunks(t *testing.T) {
 				}
 			}
 		}
-		last := "getmany of 500"
+		tail := 0
 		if !l.Caps.Atomic {
-			last = "getmany of 499" // and one in the tail
+			tail = 1 // the last is in the tail
 		}
 		read()
-		if got := l.ops(); !slices.Equal(got, []string{"getmany of 3", "getmany of 1000", "getmany of 1000", last}) {
+		want := []string{"getmany of 3", "getmany of 16", "getmany of 48", "getmany of 144", "getmany of 432", "getmany of 1000", fmt.Sprint("getmany of ", 860-tail)}
+		if got := l.ops(); !slices.Equal(got, want) {
 			t.Errorf("requests: %q", got)
 		}
 		read(Backwards(), FromVersion(1200))
-		if got := l.ops(); len(got) != 3 {
+		want = []string{"getmany of 3", fmt.Sprint("getmany of ", 16-tail), "getmany of 48", "getmany of 144", "getmany of 432", "getmany of 661"}
+		if got := l.ops(); !slices.Equal(got, want) {
 			t.Errorf("requests: %q", got)
 		}
 		read(FromVersion(7), ToVersion(9))
@@ -109,16 +111,16 @@ func TestTheNextChunkIsUnderWayWhileOneIsLookedAt(t *testing.T) {
 		l.on(func(r *memstate.Request) bool { return r.Op == "getmany" && !r.Has(":head") }, -1,
 			func(_ *memstate.Request, next func() error) error { pass(time.Second); return next() })
 		began := time.Now()
-		for event, err := range l.reader().Read(t.Context(), ToVersion(3000)) {
+		for event, err := range l.reader().Read(t.Context(), ToVersion(640)) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if event.Version%1000 == 0 {
+			if slices.Contains([]int64{16, 64, 208, 640}, event.Version) { // the last of a chunk
 				pass(time.Second) // as long as the next takes
 			}
 		}
-		if took := time.Since(began); took != 4*time.Second {
-			t.Errorf("3 chunks of 1s, each looked at for 1s, took %s, want 4s", took)
+		if took := time.Since(began); took != 5*time.Second {
+			t.Errorf("4 chunks of 1s, each looked at for 1s, took %s, want 5s", took)
 		}
 	}, "the careful way")
 }
@@ -126,7 +128,7 @@ func TestTheNextChunkIsUnderWayWhileOneIsLookedAt(t *testing.T) {
 func TestBreakingOffAReadEndsTheRequestUnderWay(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.fill(3000)
-		stuck(l, func(r *memstate.Request) bool { return r.Has("}:1001") })
+		stuck(l, func(r *memstate.Request) bool { return r.Has("}:17") })
 		began := time.Now()
 		for event, err := range l.reader().Read(context.Background()) {
 			if event.Version == 10 || err != nil {
@@ -153,19 +155,19 @@ func TestAReadEndsWithItsError(t *testing.T) {
 			}
 			return n, failure
 		}
-		l.on(func(r *memstate.Request) bool { return r.Has("}:1001") }, 1, lost)
+		l.on(func(r *memstate.Request) bool { return r.Has("}:641") }, 1, lost)
 		n, err := count(l.reader(), t.Context())
-		if want[*StorageError](t, err); n != 1000 || !errors.Is(err, errLost) {
+		if want[*StorageError](t, err); n != 640 || !errors.Is(err, errLost) {
 			t.Errorf("%d events, then %v", n, err)
 		}
 		// Nor does it go on after the context has ended.
 		ctx, cancel := context.WithCancel(t.Context())
-		l.on(func(r *memstate.Request) bool { return r.Has("}:1001") }, 1, func(_ *memstate.Request, next func() error) error {
+		l.on(func(r *memstate.Request) bool { return r.Has("}:641") }, 1, func(_ *memstate.Request, next func() error) error {
 			cancel()
 			return next()
 		})
 		n, err = count(l.reader(), ctx)
-		if want[*StorageError](t, err); n > 2000 || !errors.Is(err, context.Canceled) {
+		if want[*StorageError](t, err); n > 1640 || !errors.Is(err, context.Canceled) {
 			t.Errorf("%d events, then %v", n, err)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -120,48 +121,50 @@ func (r *rebuild) look(ctx context.Context) error {
 	return nil
 }
 
+// endOfEvents is how many versions in a row are missing where the events end.
+const endOfEvents = 1000
+
 // scan reads the events that follow on the next head, up to the end, and moves it there.
 func (r *rebuild) scan(ctx context.Context) error {
 	missing := int64(0)
-	for from := r.next.version + 1; ; from += chunkEvents {
-		keys := make([]string, chunkEvents)
-		for i := range keys {
-			keys[i] = r.keys.event(from + int64(i))
-		}
-		items, err := r.getMany(ctx, rebuilding, keys)
-		if err != nil {
-			return err
+	for c := range r.chunks(ctx, rebuilding, head{}, r.next.version+1, math.MaxInt64, false) {
+		if c.err != nil {
+			return c.err
 		}
 		var events []record
-		for i, item := range items {
-			version := from + int64(i)
+		for i, data := range c.data {
+			version := c.from + int64(i)
 			switch {
-			case !item.Found() && missing == 0:
+			case data == nil && missing == 0:
 				missing = version
-			case !item.Found():
+			case data == nil:
 			case missing != 0:
 				return r.damaged(r.keys.event(missing), missing, fmt.Errorf("the event is missing but event %d after it is there: bring it back from a backup first", version))
 			default:
-				event, _, _, err := decodeEventAt(r.Stream, r.keys.partition, version, item.Value)
+				event, _, _, err := decodeEventAt(r.Stream, r.keys.partition, version, data)
 				if err != nil {
-					return r.damaged(item.Key, version, fmt.Errorf("%w: bring the event back from a backup first", err))
+					return r.damaged(r.keys.event(version), version, fmt.Errorf("%w: bring the event back from a backup first", err))
 				}
+				event.data = nil // what is needed of it is its names
 				events = append(events, event)
 			}
 		}
-		if len(events) == 0 {
+		if len(events) > 0 {
+			if err := r.mendIdempotency(ctx, events); err != nil {
+				return err
+			}
+			last := events[len(events)-1]
+			r.next.version, r.next.commit = last.version, last.commit
+			r.found.Events += int64(len(events))
+			if r.progress != nil {
+				r.progress(r.found.Events)
+			}
+		}
+		if missing != 0 && c.to-missing+1 >= endOfEvents {
 			return nil
 		}
-		if err := r.mendIdempotency(ctx, events); err != nil {
-			return err
-		}
-		last := events[len(events)-1]
-		r.next.version, r.next.commit = last.version, last.commit
-		r.found.Events += int64(len(events))
-		if r.progress != nil {
-			r.progress(r.found.Events)
-		}
 	}
+	return nil
 }
 
 // mendIdempotency writes the keys that lead from idempotency ids to events where they are missing: the old head may have

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Verification is what [Reader.Verify] found of a stream.
@@ -21,28 +22,74 @@ type Verification struct {
 
 	Snapshots []int64 // the versions of those that can be used
 
-	// Damage is all that is missing, unreadable, in the wrong place or above the head. What is damaged of snapshots
-	// costs time only.
-	Damage []*DamagedError
+	// Damaged is how much is missing, unreadable, in the wrong place or above the head, and Damage is the
+	// first [MaxFindings] of it. What is damaged of snapshots costs time only.
+	Damaged int64
+	Damage  []*DamagedError
 
-	// Unreadable is what is whole and what the types that are registered here can't read: a [TypeMismatchError],
-	// [SchemaError] or [TypeNotRegisteredError] for each such event and snapshot. It is no damage. Where no type is
-	// registered at all, as in a tool for any stream, it is not looked for. What a [Sealer] sealed is not opened: of it only the
-	// type, the content type and the schema version are checked.
+	// Misfits is how many events and snapshots are whole and can't be read by the types that are
+	// registered here, and Unreadable is the first [MaxFindings] of them: a [TypeMismatchError],
+	// [SchemaError] or [TypeNotRegisteredError] each. It is no damage. Where no type is registered at
+	// all, as in a tool for any stream, it is not looked for. What a [Sealer] sealed is not opened: of
+	// it only the type, the content type and the schema version are checked.
+	Misfits    int64
 	Unreadable []error
 }
 
-// Sound reports whether nothing is damaged.
-func (v Verification) Sound() bool { return len(v.Damage) == 0 }
+// MaxFindings is how many errors of each kind a [Verification] holds, so that memory stays bounded also
+// where a stream is damaged from end to end. [OnFinding] gives all of them.
+const MaxFindings = 1000
 
-// add notes an error if it is damage, and returns it if it is not.
-func (v *Verification) add(err error) error {
-	var damage *DamagedError
-	if errors.As(err, &damage) {
-		v.Damage = append(v.Damage, damage)
+// Sound reports whether nothing is damaged.
+func (v Verification) Sound() bool { return v.Damaged == 0 }
+
+// VerifyOption changes what [Reader.Verify] does.
+type VerifyOption func(*verification) error
+
+// OnFinding calls found with each error as it is found: a [DamagedError], or one of those that
+// Verification.Unreadable is of. An error that found returns ends the verification, which returns it.
+// Calls come one at a time, from the goroutine that called [Reader.Verify].
+func OnFinding(found func(error) error) VerifyOption {
+	return func(v *verification) error {
+		if found == nil {
+			return &ArgumentError{Argument: "OnFinding", Reason: "the function is nil"}
+		}
+		v.each = found
 		return nil
 	}
-	return err
+}
+
+// verification is one verification on its way.
+type verification struct {
+	Verification
+	each func(error) error
+}
+
+// add notes an error if it is damage, and returns it if it is not.
+func (v *verification) add(err error) error {
+	var damage *DamagedError
+	if !errors.As(err, &damage) {
+		return err
+	}
+	if v.Damaged++; v.Damaged <= MaxFindings {
+		v.Damage = append(v.Damage, damage)
+	}
+	return v.tell(damage)
+}
+
+// misfit notes what the registry can't read.
+func (v *verification) misfit(err error) error {
+	if v.Misfits++; v.Misfits <= MaxFindings {
+		v.Unreadable = append(v.Unreadable, err)
+	}
+	return v.tell(err)
+}
+
+func (v *verification) tell(finding error) error {
+	if v.each == nil {
+		return nil
+	}
+	return v.each(finding)
 }
 
 // Verify reads all of a stream and looks for damage: the head; every event, whether it is there, whole, in its place and
@@ -52,96 +99,214 @@ func (v *Verification) add(err error) error {
 // Progress, if it is not nil, is called after each chunk of events with how many of them were checked, and of how many. Payloads are
 // decoded if the provider has a registry, and what does not decode is no damage: see Verification.Unreadable.
 //
-// The error says that the stream could not be read to its end, a [StorageError] or those of a session that has
-// ended; what was found until then is in the Verification. Damage is not an error.
-func (r *Reader) Verify(ctx context.Context, progress func(checked, of int64)) (found Verification, err error) {
+// The time that it takes grows with the number of events, also where all of them are damaged, and memory
+// does not grow. [OnFinding] tells of each finding as it is made.
+//
+// The error says that the stream could not be read to its end, a [StorageError], those of a session that has
+// ended, or what [OnFinding] returned; what was found until then is in the Verification. It returns at
+// once when the context ends. Damage is not an error.
+func (r *Reader) Verify(ctx context.Context, progress func(checked, of int64), options ...VerifyOption) (_ Verification, err error) {
 	ctx, seen := r.observe(ctx, "verify")
 	defer seen.end(&err)
+	found := &verification{Verification: Verification{Stream: r.Stream()}}
 	defer func() { seen.result.Version, seen.result.Events = found.Version, int(found.Events) }()
-	found.Stream = r.Stream()
+	for _, option := range options {
+		if option == nil {
+			return found.Verification, &ArgumentError{Argument: "option", Reason: "it is nil"}
+		}
+		if err := option(found); err != nil {
+			return found.Verification, err
+		}
+	}
+	err = r.verify(ctx, progress, found)
+	return found.Verification, err
+}
+
+func (r *Reader) verify(ctx context.Context, progress func(checked, of int64), found *verification) error {
 	if err := r.begin(ctx); err != nil {
-		return found, err
+		return err
 	}
 	h := r.history
 	o, err := h.open(ctx, "verify")
 	if err != nil {
-		return found, found.add(err)
+		return found.add(err)
 	}
 	found.First, found.Version, found.InHead = o.head.first, o.head.version, len(o.head.tail)
 	found.Closed, found.Deleted = o.head.closed, o.head.deleted
 	v := view{head: o.head, snapshots: o.snapshots}
 	total := found.Version - found.First + 1
-	for from := found.First; from <= found.Version; from += chunkEvents {
-		c := r.fetch(ctx, v, chunk{from: from, to: min(found.Version, from+chunkEvents-1)})
+	for c := range h.chunks(ctx, "verify", v.head, found.First, found.Version, false) {
 		if c.err != nil {
-			return found, c.err
+			return c.err
 		}
-		if err := r.verifyChunk(ctx, v, c, &found); err != nil {
-			return found, err
+		if err := r.verifyChunk(ctx, v, c, found); err != nil {
+			return err
 		}
 		if progress != nil {
 			progress(c.to-found.First+1, total)
 		}
 	}
-	for _, check := range [...]func(context.Context, view, *Verification) error{r.verifyTail, r.verifyEnd, r.verifySnapshots} {
-		if err := check(ctx, v, &found); err != nil {
-			return found, err
+	for _, check := range [...]func(context.Context, view, *verification) error{r.verifyTail, r.verifyEnd, r.verifySnapshots} {
+		if err := check(ctx, v, found); err != nil {
+			return err
 		}
 	}
-	return found, r.guard()
+	return r.guard()
+}
+
+// leading is an event, and the idempotency id that leads to it.
+type leading struct {
+	version int64
+	id      string
 }
 
 // verifyChunk checks events, and what leads to them from their idempotency ids.
-func (r *Reader) verifyChunk(ctx context.Context, v view, c chunk, found *Verification) error {
+func (r *Reader) verifyChunk(ctx context.Context, v view, c chunk, found *verification) error {
 	h := r.history
-	var keys []string
-	var named []Event
-	for i, data := range c.data {
-		event, err := r.decode(ctx, c.from+int64(i), data, true)
+	var named []leading
+	// check checks one event, and reports whether it is whole.
+	check := func(version int64, data []byte) (bool, error) {
+		if ctx.Err() != nil {
+			return false, h.failed("verify", over(ctx))
+		}
+		_, m, raw, err := decodeEventAt(h.Stream, h.keys.partition, version, data)
 		if err != nil {
-			if err = found.add(err); err != nil {
-				return err
-			}
-			continue
+			return false, nil
 		}
 		found.Events++
-		r.verifyType(ctx, h.keys.event(event.Version), event.Version, event.Data, found)
-		if id := event.Metadata.Context.IdempotencyID; id != "" {
-			keys, named = append(keys, h.keys.idempotency(id)), append(named, event)
+		if id := m.Context.IdempotencyID; id != "" {
+			named = append(named, leading{version, id})
+		}
+		_, err = r.verifyType(ctx, h.keys.event(version), version, raw, found)
+		return true, err
+	}
+	var doubtful []int64
+	for i, data := range c.data {
+		version := c.from + int64(i)
+		whole, err := check(version, data)
+		if err != nil {
+			return err
+		}
+		if !whole {
+			doubtful = append(doubtful, version)
 		}
 	}
-	if len(keys) == 0 {
-		return nil
+	if len(doubtful) > 0 {
+		// It is damage only after a fresh look at head and then key (Rule 5), one for all.
+		if err := r.verifyAgain(ctx, doubtful, check, found); err != nil {
+			return err
+		}
+	}
+	return r.verifyNamed(ctx, v, named, found)
+}
+
+// verifyAgain checks events that seemed to be damaged, as they stand now.
+func (r *Reader) verifyAgain(ctx context.Context, versions []int64, check func(int64, []byte) (bool, error), found *verification) error {
+	h := r.history
+	hd, _, err := h.readHead(ctx, "verify")
+	if err != nil {
+		return found.add(err)
+	}
+	if err := h.gone(hd); err != nil {
+		return err
+	}
+	keys := make([]string, len(versions))
+	for i, version := range versions {
+		keys[i] = h.keys.event(version)
 	}
 	items, err := h.getMany(ctx, "verify", keys)
 	if err != nil {
 		return err
 	}
-	for i, event := range named {
-		id := event.Metadata.Context.IdempotencyID
-		version, err := h.versionIn(v.head, id, items[i])
-		if err == nil && version != event.Version {
-			// The head may still carry it, or it has come under its key since.
-			var hd head
-			if hd, _, err = h.readHead(ctx, "verify"); err == nil {
-				version, err = h.versionOf(ctx, hd, id)
+	for i, version := range versions {
+		data := items[i].Value
+		record, inTail := hd.inTail(version)
+		if inTail {
+			data = record.data
+		}
+		switch {
+		case inTail || items[i].Found():
+			whole, err := check(version, data)
+			if err != nil {
+				return err
 			}
-		}
-		if err == nil && version != event.Version {
-			err = h.damaged(keys[i], event.Version, fmt.Errorf("idempotency id %q leads to version %d", id, version))
-		}
-		if err = found.add(err); err != nil {
-			return err
+			if !whole {
+				_, _, _, err := decodeEventAt(h.Stream, h.keys.partition, version, data)
+				if err := found.add(h.damaged(keys[i], version, err)); err != nil {
+					return err
+				}
+			}
+		case version < hd.first:
+			return &VersionNotFoundError{Stream: h.Stream, Version: version, Current: hd.version}
+		case version > hd.version:
+			return &LostWritesError{Stream: h.Stream, Version: version, Actual: hd.version}
+		default:
+			if err := found.add(h.damaged(keys[i], version, errMissing)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
+// verifyNamed checks what leads to events from their idempotency ids.
+func (r *Reader) verifyNamed(ctx context.Context, v view, named []leading, found *verification) error {
+	h := r.history
+	hd := v.head
+	for look := range 2 {
+		if len(named) == 0 {
+			return nil
+		}
+		keys := make([]string, len(named))
+		for i, event := range named {
+			keys[i] = h.keys.idempotency(event.id)
+		}
+		tail := map[string]int64{}
+		if look > 0 {
+			// The head may still carry it, or it has come under its key since.
+			var err error
+			if hd, _, err = h.readHead(ctx, "verify"); err != nil {
+				return found.add(err)
+			}
+			for _, record := range slices.Backward(hd.tail) { // the first of an id counts
+				if record.idempotencyID != "" && record.version >= hd.first {
+					tail[record.idempotencyID] = record.version
+				}
+			}
+		}
+		items, err := h.getMany(ctx, "verify", keys)
+		if err != nil {
+			return err
+		}
+		var doubtful []leading
+		for i, event := range named {
+			version, err := h.versionIn(hd, event.id, items[i])
+			if inTail, ok := tail[event.id]; ok {
+				version, err = inTail, nil
+			}
+			switch {
+			case err == nil && version == event.version:
+				continue
+			case err == nil && look == 0:
+				doubtful = append(doubtful, event)
+				continue
+			case err == nil:
+				err = h.damaged(keys[i], event.version, fmt.Errorf("idempotency id %q leads to version %d", event.id, version))
+			}
+			if err = found.add(err); err != nil {
+				return err
+			}
+		}
+		named = doubtful
+	}
+	return nil
+}
+
 // verifyType checks that the registry reads what is whole, and reports it.
-func (r *Reader) verifyType(ctx context.Context, key string, version int64, data any, found *Verification) bool {
+func (r *Reader) verifyType(ctx context.Context, key string, version int64, data any, found *verification) (bool, error) {
 	registry := r.history.registry
 	if len(registry.byName) == 0 {
-		return true
+		return true, nil
 	}
 	raw := data.(Raw)
 	about := &About{Stream: found.Stream, Version: version}
@@ -157,13 +322,13 @@ func (r *Reader) verifyType(ctx context.Context, key string, version int64, data
 		_, _, err = registry.decodeAt(ctx, about, key, raw)
 	}
 	if err != nil {
-		found.Unreadable = append(found.Unreadable, r.history.hasher.hide(err, found.Stream))
+		return false, found.misfit(r.history.hasher.hide(err, found.Stream))
 	}
-	return err == nil
+	return true, nil
 }
 
 // verifyTail checks that events that the head carries are the same under their own keys, where they stand there too. (Rule 4)
-func (r *Reader) verifyTail(ctx context.Context, v view, found *Verification) error {
+func (r *Reader) verifyTail(ctx context.Context, v view, found *verification) error {
 	h := r.history
 	for _, record := range v.head.tail {
 		key := h.keys.event(record.version)
@@ -172,14 +337,16 @@ func (r *Reader) verifyTail(ctx context.Context, v view, found *Verification) er
 			return err
 		}
 		if item.Found() && string(item.Value) != string(record.data) {
-			_ = found.add(h.damaged(key, record.version, errors.New("it is not the event that the head carries, which is the one that counts")))
+			if err := found.add(h.damaged(key, record.version, errors.New("it is not the event that the head carries, which is the one that counts"))); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
 // verifyEnd checks that no event stands above the head. (Rule 2)
-func (r *Reader) verifyEnd(ctx context.Context, v view, found *Verification) error {
+func (r *Reader) verifyEnd(ctx context.Context, v view, found *verification) error {
 	h := r.history
 	above := v.head.version + 1
 	item, err := h.get(ctx, "verify", h.keys.event(above))
@@ -191,14 +358,14 @@ func (r *Reader) verifyEnd(ctx context.Context, v view, found *Verification) err
 		return found.add(err)
 	}
 	if hd.version < above {
-		_ = found.add(h.damaged(h.keys.event(above), above, fmt.Errorf("the event stands above the head, which is at version %d: was the head restored from a backup that is older?", hd.version)))
+		return found.add(h.damaged(h.keys.event(above), above, fmt.Errorf("the event stands above the head, which is at version %d: was the head restored from a backup that is older?", hd.version)))
 	}
 	return nil
 }
 
 // verifySnapshots checks the list of snapshots and each that it names. One that is listed and not there
 // was under way, or is being cleared.
-func (r *Reader) verifySnapshots(ctx context.Context, v view, found *Verification) error {
+func (r *Reader) verifySnapshots(ctx context.Context, v view, found *verification) error {
 	versions, err := r.snapshotVersions(ctx, v, 0)
 	if err != nil {
 		return found.add(err)
@@ -208,11 +375,18 @@ func (r *Reader) verifySnapshots(ctx context.Context, v view, found *Verificatio
 		if errors.Is(err, &SnapshotNotFoundError{}) {
 			continue
 		}
-		if err == nil && r.verifyType(ctx, r.history.keys.snapshot(version), version, snapshot.Data, found) {
-			found.Snapshots = append(found.Snapshots, version)
+		if err != nil {
+			if err := found.add(err); err != nil {
+				return err
+			}
+			continue
 		}
-		if err = found.add(err); err != nil {
+		readable, err := r.verifyType(ctx, r.history.keys.snapshot(version), version, snapshot.Data, found)
+		if err != nil {
 			return err
+		}
+		if readable {
+			found.Snapshots = append(found.Snapshots, version)
 		}
 	}
 	return nil

@@ -151,18 +151,99 @@ func TestAVerificationTellsItsProgressAndEndsWithTheStore(t *testing.T) {
 		l.fill(2499)
 		var told []string
 		found, err := l.reader().Verify(t.Context(), func(checked, of int64) { told = append(told, fmt.Sprint(checked, "/", of)) })
-		if err != nil || !found.Sound() || !slices.Equal(told, []string{"1000/2500", "2000/2500", "2500/2500"}) {
+		if err != nil || !found.Sound() || !slices.Equal(told, []string{"16/2500", "64/2500", "208/2500", "640/2500", "1640/2500", "2500/2500"}) {
 			t.Errorf("%v, %v, told %q", found, err, told)
 		}
 		l.on(func(r *memstate.Request) bool { return r.Has(":1500") }, -1, lost)
 		found, err = l.reader().Verify(t.Context(), nil)
-		if want[*StorageError](t, err); !errors.Is(err, errLost) || found.Events != 1000 || found.Version != 2500 {
+		if want[*StorageError](t, err); !errors.Is(err, errLost) || found.Events != 640 || found.Version != 2500 {
 			t.Errorf("%+v, %v", found, err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if _, err := l.reader().Verify(ctx, nil); !errors.Is(err, context.Canceled) {
 			t.Errorf("with an ended context: %v", err)
+		}
+	})
+}
+
+// ruin damages every event of the lab's stream, which has n+1, and returns it with a short tail.
+func (l *lab) ruin(n int) {
+	l.t.Helper()
+	l.fill(n)
+	l.Around = nil
+	l.settleHead()
+	for version := range int64(n + 1) {
+		l.Set(l.keys.event(version+1), []byte("ruined"))
+	}
+}
+
+func TestAStreamDamagedFromEndToEndIsVerifiedInFewRequestsAndBoundedMemory(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		const events = 5000
+		l.ruin(events - 1)
+		l.Trace()
+		var last int64
+		found, err := l.reader().Verify(t.Context(), nil, OnFinding(func(err error) error {
+			if d := want[*DamagedError](t, err); d.Version != last+1 {
+				t.Errorf("version %d is found after %d", d.Version, last)
+			}
+			last++
+			return nil
+		}))
+		if err != nil || found.Sound() || found.Damaged != events || last != events || found.Events != 0 {
+			t.Errorf("%d of %d are damaged, told %d, %v", found.Damaged, events, last, err)
+		}
+		if len(found.Damage) != MaxFindings || found.Damage[0].Version != 1 {
+			t.Errorf("the verification holds %d findings", len(found.Damage))
+		}
+		// One for the stream, and three for each of 9 chunks: it, a fresh look at the head, and the keys again.
+		if n := len(l.Trace()); n > 1+3*9+3 {
+			t.Errorf("it took %d requests", n)
+		}
+	})
+}
+
+func TestWhatTypesCannotReadIsToldAndCountedAndHeldInBounds(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		l.fill(1999)
+		registry, err := NewRegistry(Type[noted]("other"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := l.provider(WithRegistry(registry)).Reader(labStream.Type, labStream.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := 0
+		found, err := r.Verify(t.Context(), nil, OnFinding(func(err error) error {
+			want[*TypeNotRegisteredError](t, err)
+			told++
+			return nil
+		}))
+		if err != nil || !found.Sound() || found.Misfits != 2000 || told != 2000 || len(found.Unreadable) != MaxFindings {
+			t.Errorf("%d misfits, told %d, held %d, %v", found.Misfits, told, len(found.Unreadable), err)
+		}
+	})
+}
+
+func TestAVerificationEndsWithItsContextAndWithItsFindings(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		l.ruin(999)
+		ctx, cancel := context.WithCancel(t.Context())
+		found, err := l.reader().Verify(ctx, nil, OnFinding(func(error) error { cancel(); return nil }))
+		if want[*StorageError](t, err); !errors.Is(err, context.Canceled) || found.Damaged > firstEvents {
+			t.Errorf("%v after %d findings", err, found.Damaged)
+		}
+		enough := errors.New("enough")
+		l.Trace()
+		found, err = l.reader().Verify(t.Context(), nil, OnFinding(func(error) error { return enough }))
+		if err != enough || found.Damaged != 1 {
+			t.Errorf("%v after %d findings", err, found.Damaged)
+		}
+		for _, option := range []VerifyOption{nil, OnFinding(nil)} {
+			_, err := l.reader().Verify(t.Context(), nil, option)
+			want[*ArgumentError](t, err)
 		}
 	})
 }

@@ -32,12 +32,15 @@ func (s *State) Get(ctx context.Context, partition, key string) (driver.Item, er
 	return item, item.Err
 }
 
-// GetMany implements [driver.State]. If an answer is larger than sidecar or client let through, the
-// keys are asked for in smaller portions.
+// GetMany implements [driver.State]. It asks for few keys until it has seen how large the values of the
+// partition are. What an answer was too large for is asked for in one smaller portion, then key by key, so
+// no value is fetched more than three times.
 func (s *State) GetMany(ctx context.Context, partition string, keys []string) ([]driver.Item, error) {
 	answers := make(map[string]driver.Item, len(keys))
 	wanted := unique(keys)
-	for portion := len(wanted); len(wanted) > 0; {
+	suspects := 0 // so many keys were in an answer that was too large
+	portion := s.portions.of(partition)
+	for len(wanted) > 0 {
 		asked := wanted[:min(portion, len(wanted))]
 		found, err := again(ctx, passing, func() ([]*dapr.BulkStateItem, error) {
 			return s.client.GetBulkState(ctx, s.store, asked, partitionKey(partition), bulkParallelism)
@@ -45,15 +48,26 @@ func (s *State) GetMany(ctx context.Context, partition string, keys []string) ([
 		driver.Progress(ctx)
 		switch {
 		case tooLarge(err) && len(asked) > 1:
-			portion = (len(asked) + 1) / 2
+			bytes := max(answered(err), s.caps.MaxRequestBytes)
+			portion = min(s.portions.learn(partition, len(asked), len(asked), bytes, s.caps.MaxRequestBytes), len(asked)/2)
+			if suspects > 0 { // sizes differ too much to be guessed
+				portion = 1
+			}
+			suspects = max(suspects, len(asked))
 			continue
 		case tooLarge(err):
-			err = failRead(ctx, "reading "+asked[0], err)
-			answers[asked[0]] = driver.Item{Key: asked[0], Err: err}
+			answers[asked[0]] = driver.Item{Key: asked[0], Err: failRead(ctx, "reading "+asked[0], err)}
 		case err != nil:
 			return nil, readFailure(ctx, fmt.Sprintf("reading %d keys from %s", len(asked), asked[0]), err)
 		}
+		held, bytes := 0, 0
+		if err != nil {
+			held, bytes = 1, max(answered(err), s.caps.MaxRequestBytes)
+		}
 		for _, f := range found {
+			if len(f.Value) > 0 {
+				held, bytes = held+1, bytes+len(f.Value)
+			}
 			if f.Error != "" {
 				answers[f.Key] = driver.Item{Key: f.Key, Err: readFailure(ctx, "reading "+f.Key, errors.New(f.Error))}
 			} else {
@@ -62,6 +76,10 @@ func (s *State) GetMany(ctx context.Context, partition string, keys []string) ([
 			}
 		}
 		wanted = wanted[len(asked):]
+		next := s.portions.learn(partition, len(asked), held, bytes, s.caps.MaxRequestBytes)
+		if suspects = max(0, suspects-len(asked)); suspects == 0 {
+			portion = next
+		}
 	}
 	return inOrder(keys, answers), nil
 }

@@ -266,28 +266,96 @@ func TestASingleReadTellsAbsentFromPresent(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatIsTooLargeIsAskedForInPortions(t *testing.T) {
-	t.Parallel()
-	f, s := startState(t, "state.sqlite")
-	values := map[string]string{}
-	var keys []string
-	for i := range 1000 {
-		key := fmt.Sprint("key", i)
-		keys = append(keys, key)
-		values[key] = strings.Repeat(fmt.Sprint(i%10), 10<<10)
-	}
-	f.answer = stored(values)
-	items, err := s.GetMany(t.Context(), "stream", keys)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, item := range items {
-		if item.Key != keys[i] || string(item.Value) != values[keys[i]] || item.Err != nil {
-			t.Fatalf("item %d is wrong: %s, %v", i, item.Key, item.Err)
+// asked are how many keys each bulk read has asked for, and how often each key was.
+func (f *fakeSidecar) asked() (requests []int, times map[string]int) {
+	times = map[string]int{}
+	for _, r := range f.noted() {
+		if r, ok := r.(*pb.GetBulkStateRequest); ok {
+			requests = append(requests, len(r.GetKeys()))
+			for _, key := range r.GetKeys() {
+				times[key]++
+			}
 		}
 	}
-	if n := len(f.noted()); n != 6 { // 1,000 and 500 are too many, 250 are not
-		t.Errorf("it took %d requests", n)
+	return requests, times
+}
+
+func TestABulkReadAsksForLittleUntilItHasSeenHowLargeValuesAre(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		sizes func(i int) int // of value i; 0: it is absent
+		count int
+		want  []int // keys in each request; nil: it is not foreseen
+		most  int   // requests
+		times int   // that a key is asked for, at most
+	}{
+		{"small values", func(int) int { return 100 }, 1000, []int{8, 32, 128, 512, 320}, 5, 1},
+		{"values of 10 KiB", func(int) int { return 10 << 10 }, 1000, []int{8, 32, 128, 201, 201, 201, 201, 28}, 8, 1},
+		{"values of 64 KiB", func(int) int { return 64 << 10 }, 1000, nil, 34, 1},
+		{"values of 3 MiB", func(int) int { return 3 << 20 }, 40, nil, 42, 2},
+		{"nothing", func(int) int { return 0 }, 1000, nil, 18, 1},
+		{"large ones after small ones", func(i int) int { return min(1, max(0, i-100))*(1<<20) + 10 }, 160, nil, 80, 3},
+		{"large ones among small ones", func(i int) int { return (i%7+1)/7*(1<<20) + 10 }, 200, nil, 100, 3},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f, s := startState(t, "state.sqlite")
+			values := map[string]string{}
+			var keys []string
+			large := strings.Repeat("x", 3<<20)
+			for i := range test.count {
+				key := fmt.Sprint("key", i)
+				keys = append(keys, key)
+				if n := test.sizes(i); n > 0 {
+					values[key] = large[:n]
+				}
+			}
+			f.answer = stored(values)
+			items, err := s.GetMany(t.Context(), "stream", keys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, item := range items {
+				if item.Key != keys[i] || string(item.Value) != values[keys[i]] || item.Err != nil {
+					t.Fatalf("item %d is wrong: %s, %v", i, item.Key, item.Err)
+				}
+			}
+			requests, times := f.asked()
+			if test.want != nil && !slices.Equal(requests, test.want) || len(requests) > test.most {
+				t.Errorf("it asked for %v, want %v, in %d requests at most", requests, test.want, test.most)
+			}
+			for key, n := range times {
+				if n > test.times {
+					t.Errorf("%s was asked for %d times, in %v", key, n, requests)
+				}
+			}
+		})
+	}
+}
+
+func TestABulkReadGoesOnFromWhatAnotherOneOfThePartitionHasSeen(t *testing.T) {
+	t.Parallel()
+	f, s := startState(t, "state.sqlite")
+	var keys []string
+	for i := range 600 {
+		keys = append(keys, fmt.Sprint("key", i))
+	}
+	values := map[string]string{}
+	for _, key := range keys {
+		values[key] = "small"
+	}
+	f.answer = stored(values)
+	for _, portion := range [][]string{keys[:8], keys[8:40], keys[40:168], keys[168:]} {
+		if _, err := s.GetMany(t.Context(), "stream", portion); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.GetMany(t.Context(), "another", keys[:20]); err != nil {
+		t.Fatal(err)
+	}
+	if requests, _ := f.asked(); !slices.Equal(requests, []int{8, 32, 128, 432, 8, 12}) {
+		t.Errorf("it asked for %v", requests)
 	}
 }
 

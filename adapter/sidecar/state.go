@@ -38,6 +38,7 @@ type State struct {
 	textOnly  bool // the store keeps nothing but UTF-8
 	unprobed  bool // it is not tried out
 	log       *slog.Logger
+	portions  portions
 	expires   sync.Once // says that what is stored expires
 }
 

@@ -91,8 +91,8 @@ func (m *meter) tell(stream eventstore.Stream, what string, now progress) {
 	m.at[stream] = now
 }
 
-// finish prints the line of a stream that is done with, and what more there is to say of it.
-func (m *meter) finish(stream eventstore.Stream, line string, done bool, more ...string) {
+// finish prints the line of a stream that is done with.
+func (m *meter) finish(stream eventstore.Stream, line string, done bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.at, stream)
@@ -101,12 +101,17 @@ func (m *meter) finish(stream eventstore.Stream, line string, done bool, more ..
 	}
 	m.clear()
 	fmt.Fprintln(m.stdout, line)
-	for _, line := range more {
-		fmt.Fprintln(m.stdout, line)
-	}
 	if m.terminal {
 		m.draw()
 	}
+}
+
+// say prints a line about a stream that is under way.
+func (m *meter) say(line string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.clear()
+	fmt.Fprintln(m.stdout, line)
 }
 
 // Write prints what is logged.

@@ -15,8 +15,8 @@ writable, and a file that is no event store is refused.
 
 ` + aboutStores + `
 ` + aboutStreams + `
-It prints a line for each stream: sound, deleted, empty (is the name right?), damaged, failed or stopped. The exit code is 0 if all are
-sound or deleted, 1 if not, 2 for wrong arguments.
+It prints all damage as it is found, and a line for each stream: sound, deleted, empty (is the name right?), damaged,
+failed or stopped. The exit code is 0 if all are sound or deleted, 1 if not, 2 for wrong arguments.
 `
 
 func runVerify(ctx context.Context, c *call, args []string) int {
@@ -30,7 +30,10 @@ func verify(ctx context.Context, m *meter, p *eventstore.Provider, stream events
 	}
 	found, err := reader.Verify(ctx, func(checked, of int64) {
 		m.tell(stream, "verified", progress{stages: 1, done: checked, of: of})
-	})
+	}, eventstore.OnFinding(func(found error) error {
+		m.say("         " + found.Error())
+		return nil
+	}))
 	return verified(found, err)
 }
 
@@ -40,15 +43,14 @@ func verified(found eventstore.Verification, err error) outcome {
 	if found.Closed {
 		about += " closed"
 	}
-	var more []string
-	for _, damage := range found.Damage {
-		more = append(more, "         "+damage.Error())
+	if found.Damaged > 0 {
+		about += fmt.Sprintf(" damage=%d", found.Damaged)
 	}
 	switch {
 	case err != nil:
-		return outcome{word: "failed", about: about + ": " + err.Error(), bad: true, more: more}
+		return outcome{word: "failed", about: about + ": " + err.Error(), bad: true}
 	case !found.Sound():
-		return outcome{word: "damaged", about: about, bad: true, more: more}
+		return outcome{word: "damaged", about: about, bad: true}
 	case found.Deleted:
 		return outcome{word: "deleted"}
 	case found.Version == 0:

@@ -15,7 +15,6 @@ type outcome struct {
 	word  string // "copied", "sound", …
 	about string
 	bad   bool
-	more  []string // lines that follow
 }
 
 // single is a command that does something with streams of one store.
@@ -79,7 +78,7 @@ func each(ctx context.Context, m *meter, streams []eventstore.Stream, parallel i
 				default:
 					well++
 				}
-				m.finish(stream, fmt.Sprintf("%-8s %s %s", o.word, stream, o.about), !cut, o.more...)
+				m.finish(stream, fmt.Sprintf("%-8s %s %s", o.word, stream, o.about), !cut)
 				mu.Unlock()
 			}
 		})

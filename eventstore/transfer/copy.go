@@ -172,17 +172,17 @@ func (j *job) look(ctx context.Context) (s state, err error) {
 
 // check reads all of the source. Damage of what is made from events is no hindrance.
 func (j *job) check(ctx context.Context) (eventstore.Verification, error) {
-	found, err := j.source.Verify(ctx, func(checked, of int64) { j.tell(Checking, checked, of) })
-	if err != nil {
-		return found, err
-	}
-	for _, damage := range found.Damage {
-		_, key, _ := strings.Cut(damage.Key, "}:")
-		if !strings.HasPrefix(key, "snapshot") && !strings.HasPrefix(key, "idem:") {
-			return found, fmt.Errorf("transfer: the source can't be copied as it is, the target was left alone: %w", damage)
+	return j.source.Verify(ctx, func(checked, of int64) { j.tell(Checking, checked, of) }, eventstore.OnFinding(func(found error) error {
+		damage, ok := found.(*eventstore.DamagedError)
+		if !ok {
+			return nil
 		}
-	}
-	return found, nil
+		_, key, _ := strings.Cut(damage.Key, "}:")
+		if strings.HasPrefix(key, "snapshot") || strings.HasPrefix(key, "idem:") {
+			return nil
+		}
+		return fmt.Errorf("transfer: the source can't be copied as it is, the target was left alone: %w", damage)
+	}))
 }
 
 // fits refuses a target whose state can't be the beginning of the source's.

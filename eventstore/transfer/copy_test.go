@@ -556,7 +556,7 @@ func TestProgressIsTold(t *testing.T) {
 			t.Errorf("it is of %s", p.Stream)
 		}
 	}))
-	want := []string{"checking 1000/1200", "checking 1200/1200", "comparing 500/600", "comparing 600/600", "copying 400/600", "copying 600/600", "verifying 500/600", "verifying 600/600"}
+	want := []string{"checking 16/1200", "checking 64/1200", "checking 208/1200", "checking 640/1200", "checking 1200/1200", "comparing 500/600", "comparing 600/600", "copying 400/600", "copying 600/600", "verifying 500/600", "verifying 600/600"}
 	if !slices.Equal(told, want) {
 		t.Errorf("told %q, want %q", told, want)
 	}

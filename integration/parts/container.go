@@ -48,6 +48,7 @@ func (c *container) start(ctx context.Context) error {
 			},
 			HostConfigModifier: func(host *containertypes.HostConfig) {
 				host.NetworkMode = "host"
+				host.Memory, host.MemorySwap = c.memory, c.memory
 				for _, folder := range c.folders {
 					host.Binds = append(host.Binds, folder+":"+folder)
 				}

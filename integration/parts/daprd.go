@@ -37,6 +37,7 @@ type DaprdConfig struct {
 	Env         []string // as NAME=value, for what the component files take from the environment; defaults to nothing
 	Config      string   // the configuration file's content; defaults to one that keeps the sidecar off the network
 	Resiliency  string   // a file of resiliency policies; defaults to none
+	Memory      int64    // bytes that it may take, where that can be limited; defaults to any
 	Zipkin      string   // where all its spans go, a URL of this machine; defaults to nowhere
 }
 
@@ -109,6 +110,7 @@ func StartDaprd(t testing.TB, config DaprdConfig) *Daprd {
 	if config.APIToken != "" {
 		p.env = append(p.env, "DAPR_API_TOKEN="+config.APIToken)
 	}
+	p.memory = config.Memory
 	d.Part = start(t, p)
 	return d
 }

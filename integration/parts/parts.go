@@ -37,6 +37,7 @@ type program struct {
 	env     []string
 	folders []string            // mounted into the container
 	user    *syscall.Credential // whom a process runs as; nil: as this one
+	memory  int64               // bytes that it may take, where that can be limited; 0: any
 	quit    syscall.Signal      // ends a process that must not be killed; 0: it may be
 	ready   func(context.Context) error
 }
@@ -56,6 +57,7 @@ type runner interface {
 	resume(context.Context) error
 	remove()
 	log() string
+	pid(context.Context) (int, error) // on this machine
 }
 
 // start runs a program until the test ends.

@@ -3,6 +3,7 @@ package parts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -19,6 +20,8 @@ type process struct {
 	cmd  *exec.Cmd
 	gone chan struct{} // closed when cmd has ended
 	out  buffer
+
+	unlimit func() // takes away what limits its memory; nil: nothing does
 }
 
 func (p *process) start(context.Context) error {
@@ -42,6 +45,15 @@ func (p *process) start(context.Context) error {
 		return err
 	}
 	p.cmd, p.gone = cmd, gone
+	if p.memory == 0 {
+		return nil
+	}
+	remove, err := LimitMemory(cmd.Process.Pid, p.memory)
+	if err != nil {
+		fmt.Printf("parts: the memory of %s is not limited: %v\n", p.name, err)
+		return nil
+	}
+	p.unlimit = remove
 	return nil
 }
 
@@ -76,6 +88,11 @@ func (p *process) remove() {
 	if p.cmd == nil {
 		return
 	}
+	defer func() {
+		if p.unlimit != nil {
+			p.unlimit()
+		}
+	}()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	if p.quit != 0 && p.end(ctx, p.quit) == nil {
