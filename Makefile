@@ -69,6 +69,7 @@ compose: .env ## Run the bank, its sidecar and Redis in containers, at http://lo
 test: test-unit daprd bin/dapr ## Test everything, with real sidecars and stores
 	$(MAKE) sim SEEDS=20000
 	cd integration && go test -race -timeout 20m && go test -race ./parts/... ./browser
+	cd integration && go test -timeout 20m ./memory
 	$(MAKE) stores
 	cd integration/chaos && go test -timeout 20m
 	cd integration/bench && go test

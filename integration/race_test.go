@@ -50,13 +50,6 @@ var roles = map[string]func(config string, ready *json.Encoder) any{
 }
 
 func TestMain(m *testing.M) {
-	if os.Getenv(memoryEvents) != "" {
-		if err := memoryClient(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
 	for variable, play := range roles {
 		config := os.Getenv(variable)
 		if config == "" {
