@@ -136,7 +136,7 @@ func memoryClient() error {
 		var s driver.State
 		var err error
 		if addr := os.Getenv(memorySidecar); addr != "" && name == "source" {
-			client, dialErr := dapr.NewClientWithAddress(addr, append(sidecar.DialOptions(), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(memoryBody)))...)
+			client, dialErr := dapr.NewClientWithAddressContext(ctx, addr, append(sidecar.DialOptions(), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(memoryBody)))...)
 			if dialErr != nil {
 				return nil, dialErr
 			}
