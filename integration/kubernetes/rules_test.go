@@ -365,7 +365,7 @@ func annotationTypes() map[string]reflect.Type {
 
 // injects: Dapr's own injector makes a pod of the Deployment in base that has a sidecar as it should be.
 func injects(s set) (found []error) {
-	template, service, err := bank(s.base)
+	template, _, err := bank(s.base)
 	if err != nil {
 		return []error{err}
 	}
@@ -414,7 +414,7 @@ func injects(s set) (found []error) {
 	if daprd.RestartPolicy == nil {
 		found = append(found, errors.New("base: the sidecar goes together with the service, not after it"))
 	}
-	service, _ = findContainer(pod.Spec, "demo")
+	service, _ := findContainer(pod.Spec, "demo")
 	if port := environment(service, "DAPR_GRPC_PORT"); port == "" || port != argument(daprd.Args, "dapr-grpc-port") {
 		found = append(found, fmt.Errorf("base: the service looks for its sidecar at port %q", port))
 	}
