@@ -41,6 +41,7 @@ func (s *Service) knownHosts(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if host := hostname(r.Host); !s.hosts[host] && !isLoopback(host) && !cameInOn(r.Context(), host) {
+			w.Header().Set("Connection", "close") // nobody who guesses names holds one
 			refuse(w, r, &Problem{Type: problemType("unknown-host"), Title: "The service does not go by this name", Status: http.StatusMisdirectedRequest,
 				Detail: "The Host header names a host that this service does not know. If it is right, start the service with it: -host NAME, or BANK_HOSTS=NAME. A loopback name always works on the same machine."})
 			return

@@ -60,6 +60,9 @@ func TestOnlyRequestsToKnownHostsAreServed(t *testing.T) {
 			if p := refuses(t, w, http.StatusMisdirectedRequest, "unknown-host"); !strings.Contains(p.Detail, "-host") || !strings.Contains(p.Detail, "BANK_HOSTS") {
 				t.Errorf("it does not say what to set: %s", p.Detail)
 			}
+			if w.Header().Get("Connection") != "close" {
+				t.Errorf("%s of host %q: the connection stays open", path, host)
+			}
 		}
 	}
 	w := call(t, newGuarded(t), "GET /api/v1/accounts", "") // which is for example.com
