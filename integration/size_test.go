@@ -247,6 +247,6 @@ func TestTenThousandEventsOf2KBGoThroughASidecarInPortions(t *testing.T) {
 				t.Fatalf("item %d is %s with %d bytes, %v", i, item.Key, len(item.Value), item.Err)
 			}
 		}
-		sent(t, "bulk read", "GetBulkState", 12) // it has to find out how much fits
+		sent(t, "bulk read", "GetBulkState", 14) // it begins with few keys, to find out how much fits
 	})
 }
