@@ -499,6 +499,9 @@ func (w *writer) eventWrites(records []record) []driver.Write {
 // settle writes the events of the tail under their own keys. It comes after the commit
 // (Rule 2) and can fail without harm: the tail keeps what is not known to stand.
 func (w *writer) settle(ctx context.Context) {
+	if time.Since(w.told) >= etagTrust {
+		return // the store may have lost what the head held then
+	}
 	if len(w.unsettled) > 0 {
 		if err := w.write(ctx, w.unsettled); err != nil {
 			w.log.WarnContext(ctx, "events stay in the head until the next append", "version", w.head.version, "count", len(w.unsettled), "error", err)

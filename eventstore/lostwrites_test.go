@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -258,5 +259,34 @@ func TestTheHeadDoesNotGrowWhereAppendsAreSlowAndFarApart(t *testing.T) {
 				t.Fatalf("after append %d the head carries %d events", n+1, tail)
 			}
 		}
+	})
+}
+
+// The retry finds its own commit, which is still there. What its session had read above that is gone.
+func TestARetryWritesNoEventsThatAreGone(t *testing.T) {
+	inRuins(t, func(t *testing.T, r *ruin) {
+		s := r.open(false)
+		r.add(s, "a")
+		unknown := &OutcomeUnknownError{Stream: labStream, CommitID: s.writer.head.commit, commit: commit{
+			id: s.writer.head.commit, events: []record{{version: 1, commit: s.writer.head.commit}},
+		}}
+		r.Caps.Atomic = false
+		r.Around = func(_ context.Context, q *memstate.Request, next func() error) error {
+			if writes(q) {
+				return errLost
+			}
+			return next()
+		}
+		r.add(r.open(false), "lost")
+		r.Around = nil
+		next := r.open(false)
+		r.restart(1)
+		if v, err := next.Retry(t.Context(), unknown); v != 1 || err != nil {
+			t.Errorf("Retry: %d, %v", v, err)
+		}
+		if _, there := r.Values()[keysOf(labStream).event(2)]; there {
+			t.Error("event 2 stands above the head")
+		}
+		r.holds("a")
 	})
 }
