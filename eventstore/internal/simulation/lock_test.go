@@ -78,7 +78,7 @@ func (a *attempt) until() time.Time {
 		return a.process.crashedAt.Add(sessionTimeout)
 	case errors.Is(a.openError, &eventstore.OpenTimeoutError{}):
 		return a.opened
-	case a.closed.IsZero() || errors.Is(a.closeErr, &eventstore.StorageError{}) || errors.Is(a.closeErr, &eventstore.SessionLostError{}):
+	case a.closed.IsZero() || a.closeErr != nil: // what became of the lock, its error does not say
 		return a.opened.Add(sessionTimeout)
 	}
 	return a.closed
