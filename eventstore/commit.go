@@ -120,10 +120,11 @@ func (w *writer) carry() []record {
 // stood reports whether it was still known at that time which records of the tail stand under their own keys.
 func (w *writer) stood(at time.Time) bool { return at.Sub(w.known) < etagTrust }
 
-// write writes records under their own keys. Then all of the tail stands.
-func (w *writer) write(ctx context.Context, records []record) error {
+// writeUnsettled writes the events that are not known to stand under their own keys. Then all of the tail
+// stands.
+func (w *writer) writeUnsettled(ctx context.Context) error {
 	sent, current := time.Now(), w.current()
-	if err := w.state.Write(ctx, w.keys.partition, w.eventWrites(records)); err != nil {
+	if err := w.state.Write(ctx, w.keys.partition, w.eventWrites(w.unsettled)); err != nil {
 		return err
 	}
 	w.unsettled, w.known = nil, time.Now()
@@ -503,7 +504,7 @@ func (w *writer) settle(ctx context.Context) {
 		return // the store may have lost what the head held then
 	}
 	if len(w.unsettled) > 0 {
-		if err := w.write(ctx, w.unsettled); err != nil {
+		if err := w.writeUnsettled(ctx); err != nil {
 			w.log.WarnContext(ctx, "events stay in the head until the next append", "version", w.head.version, "count", len(w.unsettled), "error", err)
 			return
 		}
@@ -592,7 +593,7 @@ func (w *writer) makeRoom(ctx context.Context, c commit) error {
 	if err := w.seen(ctx, "append"); err != nil {
 		return err
 	}
-	if err := w.write(ctx, w.unsettled); err != nil {
+	if err := w.writeUnsettled(ctx); err != nil {
 		return w.failed("append", err)
 	}
 	return nil

@@ -67,7 +67,7 @@ func (s *Session) deleteStream(ctx context.Context, o *observed, expected Expect
 			if err := w.seen(ctx, operation); err != nil && err != errMoved {
 				return err
 			}
-			if err := w.write(ctx, w.unsettled); err != nil {
+			if err := w.writeUnsettled(ctx); err != nil {
 				return w.failed(operation, err)
 			}
 		}
