@@ -33,7 +33,7 @@ func within[T any](ctx context.Context, limit time.Duration, send func(context.C
 	limited, stop := driver.WithTimeout(ctx, limit)
 	defer stop()
 	answer, err := send(limited)
-	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+	if err != nil && context.Cause(limited) == driver.ErrTimeLimit { // also where ctx ended just after
 		err = &noAnswer{limit: limit, text: err.Error(), refused: refused(err)}
 	}
 	return answer, err

@@ -2,9 +2,14 @@ package driver
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 )
+
+// ErrTimeLimit is the cause of a context of [WithTimeout] that ended because its limit passed. It
+// matches [context.DeadlineExceeded].
+var ErrTimeLimit = fmt.Errorf("the time limit of the request passed: %w", context.DeadlineExceeded)
 
 // timeoutKey is under which a context has the timer of its request.
 type timeoutKey struct{}
@@ -16,7 +21,7 @@ type timeout struct {
 	over  atomic.Bool
 }
 
-// WithTimeout returns a context for one request to a store or lock. It is cancelled, with the cause [context.DeadlineExceeded], when nothing
+// WithTimeout returns a context for one request to a store or lock. It is cancelled, with the cause [ErrTimeLimit], when nothing
 // was answered for as long as limit, or when stop is called. The event store makes one for every request, by its
 // Settings.RequestTimeout; an implementation of [State] needs [Progress] alone.
 func WithTimeout(ctx context.Context, limit time.Duration) (_ context.Context, stop context.CancelFunc) {
@@ -24,7 +29,7 @@ func WithTimeout(ctx context.Context, limit time.Duration) (_ context.Context, s
 	t := &timeout{limit: limit}
 	t.timer = time.AfterFunc(limit, func() {
 		t.over.Store(true)
-		cancel(context.DeadlineExceeded)
+		cancel(ErrTimeLimit)
 	})
 	return context.WithValue(ctx, timeoutKey{}, t), func() {
 		t.timer.Stop()
