@@ -254,7 +254,7 @@ func TestAProbeLeavesNothingBehindWhereverItEnds(t *testing.T) {
 					if cancelled {
 						store.endsAt = cancel
 					}
-					if _, err := sidecar.NewState(ctx, client, "statestore"); err == nil && cancelled && at < 7 {
+					if _, err := sidecar.NewState(ctx, client, "statestore"); err == nil && cancelled && at < len(store.requests) { // the answer to the last may come first
 						t.Error("it was made although its context had ended")
 					} else if cancelled && err != nil && !errors.Is(err, context.Canceled) {
 						t.Error(err)

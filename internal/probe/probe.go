@@ -167,6 +167,9 @@ func (p *probe) run(ctx context.Context) (found Findings, err error) {
 	if err := p.swap(ctx, p.upper, "swapped with a wrong ETag", wrong); err == nil {
 		return found, ErrIgnoresETags
 	}
+	if err := context.Cause(ctx); err != nil { // then a refusal that was expected may be no more than that
+		return found, fmt.Errorf("%w: %w", ErrFailed, err)
+	}
 	return found, p.remove(ctx)
 }
 
