@@ -33,7 +33,7 @@ func ExpectAny() Expected { return Expected{any: true} }
 // its own. When Append returns without an error the events are durable, as far as the store is, and
 // every reader sees them.
 //
-// In a session that [Provider.OpenShared] opened, an append with [ExpectAny] is placed again when another
+// In a session that was opened with [Shared], an append with [ExpectAny] is placed again when another
 // came before it, until ctx or the session ends.
 //
 // It returns a [StreamClosedError] or [StreamDeletedError]; an [IdempotencyIDUsedError]; a

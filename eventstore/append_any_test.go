@@ -14,7 +14,7 @@ import (
 // shared opens a session that shares the stream.
 func (l *lab) shared() *Session {
 	l.t.Helper()
-	s, err := l.provider().OpenShared(l.t.Context(), labStream)
+	s, err := l.provider().Open(l.t.Context(), labStream, Shared())
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestAppendsThatGoAnywhereAllGetThere(t *testing.T) {
 		var all sync.WaitGroup
 		for n := range writers {
 			all.Go(func() {
-				s, err := p.OpenShared(t.Context(), labStream)
+				s, err := p.Open(t.Context(), labStream, Shared())
 				if err != nil {
 					t.Error(err)
 					return

@@ -86,19 +86,11 @@ var (
 	}
 	openings = map[string]func(context.Context, *Provider) error{
 		"Open": func(ctx context.Context, p *Provider) error {
-			_, err := p.Open(ctx, labStream.Type, labStream.ID)
-			return err
-		},
-		"OpenIn": func(ctx context.Context, p *Provider) error {
-			_, err := p.OpenIn(ctx, labStream.Database, labStream.Type, labStream.ID)
-			return err
-		},
-		"OpenFor": func(ctx context.Context, p *Provider) error {
-			_, err := p.OpenFor(ctx, Metadata{Message: MessageMetadata{AggregateType: labStream.Type, AggregateID: labStream.ID}})
+			_, err := p.Open(ctx, labStream)
 			return err
 		},
 		"OpenShared": func(ctx context.Context, p *Provider) error {
-			_, err := p.OpenShared(ctx, labStream)
+			_, err := p.Open(ctx, labStream, Shared())
 			return err
 		},
 		"Append": func(ctx context.Context, p *Provider) error {
@@ -123,6 +115,7 @@ func TestAllThatTakesAContextIsTested(t *testing.T) {
 		return names
 	}
 	reads, opens := slices.Sorted(maps.Keys(readings)), slices.Sorted(maps.Keys(openings))
+	opens = slices.DeleteFunc(opens, func(name string) bool { return name == "OpenShared" }) // is Open with an option
 	writes := append(slices.Sorted(maps.Keys(writings)), reads...)
 	writes = slices.DeleteFunc(writes, func(name string) bool { return name == "SnapshotEvery" }) // is a function
 	slices.Sort(writes)
@@ -197,7 +190,7 @@ func (s *slow) after(n int, fails bool) {
 // begin makes a stream with events, a snapshot, and a session with an append of unknown outcome.
 func (s *slow) begin(t *testing.T) (*Session, *OutcomeUnknownError) {
 	t.Helper()
-	session, err := s.provider.Open(t.Context(), labStream.Type, labStream.ID)
+	session, err := s.provider.Open(t.Context(), labStream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,10 +212,7 @@ func (s *slow) begin(t *testing.T) (*Session, *OutcomeUnknownError) {
 // calls are all operations with a context, on a fresh stream in slow.
 func (s *slow) calls(t *testing.T) map[string]func(context.Context) error {
 	session, unknown := s.begin(t)
-	reader, err := s.provider.Reader(labStream.Type, labStream.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	reader := s.provider.Reader(labStream)
 	calls := map[string]func(context.Context) error{}
 	for name, read := range readings {
 		calls["Reader."+name] = func(ctx context.Context) error { return read(ctx, reader) }
@@ -244,7 +234,7 @@ func (s *slow) prepare(call string) {
 	case "Provider.RebuildHead":
 		s.Set(k.head(), nil)
 		fallthrough
-	case "Provider.Open", "Provider.OpenIn", "Provider.OpenFor":
+	case "Provider.Open":
 		s.Set(k.lease(), nil)
 	}
 }
@@ -394,10 +384,7 @@ func TestAContextThatHasEndedSendsNothing(t *testing.T) {
 func TestAReadEndsWithItsContextAlsoWhereTheNextEventsAreAtHand(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.add(l.open(), "a", "b", "c")
-		reader, err := l.provider().Reader(labStream.Type, labStream.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
+		reader := l.provider().Reader(labStream)
 		for how, ending := range endings {
 			ctx, end := ending.with(t.Context())
 			var versions []int64

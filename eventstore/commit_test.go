@@ -323,7 +323,7 @@ func TestRule5AMissingEventIsDamageOnlyAfterAFreshLook(t *testing.T) {
 
 			l.Set(l.keys.event(2), value)
 			var got error
-			r, _ := l.provider().Reader(labStream.Type, labStream.ID)
+			r := l.provider().Reader(labStream)
 			for _, err := range r.Read(t.Context()) {
 				got = err
 			}
@@ -358,7 +358,7 @@ func TestRule5AnItemThatCouldNotBeReadIsNotAbsent(t *testing.T) {
 		s := l.open()
 		l.add(s, "a", "b")
 		l.add(s, "c")
-		r, _ := l.provider().Reader(labStream.Type, labStream.ID)
+		r := l.provider().Reader(labStream)
 		l.on(func(r *memstate.Request) bool { return r.Op == "getmany" && !r.Has(":head") }, 1, unreadable)
 		for _, err := range r.Read(t.Context()) {
 			if want[*StorageError](t, err); !errors.Is(err, errLost) {
@@ -370,7 +370,7 @@ func TestRule5AnItemThatCouldNotBeReadIsNotAbsent(t *testing.T) {
 		if want[*StorageError](t, err); !errors.Is(err, errLost) {
 			t.Error(err)
 		}
-		_, err = l.provider().Open(t.Context(), labStream.Type, labStream.ID)
+		_, err = l.provider().Open(t.Context(), labStream)
 		want[*StorageError](t, err)
 	})
 }
@@ -563,7 +563,7 @@ func TestRule6AtTheDeadlineTheOutcomeIsUnknownAndCanBeAskedLater(t *testing.T) {
 		if took := time.Since(began); took != DefaultSettings().CommitTimeout {
 			t.Errorf("it took %s, want CommitTimeout", took)
 		}
-		r, _ := l.provider().Reader(labStream.Type, labStream.ID)
+		r := l.provider().Reader(labStream)
 		outcome := func() Outcome {
 			t.Helper()
 			o, err := r.Outcome(t.Context(), unknown.Base, unknown.CommitID)
@@ -748,11 +748,11 @@ func TestRule7AMissingHeadIsDamageWhereEventsOrSnapshotsStand(t *testing.T) {
 		p := l.provider()
 		check := func(what string) {
 			t.Helper()
-			_, err := p.Open(t.Context(), labStream.Type, labStream.ID)
+			_, err := p.Open(t.Context(), labStream)
 			if e := want[*DamagedError](t, err); e.Key != l.keys.head() || e.Stream != labStream {
 				t.Errorf("%s: %+v", what, e)
 			}
-			r, _ := p.Reader(labStream.Type, labStream.ID)
+			r := p.Reader(labStream)
 			_, err = r.Version(t.Context())
 			want[*DamagedError](t, err)
 		}
@@ -1014,7 +1014,7 @@ func TestRule11TheLimitIsKept(t *testing.T) {
 			}
 			largest := 0
 			for n := 5_000; n < 20_000; n += 7 {
-				session, err := p.OpenIn(t.Context(), name, name, fmt.Sprint(name, n))
+				session, err := p.Open(t.Context(), Stream{Database: name, Type: name, ID: fmt.Sprint(name, n)})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -1086,7 +1086,7 @@ func TestRule12ASnapshotAboveTheHeadIsNotBelieved(t *testing.T) {
 		}
 		// The head as a backup of before would have it.
 		l.replay(before, -1)
-		r, _ := l.provider().Reader(labStream.Type, labStream.ID)
+		r := l.provider().Reader(labStream)
 		if v, err := r.Snapshots(t.Context()); err != nil || !slices.Equal(v, []int64{1}) {
 			t.Errorf("Snapshots: %v, %v", v, err)
 		}

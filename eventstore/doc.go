@@ -5,7 +5,7 @@
 // id. A [Session] is exclusive access to one stream for a limited time: it appends events, which are values of Go types that a
 // [Registry] knows, and gives each a version: 1, 2, 3, … without gaps. A [Reader] reads without a session, and never waits for one.
 //
-//	session, err := provider.Open(ctx, "BankAccount", "123456000")
+//	session, err := provider.Open(ctx, provider.Stream("BankAccount", "123456000"))
 //	defer session.Close()
 //	version, err := session.Append(ctx, eventstore.ExpectVersion(3), FundsWithdrawn{Amount: 500_00})
 //	for event, err := range session.Read(ctx, eventstore.FromVersion(1)) { … }

@@ -51,7 +51,7 @@ func bank(options ...eventstore.Option) *eventstore.Provider {
 
 // openAccount is a session on an account with these events.
 func openAccount(ctx context.Context, provider *eventstore.Provider, id string, events ...any) *eventstore.Session {
-	session, err := provider.Open(ctx, "BankAccount", id)
+	session, err := provider.Open(ctx, provider.Stream("BankAccount", id))
 	if err != nil {
 		log.Fatal(err)
 	}

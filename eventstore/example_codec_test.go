@@ -97,10 +97,7 @@ func ExampleTypeMismatchError() {
 	session := openAccount(ctx, release(eventstore.Type[openedByMany]("AccountOpened")), "1", openedByMany{[]string{"Ada", "Bob"}})
 	session.Close()
 
-	reader, err := release(eventstore.Type[AccountOpened]("AccountOpened")).Reader("BankAccount", "1")
-	if err != nil {
-		log.Fatal(err)
-	}
+	reader := release(eventstore.Type[AccountOpened]("AccountOpened")).Reader(eventstore.Stream{Database: "EventStores", Type: "BankAccount", ID: "1"})
 	_, err = reader.Event(ctx, 1)
 	var mismatch *eventstore.TypeMismatchError
 	fmt.Println(errors.As(err, &mismatch), mismatch.Version, mismatch.Type)

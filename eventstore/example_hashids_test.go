@@ -22,10 +22,7 @@ func ExampleWithHashedIDs() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	reader, err := provider.Reader("Customer", "ada@example.org")
-	if err != nil {
-		log.Fatal(err)
-	}
+	reader := provider.Reader(provider.Stream("Customer", "ada@example.org"))
 	_, err = reader.Event(ctx, 7)
 	fmt.Println(errors.Is(err, &eventstore.VersionNotFoundError{}))
 	fmt.Println(err)

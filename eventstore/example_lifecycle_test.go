@@ -36,12 +36,8 @@ func ExampleSession_DeleteStream() {
 		fmt.Println(err)
 		return
 	}
-	reader, err := provider.Reader("BankAccount", "123456000")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	_, err = reader.Event(ctx, 1)
+	reader := provider.Reader(provider.Stream("BankAccount", "123456000"))
+	_, err := reader.Event(ctx, 1)
 	var deleted *eventstore.StreamDeletedError
 	fmt.Println(errors.As(err, &deleted), deleted.Stream)
 	// Output:
@@ -51,7 +47,7 @@ func ExampleSession_DeleteStream() {
 // A move to another store takes along that a stream was deleted.
 func ExampleSession_DeleteRecorded() {
 	ctx := context.Background()
-	session, err := bank().Open(ctx, "BankAccount", "123456000")
+	session, err := bank().Open(ctx, eventstore.Stream{Database: "EventStores", Type: "BankAccount", ID: "123456000"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -68,19 +64,19 @@ func ExampleSession_DeleteRecorded() {
 	// nothing can be appended: true
 }
 
-func ExampleProvider_OpenShared() {
+func ExampleShared() {
 	ctx := context.Background()
 	provider := bank()
 	openAccount(ctx, provider, "123456000", AccountOpened{Owner: "Ada"}).Close()
 
 	// Two sessions at the same time, which decide on the same version.
-	first, err := provider.OpenShared(ctx, provider.Stream("BankAccount", "123456000"))
+	first, err := provider.Open(ctx, provider.Stream("BankAccount", "123456000"), eventstore.Shared())
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer first.Close()
-	second, err := provider.OpenShared(ctx, provider.Stream("BankAccount", "123456000"))
+	second, err := provider.Open(ctx, provider.Stream("BankAccount", "123456000"), eventstore.Shared())
 	if err != nil {
 		fmt.Println(err)
 		return

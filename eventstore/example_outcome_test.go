@@ -56,7 +56,7 @@ func ExampleSession_Retry() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	session, err := provider.Open(ctx, "BankAccount", "1")
+	session, err := provider.Open(ctx, provider.Stream("BankAccount", "1"))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func Example_errors() {
 
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()
-	_, err = bank().Open(ctx, "BankAccount", "1")
+	_, err = bank().Open(ctx, eventstore.Stream{Database: "EventStores", Type: "BankAccount", ID: "1"})
 	var storage *eventstore.StorageError
 	if errors.As(err, &storage) {
 		fmt.Println("failed to", storage.Operation, storage.Stream, errors.Is(err, context.Canceled))

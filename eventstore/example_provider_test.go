@@ -39,14 +39,13 @@ func ExampleWithSettings() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	reader, err := provider.Reader("BankAccount", "1")
-	fmt.Println(reader.Stream(), err)
+	fmt.Println(provider.Stream("BankAccount", "1"))
 
 	settings.SessionTimeout = 0
 	_, err = eventstore.NewProvider(state, eventstore.WithSettings(settings))
 	fmt.Println(err)
 	// Output:
-	// Bank:BankAccount:1 <nil>
+	// Bank:BankAccount:1
 	// eventstore: bad argument Settings.SessionTimeout: 0s is not positive; start from DefaultSettings()
 }
 
@@ -74,12 +73,12 @@ func ExampleProvider_Open() {
 	settings := eventstore.DefaultSettings()
 	settings.OpenTimeout = 0
 	provider := bank(eventstore.WithSettings(settings))
-	first, err := provider.Open(ctx, "BankAccount", "1")
+	first, err := provider.Open(ctx, provider.Stream("BankAccount", "1"))
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	_, err = provider.Open(ctx, "BankAccount", "1")
+	_, err = provider.Open(ctx, provider.Stream("BankAccount", "1"))
 	var timeout *eventstore.OpenTimeoutError
 	if errors.As(err, &timeout) {
 		fmt.Println("held by the first:", timeout.Holder == first.ID())
@@ -88,7 +87,7 @@ func ExampleProvider_Open() {
 	if err := first.Close(); err != nil {
 		log.Fatal(err)
 	}
-	second, err := provider.Open(ctx, "BankAccount", "1")
+	second, err := provider.Open(ctx, provider.Stream("BankAccount", "1"))
 	fmt.Println("after it was closed:", err)
 	second.Close()
 	// Output:
@@ -96,11 +95,11 @@ func ExampleProvider_Open() {
 	// after it was closed: <nil>
 }
 
-func ExampleProvider_OpenIn() {
+func ExampleProvider_Open_database() {
 	ctx := context.Background()
 	provider := bank()
 	for _, tenant := range []string{"north", "south"} {
-		session, err := provider.OpenIn(ctx, tenant, "BankAccount", "1")
+		session, err := provider.Open(ctx, eventstore.Stream{Database: tenant, Type: "BankAccount", ID: "1"})
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -113,8 +112,8 @@ func ExampleProvider_OpenIn() {
 	// south:BankAccount:1 1 <nil>
 }
 
-// Whoever handles an event opens the stream that it came from.
-func ExampleProvider_OpenFor() {
+// The handler of an event opens the stream that the event came from.
+func ExampleProvider_StreamOf() {
 	ctx := context.Background()
 	provider := bank()
 	session := openAccount(ctx, provider, "1", AccountOpened{Owner: "Ada"})
@@ -124,7 +123,7 @@ func ExampleProvider_OpenFor() {
 	}
 	session.Close()
 
-	session, err = provider.OpenFor(ctx, event.Metadata)
+	session, err = provider.Open(ctx, provider.StreamOf(event.Metadata))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -164,10 +163,7 @@ func ExampleSettings_requestTimeout() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	reader, err := provider.Reader("BankAccount", "123456000")
-	if err != nil {
-		log.Fatal(err)
-	}
+	reader := provider.Reader(provider.Stream("BankAccount", "123456000"))
 	_, err = reader.Version(context.Background())
 	fmt.Println(errors.Is(err, context.DeadlineExceeded), errors.Is(err, &eventstore.StorageError{}))
 	// Output: true true

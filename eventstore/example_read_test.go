@@ -16,10 +16,7 @@ func ExampleReader_Read() {
 	defer session.Close()
 
 	// Reading needs no session, and does not wait for the one that is open.
-	reader, err := provider.Reader("BankAccount", "1")
-	if err != nil {
-		log.Fatal(err)
-	}
+	reader := provider.Reader(provider.Stream("BankAccount", "1"))
 	var account Account
 	for event, err := range reader.Read(ctx) {
 		if err != nil {

@@ -22,7 +22,7 @@ func ExampleProvider_RebuildHead() {
 		fmt.Println(err)
 		return
 	}
-	session, err := provider.Open(ctx, "BankAccount", "123456000")
+	session, err := provider.Open(ctx, provider.Stream("BankAccount", "123456000"))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -41,7 +41,7 @@ func ExampleProvider_RebuildHead() {
 		fmt.Println(err)
 		return
 	}
-	_, err = provider.Open(ctx, "BankAccount", "123456000")
+	_, err = provider.Open(ctx, provider.Stream("BankAccount", "123456000"))
 	fmt.Println(err)
 
 	rebuilt, err := provider.RebuildHead(ctx, stream, nil)

@@ -22,7 +22,7 @@ func ExampleReader_Verify() {
 		fmt.Println(err)
 		return
 	}
-	session, err := provider.Open(ctx, "BankAccount", "123456000")
+	session, err := provider.Open(ctx, provider.Stream("BankAccount", "123456000"))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -58,7 +58,7 @@ func FuzzAppendsComeBack(f *testing.F) {
 				t.Errorf("%s was refused (%v) after %q", what, err, trace)
 			}
 		}
-		s, err := p.OpenIn(t.Context(), db, typ, id)
+		s, err := p.Open(t.Context(), Stream{Database: db, Type: typ, ID: id})
 		if !possibleName(db) || !possibleName(typ) || !possibleName(id) {
 			refused("the name", err)
 			return
@@ -100,7 +100,7 @@ func FuzzAppendsComeBack(f *testing.F) {
 
 		// Another stream holds the same id and another payload.
 		if other != stream && possibleName(otherDB) && possibleName(otherType) && possibleName(otherID) {
-			o, err := p.OpenIn(t.Context(), otherDB, otherType, otherID)
+			o, err := p.Open(t.Context(), Stream{Database: otherDB, Type: otherType, ID: otherID})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,10 +120,7 @@ func FuzzAppendsComeBack(f *testing.F) {
 			}()
 		}
 
-		r, err := newProvider().ReaderIn(db, typ, id)
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := newProvider().Reader(Stream{Database: db, Type: typ, ID: id})
 		for who, r := range map[string]*Reader{"the session": s.Reader, "somebody else": r} {
 			events, err := r.Slice(t.Context(), 1, 9, AsRaw())
 			if err != nil || len(events) != 2 {
@@ -231,10 +228,7 @@ func FuzzAnythingUnderAKey(f *testing.F) {
 			if err := call(ctx); err != nil && reflect.TypeOf(err).Elem().PkgPath() != reflect.TypeFor[StorageError]().PkgPath() {
 				t.Errorf("%s: %T %v", name, err, err)
 			}
-			r, err := s.provider.Reader(labStream.Type, labStream.ID)
-			if err != nil {
-				t.Fatal(err)
-			}
+			r := s.provider.Reader(labStream)
 			last := int64(0)
 			for event, err := range r.Read(ctx, AsRaw()) {
 				if err != nil {

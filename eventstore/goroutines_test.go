@@ -183,7 +183,7 @@ var uses = map[string]func(t *testing.T, l *lab){
 			stuck(l, exactly(request))
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Second, cancel)
-			_, err := l.provider(WithLocker(lease{l.Store})).Open(ctx, labStream.Type, labStream.ID)
+			_, err := l.provider(WithLocker(lease{l.Store})).Open(ctx, labStream)
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: %v", request, err)
 			}

@@ -280,7 +280,7 @@ func (l *lab) provider(options ...Option) *Provider {
 
 func (l *lab) open(options ...Option) *Session {
 	l.t.Helper()
-	s, err := l.provider(options...).Open(l.t.Context(), labStream.Type, labStream.ID)
+	s, err := l.provider(options...).Open(l.t.Context(), labStream)
 	if err != nil {
 		l.t.Fatalf("Open: %v", err)
 	}
@@ -313,10 +313,7 @@ func once(id, text string) Event {
 // holds checks what the stream consists of, for somebody who reads it afresh.
 func (l *lab) holds(texts ...string) {
 	l.t.Helper()
-	r, err := l.provider().Reader(labStream.Type, labStream.ID)
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	r := l.provider().Reader(labStream)
 	l.reads(r, texts...)
 }
 

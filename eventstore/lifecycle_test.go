@@ -342,11 +342,11 @@ func TestAnUnknownAppendIsRefusedOnceItsStreamIsClosed(t *testing.T) {
 func TestSharedSessionsDoNotWaitForEachOther(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		p := l.provider(WithLocker(lease{state: l.Store}))
-		first, err := p.OpenShared(t.Context(), labStream)
+		first, err := p.Open(t.Context(), labStream, Shared())
 		if err != nil {
 			t.Fatal(err)
 		}
-		second, err := p.OpenShared(t.Context(), p.Stream(labStream.Type, labStream.ID))
+		second, err := p.Open(t.Context(), p.Stream(labStream.Type, labStream.ID), Shared())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -363,7 +363,7 @@ func TestSharedSessionsDoNotWaitForEachOther(t *testing.T) {
 			t.Error(err)
 		}
 		l.holds("a", "b")
-		_, err = p.OpenShared(t.Context(), Stream{})
+		_, err = p.Open(t.Context(), Stream{}, Shared())
 		want[*ArgumentError](t, err)
 	})
 }
@@ -372,8 +372,8 @@ func TestSharedSessionsDoNotWaitForEachOther(t *testing.T) {
 func TestOnlyASessionThatHadItsStreamToItselfWarnsThatItLostIt(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		for says, open := range map[string]func(*Provider) (*Session, error){
-			`level=WARN msg="the session lost its stream to another"`:  func(p *Provider) (*Session, error) { return p.Open(t.Context(), labStream.Type, labStream.ID) },
-			`level=DEBUG msg="another came before the shared session"`: func(p *Provider) (*Session, error) { return p.OpenShared(t.Context(), labStream) },
+			`level=WARN msg="the session lost its stream to another"`:  func(p *Provider) (*Session, error) { return p.Open(t.Context(), labStream) },
+			`level=DEBUG msg="another came before the shared session"`: func(p *Provider) (*Session, error) { return p.Open(t.Context(), labStream, Shared()) },
 		} {
 			var log bytes.Buffer
 			overtaken, err := open(l.provider(WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))))

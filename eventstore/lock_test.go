@@ -111,7 +111,7 @@ func locked(t *testing.T, test func(t *testing.T, l *lab, c *component)) {
 }
 
 func openOn(ctx context.Context, p *Provider) (*Session, error) {
-	return p.Open(ctx, labStream.Type, labStream.ID)
+	return p.Open(ctx, labStream)
 }
 
 func TestALockThatARepeatedRequestTookIsTheSessions(t *testing.T) {
@@ -732,7 +732,7 @@ func TestSharedSessionsDoNotQueue(t *testing.T) {
 		}
 		c.requests()
 		began := time.Now()
-		s, err := p.OpenShared(t.Context(), labStream)
+		s, err := p.Open(t.Context(), labStream, Shared())
 		if err != nil {
 			t.Fatal(err)
 		}

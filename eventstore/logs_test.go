@@ -87,7 +87,7 @@ func newConfidant(t *testing.T, s *memstate.Store, options ...Option) *confidant
 
 func (c *confidant) open() *Session {
 	c.t.Helper()
-	s, err := c.provider.Open(c.t.Context(), labStream.Type, labStream.ID)
+	s, err := c.provider.Open(c.t.Context(), labStream)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -95,10 +95,7 @@ func (c *confidant) open() *Session {
 }
 
 func (c *confidant) reader() *Reader {
-	r, err := c.provider.Reader(labStream.Type, labStream.ID)
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	r := c.provider.Reader(labStream)
 	return r
 }
 
@@ -186,7 +183,7 @@ func (c *confidant) all() {
 	c.fails(s.Event(ctx, 9))
 	c.fails(s.Snapshot(ctx, 9))
 	c.fails(s.VersionOf(ctx, "never"))
-	c.fails(c.provider.Open(ctx, labStream.Type, labStream.ID)) // it is held
+	c.fails(c.provider.Open(ctx, labStream)) // it is held
 
 	// Requests that are lost.
 	c.losing(everything, func() { c.fails(s.Append(ctx, ExpectAny(), confided("refresh"))) })
@@ -223,7 +220,7 @@ func (c *confidant) all() {
 	c.fails(nil, s.Close())
 	c.Set(k.lease(), nil)
 	c.fails(nil, other.Close())
-	shared, err := c.provider.OpenShared(ctx, other.Stream())
+	shared, err := c.provider.Open(ctx, other.Stream(), Shared())
 	c.ok(nil, err)
 	other = c.open()
 	c.ok(other.Append(ctx, ExpectAny(), confided("7")))
@@ -306,10 +303,10 @@ func (c *confidant) all() {
 	}
 	c.ok(nil, s.Close())
 	c.Set(k.lease(), []byte(sentinel))
-	c.fails(c.provider.Open(ctx, labStream.Type, labStream.ID))
+	c.fails(c.provider.Open(ctx, labStream))
 	c.Set(k.lease(), nil)
 	c.Set(k.head(), nil)
-	c.fails(c.provider.Open(ctx, labStream.Type, labStream.ID))
+	c.fails(c.provider.Open(ctx, labStream))
 	c.losing(everything, func() { c.fails(c.provider.RebuildHead(ctx, labStream, nil)) })
 	c.ok(c.provider.RebuildHead(ctx, labStream, nil))
 	c.ok(nil, (func() error { _, err := c.reader().Slice(ctx, 1, 2); return err })())

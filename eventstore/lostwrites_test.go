@@ -44,9 +44,9 @@ func (r *ruin) restart(n int) {
 
 func (r *ruin) open(shared bool) *Session {
 	r.t.Helper()
-	s, err := r.p.Open(r.t.Context(), labStream.Type, labStream.ID)
+	s, err := r.p.Open(r.t.Context(), labStream)
 	if shared {
-		s, err = r.p.OpenShared(r.t.Context(), labStream)
+		s, err = r.p.Open(r.t.Context(), labStream, Shared())
 	}
 	if err != nil {
 		r.t.Fatal(err)
@@ -72,10 +72,7 @@ func (r *ruin) requestsOfAnAppend() int {
 // holds checks what a fresh reader reads, and that nothing is damaged.
 func (r *ruin) holds(texts ...string) {
 	r.t.Helper()
-	reader, err := r.p.Reader(labStream.Type, labStream.ID)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	reader := r.p.Reader(labStream)
 	found, err := reader.Verify(r.t.Context(), nil)
 	if err != nil || !found.Sound() {
 		r.t.Errorf("it is damaged: %v, %v", found.Damage, err)

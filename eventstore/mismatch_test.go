@@ -22,10 +22,7 @@ func TestAGoTypeThatWasChangedIsNoDamageAndVerifyAgrees(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.mixed()
 		p := l.provider(retyped[struct{ Text int }](t))
-		r, err := p.Reader(labStream.Type, labStream.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := p.Reader(labStream)
 		failures := map[string]error{"Event": errorOf(r.Event(t.Context(), 1)), "Slice": errorOf(r.Slice(t.Context(), 1, 6)), "Snapshot": errorOf(r.Snapshot(t.Context(), 2))}
 		for event, err := range r.Read(t.Context()) {
 			if failures["Read"] = err; err == nil {
@@ -63,10 +60,7 @@ func TestVerifyTellsWhatTheRegistryDoesNotReadIfThereIsOne(t *testing.T) {
 			t.Fatal(err)
 		}
 		for registry, unreadable := range map[*Registry]int{other: 8, none: 0} {
-			r, err := l.provider(WithRegistry(registry)).Reader(labStream.Type, labStream.ID)
-			if err != nil {
-				t.Fatal(err)
-			}
+			r := l.provider(WithRegistry(registry)).Reader(labStream)
 			found, err := r.Verify(t.Context(), nil)
 			if err != nil || !found.Sound() || len(found.Unreadable) != unreadable {
 				t.Errorf("%+v, %v", found, err)

@@ -22,8 +22,8 @@ type Observer interface {
 
 // Operation is one call of a method that takes a context, or of [Session.Close].
 type Operation struct {
-	// Name is that of the method, in small letters and with underscores: "append", "version_of". All of [Provider.Open], [Provider.OpenIn] and
-	// [Provider.OpenFor] are "open".
+	// Name is that of the method, in small letters and with underscores: "append", "version_of". [Provider.Open] is "open",
+	// and "open_shared" with the option [Shared].
 	//
 	// What is read one after the other, by [Reader.Read] or after [Reader.Load], is "read": it begins when the loop over it does and ends with
 	// it. A loop that never begins is no operation. Package aggregate adds "aggregate_load" and

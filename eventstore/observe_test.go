@@ -94,9 +94,6 @@ func (w *witness) saw(want ...string) []*seen {
 
 // operationOf is the name of the operation that a method is.
 func operationOf(method string) string {
-	if method == "Open" || method == "OpenIn" || method == "OpenFor" {
-		return "open"
-	}
 	var name strings.Builder
 	for i, r := range strings.ReplaceAll(method, "ID", "Id") {
 		if unicode.IsUpper(r) && i > 0 {
@@ -176,7 +173,7 @@ func TestAnObserverIsToldWhatAnOperationWasAndWhatCameOfIt(t *testing.T) {
 		w := &witness{t: t}
 		ctx := t.Context()
 		p := l.provider(WithObserver(w), WithLocker(lease{l.Store}))
-		s, err := p.Open(ctx, labStream.Type, labStream.ID)
+		s, err := p.Open(ctx, labStream)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,7 +233,7 @@ func TestAnObserverIsToldOfLostAnswersAndOfWaiting(t *testing.T) {
 		w := &witness{t: t}
 		settings := DefaultSettings()
 		p := l.provider(WithObserver(w), WithLocker(lease{l.Store}), WithSettings(settings))
-		s, err := p.Open(t.Context(), labStream.Type, labStream.ID)
+		s, err := p.Open(t.Context(), labStream)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -255,7 +252,7 @@ func TestAnObserverIsToldOfLostAnswersAndOfWaiting(t *testing.T) {
 
 		opened := make(chan error, 1)
 		go func() {
-			second, err := p.Open(t.Context(), labStream.Type, labStream.ID)
+			second, err := p.Open(t.Context(), labStream)
 			if err == nil {
 				err = second.Close()
 			}
@@ -274,7 +271,7 @@ func TestAnObserverIsToldOfLostAnswersAndOfWaiting(t *testing.T) {
 			}
 		}
 		l.open(WithLocker(lease{l.Store}))
-		_, err = p.Open(t.Context(), labStream.Type, labStream.ID)
+		_, err = p.Open(t.Context(), labStream)
 		if of := w.saw("open OpenTimeoutError"); of[0].Err != err || of[0].Waited < settings.OpenTimeout {
 			t.Errorf("it waited %s for %v", of[0].Waited, err)
 		}
@@ -285,10 +282,7 @@ func TestEachLoopOverAReadIsAnOperation(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.add(l.open(), "a", "b", "c")
 		w := &witness{t: t}
-		reader, err := l.provider(WithObserver(w)).Reader(labStream.Type, labStream.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
+		reader := l.provider(WithObserver(w)).Reader(labStream)
 		events := reader.Read(t.Context())
 		_, rest, err := reader.Load(t.Context())
 		if err != nil {
@@ -448,7 +442,7 @@ func TestAnImpossibleNameIsObserved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, openErr := p.Open(t.Context(), labStream.Type, " ")
+	_, openErr := p.Open(t.Context(), p.Stream(labStream.Type, " "))
 	_, rebuildErr := p.RebuildHead(t.Context(), Stream{}, nil)
 	of := w.saw("open ArgumentError", "rebuild_head ArgumentError")
 	if !errors.Is(of[0].Err, openErr) || !errors.Is(of[1].Err, rebuildErr) || of[0].Stream.ID != " " {
@@ -474,10 +468,7 @@ func TestWithoutAnObserverNothingIsAllocatedForOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := p.Reader(labStream.Type, labStream.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := p.Reader(labStream)
 	ctx := t.Context()
 	for name, method := range map[string]struct{ observed, bare func() }{
 		"version": {

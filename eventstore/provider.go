@@ -102,44 +102,53 @@ func NewProvider(state driver.State, options ...Option) (*Provider, error) {
 	return p, nil
 }
 
-// Open opens a session on a stream of the default database: exclusive access for at most
-// Settings.SessionTimeout. Close it when done.
-//
-// It returns an [OpenTimeoutError] if another session holds the stream for longer than
-// Settings.OpenTimeout or the context; an [ArgumentError] for a name that is
-// not possible; a [StorageError] or [DamagedError]. It ends by Settings.OpenTimeout and Settings.RequestTimeout together, also where the
-// store stands still.
-func (p *Provider) Open(ctx context.Context, aggregateType, id string) (*Session, error) {
-	return p.OpenIn(ctx, p.settings.DefaultDatabase, aggregateType, id)
+// An OpenOption says how [Provider.Open] opens a session.
+type OpenOption func(*openConfig) error
+
+type openConfig struct{ shared bool }
+
+// Exclusive has the session take the stream's lock, so that no other exclusive session is open at the
+// same time. It is the default.
+func Exclusive() OpenOption {
+	return func(c *openConfig) error { c.shared = false; return nil }
 }
 
-// OpenFor is [Provider.Open] of the stream that metadata names by partition
-// id, aggregate type and aggregate id. Without a partition id it is in the default database.
-func (p *Provider) OpenFor(ctx context.Context, m Metadata) (*Session, error) {
-	database := m.Context.PartitionID
-	if database == "" {
-		database = p.settings.DefaultDatabase
-	}
-	return p.OpenIn(ctx, database, m.Message.AggregateType, m.Message.AggregateID)
-}
-
-// OpenIn is [Provider.Open] of a stream in the database given.
-func (p *Provider) OpenIn(ctx context.Context, database, aggregateType, id string) (*Session, error) {
-	return p.open(ctx, "open", Stream{Database: database, Type: aggregateType, ID: id}, p.locker)
-}
-
-// OpenShared opens a session that does not take the stream's lock, so that others can be open at the
-// same time. It is for writers that rely on expected versions alone. It never waits, and saves two
-// requests.
+// Shared has the session leave the stream's lock alone, so that others can be open at the same time. It
+// is for writers that rely on expected versions alone. The open never waits, and the session takes two
+// requests less.
 //
 // When another writer comes before an append that expects a version, the append returns a
-// [VersionMismatchError] and stores nothing. The session goes on: its next operation starts from the
+// [VersionMismatchError] and stores nothing. The session goes on, and its next operation starts from the
 // stream as it is then. An append with [ExpectAny] tries again by itself.
-func (p *Provider) OpenShared(ctx context.Context, stream Stream) (*Session, error) {
-	return p.open(ctx, "open_shared", stream, noLock{})
+func Shared() OpenOption {
+	return func(c *openConfig) error { c.shared = true; return nil }
 }
 
-// Append appends events to a stream in a shared session of its own, see [Provider.OpenShared] and
+// Open opens a session on a stream: exclusive access for at most Settings.SessionTimeout, unless
+// the option [Shared] is given. Close the session when done. [Provider.Stream] names a stream of
+// the default database, [Provider.StreamOf] the stream of an event.
+//
+// Open returns an [OpenTimeoutError] if another session holds the stream for longer than
+// Settings.OpenTimeout or the context, an [ArgumentError] for a name that is not possible, or a
+// [StorageError] or [DamagedError]. It takes at most Settings.OpenTimeout and
+// Settings.RequestTimeout together, even if the store does not answer.
+func (p *Provider) Open(ctx context.Context, stream Stream, options ...OpenOption) (*Session, error) {
+	var config openConfig
+	for _, option := range options {
+		if option == nil {
+			return nil, &ArgumentError{Argument: "option", Reason: "it is nil"}
+		}
+		if err := option(&config); err != nil {
+			return nil, err
+		}
+	}
+	if config.shared {
+		return p.open(ctx, "open_shared", stream, noLock{})
+	}
+	return p.open(ctx, "open", stream, p.locker)
+}
+
+// Append appends events to a stream in a shared session of its own, see [Shared] and
 // [Session.Append]. It takes one request more than an append in an open session.
 //
 // Errors are those of both. After an [OutcomeUnknownError], give the error to [Session.Retry] in a new
@@ -189,24 +198,30 @@ func (p *Provider) Logger() *slog.Logger { return p.log }
 // Observer is who is told of operations, nil if nobody is.
 func (p *Provider) Observer() Observer { return p.observer }
 
-// Stream is that of the default database with a type and id.
+// Stream returns the name of a stream in the default database.
 func (p *Provider) Stream(aggregateType, id string) Stream {
 	return Stream{Database: p.settings.DefaultDatabase, Type: aggregateType, ID: id}
 }
 
-// Reader returns a reader of a stream of the default database. It needs no session, never waits for
-// a writer and never holds one up. It sends nothing; an impossible name is an [ArgumentError].
-func (p *Provider) Reader(aggregateType, id string) (*Reader, error) {
-	return p.ReaderIn(p.settings.DefaultDatabase, aggregateType, id)
+// StreamOf returns the name of the stream that an event's metadata names, by its partition id,
+// aggregate type and aggregate id. Without a partition id the stream is in the default database.
+func (p *Provider) StreamOf(m Metadata) Stream {
+	s := p.Stream(m.Message.AggregateType, m.Message.AggregateID)
+	if m.Context.PartitionID != "" {
+		s.Database = m.Context.PartitionID
+	}
+	return s
 }
 
-// ReaderIn is [Provider.Reader] of a stream in the database given.
-func (p *Provider) ReaderIn(database, aggregateType, id string) (*Reader, error) {
-	h, err := p.history(Stream{Database: database, Type: aggregateType, ID: id})
+// Reader returns a reader of a stream. It sends nothing and checks nothing. The reader needs no
+// session, never waits for a writer and never delays one. Its first read returns an [ArgumentError]
+// if the name is not possible.
+func (p *Provider) Reader(stream Stream) *Reader {
+	h, err := p.history(stream)
 	if err != nil {
-		return nil, p.hasher.hide(err, Stream{database, aggregateType, id})
+		return &Reader{history: &history{Stream: stream, observer: p.observer, hasher: p.hasher}, guard: func() error { return err }}
 	}
-	return newReader(h), nil
+	return newReader(h)
 }
 
 func (p *Provider) history(stream Stream) (*history, error) {

@@ -79,8 +79,8 @@ func TestAStreamThatCannotBeIsRefusedWhenItIsOpened(t *testing.T) {
 		{Stream{"d", "t", strings.Repeat("😀", 20)}, "the store takes 255"},
 	} {
 		s := c.stream
-		_, openErr := p.OpenIn(t.Context(), s.Database, s.Type, s.ID)
-		_, readErr := p.ReaderIn(s.Database, s.Type, s.ID)
+		_, openErr := p.Open(t.Context(), s)
+		_, readErr := p.Reader(s).Version(t.Context())
 		for _, err := range []error{openErr, readErr} {
 			if !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("the error does not say %q: %v", c.says, err)
@@ -102,7 +102,7 @@ func TestAStreamIsOpenedForTheMetadataThatNamesIt(t *testing.T) {
 	m.Message.AggregateType, m.Message.AggregateID = "account", "1"
 	for database, want := range map[string]string{"": "EventStores", "tenant": "tenant"} {
 		m.Context.PartitionID = database
-		s, err := p.OpenFor(t.Context(), m)
+		s, err := p.Open(t.Context(), p.StreamOf(m))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func TestAStreamIsOpenedForTheMetadataThatNamesIt(t *testing.T) {
 		}
 	}
 	m.Message.AggregateID = ""
-	if _, err := p.OpenFor(t.Context(), m); !errors.Is(err, &ArgumentError{}) {
+	if _, err := p.Open(t.Context(), p.StreamOf(m)); !errors.Is(err, &ArgumentError{}) {
 		t.Errorf("metadata without an aggregate id: %v", err)
 	}
 }
@@ -119,15 +119,15 @@ func TestAStreamIsOpenedForTheMetadataThatNamesIt(t *testing.T) {
 func TestAProviderThatWasNotMadeIsAnErrorNotAPanic(t *testing.T) {
 	t.Parallel()
 	var p Provider
-	_, err := p.OpenIn(context.Background(), "d", "t", "i")
+	_, err := p.Open(context.Background(), Stream{Database: "d", Type: "t", ID: "i"})
 	if !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), "NewProvider") {
 		t.Error(err)
 	}
-	_, err = p.Open(context.Background(), "t", "i")
+	_, err = p.Open(context.Background(), p.Stream("t", "i"))
 	if !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), "NewProvider") {
 		t.Error(err)
 	}
-	_, err = p.Reader("t", "i")
+	_, err = p.Reader(p.Stream("t", "i")).Version(t.Context())
 	if !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), "NewProvider") {
 		t.Error(err)
 	}

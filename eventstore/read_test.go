@@ -14,10 +14,7 @@ import (
 
 func (l *lab) reader() *Reader {
 	l.t.Helper()
-	r, err := l.provider().Reader(labStream.Type, labStream.ID)
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	r := l.provider().Reader(labStream)
 	return r
 }
 

@@ -98,7 +98,7 @@ func TestOpenDoesNotWaitForEverOnALockThatStandsStill(t *testing.T) {
 					t.Fatal(err)
 				}
 				began := time.Now()
-				_, err = p.Open(t.Context(), labStream.Type, labStream.ID)
+				_, err = p.Open(t.Context(), labStream)
 				if want[*StorageError](t, err); !errors.Is(err, context.DeadlineExceeded) {
 					t.Error(err)
 				}
@@ -122,13 +122,10 @@ func TestTheTimeOfARequestIsASettingWithADefault(t *testing.T) {
 				settings := DefaultSettings()
 				settings.RequestTimeout = test.set
 				s := newSlow(t, memstate.Transactional(), WithSettings(settings))
-				reader, err := s.provider.Reader(labStream.Type, labStream.ID)
-				if err != nil {
-					t.Fatal(err)
-				}
+				reader := s.provider.Reader(labStream)
 				s.after(0, false)
 				began := time.Now()
-				_, err = reader.Version(t.Context())
+				_, err := reader.Version(t.Context())
 				if took := time.Since(began); took != test.want {
 					t.Errorf("it took %s, want %s", took, test.want)
 				}
@@ -171,11 +168,8 @@ func TestTheTimeOfARequestBeginsAnewWithEachPartThatIsAnswered(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				reader, err := p.Reader(labStream.Type, labStream.ID)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if _, err = reader.Version(t.Context()); (err == nil) != answered {
+				reader := p.Reader(labStream)
+				if _, err := reader.Version(t.Context()); (err == nil) != answered {
 					t.Errorf("five parts of %s: %v", takes, err)
 				}
 				driver.Progress(t.Context()) // of no request

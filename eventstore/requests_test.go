@@ -85,7 +85,7 @@ func TestEachOperationTakesThatManyRequests(t *testing.T) {
 		all := func(n int) map[string]int { return map[string]int{"": n} }
 		open := func(id string) *Session {
 			t.Helper()
-			s, err := p.Open(t.Context(), labStream.Type, id)
+			s, err := p.Open(t.Context(), p.Stream(labStream.Type, id))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -135,10 +135,7 @@ func TestEachOperationTakesThatManyRequests(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Close()
-		reader, err := p.Reader(labStream.Type, "10000")
-		if err != nil {
-			t.Fatal(err)
-		}
+		reader := p.Reader(p.Stream(labStream.Type, "10000"))
 		counted("a read of 10,000 without a session", func() { reads(t, reader, 10_000) }, all(1+14))
 		counted("a load from a snapshot without a session", func() {
 			snapshot, rest, err := reader.Load(t.Context())

@@ -22,7 +22,7 @@ func pass(d time.Duration) { <-time.After(d) }
 func (l *lab) leased(options ...Option) (*Session, error) {
 	l.t.Helper()
 	p := l.provider(append([]Option{WithLocker(lease{l.Store})}, options...)...)
-	return p.Open(l.t.Context(), labStream.Type, labStream.ID)
+	return p.Open(l.t.Context(), labStream)
 }
 
 func (l *lab) mustLease(options ...Option) *Session {
@@ -188,13 +188,13 @@ func TestOpeningGivesUpWhenItsContextEnds(t *testing.T) {
 		first := l.mustLease()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err := l.provider(WithLocker(lease{l.Store})).Open(ctx, labStream.Type, labStream.ID)
+		_, err := l.provider(WithLocker(lease{l.Store})).Open(ctx, labStream)
 		if e := want[*OpenTimeoutError](t, err); e.Waited != time.Second || e.Holder != first.ID() || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%+v", e)
 		}
 		// Where it had ended before, nobody was asked, and nobody is blamed.
 		l.Trace()
-		_, err = l.provider(WithLocker(lease{l.Store})).Open(ctx, labStream.Type, labStream.ID)
+		_, err = l.provider(WithLocker(lease{l.Store})).Open(ctx, labStream)
 		if want[*StorageError](t, err); !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "holds") {
 			t.Errorf("%v", err)
 		}

@@ -211,10 +211,7 @@ func TestWhatTypesCannotReadIsToldAndCountedAndHeldInBounds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := l.provider(WithRegistry(registry)).Reader(labStream.Type, labStream.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := l.provider(WithRegistry(registry)).Reader(labStream)
 		told := 0
 		found, err := r.Verify(t.Context(), nil, OnFinding(func(err error) error {
 			want[*TypeNotRegisteredError](t, err)

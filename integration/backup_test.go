@@ -55,7 +55,7 @@ func TestABackupOfRedisTakenWhileAWriterAppendsIsWholeWhenRestored(t *testing.T)
 
 	// A writer that appends, from before the backup begins until after it has ended.
 	live := parts.StartRedis(t, parts.Durable())
-	session, err := provider(live).Open(t.Context(), "Counter", "1")
+	session, err := provider(live).Open(t.Context(), eventstore.Stream{Database: "EventStores", Type: "Counter", ID: "1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,10 +133,7 @@ func TestABackupOfRedisTakenWhileAWriterAppendsIsWholeWhenRestored(t *testing.T)
 	if again := redisCLI(t, restored.Addr, "DBSIZE"); again != keys || keys == "0" {
 		t.Errorf("started again, the restored server has %s keys, it had %s", again, keys)
 	}
-	reader, err := provider(restored).Reader("Counter", "1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	reader := provider(restored).Reader(eventstore.Stream{Database: "EventStores", Type: "Counter", ID: "1"})
 	version, err := reader.Version(t.Context())
 	if err != nil || version < before || version > after {
 		t.Errorf("the restored stream is at version %d, %v: it was at %d before the backup and at %d after it", version, err, before, after)

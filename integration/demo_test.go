@@ -122,7 +122,7 @@ func TestTheDemoRunsBesideSidecarsWithRedis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, err := provider.Open(t.Context(), "BankAccount", "123456002")
+	session, err := provider.Open(t.Context(), provider.Stream("BankAccount", "123456002"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func TestAStoreThatDaprEncryptsSimplyWorks(t *testing.T) {
 				t.Error("its transactions, which damage what they write, are used")
 			}
 			p := provider(t, s, racing.NoLock{})
-			session, err := p.Open(t.Context(), racing.StreamType, "1")
+			session, err := p.Open(t.Context(), racing.Stream("1"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -60,10 +60,7 @@ func TestAStoreThatDaprEncryptsSimplyWorks(t *testing.T) {
 				}
 				acknowledged = append(acknowledged, racing.Ack{N: n, Events: 3, Version: version})
 			}
-			reader, err := p.Reader(racing.StreamType, "1")
-			if err != nil {
-				t.Fatal(err)
-			}
+			reader := p.Reader(racing.Stream("1"))
 			racing.Compare(t, reader, acknowledged)
 			found, err := reader.Verify(t.Context(), nil)
 			if err != nil || !found.Sound() || found.Events != 60 {

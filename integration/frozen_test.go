@@ -28,17 +28,14 @@ func TestNothingWaitsForEverOnASidecarThatIsFrozen(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := provider(t, s, l, eventstore.WithSettings(settings))
-	session, err := p.Open(t.Context(), racing.StreamType, "1")
+	session, err := p.Open(t.Context(), racing.Stream("1"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := session.Append(t.Context(), eventstore.ExpectVersion(0), racing.Event{N: 0}); err != nil {
 		t.Fatal(err)
 	}
-	reader, err := p.Reader(racing.StreamType, "1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	reader := p.Reader(racing.Stream("1"))
 	forever := context.Background() // nobody gives up
 	d.Pause(t)
 	for name, operation := range map[string]func() error{
@@ -48,8 +45,8 @@ func TestNothingWaitsForEverOnASidecarThatIsFrozen(t *testing.T) {
 			}
 			return err
 		},
-		"open":        func() error { _, err := p.Open(forever, racing.StreamType, "2"); return err },
-		"open shared": func() error { _, err := p.OpenShared(forever, p.Stream(racing.StreamType, "3")); return err },
+		"open":        func() error { _, err := p.Open(forever, racing.Stream("2")); return err },
+		"open shared": func() error { _, err := p.Open(forever, racing.Stream("3"), eventstore.Shared()); return err },
 	} {
 		began := time.Now()
 		err := operation()
@@ -80,10 +77,7 @@ func TestASidecarThatComesBackIsFoundSoon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reader, err := provider(t, s, racing.NoLock{}).Reader(racing.StreamType, "1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	reader := provider(t, s, racing.NoLock{}).Reader(racing.Stream("1"))
 	d.Kill(t)
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()

@@ -66,7 +66,7 @@ func (o *oldHouse) grow(t *testing.T, n int) {
 			if err != nil {
 				return err
 			}
-			s, err := p.OpenIn(t.Context(), stream.Database, stream.Type, stream.ID)
+			s, err := p.Open(t.Context(), stream)
 			if err != nil {
 				return err
 			}
@@ -118,10 +118,7 @@ func (o *oldHouse) movedTo(t *testing.T, s driver.State) {
 		if err != nil {
 			return c, err
 		}
-		r, err := p.ReaderIn(stream.Database, stream.Type, stream.ID)
-		if err != nil {
-			return c, err
-		}
+		r := p.Reader(stream)
 		c.named = map[string]int64{}
 		for e, err := range r.Read(t.Context(), eventstore.AsRaw()) {
 			if err != nil {
@@ -286,10 +283,7 @@ func TestACopyThatWasKilledGoesOn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			reader, err := target.ReaderIn(first.Database, first.Type, first.ID)
-			if err != nil {
-				t.Fatal(err)
-			}
+			reader := target.Reader(first)
 			old.kill(t, binary, args, func(*bufio.Scanner) {
 				for {
 					version, err := reader.Version(t.Context())

@@ -48,10 +48,7 @@ func TestTheObviousWayLosesEventsOnRedisAndOursDoesNot(t *testing.T) {
 			}
 
 			ours := appendOurWay(t, d)
-			reader, err := provider(t, state(t, d), racing.NoLock{}).Reader(racing.StreamType, "1")
-			if err != nil {
-				t.Fatal(err)
-			}
+			reader := provider(t, state(t, d), racing.NoLock{}).Reader(racing.Stream("1"))
 			lost, _ = racing.Compare(t, reader, ours) // which fails the test if it is not 0
 			fmt.Printf("ours store=%s acked=%d lost=%d\n", test.store, len(ours), lost)
 		})

@@ -144,7 +144,7 @@ func TestADeletedStreamIsInTheRawFilesUntilTheCommandsOfThePrivacyPageAreRun(t *
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := p.Open(t.Context(), "Customer", "1")
+			s, err := p.Open(t.Context(), p.Stream("Customer", "1"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -292,10 +292,7 @@ func TestAShopWithAnErasedCustomerLoadsCopiesAndVerifiesAndNothingHoldsTheName(t
 					if err != nil || loaded.State != want {
 						t.Errorf("got %+v, %v; want %+v", loaded.State, err, want)
 					}
-					r, err := p.Reader("Customer", id)
-					if err != nil {
-						t.Fatal(err)
-					}
+					r := p.Reader(p.Stream("Customer", id))
 					found, err := r.Verify(t.Context(), nil)
 					if err != nil || !found.Sound() || len(found.Unreadable) > 0 {
 						t.Errorf("got %+v, %v", found, err)

@@ -144,7 +144,7 @@ func (s *saver) step(ctx context.Context, id string, n int) error {
 			note(past, 0)
 		}
 	default: // keep a snapshot, or lose some
-		session, err := s.provider.OpenShared(ctx, s.provider.Stream("purse", id))
+		session, err := s.provider.Open(ctx, s.provider.Stream("purse", id), eventstore.Shared())
 		if err != nil {
 			return err
 		}

@@ -157,10 +157,7 @@ func TestTwoProcessesRaceOnOneStreamAndNothingIsLostOrDoubled(t *testing.T) {
 	}
 
 	fresh := parts.StartDaprd(t, parts.DaprdConfig{AppID: "auditor", Components: components})
-	reader, err := provider(t, state(t, fresh), locker(t, fresh)).Reader(racing.StreamType, "1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	reader := provider(t, state(t, fresh), locker(t, fresh)).Reader(racing.Stream("1"))
 	lost, _ := racing.Compare(t, reader, acks)
 	fmt.Printf("race store=state.redis appends=%d lost=%d\n", len(acks), lost)
 }

@@ -43,7 +43,7 @@ func refuses(t *testing.T, state driver.State, on, off func(), payload int, kind
 	t.Helper()
 	counted := &insisting{State: state}
 	p := provider(t, counted, racing.NoLock{})
-	session, err := p.Open(t.Context(), racing.StreamType, "1")
+	session, err := p.Open(t.Context(), racing.Stream("1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestAPacketThatMariaDBDoesNotTakeIsNotSentForEver(t *testing.T) {
 	m := parts.StartMariaDB(t, "events", "--max-allowed-packet=1M")
 	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{mariaState(m, "events")}})
 	counted := &insisting{State: state(t, d)}
-	session, err := provider(t, counted, racing.NoLock{}).Open(t.Context(), racing.StreamType, "1")
+	session, err := provider(t, counted, racing.NoLock{}).Open(t.Context(), racing.Stream("1"))
 	if err != nil {
 		t.Fatal(err)
 	}

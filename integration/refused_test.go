@@ -94,21 +94,18 @@ func TestAClientThatTheSidecarNoLongerLetsInChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := provider(t, s, racing.NoLock{})
-	session, err := p.Open(t.Context(), racing.StreamType, "1")
+	session, err := p.Open(t.Context(), racing.Stream("1"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	client.WithAuthToken("revoked")
 	_, err = session.Append(t.Context(), eventstore.ExpectAny(), racing.Event{})
 	wantError(t, err, &eventstore.StorageError{}, "DAPR_API_TOKEN")
-	_, err = p.Open(t.Context(), racing.StreamType, "1")
+	_, err = p.Open(t.Context(), racing.Stream("1"))
 	wantError(t, err, &eventstore.StorageError{}, "DAPR_API_TOKEN")
 
 	client.WithAuthToken("secret")
-	reader, err := p.Reader(racing.StreamType, "1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	reader := p.Reader(racing.Stream("1"))
 	racing.Compare(t, reader, nil)
 }
 
@@ -119,7 +116,7 @@ func TestASidecarThatHasGoneIsNoEmptyStream(t *testing.T) {
 	settings := eventstore.DefaultSettings()
 	settings.CommitTimeout = 100 * time.Millisecond // until the outcome of an append is called unknown
 	p := provider(t, state(t, d), racing.NoLock{}, eventstore.WithSettings(settings))
-	session, err := p.Open(t.Context(), racing.StreamType, "1")
+	session, err := p.Open(t.Context(), racing.Stream("1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,15 +124,12 @@ func TestASidecarThatHasGoneIsNoEmptyStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reader, err := p.Reader(racing.StreamType, "1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	reader := p.Reader(racing.Stream("1"))
 
 	d.Kill(t)
 	_, err = reader.Version(t.Context())
 	wantError(t, err, &eventstore.StorageError{}, "the sidecar can't be reached")
-	_, err = p.Open(t.Context(), racing.StreamType, "1")
+	_, err = p.Open(t.Context(), racing.Stream("1"))
 	wantError(t, err, &eventstore.StorageError{}, "the sidecar can't be reached")
 	// The head is read again before anything is written, so that it is certain that nothing was.
 	_, err = session.Append(t.Context(), eventstore.ExpectAny(), racing.Event{N: 1})
@@ -144,14 +138,11 @@ func TestASidecarThatHasGoneIsNoEmptyStream(t *testing.T) {
 	// When it is back, another session appends.
 	d.Restart(t)
 	p = provider(t, state(t, d), racing.NoLock{})
-	if session, err = p.Open(t.Context(), racing.StreamType, "1"); err != nil {
+	if session, err = p.Open(t.Context(), racing.Stream("1")); err != nil {
 		t.Fatal(err)
 	}
 	if appended, err := session.Append(t.Context(), eventstore.ExpectVersion(version), racing.Event{N: 1}); err != nil || appended != version+1 {
 		t.Fatalf("Append: version %d, %v", appended, err)
 	}
-	if reader, err = p.Reader(racing.StreamType, "1"); err != nil {
-		t.Fatal(err)
-	}
-	racing.Compare(t, reader, []racing.Ack{{N: 0, Events: 1, Version: 1}, {N: 1, Events: 1, Version: 2}})
+	racing.Compare(t, p.Reader(racing.Stream("1")), []racing.Ack{{N: 0, Events: 1, Version: 1}, {N: 1, Events: 1, Version: 2}})
 }

@@ -99,7 +99,7 @@ func TestARequestForTheLockThatIsRepeatedBelowBlocksNoStream(t *testing.T) {
 				cycle := func(lose func(when string)) {
 					t.Helper()
 					lose("open")
-					s, err := p.Open(t.Context(), "account", "1")
+					s, err := p.Open(t.Context(), p.Stream("account", "1"))
 					if err != nil {
 						t.Fatalf("Open: %v", err)
 					}
@@ -140,7 +140,7 @@ func TestARedisThatStandsStillBlocksNoStream(t *testing.T) {
 			p := unwaiting(t, state(t, d), l.of(t, d))
 			var s *eventstore.Session
 			open := func() (err error) {
-				s, err = p.Open(context.WithoutCancel(t.Context()), "account", "1")
+				s, err = p.Open(context.WithoutCancel(t.Context()), p.Stream("account", "1"))
 				return err
 			}
 			during := func(match string, operation func() error) {
@@ -208,7 +208,7 @@ func TestManyThatOpenOneStreamAtOnceAreAllServed(t *testing.T) {
 			for i := range many {
 				p := providers[i%processes]
 				all.Go(func() {
-					s, err := p.Open(context.WithoutCancel(t.Context()), "account", id)
+					s, err := p.Open(context.WithoutCancel(t.Context()), p.Stream("account", id))
 					if err != nil {
 						t.Errorf("Open: %v", err)
 						return
@@ -230,10 +230,7 @@ func TestManyThatOpenOneStreamAtOnceAreAllServed(t *testing.T) {
 			if total > 6*many {
 				t.Errorf("%d sessions tried the lock %d times", many, total)
 			}
-			reader, err := providers[0].Reader("account", id)
-			if err != nil {
-				t.Fatal(err)
-			}
+			reader := providers[0].Reader(providers[0].Stream("account", id))
 			if v, err := reader.Version(t.Context()); v != many || err != nil {
 				t.Errorf("the stream is at version %d, %v, want %d", v, err, many)
 			}

@@ -328,7 +328,7 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 	}
 
 	// Another has the account to itself.
-	session, err := d.provider.Open(t.Context(), bank.AccountType, "A1")
+	session, err := d.provider.Open(t.Context(), d.provider.Stream(bank.AccountType, "A1"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func shares(t *testing.T, bank, audit *parts.Daprd, lock func(*parts.Daprd) driv
 		return provider(t, state(t, d), lock(d), eventstore.WithSettings(settings))
 	}
 	open := func(p *eventstore.Provider) (*eventstore.Session, error) {
-		return p.Open(t.Context(), "account", t.Name())
+		return p.Open(t.Context(), p.Stream("account", t.Name()))
 	}
 	banks, audits := of(bank), of(audit)
 
@@ -85,9 +85,6 @@ func shares(t *testing.T, bank, audit *parts.Daprd, lock func(*parts.Daprd) driv
 	if version, err := second.Append(t.Context(), eventstore.ExpectVersion(1), racing.Event{Writer: "audit"}); version != 2 || err != nil {
 		t.Fatalf("the other service appends at version %d, %v", version, err)
 	}
-	reader, err := banks.Reader("account", t.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
+	reader := banks.Reader(banks.Stream("account", t.Name()))
 	racing.Compare(t, reader, []racing.Ack{{Writer: "bank", Events: 1, Version: 1}, {Writer: "audit", Events: 1, Version: 2}})
 }

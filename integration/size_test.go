@@ -78,7 +78,7 @@ func TestAnEventThatCannotFitIntoOneRequestIsRefusedAndNothingIsStored(t *testin
 			}
 			stream := eventstore.Stream{Database: "EventStores", Type: "blobs", ID: strconv.Itoa(i)}
 			p := provider(t, s, racing.NoLock{})
-			session, err := p.Open(t.Context(), stream.Type, stream.ID)
+			session, err := p.Open(t.Context(), stream)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,10 +110,7 @@ func TestAnEventThatCannotFitIntoOneRequestIsRefusedAndNothingIsStored(t *testin
 			if version, err := session.Append(t.Context(), eventstore.ExpectVersion(0), blob(3<<20)); version != 1 || err != nil {
 				t.Errorf("an event that fits: version %d, %v", version, err)
 			}
-			reader, err := p.Reader(stream.Type, stream.ID)
-			if err != nil {
-				t.Fatal(err)
-			}
+			reader := p.Reader(stream)
 			if event, err := reader.Event(t.Context(), 1, eventstore.AsRaw()); err != nil || len(event.Data.(eventstore.Raw).Payload) != 3<<20 {
 				t.Errorf("reading it: %v", err)
 			}
@@ -130,7 +127,7 @@ func TestALargerSidecarTakesLargerEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, err := provider(t, s, racing.NoLock{}).Open(t.Context(), "blobs", "1")
+	session, err := provider(t, s, racing.NoLock{}).Open(t.Context(), eventstore.Stream{Database: "EventStores", Type: "blobs", ID: "1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +187,7 @@ func TestTenThousandEventsOf2KBGoThroughASidecarInPortions(t *testing.T) {
 
 	t.Run("in an event store", func(t *testing.T) {
 		p := provider(t, s, racing.NoLock{})
-		session, err := p.Open(t.Context(), "notes", "1")
+		session, err := p.Open(t.Context(), p.Stream("notes", "1"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -207,10 +204,7 @@ func TestTenThousandEventsOf2KBGoThroughASidecarInPortions(t *testing.T) {
 			}
 		}
 		sent(t, "append", "ExecuteStateTransaction", 14) // the events of an append, at most twice
-		reader, err := p.Reader("notes", "1")
-		if err != nil {
-			t.Fatal(err)
-		}
+		reader := p.Reader(p.Stream("notes", "1"))
 		n := 0
 		for event, err := range reader.Read(t.Context()) {
 			if err != nil {

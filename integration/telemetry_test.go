@@ -88,7 +88,7 @@ func TestTheSidecarsSpansAreChildrenOfTheRequests(t *testing.T) {
 				t.Fatal(err)
 			}
 			ctx, request := tracers.Tracer("test").Start(t.Context(), "request")
-			session, err := p.Open(ctx, "traced", "1")
+			session, err := p.Open(ctx, p.Stream("traced", "1"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -87,7 +87,7 @@ func TestASidecarSpeaksTLSWithARedisWhoseCertificateItIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := provider(t, state, locker)
-	session, err := p.Open(t.Context(), racing.StreamType, "1")
+	session, err := p.Open(t.Context(), racing.Stream("1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,10 +95,7 @@ func TestASidecarSpeaksTLSWithARedisWhoseCertificateItIsTold(t *testing.T) {
 	if version, err := session.Append(t.Context(), eventstore.ExpectVersion(0), racing.Event{N: 0}); version != 1 || err != nil {
 		t.Fatalf("version %d, %v", version, err)
 	}
-	reader, err := p.Reader(racing.StreamType, "1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	reader := p.Reader(racing.Stream("1"))
 	racing.Compare(t, reader, []racing.Ack{{N: 0, Events: 1, Version: 1}})
 
 	// The same component in this process, which is told of no certificate, believes none.

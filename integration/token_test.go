@@ -37,7 +37,7 @@ func TestAServiceWithTheSidecarsAPITokenInItsEnvironmentIsLetIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := provider(t, s, l)
-	session, err := p.Open(t.Context(), racing.StreamType, "1")
+	session, err := p.Open(t.Context(), racing.Stream("1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,10 +49,7 @@ func TestAServiceWithTheSidecarsAPITokenInItsEnvironmentIsLetIn(t *testing.T) {
 	if err := session.Close(); err != nil {
 		t.Fatal(err)
 	}
-	reader, err := p.Reader(racing.StreamType, "1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	reader := p.Reader(racing.Stream("1"))
 	racing.Compare(t, reader, []racing.Ack{{N: 0, Events: 1, Version: 1}, {N: 1, Events: 1, Version: 2}, {N: 2, Events: 1, Version: 3}})
 
 	for _, token := range []string{"wrong", ""} {

@@ -100,7 +100,7 @@ func TestNothingRunsOnWhenAStoreIsClosed(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				session, err := p.Open(t.Context(), "account", "1")
+				session, err := p.Open(t.Context(), p.Stream("account", "1"))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -28,10 +28,7 @@ func ExampleOpenSQLiteWith() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	reader, err := provider.Reader("BankAccount", "123456000")
-	if err != nil {
-		log.Fatal(err)
-	}
+	reader := provider.Reader(provider.Stream("BankAccount", "123456000"))
 	fmt.Println(reader.Version(ctx))
 	// Output: 0 <nil>
 }

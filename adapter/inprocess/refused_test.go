@@ -60,7 +60,7 @@ func TestWhatSQLiteCertainlyDidNotDoIsAStorageErrorAtOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			session, err := provider.OpenShared(t.Context(), provider.Stream("document", "1"))
+			session, err := provider.Open(t.Context(), provider.Stream("document", "1"), eventstore.Shared())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -38,7 +38,7 @@ func TestMessagesAndJSONShareAStream(t *testing.T) {
 		eventstore.Type[*durationpb.Duration]("Measured", eventstore.WithCodec(protobuf.Codec)),
 		eventstore.Type[renamed]("Renamed"),
 	)
-	session, err := provider.Open(ctx, "Device", "1")
+	session, err := provider.Open(ctx, provider.Stream("Device", "1"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func TestARequestToASidecarThatHangsEndsWithItsContext(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			_, err = p.Open(ctx, "account", "1")
+			_, err = p.Open(ctx, p.Stream("account", "1"))
 			return err
 		},
 	} {

@@ -38,10 +38,7 @@ func ExampleWithoutProbe() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	reader, err := provider.Reader("BankAccount", "123456000")
-	if err != nil {
-		log.Fatal(err)
-	}
+	reader := provider.Reader(provider.Stream("BankAccount", "123456000"))
 	for event, err := range reader.Read(ctx, eventstore.AsRaw()) {
 		if err != nil {
 			log.Fatal(err)

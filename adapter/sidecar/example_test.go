@@ -41,7 +41,7 @@ func ExampleNewState() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	session, err := provider.Open(ctx, "BankAccount", "123456000")
+	session, err := provider.Open(ctx, provider.Stream("BankAccount", "123456000"))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	session, err := provider.OpenShared(ctx, provider.Stream("BankAccount", "123456000"))
+	session, err := provider.Open(ctx, provider.Stream("BankAccount", "123456000"), eventstore.Shared())
 	if err != nil {
 		log.Fatal(err)
 	}

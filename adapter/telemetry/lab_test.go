@@ -166,7 +166,7 @@ func newLab(t *testing.T, options ...telemetry.Option) *lab {
 
 func (l *lab) open(ctx context.Context) *eventstore.Session {
 	l.t.Helper()
-	s, err := l.provider.Open(ctx, "account", "4711")
+	s, err := l.provider.Open(ctx, l.provider.Stream("account", "4711"))
 	if err != nil {
 		l.t.Fatal(err)
 	}

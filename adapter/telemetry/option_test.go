@@ -29,7 +29,7 @@ func TestNilOptionsAndWhatIsNilInThemAreTheDefaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			session, err := provider.Open(t.Context(), "account", "1")
+			session, err := provider.Open(t.Context(), provider.Stream("account", "1"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -40,10 +40,7 @@ func walk(l *lab, at func(name string, operation func(ctx context.Context))) {
 	}
 	var s *eventstore.Session
 	stream := l.provider.Stream("account", "4711")
-	reader, err := l.provider.Reader("account", "4711")
-	if err != nil {
-		t.Fatal(err)
-	}
+	reader := l.provider.Reader(l.provider.Stream("account", "4711"))
 	read := func(ctx context.Context) {
 		for _, err := range reader.Read(ctx) {
 			ok(nil, err)

@@ -81,10 +81,7 @@ func TestTheTourRunsAgainOnTheSameFileAndShowsWhatWasThere(t *testing.T) {
 
 	provider := newTestProvider(t, store{state: openTestFile(t, file)})
 	for number, want := range map[string]int64{"123456000": 5, "123456001": 5, "123456002": 5, "123456003": 0} {
-		reader, err := provider.Reader(bank.AccountType, number)
-		if err != nil {
-			t.Fatal(err)
-		}
+		reader := provider.Reader(provider.Stream(bank.AccountType, number))
 		version, err := reader.Version(t.Context())
 		if err != nil || version != want {
 			t.Errorf("account %s is at version %d, %v; want %d", number, version, err, want)
@@ -110,7 +107,7 @@ func TestTheTourRunsAgainOnTheSameFileAndShowsWhatWasThere(t *testing.T) {
 func TestAnAccountThatAnotherRunHoldsIsPassedOver(t *testing.T) {
 	t.Setenv("DAPR_GRPC_PORT", "")
 	file := filepath.Join(t.TempDir(), "bank.db")
-	session, err := newTestProvider(t, store{state: openTestFile(t, file)}).Open(t.Context(), bank.AccountType, "123456000")
+	session, err := newTestProvider(t, store{state: openTestFile(t, file)}).Open(t.Context(), eventstore.Stream{Database: "EventStores", Type: bank.AccountType, ID: "123456000"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +181,7 @@ func TestAStepThatDoesNotDoWhatItSaysIsTheEnd(t *testing.T) {
 	}{
 		"somebody without the lock appends": {"\n3. ", func(t *testing.T, state driver.State) {
 			provider := newTestProvider(t, store{state: state, locker: noLock{}})
-			session, err := provider.Open(ctx, bank.AccountType, "123456000")
+			session, err := provider.Open(ctx, provider.Stream(bank.AccountType, "123456000"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -254,7 +251,7 @@ func TestACancelledTourEnds(t *testing.T) {
 		t.Errorf("exit code %d, %s", code, &errs)
 	}
 	// Its session was closed: the account is free at once.
-	session, err := newTestProvider(t, store{state: openTestFile(t, file)}).Open(t.Context(), bank.AccountType, "123456000")
+	session, err := newTestProvider(t, store{state: openTestFile(t, file)}).Open(t.Context(), eventstore.Stream{Database: "EventStores", Type: bank.AccountType, ID: "123456000"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,10 +81,7 @@ func (t *tour) say(format string, args ...any) {
 func (t *tour) showEarlier(ctx context.Context) error {
 	var last *eventstore.Reader
 	for t.number = firstNumber; ; t.number++ {
-		reader, err := t.provider.Reader(bank.AccountType, strconv.Itoa(t.number))
-		if err != nil {
-			return err
-		}
+		reader := t.provider.Reader(t.provider.Stream(bank.AccountType, strconv.Itoa(t.number)))
 		version, err := reader.Version(ctx)
 		if err != nil {
 			return err
@@ -106,7 +103,7 @@ func (t *tour) showEarlier(ctx context.Context) error {
 // open opens a session, which has the account to itself, and appends the first event.
 func (t *tour) open(ctx context.Context) error {
 	for ; ; t.number++ {
-		session, err := t.provider.Open(ctx, bank.AccountType, strconv.Itoa(t.number))
+		session, err := t.provider.Open(ctx, t.provider.Stream(bank.AccountType, strconv.Itoa(t.number)))
 		if errors.Is(err, &eventstore.OpenTimeoutError{}) && ctx.Err() == nil {
 			continue // another run of the demo is just opening this one
 		}
@@ -212,7 +209,7 @@ func (t *tour) conflict(ctx context.Context) error {
 
 // openAgain asks for the account as another process would.
 func (t *tour) openAgain(ctx context.Context) error {
-	second, err := t.provider.Open(ctx, bank.AccountType, t.session.Stream().ID)
+	second, err := t.provider.Open(ctx, t.provider.Stream(bank.AccountType, t.session.Stream().ID))
 	if err == nil {
 		return errors.Join(errors.New("a second session was opened while the first is open"), second.Close())
 	}

@@ -58,7 +58,7 @@ func fill(t *testing.T, file string, n int, ids ...string) {
 	t.Helper()
 	inFile(t, file, func(_ driver.State, p *eventstore.Provider) error {
 		for _, id := range ids {
-			s, err := p.Open(t.Context(), "account", id)
+			s, err := p.Open(t.Context(), p.Stream("account", id))
 			if err != nil {
 				return err
 			}
@@ -119,7 +119,7 @@ func TestWhatIsNotCopiedIsSaidAndTheOthersAre(t *testing.T) {
 			"deleted": func(s *eventstore.Session) error { return s.DeleteStream(t.Context(), eventstore.ExpectAny()) },
 			"closed":  func(s *eventstore.Session) error { return s.CloseStream(t.Context(), eventstore.ExpectAny()) },
 		} {
-			s, err := p.Open(t.Context(), "account", id)
+			s, err := p.Open(t.Context(), p.Stream("account", id))
 			if err == nil {
 				err = end(s)
 			}

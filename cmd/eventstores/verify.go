@@ -24,10 +24,7 @@ func runVerify(ctx context.Context, c *call, args []string) int {
 }
 
 func verify(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome {
-	reader, err := p.ReaderIn(stream.Database, stream.Type, stream.ID)
-	if err != nil {
-		return outcome{word: "failed", about: err.Error(), bad: true}
-	}
+	reader := p.Reader(stream)
 	found, err := reader.Verify(ctx, func(checked, of int64) {
 		m.tell(stream, "verified", progress{stages: 1, done: checked, of: of})
 	}, eventstore.OnFinding(func(found error) error {

@@ -80,10 +80,7 @@ func (r *Repository[S]) Load(ctx context.Context, id string, options ...eventsto
 			return Aggregate[S]{}, err
 		}
 		stream := r.stream(id)
-		reader, err := r.provider.ReaderIn(stream.Database, stream.Type, stream.ID)
-		if err != nil {
-			return Aggregate[S]{}, err
-		}
+		reader := r.provider.Reader(stream)
 		loaded, err := r.load(ctx, reader, options...)
 		return loaded.Aggregate, err
 	})
@@ -314,9 +311,9 @@ func (r *Repository[S]) update(ctx context.Context, stream eventstore.Stream, de
 
 func (r *Repository[S]) open(ctx context.Context, stream eventstore.Stream) (*eventstore.Session, error) {
 	if r.settings.exclusive {
-		return r.provider.OpenIn(ctx, stream.Database, stream.Type, stream.ID)
+		return r.provider.Open(ctx, stream)
 	}
-	return r.provider.OpenShared(ctx, stream)
+	return r.provider.Open(ctx, stream, eventstore.Shared())
 }
 
 // decided returns an aggregate as it will be with what was decided, and the events to be stored.

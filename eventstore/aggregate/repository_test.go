@@ -141,10 +141,7 @@ func TestAnUpdateReturnsTheEventsAsTheyAreRead(t *testing.T) {
 		own.Metadata.Context.UserID = "Grace"
 		a := update(t, r, func(counter) ([]any, error) { return []any{added{1}, own}, nil }, aggregate.Once("c1"),
 			aggregate.With(eventstore.ContextMetadata{CorrelationID: "request", CausationID: "command", UserID: "Ada", Scopes: []string{"write"}}))
-		reader, err := provider(t, store).Reader("counter", "1")
-		if err != nil {
-			t.Fatal(err)
-		}
+		reader := provider(t, store).Reader(eventstore.Stream{Database: "EventStores", Type: "counter", ID: "1"})
 		stored, err := reader.Slice(t.Context(), 1, 2)
 		if err != nil {
 			t.Fatal(err)
@@ -290,10 +287,7 @@ func TestSnapshotsAreSavedAsThePolicySays(t *testing.T) {
 					update(t, r, add(1))
 					pass(time.Hour)
 				}
-				reader, err := provider(t, store).Reader("counter", "1")
-				if err != nil {
-					t.Fatal(err)
-				}
+				reader := provider(t, store).Reader(eventstore.Stream{Database: "EventStores", Type: "counter", ID: "1"})
 				got, err := reader.Snapshots(t.Context())
 				if err != nil || !slices.Equal(got, test.want) {
 					t.Errorf("snapshots at %v, %v, want %v", got, err, test.want)
@@ -330,7 +324,7 @@ func TestASnapshotOfSomethingElseIsNotUsedAndReplaced(t *testing.T) {
 		r := counters(t, store, aggregate.SnapshotEvery(3))
 		update(t, r, add(1))
 		update(t, r, add(2))
-		s, err := provider(t, store).Open(t.Context(), "counter", "1")
+		s, err := provider(t, store).Open(t.Context(), eventstore.Stream{Database: "EventStores", Type: "counter", ID: "1"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -348,10 +342,7 @@ func TestASnapshotOfSomethingElseIsNotUsedAndReplaced(t *testing.T) {
 		if got, err := s.Reader.Snapshots(t.Context()); len(got) != 0 || err == nil {
 			t.Errorf("a closed session lists %v, %v", got, err)
 		}
-		reader, err := provider(t, store).Reader("counter", "1")
-		if err != nil {
-			t.Fatal(err)
-		}
+		reader := provider(t, store).Reader(eventstore.Stream{Database: "EventStores", Type: "counter", ID: "1"})
 		if got, err := reader.Snapshots(t.Context()); err != nil || !slices.Equal(got, []int64{3}) {
 			t.Errorf("snapshots at %v, %v", got, err)
 		}
@@ -382,10 +373,7 @@ func TestASnapshotOfAnOlderSchemaIsNotUsedAndReplaced(t *testing.T) {
 		if a := load(t, r); a.State != (counter{6, 6}) || a.Snapshot != 6 {
 			t.Errorf("afterwards loaded %+v", a)
 		}
-		reader, err := p.Reader("counter", "1")
-		if err != nil {
-			t.Fatal(err)
-		}
+		reader := p.Reader(p.Stream("counter", "1"))
 		if got, err := reader.Snapshots(t.Context()); err != nil || !slices.Equal(got, []int64{6}) {
 			t.Errorf("snapshots at %v, %v", got, err)
 		}

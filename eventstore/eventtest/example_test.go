@@ -105,7 +105,7 @@ func ExampleGolden() {
 func ExampleNewProvider() {
 	ctx := context.Background()
 	provider := eventtest.NewProvider(t, bankTypes()...)
-	session, err := provider.Open(ctx, "BankAccount", "1")
+	session, err := provider.Open(ctx, provider.Stream("BankAccount", "1"))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -16,7 +16,7 @@ func TestEachProviderIsAStoreOfItsOwn(t *testing.T) {
 	slog.SetDefault(slog.New(slog.NewTextHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	t.Cleanup(func() { slog.SetDefault(before) })
 	for range 2 {
-		session, err := eventtest.NewProvider(t, eventstore.Type[added]("added")).Open(t.Context(), "Sum", "1")
+		session, err := eventtest.NewProvider(t, eventstore.Type[added]("added")).Open(t.Context(), eventstore.Stream{Database: "EventStores", Type: "Sum", ID: "1"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +45,7 @@ func TestTypesThatDoNotFitTogetherEndTheTest(t *testing.T) {
 func TestHistoryOfThreeSchemaVersionsReadsAsTheNewest(t *testing.T) {
 	t.Parallel()
 	provider := eventtest.NewProvider(t, bankTypes()...)
-	session, err := provider.Open(t.Context(), "BankAccount", "1")
+	session, err := provider.Open(t.Context(), provider.Stream("BankAccount", "1"))
 	if err != nil {
 		t.Fatal(err)
 	}

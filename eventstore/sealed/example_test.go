@@ -61,10 +61,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	show := func() {
-		reader, err := provider.Reader("Customer", "c-1")
-		if err != nil {
-			log.Fatal(err)
-		}
+		reader := provider.Reader(provider.Stream("Customer", "c-1"))
 		for event, err := range reader.Read(ctx) {
 			if err != nil {
 				log.Fatal(err)

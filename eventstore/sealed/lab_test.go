@@ -111,7 +111,7 @@ func (l *lab) append(t *testing.T, stream eventstore.Stream, events ...any) {
 
 func (l *lab) read(t *testing.T, stream eventstore.Stream) (events []eventstore.Event) {
 	t.Helper()
-	r := must[*eventstore.Reader](t)(l.provider.ReaderIn(stream.Database, stream.Type, stream.ID))
+	r := l.provider.Reader(stream)
 	for event, err := range r.Read(t.Context()) {
 		if err != nil {
 			t.Fatal(err)

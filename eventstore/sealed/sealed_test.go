@@ -97,7 +97,7 @@ func TestACiphertextIsWorthNothingInAnotherPlace(t *testing.T) {
 	l := newLab(t)
 	l.append(t, stream, noted{"first"}, noted{"second"})
 	other := eventstore.Stream{Database: "EventStores", Type: "Customer", ID: "c-2"}
-	r := must[*eventstore.Reader](t)(l.provider.Reader("Customer", "c-1"))
+	r := l.provider.Reader(l.provider.Stream("Customer", "c-1"))
 	var raws []eventstore.Event
 	for event, err := range r.Read(t.Context(), eventstore.AsRaw()) {
 		raws = append(raws, must[eventstore.Event](t)(event, err))
@@ -117,7 +117,7 @@ func TestACiphertextIsWorthNothingInAnotherPlace(t *testing.T) {
 	// Past the check of an append it is damage.
 	moved := raws[0]
 	moved.Metadata.Message.AggregateID = ""
-	session := must[*eventstore.Session](t)(l.provider.OpenShared(t.Context(), other))
+	session := must[*eventstore.Session](t)(l.provider.Open(t.Context(), other, eventstore.Shared()))
 	must[int64](t)(session.AppendRecorded(t.Context(), eventstore.ExpectVersion(0), moved))
 	for _, err := range session.Read(t.Context()) {
 		if !errors.Is(err, &eventstore.DamagedError{}) || !errors.Is(err, eventstore.ErrNotAuthentic) {
@@ -132,7 +132,7 @@ func TestALostKeyIsAnErrorAndNoErasure(t *testing.T) {
 	l.append(t, stream, noted{"text"})
 	l.keyStore = memstate.Transactional()
 	l.open(t)
-	r := must[*eventstore.Reader](t)(l.provider.Reader("Customer", "c-1"))
+	r := l.provider.Reader(l.provider.Stream("Customer", "c-1"))
 	for _, err := range r.Read(t.Context()) {
 		if !errors.Is(err, &eventstore.StorageError{}) || !errors.Is(err, &sealed.NoKeyError{}) {
 			t.Errorf("got %v", err)
@@ -248,7 +248,7 @@ func TestASnapshotOfWhoWasForgottenIsNotUsed(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.append(t, stream, ada(), bought{"book", 12_50})
-	session := must[*eventstore.Session](t)(l.provider.Open(t.Context(), "Customer", "c-1"))
+	session := must[*eventstore.Session](t)(l.provider.Open(t.Context(), l.provider.Stream("Customer", "c-1")))
 	defer session.Close()
 	state := customer{"c-1", "Ada Lovelace-Marker", 12_50}
 	if err := session.SaveSnapshot(t.Context(), 2, state); err != nil {
@@ -323,7 +323,7 @@ func TestVerifyingAndCopyingNeedNoKeys(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.append(t, stream, ada(), bought{"book", 12_50}, &letter{"Ada", "Marker"})
-	session := must[*eventstore.Session](t)(l.provider.OpenShared(t.Context(), stream))
+	session := must[*eventstore.Session](t)(l.provider.Open(t.Context(), stream, eventstore.Shared()))
 	if err := session.SaveSnapshot(t.Context(), 2, customer{"c-1", "Marker", 12_50}); err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +336,7 @@ func TestVerifyingAndCopyingNeedNoKeys(t *testing.T) {
 	to := must[*eventstore.Provider](t)(eventstore.NewProvider(target, eventstore.WithRegistry(registry)))
 	must[transfer.Result](t)(transfer.Copy(t.Context(), from, to, stream))
 	for _, p := range []*eventstore.Provider{from, to} {
-		r := must[*eventstore.Reader](t)(p.Reader("Customer", "c-1"))
+		r := p.Reader(p.Stream("Customer", "c-1"))
 		v := must[eventstore.Verification](t)(r.Verify(t.Context(), nil))
 		if !v.Sound() || len(v.Unreadable) > 0 || v.Events != 3 || len(v.Snapshots) != 1 {
 			t.Errorf("got %+v", v)

@@ -67,7 +67,7 @@ func withTimeouts(open, session time.Duration) eventstore.Option {
 
 func open(t *testing.T, p *eventstore.Provider, id string) *eventstore.Session {
 	t.Helper()
-	s, err := p.Open(contextOf(t), "account", id)
+	s, err := p.Open(contextOf(t), p.Stream("account", id))
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
@@ -77,10 +77,7 @@ func open(t *testing.T, p *eventstore.Provider, id string) *eventstore.Session {
 
 func reader(t *testing.T, p *eventstore.Provider, id string) *eventstore.Reader {
 	t.Helper()
-	r, err := p.Reader("account", id)
-	if err != nil {
-		t.Fatalf("Reader: %v", err)
-	}
+	r := p.Reader(p.Stream("account", id))
 	return r
 }
 

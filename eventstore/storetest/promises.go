@@ -115,17 +115,17 @@ func requirements(target Target) []test {
 				p := target.provider(t)
 				id := unique()
 				s := open(t, p, id)
-				_, err := target.provider(t, withTimeouts(0, time.Minute)).Open(contextOf(t), "account", id)
+				_, err := target.provider(t, withTimeouts(0, time.Minute)).Open(contextOf(t), eventstore.Stream{Database: "EventStores", Type: "account", ID: id})
 				if e := want[*eventstore.OpenTimeoutError](t, err); e.Stream != s.Stream() {
 					t.Errorf("%+v", e)
 				}
-				_, err = target.provider(t, withTimeouts(300*time.Millisecond, time.Minute)).Open(contextOf(t), "account", id)
+				_, err = target.provider(t, withTimeouts(300*time.Millisecond, time.Minute)).Open(contextOf(t), eventstore.Stream{Database: "EventStores", Type: "account", ID: id})
 				if e := want[*eventstore.OpenTimeoutError](t, err); e.Waited < 300*time.Millisecond {
 					t.Errorf("waited %s, want at least 300ms", e.Waited)
 				}
 				second := make(chan error, 1)
 				go func() {
-					s, err := p.Open(context.WithoutCancel(contextOf(t)), "account", id)
+					s, err := p.Open(context.WithoutCancel(contextOf(t)), p.Stream("account", id))
 					if err == nil {
 						err = s.Close()
 					}
@@ -143,7 +143,7 @@ func requirements(target Target) []test {
 				id := unique()
 				died := open(t, target.provider(t, withTimeouts(0, time.Second)), id)
 				appendOne(t, died, opened{})
-				s, err := target.provider(t, withTimeouts(6*time.Second, time.Minute)).Open(contextOf(t), "account", id)
+				s, err := target.provider(t, withTimeouts(6*time.Second, time.Minute)).Open(contextOf(t), eventstore.Stream{Database: "EventStores", Type: "account", ID: id})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -202,7 +202,7 @@ func requirements(target Target) []test {
 			func(t *testing.T) {
 				p := target.provider(t)
 				id := unique()
-				s, err := p.OpenIn(contextOf(t), "tenant", "account", id)
+				s, err := p.Open(contextOf(t), eventstore.Stream{Database: "tenant", Type: "account", ID: id})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -210,7 +210,7 @@ func requirements(target Target) []test {
 				s.Close()
 				var m eventstore.Metadata
 				m.Message.AggregateType, m.Message.AggregateID, m.Context.PartitionID = "account", id, "tenant"
-				if s, err = p.OpenFor(contextOf(t), m); err != nil {
+				if s, err = p.Open(contextOf(t), p.StreamOf(m)); err != nil {
 					t.Fatal(err)
 				}
 				wantVersions(t, collect(t, s.Read(contextOf(t))), upTo(1))
@@ -220,10 +220,7 @@ func requirements(target Target) []test {
 					t.Errorf("Open opened %v, want %v", s.Stream(), want)
 				}
 				wantVersions(t, collect(t, s.Read(contextOf(t))), []int64{})
-				r, err := p.ReaderIn("tenant", "account", id)
-				if err != nil {
-					t.Fatal(err)
-				}
+				r := p.Reader(eventstore.Stream{Database: "tenant", Type: "account", ID: id})
 				wantVersions(t, collect(t, r.Read(contextOf(t))), upTo(1))
 			}},
 		{"R10 errors keep their cause", "who reads an error must be able to act on it",

@@ -67,13 +67,13 @@ func errorRows(target Target) []test {
 			func(t *testing.T) {
 				id := unique()
 				s := open(t, target.provider(t), id)
-				_, err := target.provider(t, withTimeouts(20*time.Millisecond, time.Minute)).Open(contextOf(t), "account", id)
+				_, err := target.provider(t, withTimeouts(20*time.Millisecond, time.Minute)).Open(contextOf(t), eventstore.Stream{Database: "EventStores", Type: "account", ID: id})
 				if e := want[*eventstore.OpenTimeoutError](t, err); e.Stream != s.Stream() || e.Waited < 20*time.Millisecond || e.Cause != nil {
 					t.Errorf("%+v", e)
 				}
 				ctx, cancel := context.WithTimeout(contextOf(t), 200*time.Millisecond)
 				defer cancel()
-				_, err = target.provider(t, withTimeouts(time.Minute, time.Minute)).Open(ctx, "account", id)
+				_, err = target.provider(t, withTimeouts(time.Minute, time.Minute)).Open(ctx, eventstore.Stream{Database: "EventStores", Type: "account", ID: id})
 				if !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("with a deadline: %v", err)
 				}
@@ -143,9 +143,9 @@ func errorRows(target Target) []test {
 					t.Errorf("%+v", e)
 				}
 				s.Close()
-				shared, err := p.OpenShared(contextOf(t), s.Stream())
+				shared, err := p.Open(contextOf(t), s.Stream(), eventstore.Shared())
 				if err != nil {
-					t.Fatalf("OpenShared: %v", err)
+					t.Fatalf("Open, shared: %v", err)
 				}
 				_, err = shared.Append(contextOf(t), eventstore.ExpectVersion(2), deposited{})
 				want[*eventstore.StreamClosedError](t, err)
@@ -213,7 +213,7 @@ func errorRows(target Target) []test {
 				f := &faulty{State: target.State}
 				f.set(func(string, string) error { return errLost }, nil)
 				p := Target{State: f, Locker: target.Locker}.provider(t)
-				_, err := p.Open(contextOf(t), "account", unique())
+				_, err := p.Open(contextOf(t), p.Stream("account", unique()))
 				if e := want[*eventstore.StorageError](t, err); !errors.Is(err, errLost) || e.Stream.Type != "account" {
 					t.Errorf("%+v", e)
 				}
@@ -230,7 +230,7 @@ func errorRows(target Target) []test {
 				}
 				awkward := []string{"a/b", "a|b", "a||b", "{", "}", "{a}", "a}:head", "%", "%25", "a b", " a", "a ", "ä", "😀", "a:b", "a\\b", "a?b#c", "A", "a", "a\tb\n", strings.Repeat("x", long)}
 				for i, name := range awkward {
-					s, err := p.Open(contextOf(t), "account", name+suffix)
+					s, err := p.Open(contextOf(t), p.Stream("account", name+suffix))
 					if err != nil {
 						t.Fatalf("Open(%q): %v", name, err)
 					}
@@ -292,12 +292,12 @@ func damage(t *testing.T, target Target) {
 	swap(t, target.State, n, "head", "not ours", "")
 	_, err := reader(t, p, other).Version(contextOf(t))
 	want[*eventstore.DamagedError](t, err)
-	_, err = p.Open(contextOf(t), "account", other)
+	_, err = p.Open(contextOf(t), p.Stream("account", other))
 	want[*eventstore.DamagedError](t, err)
 	other = unique()
 	n = names{partition: eventstore.Stream{Database: "EventStores", Type: "account", ID: other}.String()}
 	write(t, target.State, n, driver.Write{Key: n.key("1"), Value: original[0].Value})
-	_, err = p.Open(contextOf(t), "account", other)
+	_, err = p.Open(contextOf(t), p.Stream("account", other))
 	if e := want[*eventstore.DamagedError](t, err); e.Key != n.key("head") {
 		t.Errorf("%+v", e)
 	}
@@ -317,7 +317,7 @@ func damage(t *testing.T, target Target) {
 	}
 	if target.Locker == nil {
 		swap(t, target.State, n, "lease", "not ours", get(t, target.State, n, "lease").ETag)
-		_, err = p.Open(contextOf(t), "account", other)
+		_, err = p.Open(contextOf(t), p.Stream("account", other))
 		if e := want[*eventstore.DamagedError](t, err); e.Key != n.key("lease") {
 			t.Errorf("%+v", e)
 		}
@@ -347,7 +347,7 @@ func rebuild(t *testing.T, target Target) {
 	if found := verify(); found.Sound() || found.Damage[0].Key != k.key("head") {
 		t.Errorf("without its head the stream was verified as %+v", found)
 	}
-	_, err := p.Open(contextOf(t), "account", stream.ID)
+	_, err := p.Open(contextOf(t), p.Stream("account", stream.ID))
 	want[*eventstore.DamagedError](t, err)
 
 	rebuilt, err := p.RebuildHead(contextOf(t), stream, nil)
@@ -432,7 +432,7 @@ func badArguments(t *testing.T, target Target) {
 		return e
 	}
 	opening := func(database, aggregateType, id string) error {
-		_, err := p.OpenIn(ctx, database, aggregateType, id)
+		_, err := p.Open(ctx, eventstore.Stream{Database: database, Type: aggregateType, ID: id})
 		return err
 	}
 	reading := func(options ...eventstore.ReadOption) error {
@@ -453,8 +453,8 @@ func badArguments(t *testing.T, target Target) {
 		{opening("d", "a", strings.Repeat("x", 1000)), "1000 bytes"},
 		{opening("d", strings.Repeat("x", 1000), "b"), "1000 bytes"},
 		{opening(strings.Repeat("x", 1000), "a", "b"), "1000 bytes"},
-		{func() error { _, err := p.OpenFor(ctx, eventstore.Metadata{}); return err }(), "aggregate type"},
-		{func() error { _, err := p.Reader("a", " "); return err }(), "aggregate id"},
+		{func() error { _, err := p.Open(ctx, p.StreamOf(eventstore.Metadata{})); return err }(), "aggregate type"},
+		{func() error { _, err := p.Reader(p.Stream("a", " ")).Version(ctx); return err }(), "aggregate id"},
 		{appending(eventstore.ExpectAny()), "none"},
 		{appending(eventstore.ExpectAny(), opened{}, nil), "events[1]"},
 		{appending(eventstore.ExpectAny(), nilPointer), "nil"},
@@ -509,7 +509,7 @@ func badArguments(t *testing.T, target Target) {
 				t.Errorf("Read: %v, want %v", err, cause)
 			}
 		}
-		if _, err := p.Open(ended, "account", unique()); !errors.Is(err, cause) {
+		if _, err := p.Open(ended, p.Stream("account", unique())); !errors.Is(err, cause) {
 			t.Errorf("Open: %v, want %v", err, cause)
 		}
 	}

@@ -79,7 +79,7 @@ func (j *job) open(ctx context.Context) (*eventstore.Session, error) {
 		return j.session, nil
 	}
 	j.release()
-	s, err := j.to.OpenIn(ctx, j.stream.Database, j.stream.Type, j.stream.ID)
+	s, err := j.to.Open(ctx, j.stream)
 	if errors.Is(err, &eventstore.OpenTimeoutError{}) && ctx.Err() == nil {
 		return nil, &BusyError{Stream: j.stream, Cause: err}
 	}

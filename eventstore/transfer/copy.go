@@ -82,16 +82,10 @@ func copyStream(ctx context.Context, from, to *eventstore.Provider, stream event
 	case from == to:
 		return j.result, &eventstore.ArgumentError{Argument: "to", Reason: "it is the same as from: a stream can't be copied onto itself"}
 	}
-	var err error
-	if j.source, err = from.ReaderIn(stream.Database, stream.Type, stream.ID); err != nil {
-		return j.result, err
-	}
-	if j.target, err = to.ReaderIn(stream.Database, stream.Type, stream.ID); err != nil {
-		return j.result, err
-	}
+	j.source, j.target = from.Reader(stream), to.Reader(stream)
 	j.log = to.Logger().With("stream", stream.String())
 	defer j.release()
-	err = j.run(ctx)
+	err := j.run(ctx)
 	return j.result, err
 }
 

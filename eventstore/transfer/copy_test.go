@@ -382,7 +382,7 @@ func TestATargetToWhichSomebodyElseWritesIsBusy(t *testing.T) {
 			if (r.Op == "swap" || r.Op == "commit") && r.Has(":head") {
 				if appends++; appends == 2 {
 					target.Around = nil
-					s, err := target.OpenShared(t.Context(), plain)
+					s, err := target.Open(t.Context(), plain, eventstore.Shared())
 					if err == nil {
 						_, err = s.Append(t.Context(), eventstore.ExpectAny(), event(1000))
 					}

@@ -31,7 +31,7 @@ func ExampleCopy() {
 		fmt.Println(err)
 		return
 	}
-	session, err := from.Open(ctx, "BankAccount", "123456000")
+	session, err := from.Open(ctx, from.Stream("BankAccount", "123456000"))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -60,7 +60,7 @@ func (h *house) key(stream eventstore.Stream, suffix any) string {
 // as runs something in a session of its own.
 func (h *house) as(stream eventstore.Stream, do func(*eventstore.Session) error) {
 	h.t.Helper()
-	s, err := h.OpenIn(h.t.Context(), stream.Database, stream.Type, stream.ID)
+	s, err := h.Open(h.t.Context(), stream)
 	if err == nil {
 		err = errors.Join(do(s), s.Close())
 	}
@@ -131,10 +131,7 @@ func (h *house) delete(stream eventstore.Stream) {
 
 func (h *house) reader(stream eventstore.Stream) *eventstore.Reader {
 	h.t.Helper()
-	r, err := h.ReaderIn(stream.Database, stream.Type, stream.ID)
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	r := h.Reader(stream)
 	return r
 }
 

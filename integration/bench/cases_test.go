@@ -106,7 +106,7 @@ var comparisons = []comparison{
 
 // appendTo opens a session on a stream, appends n events to it in one call, which is timed, and closes the session.
 func (l *lab) appendTo(ctx context.Context, id string, n int) (time.Duration, int, error) {
-	s, err := l.events.Open(ctx, aggregate, id)
+	s, err := l.events.Open(ctx, l.events.Stream(aggregate, id))
 	if err != nil {
 		return 0, 0, err
 	}
@@ -333,7 +333,7 @@ func snapshotLoad(l *lab) []side {
 	l.check(s.SaveSnapshot(l.t.Context(), int64(l.snapshotAt), event()))
 	l.check(s.Close())
 	k := l.raws(id, l.many)
-	r := must(l.events.Reader(aggregate, id))(l.t)
+	r := l.events.Reader(l.events.Stream(aggregate, id))
 	if l.apart {
 		for _, name := range []string{k.named("snapshots"), k.named(fmt.Sprint("snapshot:", l.snapshotAt))} {
 			l.check(l.raw.swap(k.partition, driver.Write{Key: name, Value: l.value(k, name)})(l.t.Context(), ""))
@@ -399,7 +399,7 @@ func openClose(l *lab) []side {
 	return []side{
 		{"ours", func(ctx context.Context) (time.Duration, int, error) {
 			took, err := timed(ctx, func() error {
-				s, err := l.events.Open(ctx, aggregate, id)
+				s, err := l.events.Open(ctx, l.events.Stream(aggregate, id))
 				if err != nil {
 					return err
 				}
@@ -521,7 +521,7 @@ func writeRead1000(l *lab) []side {
 	f := l.newFloor()
 	return []side{
 		{"ours", func(ctx context.Context) (time.Duration, int, error) {
-			s, err := l.events.Open(ctx, aggregate, newName())
+			s, err := l.events.Open(ctx, l.events.Stream(aggregate, newName()))
 			if err != nil {
 				return 0, 0, err
 			}

@@ -96,7 +96,7 @@ func timed(ctx context.Context, f func() error) (time.Duration, error) {
 // open opens a session until the test ends.
 func (l *lab) open(id string) *eventstore.Session {
 	l.t.Helper()
-	s := must(l.events.Open(l.t.Context(), aggregate, id))(l.t)
+	s := must(l.events.Open(l.t.Context(), l.events.Stream(aggregate, id)))(l.t)
 	l.t.Cleanup(func() { _ = s.Close() })
 	return s
 }
@@ -110,7 +110,7 @@ func (l *lab) stream(n int) string {
 }
 
 func (l *lab) fill(ctx context.Context, id string, n int) error {
-	s, err := l.events.Open(ctx, aggregate, id)
+	s, err := l.events.Open(ctx, l.events.Stream(aggregate, id))
 	if err != nil {
 		return err
 	}
@@ -136,10 +136,7 @@ func (l *lab) longStream() string {
 // version is how many events a stream of the event store has.
 func (l *lab) version(id string) func(context.Context) (int, error) {
 	return func(ctx context.Context) (int, error) {
-		r, err := l.events.Reader(aggregate, id)
-		if err != nil {
-			return 0, err
-		}
+		r := l.events.Reader(l.events.Stream(aggregate, id))
 		version, err := r.Version(ctx)
 		return int(version), err
 	}
@@ -251,7 +248,7 @@ func (r recorder) GetMany(ctx context.Context, partition string, keys []string) 
 func (l *lab) chunks(id string) [][]string {
 	l.t.Helper()
 	r := recorder{l.state, make(chan []string, 1000)}
-	s := must(must(l.provider(r))(l.t).Open(l.t.Context(), aggregate, id))(l.t)
+	s := must(must(l.provider(r))(l.t).Open(l.t.Context(), eventstore.Stream{Database: "EventStores", Type: aggregate, ID: id}))(l.t)
 	<-r.read // that of opening
 	for _, err := range s.Read(l.t.Context()) {
 		l.check(err)

@@ -30,10 +30,7 @@ func hasMemoryOfItsOwn(s *store) bool { return s.name != "inprocess/in-memory" }
 // memory reads a long stream and a short one.
 func memory(ctx context.Context, l *lab) (memoryUse, error) {
 	peak := func(id string, want int) (most float64, err error) {
-		r, err := l.events.Reader(aggregate, id)
-		if err != nil {
-			return 0, err
-		}
+		r := l.events.Reader(l.events.Stream(aggregate, id))
 		for range 3 {
 			used, err := peakHeap(func() error {
 				n, err := drain(r.Read(ctx))

@@ -111,7 +111,7 @@ func (l *lab) appends(t testing.TB, d time.Duration, writers int, stream func(wr
 			var err error
 			for start := began; start.Sub(began) < d && err == nil; {
 				if session == nil {
-					if session, err = l.events.OpenShared(ctx, l.events.Stream(aggregate, name+stream(i))); err != nil {
+					if session, err = l.events.Open(ctx, l.events.Stream(aggregate, name+stream(i)), eventstore.Shared()); err != nil {
 						break
 					}
 				}

@@ -81,10 +81,7 @@ func audit() {
 }
 
 func (a *audited) read(ctx context.Context, provider *eventstore.Provider) error {
-	reader, err := provider.Reader(aggregateType, a.Stream)
-	if err != nil {
-		return err
-	}
+	reader := provider.Reader(provider.Stream(aggregateType, a.Stream))
 	for event, err := range reader.Read(ctx, eventstore.AsRaw()) {
 		if err != nil {
 			return err

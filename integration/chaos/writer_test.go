@@ -213,7 +213,7 @@ func (c *client) check(stream, operation string, err error) error {
 func (c *client) session(ctx context.Context, stream string) error {
 	opening, cancel := c.operation()
 	defer cancel()
-	s, err := c.provider.Open(opening, aggregateType, stream)
+	s, err := c.provider.Open(opening, c.provider.Stream(aggregateType, stream))
 	if c.check(stream, "open", err) != nil {
 		return err
 	}
@@ -361,10 +361,7 @@ func (c *client) outcome(r *eventstore.Reader, stream string, o *owed) bool {
 
 // look reads a stream without a session.
 func (c *client) look(stream string) error {
-	reader, err := c.provider.Reader(aggregateType, stream)
-	if err != nil {
-		return c.check(stream, "reader", err)
-	}
+	reader := c.provider.Reader(c.provider.Stream(aggregateType, stream))
 	ctx, cancel := c.operation()
 	defer cancel()
 	switch c.rng.IntN(5) {

@@ -172,7 +172,7 @@ func memoryClient() error {
 			return err
 		}
 	}
-	writer, err := written.OpenShared(ctx, stream)
+	writer, err := written.Open(ctx, stream, eventstore.Shared())
 	if err != nil {
 		return err
 	}
@@ -211,10 +211,7 @@ func memoryClient() error {
 			return fmt.Errorf("write: %w", err)
 		}
 	}
-	reader, err := source.ReaderIn(stream.Database, stream.Type, stream.ID)
-	if err != nil {
-		return err
-	}
+	reader := source.Reader(stream)
 	for _, options := range [][]eventstore.ReadOption{
 		{eventstore.AsRaw()},
 		{eventstore.AsRaw(), eventstore.Backwards(), eventstore.FromVersion(int64(count / 2))},
@@ -241,7 +238,7 @@ func memoryClient() error {
 		return cmp.Or(err, fmt.Errorf("copy: %+v", copied))
 	}
 	for _, p := range []*eventstore.Provider{source, target} {
-		s, err := p.OpenShared(ctx, stream)
+		s, err := p.Open(ctx, stream, eventstore.Shared())
 		if err != nil {
 			return err
 		}

@@ -9,8 +9,10 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// StreamType is the type of the streams that writers append to.
-const StreamType = "race"
+// Stream returns the stream with that id, to which writers append.
+func Stream(id string) eventstore.Stream {
+	return eventstore.Stream{Database: "EventStores", Type: "race", ID: id}
+}
 
 // Event says which it is: the part-th of the n-th append of a writer.
 type Event struct {

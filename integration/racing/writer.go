@@ -51,7 +51,7 @@ func (w Writer) Run(ctx context.Context) (acks []Ack, refused int, err error) {
 // session appends from the n-th on in one session. An append that is refused because another writer was faster, or one whose
 // outcome was not known at once, ends it.
 func (w Writer) session(ctx context.Context, n int) (acks []Ack, refused bool, err error) {
-	s, err := w.Provider.Open(ctx, StreamType, w.Stream)
+	s, err := w.Provider.Open(ctx, Stream(w.Stream))
 	if err != nil {
 		return nil, false, err
 	}
@@ -90,7 +90,7 @@ func (w Writer) session(ctx context.Context, n int) (acks []Ack, refused bool, e
 func (w Writer) settle(ctx context.Context, unknown *eventstore.OutcomeUnknownError) (version int64, err error) {
 	for {
 		var s *eventstore.Session
-		if s, err = w.Provider.Open(ctx, StreamType, w.Stream); err == nil {
+		if s, err = w.Provider.Open(ctx, Stream(w.Stream)); err == nil {
 			version, err = s.Retry(ctx, unknown)
 			_ = s.Close()
 			if err == nil || errors.Is(err, &eventstore.VersionMismatchError{}) {

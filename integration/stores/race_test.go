@@ -74,10 +74,7 @@ func race(t *testing.T, r row, s server, first *parts.Daprd) (result raceResult)
 		fresh = r.sidecar(t, s, "fresh")
 	}
 	state, _ := connect(t, fresh, r)
-	reader, err := provider(t, state, racing.NoLock{}).Reader(racing.StreamType, "1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	reader := provider(t, state, racing.NoLock{}).Reader(racing.Stream("1"))
 	var events int64
 	result.Acked, result.Refused = len(journal.acks), journal.refused
 	result.Lost, events = racing.Compare(t, reader, journal.acks)

@@ -51,7 +51,7 @@ func measure(t *testing.T, d *parts.Daprd, state *sidecar.State) (appending, rea
 	}
 	client := d.Client(t)
 	open := func(id string) *eventstore.Session {
-		s, err := p.Open(t.Context(), "notes", id)
+		s, err := p.Open(t.Context(), p.Stream("notes", id))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -134,7 +134,7 @@ func (a *Accounts) end(ctx context.Context, number string, expectedVersion int64
 	if expectedVersion >= 0 {
 		expected = eventstore.ExpectVersion(expectedVersion)
 	}
-	session, err := a.provider.Open(ctx, AccountType, number)
+	session, err := a.provider.Open(ctx, a.provider.Stream(AccountType, number))
 	if err != nil {
 		return err
 	}
@@ -258,7 +258,7 @@ func (a *Accounts) reader(number string) (*eventstore.Reader, error) {
 	if !validNumber(number) {
 		return nil, ErrBadNumber
 	}
-	return a.provider.Reader(AccountType, number)
+	return a.provider.Reader(a.provider.Stream(AccountType, number)), nil
 }
 
 // Numbers are the account numbers that were given away, the oldest first. Where the opening of an account was cut short there
@@ -281,10 +281,7 @@ func (a *Accounts) Numbers(ctx context.Context) ([]string, error) {
 // List is the account numbers that were given away from the one at a place in their order, 1 or
 // more, and how many there are in all. It returns at most limit of them, and reads no others.
 func (a *Accounts) List(ctx context.Context, from int64, limit int) (numbers []string, total int64, err error) {
-	reader, err := a.provider.Reader(directoryType, directoryID)
-	if err != nil {
-		return nil, 0, err
-	}
+	reader := a.provider.Reader(a.provider.Stream(directoryType, directoryID))
 	if total, err = reader.Version(ctx); err != nil || from > total {
 		return nil, total, err
 	}

@@ -59,7 +59,7 @@ func long(t *testing.T, last int64) (site, *measured) {
 	}
 	s := siteOf(t, provider)
 	s.open("Ada", 1)
-	session, err := provider.Open(t.Context(), bank.AccountType, "A1")
+	session, err := provider.Open(t.Context(), provider.Stream(bank.AccountType, "A1"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -218,10 +218,10 @@ func (p *process) closed(a *attempt, err error) {
 func (p *process) open(ctx context.Context, provider *eventstore.Provider) (*eventstore.Session, error) {
 	if p.rng.IntN(3) == 0 {
 		p.current = &attempt{process: p} // which wants no lock
-		return provider.OpenShared(ctx, provider.Stream(aggregateType, aggregateID))
+		return provider.Open(ctx, provider.Stream(aggregateType, aggregateID), eventstore.Shared())
 	}
 	a := p.attempt()
-	s, err := provider.Open(ctx, aggregateType, aggregateID)
+	s, err := provider.Open(ctx, provider.Stream(aggregateType, aggregateID))
 	p.opened(a, err)
 	return s, err
 }
@@ -374,10 +374,7 @@ func (p *process) outcome(r *eventstore.Reader, u *unknownAppend) {
 
 // look reads without a session.
 func (p *process) look(provider *eventstore.Provider) {
-	r, err := provider.Reader(aggregateType, aggregateID)
-	if err != nil {
-		panic(err)
-	}
+	r := provider.Reader(provider.Stream(aggregateType, aggregateID))
 	ctx, cancel := p.context()
 	defer cancel()
 	if p.rng.IntN(3) == 0 {
@@ -390,6 +387,7 @@ func (p *process) look(provider *eventstore.Provider) {
 		options = append(options, eventstore.Backwards())
 	}
 	c := p.began(&call{kind: "read", whole: !p.stale})
+	var err error
 	for event, readErr := range r.Read(ctx, options...) {
 		if err = readErr; err == nil {
 			c.read = append(c.read, nameOf(event))
