@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // report is what came of a run.
@@ -119,7 +119,7 @@ const (
 // write puts the report into the document, between its two marks, and draws the picture.
 func (r report) write(t testing.TB) {
 	t.Helper()
-	root := must(parts.Root())(t)
+	root := must(servers.Root())(t)
 	path := filepath.Join(root, filepath.FromSlash(document))
 	text, err := between(read(t, path), r.markdown(t))
 	if err != nil {

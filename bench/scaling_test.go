@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 const scalingDocument = "docs/scaling.md"
@@ -47,7 +47,7 @@ func BenchmarkScaling(b *testing.B) {
 		}
 	}
 	if *writeFlag {
-		root := must(parts.Root())(b)
+		root := must(servers.Root())(b)
 		path := filepath.Join(root, filepath.FromSlash(scalingDocument))
 		text, err := between(read(b, path), scalingMarkdown(b, all))
 		if err == nil {

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package parts
+package servers
 
 import "syscall"
 

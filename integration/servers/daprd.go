@@ -1,4 +1,4 @@
-package parts
+package servers
 
 import (
 	"cmp"
@@ -45,7 +45,7 @@ type DaprdConfig struct {
 const configuration = `apiVersion: dapr.io/v1alpha1
 kind: Configuration
 metadata:
-  name: parts
+  name: servers
 spec:
   nameResolution:
     component: nameformat
@@ -61,7 +61,7 @@ const tracing = `  tracing:
       endpointAddress: %q
 `
 
-// StartDaprd starts a sidecar: the daprd of this project's integration/daprd, or a released one in a container.
+// StartDaprd starts a sidecar: the daprd of this project's tools/daprd, or a released one in a container.
 func StartDaprd(t testing.TB, config DaprdConfig) *Daprd {
 	t.Helper()
 	resources, settings := t.TempDir(), filepath.Join(t.TempDir(), "config.yaml")

@@ -23,7 +23,7 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // store is one store under measurement.
@@ -61,37 +61,37 @@ var kinds = []kind{
 }
 
 func startSidecarInMemory(t testing.TB) func(testing.TB) *store {
-	s := viaDaprd(t, "sidecar/in-memory", parts.DaprdConfig{Components: []string{parts.InMemoryState("statestore")}}, false)
+	s := viaDaprd(t, "sidecar/in-memory", servers.DaprdConfig{Components: []string{servers.InMemoryState("statestore")}}, false)
 	return func(testing.TB) *store { return s }
 }
 
 func startSidecarRedis(t testing.TB) func(testing.TB) *store {
-	r := parts.StartRedis(t)
-	s := viaDaprd(t, "sidecar/redis", parts.DaprdConfig{Components: []string{parts.RedisState("statestore", r), parts.RedisLock("lockstore", r)}}, true)
+	r := servers.StartRedis(t)
+	s := viaDaprd(t, "sidecar/redis", servers.DaprdConfig{Components: []string{servers.RedisState("statestore", r), servers.RedisLock("lockstore", r)}}, true)
 	s.versions = append(s.versions, "Redis "+redisVersion(t, r.Addr))
 	return func(testing.TB) *store { return s }
 }
 
 func startSidecarSQLite(t testing.TB) func(testing.TB) *store {
 	folder := t.TempDir()
-	s := viaDaprd(t, "sidecar/sqlite", parts.DaprdConfig{Folders: []string{folder},
-		Components: []string{parts.SQLiteState("statestore", filepath.Join(folder, "state.db"))}}, false)
+	s := viaDaprd(t, "sidecar/sqlite", servers.DaprdConfig{Folders: []string{folder},
+		Components: []string{servers.SQLiteState("statestore", filepath.Join(folder, "state.db"))}}, false)
 	return func(testing.TB) *store { return s }
 }
 
 func startSidecarPostgreSQL(t testing.TB) func(testing.TB) *store {
-	p := parts.StartPostgres(t)
-	s := viaDaprd(t, "sidecar/postgresql", parts.DaprdConfig{Components: []string{parts.PostgresState("statestore", p, "v2")}}, false)
+	p := servers.StartPostgres(t)
+	s := viaDaprd(t, "sidecar/postgresql", servers.DaprdConfig{Components: []string{servers.PostgresState("statestore", p, "v2")}}, false)
 	s.rival = func(t testing.TB) *rival { return startRival(t, "pgx", p.ConnString) }
 	s.versions = append(s.versions, "PostgreSQL "+askVersion(t, openDB(t, "pgx", p.ConnString), "SHOW server_version"))
 	return func(testing.TB) *store { return s }
 }
 
 // viaDaprd starts a sidecar and connects the event store and the floor by one client.
-func viaDaprd(t testing.TB, name string, config parts.DaprdConfig, locking bool) *store {
+func viaDaprd(t testing.TB, name string, config servers.DaprdConfig, locking bool) *store {
 	t.Helper()
 	config.AppID = "bench"
-	client := parts.StartDaprd(t, config).Client(t)
+	client := servers.StartDaprd(t, config).Client(t)
 	s := &store{
 		name:     name,
 		state:    must(sidecar.NewState(t.Context(), client, "statestore"))(t),

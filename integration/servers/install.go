@@ -1,4 +1,4 @@
-package parts
+package servers
 
 import (
 	"errors"
@@ -21,7 +21,7 @@ func install(debian string) error {
 	case os.Geteuid() != 0:
 		return errors.New("only root can install it")
 	}
-	fmt.Printf("parts: installing %s\n", debian)
+	fmt.Printf("servers: installing %s\n", debian)
 	for _, args := range [][]string{{"update"}, {"install", "-y", "--no-install-recommends", debian}} {
 		command := exec.Command(apt, args...)
 		// The package's own server is not wanted: the tests start theirs.

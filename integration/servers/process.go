@@ -1,4 +1,4 @@
-package parts
+package servers
 
 import (
 	"context"
@@ -50,7 +50,7 @@ func (p *process) start(context.Context) error {
 	}
 	remove, err := LimitMemory(cmd.Process.Pid, p.memory)
 	if err != nil {
-		fmt.Printf("parts: the memory of %s is not limited: %v\n", p.name, err)
+		fmt.Printf("servers: the memory of %s is not limited: %v\n", p.name, err)
 		return nil
 	}
 	p.unlimit = remove

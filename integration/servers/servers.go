@@ -1,11 +1,11 @@
-// Package parts starts the real programs that the tests run against: Redis, PostgreSQL, MariaDB, etcd, the Dapr sidecar. They
+// Package servers starts the real programs that the tests run against: Redis, PostgreSQL, MariaDB, etcd, the Dapr sidecar. They
 // run in containers where a Docker engine answers and an image can be had, as local processes otherwise;
 // which of the two is printed once for each. A part that can't be had at all fails the test with
 // what to install.
 //
 // Everything listens on loopback only, on free ports, and is stopped by the test that started it. Should the process
 // of the tests be killed, its parts go with it.
-package parts
+package servers
 
 import (
 	"context"
@@ -159,7 +159,7 @@ var announced sync.Map
 
 func announce(name, way string) {
 	if _, before := announced.LoadOrStore(name+way, true); !before {
-		fmt.Printf("parts: %s runs %s\n", name, way)
+		fmt.Printf("servers: %s runs %s\n", name, way)
 	}
 }
 

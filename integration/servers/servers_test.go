@@ -1,4 +1,4 @@
-package parts_test
+package servers_test
 
 import (
 	"bufio"
@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // childVariable makes this executable run one test of another kind, in the environment of a process that a test
@@ -22,14 +22,14 @@ const childVariable = "EVENTSTORES_PARTS_CHILD"
 // children are tests that do not end well.
 var children = map[string]func(*testing.T){
 	"fails": func(t *testing.T) {
-		fmt.Println("redis:", parts.StartRedis(t).Addr)
+		fmt.Println("redis:", servers.StartRedis(t).Addr)
 		t.Fatal("as it should")
 	},
 	"hangs": func(t *testing.T) {
-		fmt.Println("redis:", parts.StartRedis(t).Addr)
+		fmt.Println("redis:", servers.StartRedis(t).Addr)
 		select {}
 	},
-	"starts": func(t *testing.T) { parts.StartRedis(t) },
+	"starts": func(t *testing.T) { servers.StartRedis(t) },
 }
 
 func TestMain(m *testing.M) {
@@ -84,7 +84,7 @@ func silent(t *testing.T, addr string) {
 func TestAPartIsGoneWhenItsTestEnds(t *testing.T) {
 	t.Parallel()
 	var addr string
-	t.Run("a test", func(t *testing.T) { addr = parts.StartRedis(t).Addr })
+	t.Run("a test", func(t *testing.T) { addr = servers.StartRedis(t).Addr })
 	if _, err := net.Dial("tcp", addr); err == nil {
 		t.Errorf("something still listens on %s", addr)
 	}
@@ -162,7 +162,7 @@ func TestAPartThatCannotBeHadFailsItsTestAndSaysWhatToDo(t *testing.T) {
 func TestWithoutAnEngineAPartIsAProcess(t *testing.T) {
 	t.Parallel()
 	out, err := child(t, "starts", "EVENTSTORES_PARTS=auto", "DOCKER_HOST=unix:///nonexistent.sock").CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "parts: redis runs as a local process, redis-server\n") {
+	if err != nil || !strings.Contains(string(out), "servers: redis runs as a local process, redis-server\n") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
@@ -199,7 +199,7 @@ func (r redis) wants(t *testing.T, answer string) {
 
 func TestARedisThatIsKilledComesBackWithWhatItAnsweredFor(t *testing.T) {
 	t.Parallel()
-	r := parts.StartRedis(t, parts.Durable())
+	r := servers.StartRedis(t, servers.Durable())
 	c := dial(t, r.Addr)
 	c.ask(t, "INCRBY n 41")
 	c.wants(t, ":41")
@@ -215,7 +215,7 @@ func TestARedisThatIsKilledComesBackWithWhatItAnsweredFor(t *testing.T) {
 
 func TestAPausedPartAnswersWhenItIsResumed(t *testing.T) {
 	t.Parallel()
-	r := parts.StartRedis(t)
+	r := servers.StartRedis(t)
 	c := dial(t, r.Addr)
 	c.ask(t, "PING")
 	c.wants(t, "+PONG")
@@ -232,7 +232,7 @@ func TestAPausedPartAnswersWhenItIsResumed(t *testing.T) {
 
 func TestASidecarThatIsKilledComesBackOnItsPort(t *testing.T) {
 	t.Parallel()
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.InMemoryState("statestore")}})
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{servers.InMemoryState("statestore")}})
 	d.Kill(t)
 	if _, err := net.Dial("tcp", d.GRPCAddr()); err == nil {
 		t.Error("after Kill it still listens")

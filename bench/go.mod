@@ -1,12 +1,12 @@
-module github.com/hexalith/eventstores-go/integration/bench
+module github.com/hexalith/eventstores-go/bench
 
 go 1.26.4
 
 toolchain go1.26.8
 
 replace (
-	github.com/hexalith/eventstores-go => ../../
-	github.com/hexalith/eventstores-go/integration => ../
+	github.com/hexalith/eventstores-go => ../
+	github.com/hexalith/eventstores-go/integration => ../integration
 )
 
 require (

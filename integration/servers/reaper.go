@@ -1,4 +1,4 @@
-package parts
+package servers
 
 import (
 	"context"
@@ -30,7 +30,7 @@ func init() {
 }
 
 // ownLabel marks what this process has the engine make, and belongs to no other.
-var ownLabel = "eventstores-go.parts." + uuid.NewString()
+var ownLabel = "eventstores-go.servers." + uuid.NewString()
 
 // startReaper starts the reaper of this process. It returns the end of the reaper's standard input, which is kept and never
 // closed but by the end of this process.

@@ -1,4 +1,4 @@
-module github.com/hexalith/eventstores-go/integration/daprcli
+module github.com/hexalith/eventstores-go/tools/daprcli
 
 go 1.26.4
 

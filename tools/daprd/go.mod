@@ -1,4 +1,4 @@
-module github.com/hexalith/eventstores-go/integration/daprd
+module github.com/hexalith/eventstores-go/tools/daprd
 
 go 1.26.4
 

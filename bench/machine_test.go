@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // machine describes where it was measured, a line each, without anything that names it.
@@ -34,7 +34,7 @@ func machine(t testing.TB) []string {
 // daprVersion is that of the sidecar that is built here.
 func daprVersion(t testing.TB) string {
 	t.Helper()
-	root := must(parts.Root())(t)
+	root := must(servers.Root())(t)
 	info := must(buildinfo.ReadFile(filepath.Join(root, "bin", "daprd")))(t)
 	for _, m := range info.Deps {
 		if m.Path == "github.com/dapr/dapr" {
