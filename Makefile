@@ -177,6 +177,8 @@ lint: ## Check the format, go vet and staticcheck in all modules
 	done
 	@echo "go vet in tools/daprcli"
 	@cd tools/daprcli && CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath" go vet .
+	@echo "go list in go.work"
+	@export GOWORK="$(CURDIR)/go.work"; modules=$$(go list -m -f '{{.Dir}}/...') && go list $$modules >/dev/null
 
 VULNDB ?= https://vuln.go.dev
 AUDIT ?= . integration bench tools/daprd tools/daprcli integration/kubernetes
