@@ -180,6 +180,14 @@ lint: ## Check the format, go vet and staticcheck in all modules
 	@echo "go list in go.work"
 	@export GOWORK="$(CURDIR)/go.work"; modules=$$(go list -m -f '{{.Dir}}/...') && go list $$modules >/dev/null
 
+.PHONY: prose
+prose: ## Count the words per sentence of each document and of each package's doc comments
+	@go run ./tools/prose
+
+.PHONY: lint-prose
+lint-prose: ## Check the prose: long sentences, long lines, and words that plain English does without
+	@go run ./tools/prose -check
+
 VULNDB ?= https://vuln.go.dev
 AUDIT ?= . integration bench tools/daprd tools/daprcli integration/kubernetes
 
