@@ -8,6 +8,7 @@ export GOWORK := off
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+APIDIFF := golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4
 CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 # How daprd is compiled. What checks it compiles it the same way, which saves minutes.
@@ -214,6 +215,18 @@ sbom: ## Write what is built into each program, as CycloneDX, into bin/sbom
 	@set -e; sbom() { echo "bin/sbom/$$1.cdx.json"; \
 		CGO_ENABLED=0 go run $(CYCLONEDX) app -json -licenses -output "bin/sbom/$$1.cdx.json" -main "$$3" "$$2"; }; \
 	sbom demo . cmd/demo; sbom eventstores . cmd/eventstores; sbom daprd tools/daprd .; sbom dapr tools/daprcli .
+
+# The newest version among the tags, unless FROM names a tag or a commit.
+FROM ?= $(shell git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null)
+
+.PHONY: api-diff
+api-diff: ## Compare the public API with that of the newest tag, or of the commit FROM
+	@[ -n "$(FROM)" ] || { echo "api-diff: there is no tag vX.Y.Z: set FROM to a commit"; exit 1; }
+	@GOBIN="$(CURDIR)/bin" go install $(APIDIFF)
+	@set -e -o pipefail; old=$$(mktemp -d); trap 'git worktree remove --force "$$old/tree" 2>/dev/null; rm -rf "$$old"' EXIT; \
+	git worktree add --quiet --detach "$$old/tree" "$(FROM)"; \
+	(cd "$$old/tree" && "$(CURDIR)/bin/apidiff" -m -w "$$old/api" github.com/hexalith/eventstores-go) 2>&1 | awk '!/^Ignoring internal/'; \
+	bin/apidiff -m "$$old/api" github.com/hexalith/eventstores-go 2>&1 | awk '!/^Ignoring internal|^- \.\/(cmd|tools)\/|\/(cmd|tools)\/.*: (added|removed)$$/'
 
 .PHONY: fmt
 fmt: ## Format the code

@@ -3,8 +3,8 @@
 //	go run ./tools/prose           print a table
 //	go run ./tools/prose -check    print what breaks the rules below, and exit with status 1
 //
-// The arguments are files and folders, by default the current folder. The table counts the sentences
-// of each document and of each package's doc comments, test files aside.
+// The arguments are files and folders, by default the current folder. The table counts the
+// sentences of each document and of each package's doc comments, test files aside.
 //
 // These are the rules:
 //

@@ -33,8 +33,8 @@ func splitLines(content string) []string {
 	return strings.Split(strings.ReplaceAll(content, "\r\n", "\n"), "\n")
 }
 
-// parse finds the lines of Markdown that are prose, by their numbers from 0, and the blocks that they
-// make. Go doc comments without their slashes are close enough to Markdown.
+// parse finds the lines of Markdown that are prose, by their numbers from 0, and the blocks that
+// they make. Go doc comments without their slashes are close enough to Markdown.
 func parse(lines []string) (prose []int, blocks []block) {
 	var (
 		current            *block
@@ -113,8 +113,8 @@ func columns(line string) int {
 
 var beforeText = regexp.MustCompile(`^\s*(?://)?\s*(?:>\s?)*(?:(?:[-*+]|\d+[.)])\s+)?`)
 
-// canBeBroken reports whether there is a space in the first columns of a line after which a new line
-// could begin.
+// canBeBroken reports whether there is a space in the first columns of a line after which a new
+// line could begin.
 func canBeBroken(line string) bool {
 	text := line[len(beforeText.FindString(line)):]
 	at := strings.IndexAny(text, " \t")
