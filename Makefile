@@ -3,8 +3,12 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
+# Every module is built with the versions of its own go.mod. go.work is for editors.
+export GOWORK := off
+
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+APIDIFF := golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4
 CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 # How daprd is compiled. What checks it compiles it the same way, which saves minutes.
@@ -68,11 +72,11 @@ compose: .env ## Run the bank, its sidecar and Redis in containers, at http://lo
 .PHONY: test
 test: test-unit daprd bin/dapr ## Test everything, with real sidecars and stores
 	$(MAKE) sim SEEDS=20000
-	cd integration && go test -race -timeout 20m && go test -race ./parts/... ./browser
+	cd integration && go test -race -timeout 20m && go test -race ./servers/... ./browser
 	cd integration && go test -timeout 20m ./memory
 	$(MAKE) stores
 	cd integration/chaos && go test -timeout 20m
-	cd integration/bench && go test
+	cd bench && go test
 	$(MAKE) test-kubernetes
 
 # What these two test is outside their modules, where go test sees no change: -count=1 has them run again.
@@ -105,12 +109,12 @@ stores: daprd ## Run the conformance suite and a race on every store that starts
 
 .PHONY: bench
 bench: daprd ## Measure against the floor; CASES=append1,… STORES=sidecar/redis,… ROUNDS=n choose, WRITE=1 writes docs/benchmarks.md
-	cd integration/bench && go test -run '^$$' -bench All -benchtime 1x -timeout 60m \
+	cd bench && go test -run '^$$' -bench All -benchtime 1x -timeout 60m \
 		-cases '$(CASES)' -stores '$(STORES)' -rounds '$(or $(ROUNDS),0)' -time '$(or $(TIME),5s)' $(if $(WRITE),-write)
 
 .PHONY: scaling
 scaling: daprd ## Measure how cost grows with payload and writers; WRITE=1 writes docs/scaling.md
-	cd integration/bench && EVENTSTORES_PARTS=process go test -run '^$$' -bench Scaling -benchtime 1x -timeout 30m \
+	cd bench && EVENTSTORES_PARTS=process go test -run '^$$' -bench Scaling -benchtime 1x -timeout 30m \
 		-time '$(or $(TIME),3s)' $(if $(WRITE),-write)
 
 # A count: Go 1.26 fails a target whose time ends while it works (go.dev/issue/75804).
@@ -128,13 +132,13 @@ fuzz: ## Fuzz names, records, and whole appends and reads, each target for FUZZT
 .PHONY: daprd
 daprd: bin/daprd ## Build the Dapr sidecar from source, into bin/daprd
 
-bin/daprd: $(wildcard integration/daprd/*.go) integration/daprd/go.mod integration/daprd/go.sum
+bin/daprd: $(wildcard tools/daprd/*.go) tools/daprd/go.mod tools/daprd/go.sum
 	@echo "building daprd from source, which takes some minutes the first time"
-	cd integration/daprd && $(DAPRD_BUILD) go build -ldflags "-s -w" -o ../../bin/daprd .
+	cd tools/daprd && $(DAPRD_BUILD) go build -ldflags "-s -w" -o ../../bin/daprd .
 
-bin/dapr: $(wildcard integration/daprcli/*.go) integration/daprcli/go.mod integration/daprcli/go.sum
+bin/dapr: $(wildcard tools/daprcli/*.go) tools/daprcli/go.mod tools/daprcli/go.sum
 	@echo "building the Dapr CLI from source, which takes some minutes the first time"
-	cd integration/daprcli && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o ../../bin/dapr .
+	cd tools/daprcli && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o ../../bin/dapr .
 
 # Where the CLI looks for the sidecar, under DAPR_RUNTIME_PATH. The CLI can't say where metrics, and the port for other sidecars,
 # are listened for: by default on all interfaces.
@@ -164,19 +168,29 @@ gcc:
 lint: ## Check the format, go vet and staticcheck in all modules
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "run make fmt, these are not formatted:"; echo "$$unformatted"; exit 1; fi
-	@set -e; for module in . integration integration/bench; do \
+	@set -e; for module in . integration bench; do \
 		echo "go vet and staticcheck in $$module"; \
 		(cd $$module && go vet ./... && go run $(STATICCHECK) ./...); \
 	done
-	@set -e; export $(DAPRD_BUILD); for module in integration/daprd integration/kubernetes; do \
+	@set -e; export $(DAPRD_BUILD); for module in tools/daprd integration/kubernetes; do \
 		echo "go vet and staticcheck in $$module"; \
 		(cd $$module && go vet . && go run $(STATICCHECK) .); \
 	done
-	@echo "go vet in integration/daprcli"
-	@cd integration/daprcli && CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath" go vet .
+	@echo "go vet in tools/daprcli"
+	@cd tools/daprcli && CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath" go vet .
+	@echo "go list in go.work"
+	@export GOWORK="$(CURDIR)/go.work"; modules=$$(go list -m -f '{{.Dir}}/...') && go list $$modules >/dev/null
+
+.PHONY: prose
+prose: ## Count the words per sentence of each document and of each package's doc comments
+	@go run ./tools/prose
+
+.PHONY: lint-prose
+lint-prose: ## Check the prose: long sentences, long lines, and words that plain English does without
+	@go run ./tools/prose -check
 
 VULNDB ?= https://vuln.go.dev
-AUDIT ?= . integration integration/bench integration/daprd integration/daprcli integration/kubernetes
+AUDIT ?= . integration bench tools/daprd tools/daprcli integration/kubernetes
 
 # The statuses are in docs/releasing.md: 3 vulnerable, 4 not checked. A small package is tried first: all take minutes.
 .PHONY: audit
@@ -200,7 +214,19 @@ sbom: ## Write what is built into each program, as CycloneDX, into bin/sbom
 	@mkdir -p bin/sbom
 	@set -e; sbom() { echo "bin/sbom/$$1.cdx.json"; \
 		CGO_ENABLED=0 go run $(CYCLONEDX) app -json -licenses -output "bin/sbom/$$1.cdx.json" -main "$$3" "$$2"; }; \
-	sbom demo . cmd/demo; sbom eventstores . cmd/eventstores; sbom daprd integration/daprd .; sbom dapr integration/daprcli .
+	sbom demo . cmd/demo; sbom eventstores . cmd/eventstores; sbom daprd tools/daprd .; sbom dapr tools/daprcli .
+
+# The newest version among the tags, unless FROM names a tag or a commit.
+FROM ?= $(shell git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null)
+
+.PHONY: api-diff
+api-diff: ## Compare the public API with that of the newest tag, or of the commit FROM
+	@[ -n "$(FROM)" ] || { echo "api-diff: there is no tag vX.Y.Z: set FROM to a commit"; exit 1; }
+	@GOBIN="$(CURDIR)/bin" go install $(APIDIFF)
+	@set -e -o pipefail; old=$$(mktemp -d); trap 'git worktree remove --force "$$old/tree" 2>/dev/null; rm -rf "$$old"' EXIT; \
+	git worktree add --quiet --detach "$$old/tree" "$(FROM)"; \
+	(cd "$$old/tree" && "$(CURDIR)/bin/apidiff" -m -w "$$old/api" github.com/hexalith/eventstores-go) 2>&1 | awk '!/^Ignoring internal/'; \
+	bin/apidiff -m "$$old/api" github.com/hexalith/eventstores-go 2>&1 | awk '!/^Ignoring internal|^- \.\/(cmd|tools)\/|\/(cmd|tools)\/.*: (added|removed)$$/'
 
 .PHONY: fmt
 fmt: ## Format the code

@@ -13,13 +13,13 @@ import (
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // redisCLI runs redis-cli against a server.
 func redisCLI(t *testing.T, addr string, arguments ...string) string {
 	t.Helper()
-	cli, err := parts.Installed("redis-cli", "redis-tools")
+	cli, err := servers.Installed("redis-cli", "redis-tools")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,9 +43,9 @@ func TestABackupOfRedisTakenWhileAWriterAppendsIsWholeWhenRestored(t *testing.T)
 	if err != nil {
 		t.Fatal(err)
 	}
-	provider := func(r *parts.Redis) *eventstore.Provider {
+	provider := func(r *servers.Redis) *eventstore.Provider {
 		t.Helper()
-		d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "backup", Components: []string{parts.RedisState("statestore", r)}})
+		d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "backup", Components: []string{servers.RedisState("statestore", r)}})
 		p, err := eventstore.NewProvider(state(t, d), eventstore.WithRegistry(registry))
 		if err != nil {
 			t.Fatal(err)
@@ -54,7 +54,7 @@ func TestABackupOfRedisTakenWhileAWriterAppendsIsWholeWhenRestored(t *testing.T)
 	}
 
 	// A writer that appends, from before the backup begins until after it has ended.
-	live := parts.StartRedis(t, parts.Durable())
+	live := servers.StartRedis(t, servers.Durable())
 	session, err := provider(live).Open(t.Context(), eventstore.Stream{Database: "EventStores", Type: "Counter", ID: "1"})
 	if err != nil {
 		t.Fatal(err)
@@ -97,11 +97,11 @@ func TestABackupOfRedisTakenWhileAWriterAppendsIsWholeWhenRestored(t *testing.T)
 	if err := os.WriteFile(filepath.Join(folder, "dump.rdb"), content, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	server, err := parts.Installed("redis-server", "redis-server")
+	server, err := servers.Installed("redis-server", "redis-server")
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := strconv.Itoa(parts.FreePorts(t, 1)[0])
+	port := strconv.Itoa(servers.FreePorts(t, 1)[0])
 	restoring := exec.CommandContext(t.Context(), server, "--port", port, "--bind", "127.0.0.1", "--dir", folder, "--appendonly", "no")
 	if err := restoring.Start(); err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func TestABackupOfRedisTakenWhileAWriterAppendsIsWholeWhenRestored(t *testing.T)
 	}
 
 	// Whole, and as it was at one moment of the backup.
-	restored := parts.StartRedis(t, parts.DurableIn(folder))
+	restored := servers.StartRedis(t, servers.DurableIn(folder))
 	if again := redisCLI(t, restored.Addr, "DBSIZE"); again != keys || keys == "0" {
 		t.Errorf("started again, the restored server has %s keys, it had %s", again, keys)
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // A sidecar starts without a part of its configuration that it can't use, and says so in its log alone. The configuration for
@@ -21,7 +21,7 @@ func TestTheConfigurationsOfThisProjectAreTakenAsAWhole(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Config: string(content), Components: []string{parts.InMemoryState("statestore")}})
+			d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Config: string(content), Components: []string{servers.InMemoryState("statestore")}})
 			for _, line := range failures(d.Log()) {
 				t.Errorf("the sidecar logs: %s", line)
 			}
@@ -34,7 +34,7 @@ func TestTheConfigurationsOfThisProjectAreTakenAsAWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 		wrong := strings.Replace(string(content), "{appid}", "localhost", 1)
-		d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Config: wrong, Components: []string{parts.InMemoryState("statestore")}})
+		d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Config: wrong, Components: []string{servers.InMemoryState("statestore")}})
 		if found := failures(d.Log()); len(found) != 1 || !strings.Contains(found[0], "INIT_COMPONENT_FAILURE") {
 			t.Errorf("found are %q", found)
 		}

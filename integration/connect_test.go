@@ -6,11 +6,11 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
-	"github.com/hexalith/eventstores-go/integration/parts"
 	"github.com/hexalith/eventstores-go/integration/racing"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-func state(t *testing.T, d *parts.Daprd) *sidecar.State {
+func state(t *testing.T, d *servers.Daprd) *sidecar.State {
 	t.Helper()
 	s, err := sidecar.NewState(t.Context(), d.Client(t), "statestore")
 	if err != nil {
@@ -19,7 +19,7 @@ func state(t *testing.T, d *parts.Daprd) *sidecar.State {
 	return s
 }
 
-func locker(t *testing.T, d *parts.Daprd) *sidecar.Locker {
+func locker(t *testing.T, d *servers.Daprd) *sidecar.Locker {
 	t.Helper()
 	l, err := sidecar.NewLocker(t.Context(), d.Client(t), "lockstore")
 	if err != nil {

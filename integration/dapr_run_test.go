@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // TestDaprRunServesTheBankTwice runs what the README tells a user to run, on the ports of dapr.yaml, and uses both instances at once.
@@ -188,7 +188,7 @@ func processesIn(network string) (found []string) {
 
 // TestMakeRunRefusesARedisThatForgets has one there already, on the port that make run uses.
 func TestMakeRunRefusesARedisThatForgets(t *testing.T) {
-	server, err := parts.Installed("redis-server", "redis-server")
+	server, err := servers.Installed("redis-server", "redis-server")
 	if err != nil {
 		t.Fatal(err)
 	}

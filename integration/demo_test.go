@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // buildDemo builds the demo as a user gets it.
@@ -22,6 +22,7 @@ func buildDemo(t *testing.T) string {
 	binary := filepath.Join(t.TempDir(), "demo")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/demo")
 	build.Dir = root(t)
+	build.Env = append(build.Environ(), "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build ./cmd/demo: %v\n%s", err, out)
 	}
@@ -30,7 +31,7 @@ func buildDemo(t *testing.T) string {
 
 func root(t *testing.T) string {
 	t.Helper()
-	dir, err := parts.Root()
+	dir, err := servers.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +42,7 @@ func root(t *testing.T) string {
 const demoTimeout = 2 * time.Minute
 
 // besideSidecar runs a command as the Dapr CLI does beside a sidecar.
-func besideSidecar(t *testing.T, d *parts.Daprd, dir string, command ...string) (out string, err error) {
+func besideSidecar(t *testing.T, d *servers.Daprd, dir string, command ...string) (out string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), demoTimeout)
 	defer cancel()
@@ -53,7 +54,7 @@ func besideSidecar(t *testing.T, d *parts.Daprd, dir string, command ...string) 
 }
 
 // componentFiles are the project's own component files of a folder, with the address of the test's Redis.
-func componentFiles(t *testing.T, folder string, r *parts.Redis) []string {
+func componentFiles(t *testing.T, folder string, r *servers.Redis) []string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
 	if err != nil {
@@ -96,7 +97,7 @@ func says(t *testing.T, out string, err error, wants ...string) {
 
 func TestTheDemoRunsBesideASidecarInMemory(t *testing.T) {
 	demo, dir := buildDemo(t), t.TempDir()
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: componentFiles(t, filepath.Join(root(t), "components", "in-memory"), nil)})
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: componentFiles(t, filepath.Join(root(t), "components", "in-memory"), nil)})
 	out, err := besideSidecar(t, d, dir, demo)
 	says(t, out, err, `app "bank"`, "(state.in-memory)", `no lock component "lockstore"`, "There are no accounts from earlier runs.")
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
@@ -108,10 +109,10 @@ func TestTheDemoRunsBesideASidecarInMemory(t *testing.T) {
 func TestTheDemoRunsBesideSidecarsWithRedis(t *testing.T) {
 	t.Setenv("REDIS_PASSWORD", "")
 	demo, dir := buildDemo(t), t.TempDir()
-	r := parts.StartRedis(t)
+	r := servers.StartRedis(t)
 	files := componentFiles(t, filepath.Join(root(t), "components", "redis"), r)
-	bank := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: files})
-	audit := parts.StartDaprd(t, parts.DaprdConfig{AppID: "audit", Components: files})
+	bank := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: files})
+	audit := servers.StartDaprd(t, servers.DaprdConfig{AppID: "audit", Components: files})
 
 	out, err := besideSidecar(t, bank, dir, demo)
 	says(t, out, err, `app "bank"`, "(state.redis)", `by the lock component "lockstore"`, "There are no accounts from earlier runs.")
@@ -134,15 +135,15 @@ func TestTheDemoRunsBesideSidecarsWithRedis(t *testing.T) {
 func TestTheComponentFilesTakeTheRedisPasswordFromTheEnvironment(t *testing.T) {
 	t.Setenv("EVENTSTORES_PARTS", "process") // a sidecar in a container has another environment
 	t.Setenv("REDIS_PASSWORD", "secret")
-	r := parts.StartRedis(t)
+	r := servers.StartRedis(t)
 	setPassword(t, r, "secret")
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: componentFiles(t, filepath.Join(root(t), "components", "redis"), r)})
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: componentFiles(t, filepath.Join(root(t), "components", "redis"), r)})
 	out, err := besideSidecar(t, d, t.TempDir(), buildDemo(t))
 	says(t, out, err, "(state.redis)")
 }
 
 // setPassword makes a Redis ask for a password from now on.
-func setPassword(t *testing.T, r *parts.Redis, password string) {
+func setPassword(t *testing.T, r *servers.Redis, password string) {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", r.Addr, 5*time.Second)
 	if err != nil {
@@ -156,7 +157,7 @@ func setPassword(t *testing.T, r *parts.Redis, password string) {
 }
 
 func TestTheDemoSaysWhichComponentTheSidecarLacks(t *testing.T) {
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.InMemoryState("other")}})
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{servers.InMemoryState("other")}})
 	out, err := besideSidecar(t, d, t.TempDir(), buildDemo(t))
 	if err == nil || !strings.Contains(err.Error(), "exit status 1") || !strings.Contains(out, `no state component "statestore"`) || !strings.Contains(out, `"other"`) {
 		t.Errorf("%v:\n%s", err, out)

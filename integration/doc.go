@@ -1,3 +1,3 @@
-// Package integration holds the tests against real parts: Dapr sidecars, Redis, PostgreSQL. Package
-// parts starts them.
+// Package integration holds the tests against real programs: Dapr sidecars, Redis, PostgreSQL. Package
+// servers starts them.
 package integration

@@ -9,8 +9,8 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/storetest"
-	"github.com/hexalith/eventstores-go/integration/parts"
 	"github.com/hexalith/eventstores-go/integration/racing"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // encrypted adds Dapr's automatic encryption to a component file. What comes back is the file of the store with the key as well.
@@ -22,7 +22,7 @@ func encrypted(t *testing.T, component string) (files []string, folder string) {
 		t.Fatal(err)
 	}
 	return []string{
-		parts.Component("secrets", "secretstores.local.file", "v1", map[string]string{"secretsFile": secrets}),
+		servers.Component("secrets", "secretstores.local.file", "v1", map[string]string{"secretsFile": secrets}),
 		component + "  - name: primaryEncryptionKey\n    secretKeyRef:\n      name: key\nauth:\n  secretStore: secrets\n",
 	}, folder
 }
@@ -30,19 +30,19 @@ func encrypted(t *testing.T, component string) (files []string, folder string) {
 func TestAStoreThatDaprEncryptsSimplyWorks(t *testing.T) {
 	t.Parallel()
 	for name, component := range map[string]func(t *testing.T, folder string) string{
-		"Redis": func(t *testing.T, _ string) string { return parts.RedisState("statestore", parts.StartRedis(t)) },
+		"Redis": func(t *testing.T, _ string) string { return servers.RedisState("statestore", servers.StartRedis(t)) },
 		"SQLite": func(t *testing.T, folder string) string {
-			return parts.SQLiteState("statestore", filepath.Join(folder, "state.db"))
+			return servers.SQLiteState("statestore", filepath.Join(folder, "state.db"))
 		},
 		"PostgreSQL": func(t *testing.T, _ string) string {
-			return parts.PostgresState("statestore", parts.StartPostgres(t), "v2")
+			return servers.PostgresState("statestore", servers.StartPostgres(t), "v2")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			data := t.TempDir()
 			files, folder := encrypted(t, component(t, data))
-			d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: files, Folders: []string{folder, data}})
+			d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: files, Folders: []string{folder, data}})
 			s := state(t, d)
 			if s.Capabilities().Atomic {
 				t.Error("its transactions, which damage what they write, are used")

@@ -8,14 +8,14 @@ import (
 
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
-	"github.com/hexalith/eventstores-go/integration/parts"
 	"github.com/hexalith/eventstores-go/integration/racing"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 func TestNothingWaitsForEverOnASidecarThatIsFrozen(t *testing.T) {
 	t.Parallel()
-	r := parts.StartRedis(t)
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("statestore", r), parts.RedisLock("lockstore", r)}})
+	r := servers.StartRedis(t)
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{servers.RedisState("statestore", r), servers.RedisLock("lockstore", r)}})
 	settings := eventstore.DefaultSettings()
 	settings.OpenTimeout, settings.CommitTimeout, settings.RequestTimeout = time.Second, time.Second, time.Second
 	client := d.Client(t)
@@ -71,8 +71,8 @@ func TestNothingWaitsForEverOnASidecarThatIsFrozen(t *testing.T) {
 // With the options of the SDK it would take as long again as the sidecar was away, up to two minutes.
 func TestASidecarThatComesBackIsFoundSoon(t *testing.T) {
 	t.Parallel()
-	r := parts.StartRedis(t)
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("statestore", r)}})
+	r := servers.StartRedis(t)
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{servers.RedisState("statestore", r)}})
 	s, err := sidecar.NewState(t.Context(), d.Client(t, sidecar.DialOptions()...), "statestore")
 	if err != nil {
 		t.Fatal(err)

@@ -8,11 +8,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // simple sends what any web page can have a browser send without being asked: a body that claims to be text, and no token.
-func simple(t *testing.T, d *parts.Daprd, method, path, body string) int {
+func simple(t *testing.T, d *servers.Daprd, method, path, body string) int {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, fmt.Sprintf("http://127.0.0.1:%d/%s", d.HTTPPort, path), strings.NewReader(body))
 	if err != nil {
@@ -29,9 +29,9 @@ func simple(t *testing.T, d *parts.Daprd, method, path, body string) int {
 }
 
 // sidecarWith starts a sidecar with a configuration of this project; without a file, with none of its rules.
-func sidecarWith(t *testing.T, file, token string) *parts.Daprd {
+func sidecarWith(t *testing.T, file, token string) *servers.Daprd {
 	t.Helper()
-	config := parts.DaprdConfig{AppID: "bank", APIToken: token, Components: []string{parts.InMemoryState("statestore")}}
+	config := servers.DaprdConfig{AppID: "bank", APIToken: token, Components: []string{servers.InMemoryState("statestore")}}
 	if file != "" {
 		content, err := os.ReadFile(filepath.Join(root(t), file))
 		if err != nil {
@@ -39,7 +39,7 @@ func sidecarWith(t *testing.T, file, token string) *parts.Daprd {
 		}
 		config.Config = string(content)
 	}
-	return parts.StartDaprd(t, config)
+	return servers.StartDaprd(t, config)
 }
 
 func TestNoWebPageChangesStateThroughTheSidecarsHTTPAPI(t *testing.T) {

@@ -5,12 +5,12 @@ import (
 
 	"github.com/hexalith/eventstores-go/adapter/inprocess"
 	"github.com/hexalith/eventstores-go/eventstore/storetest"
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 func TestRedisInProcess(t *testing.T) {
 	t.Parallel()
-	r := parts.StartRedis(t)
+	r := servers.StartRedis(t)
 	s, err := inprocess.OpenRedis(t.Context(), inprocess.RedisOptions{Addr: r.Addr})
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // buildCommand builds cmd/eventstores.
@@ -33,6 +33,7 @@ func buildCommand(t *testing.T) string {
 	binary := filepath.Join(t.TempDir(), "eventstores")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/eventstores")
 	build.Dir = root(t)
+	build.Env = append(build.Environ(), "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build ./cmd/eventstores: %v\n%s", err, out)
 	}
@@ -179,8 +180,8 @@ func TestTheGuideMovesASQLiteFileToPostgreSQL(t *testing.T) {
 	}
 	blocks := regexp.MustCompile("(?ms)^```(sh|sql)\n(.*?)\n```$").FindAllStringSubmatch(string(guide), -1)
 	binary, old := buildCommand(t), newOldHouse(t, 5, 700)
-	component := parts.PostgresState("statestore", parts.StartPostgres(t), "v2")
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{component}})
+	component := servers.PostgresState("statestore", servers.StartPostgres(t), "v2")
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{component}})
 	folder := filepath.Join(old.dir, "components", "postgresql")
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		t.Fatal(err)
@@ -258,17 +259,17 @@ func (o *oldHouse) list(t *testing.T, query string) {
 func TestACopyThatWasKilledGoesOn(t *testing.T) {
 	t.Parallel()
 	binary := buildCommand(t)
-	for name, start := range map[string]func(t *testing.T) (d *parts.Daprd, parameters string){
-		"to Redis": func(t *testing.T) (*parts.Daprd, string) {
-			r := parts.StartRedis(t)
-			return parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("statestore", r), parts.RedisLock("lockstore", r)}}), "?lock=lockstore"
+	for name, start := range map[string]func(t *testing.T) (d *servers.Daprd, parameters string){
+		"to Redis": func(t *testing.T) (*servers.Daprd, string) {
+			r := servers.StartRedis(t)
+			return servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{servers.RedisState("statestore", r), servers.RedisLock("lockstore", r)}}), "?lock=lockstore"
 		},
-		"to a Redis Cluster": func(t *testing.T) (*parts.Daprd, string) {
-			cluster := parts.Component("statestore", "state.redis", "v1", map[string]string{"redisType": "cluster", "redisHost": parts.StartRedisCluster(t, 3).Addrs()})
-			return parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{cluster}}), ""
+		"to a Redis Cluster": func(t *testing.T) (*servers.Daprd, string) {
+			cluster := servers.Component("statestore", "state.redis", "v1", map[string]string{"redisType": "cluster", "redisHost": servers.StartRedisCluster(t, 3).Addrs()})
+			return servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{cluster}}), ""
 		},
-		"to PostgreSQL": func(t *testing.T) (*parts.Daprd, string) {
-			return parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.PostgresState("statestore", parts.StartPostgres(t), "v2")}}), ""
+		"to PostgreSQL": func(t *testing.T) (*servers.Daprd, string) {
+			return servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{servers.PostgresState("statestore", servers.StartPostgres(t), "v2")}}), ""
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -328,7 +329,7 @@ func TestACopyThatWasKilledGoesOn(t *testing.T) {
 // To a Redis that no sidecar is before, there is only what its address says.
 func TestACopyToARedisClusterInTheProcess(t *testing.T) {
 	t.Parallel()
-	cluster := parts.StartRedisCluster(t, 3).Masters[0].Addr
+	cluster := servers.StartRedisCluster(t, 3).Masters[0].Addr
 	binary, old := buildCommand(t), newOldHouse(t, 5, 200)
 	address := "redis://" + cluster + "/0?cluster=true"
 	out, err := old.command(t, binary, append([]string{"copy", "-from", "sqlite:bank.db", "-to", address}, old.names...)...)
@@ -372,9 +373,9 @@ func (o *oldHouse) kill(t *testing.T, binary string, args []string, until func(l
 
 func TestARedisThatMayLoseHistoryIsWarnedAbout(t *testing.T) {
 	t.Parallel()
-	binary, r := buildCommand(t), parts.StartRedis(t, parts.Durable())
+	binary, r := buildCommand(t), servers.StartRedis(t, servers.Durable())
 	o := &oldHouse{dir: t.TempDir()}
-	if err := os.WriteFile(filepath.Join(o.dir, "statestore.yaml"), []byte(parts.RedisState("statestore", r)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(o.dir, "statestore.yaml"), []byte(servers.RedisState("statestore", r)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
@@ -410,7 +411,7 @@ func TestARedisThatMayLoseHistoryIsWarnedAbout(t *testing.T) {
 }
 
 // configure sets something of a Redis.
-func configure(t *testing.T, r *parts.Redis, set string) {
+func configure(t *testing.T, r *servers.Redis, set string) {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", r.Addr, 5*time.Second)
 	if err != nil {
@@ -427,15 +428,15 @@ func configure(t *testing.T, r *parts.Redis, set string) {
 func TestHistoryThatExpiresIsWarnedAbout(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for name, config := range map[string]parts.DaprdConfig{
-		"in-memory":  {Components: []string{parts.InMemoryState("statestore")}},
-		"SQLite":     {Components: []string{parts.SQLiteState("statestore", filepath.Join(dir, "state.db"))}, Folders: []string{dir}},
-		"PostgreSQL": {Components: []string{parts.PostgresState("statestore", parts.StartPostgres(t), "v2")}},
+	for name, config := range map[string]servers.DaprdConfig{
+		"in-memory":  {Components: []string{servers.InMemoryState("statestore")}},
+		"SQLite":     {Components: []string{servers.SQLiteState("statestore", filepath.Join(dir, "state.db"))}, Folders: []string{dir}},
+		"PostgreSQL": {Components: []string{servers.PostgresState("statestore", servers.StartPostgres(t), "v2")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			config.AppID = "bank"
-			d := parts.StartDaprd(t, config)
+			d := servers.StartDaprd(t, config)
 			client := d.Client(t)
 			for _, key := range []string{"lasts", "expires"} {
 				metadata := map[string]string{}

@@ -11,8 +11,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/hexalith/eventstores-go/integration/parts"
 	"github.com/hexalith/eventstores-go/integration/racing"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 const (
@@ -30,12 +30,12 @@ func TestTheObviousWayLosesEventsOnRedisAndOursDoesNot(t *testing.T) {
 		component func(t *testing.T) string
 		loses     bool
 	}{
-		{"state.redis", func(t *testing.T) string { return parts.RedisState("statestore", parts.StartRedis(t)) }, true},
-		{"state.in-memory", func(*testing.T) string { return parts.InMemoryState("statestore") }, false},
-		{"state.postgresql", func(t *testing.T) string { return parts.PostgresState("statestore", parts.StartPostgres(t), "v2") }, false},
+		{"state.redis", func(t *testing.T) string { return servers.RedisState("statestore", servers.StartRedis(t)) }, true},
+		{"state.in-memory", func(*testing.T) string { return servers.InMemoryState("statestore") }, false},
+		{"state.postgresql", func(t *testing.T) string { return servers.PostgresState("statestore", servers.StartPostgres(t), "v2") }, false},
 	} {
 		t.Run(test.store, func(t *testing.T) {
-			d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{test.component(t)}})
+			d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{test.component(t)}})
 
 			acks := appendTheObviousWay(t, d.Client(t))
 			lost, head := lostTheObviousWay(t, d.Client(t), acks)
@@ -119,7 +119,7 @@ func lostTheObviousWay(t *testing.T, client dapr.Client, acks []obvious) (lost i
 }
 
 // appendOurWay appends as many events with as many writers, with no lock that would keep them apart.
-func appendOurWay(t *testing.T, d *parts.Daprd) (acks []racing.Ack) {
+func appendOurWay(t *testing.T, d *servers.Daprd) (acks []racing.Ack) {
 	t.Helper()
 	p := provider(t, state(t, d), racing.NoLock{})
 	var mu sync.Mutex

@@ -18,7 +18,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/sealed"
 	"github.com/hexalith/eventstores-go/eventstore/transfer"
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // inFiles lists the files below a folder that hold a text, as it is or in base64.
@@ -104,7 +104,7 @@ func erasableSQLite(t *testing.T) erasable {
 func erasableRedis(t *testing.T) erasable {
 	t.Helper()
 	folder := t.TempDir()
-	r := parts.StartRedis(t, parts.DurableIn(folder))
+	r := servers.StartRedis(t, servers.DurableIn(folder))
 	s, err := inprocess.OpenRedis(t.Context(), inprocess.RedisOptions{Addr: r.Addr})
 	if err != nil {
 		t.Fatal(err)
@@ -317,9 +317,9 @@ func TestKeysAreWrappedByACryptoComponentOfARealSidecar(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "master"), []byte(`{"kty":"oct","k":"`+base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))+`"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "vault", Folders: []string{folder}, Components: []string{
-		parts.InMemoryState("statestore"),
-		parts.Component("vault", "crypto.dapr.localstorage", "v1", map[string]string{"path": folder}),
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "vault", Folders: []string{folder}, Components: []string{
+		servers.InMemoryState("statestore"),
+		servers.Component("vault", "crypto.dapr.localstorage", "v1", map[string]string{"path": folder}),
 	}})
 	wrapper, err := sidecar.NewKeyWrapper(d.Client(t), "vault", "master", "A256KW")
 	if err != nil {

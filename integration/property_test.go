@@ -14,7 +14,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 const (
@@ -178,8 +178,8 @@ func TestAggregatesAgreeWithAPlainModel(t *testing.T) {
 	})
 	t.Run("over the sidecar on Redis", func(t *testing.T) {
 		t.Parallel()
-		r := parts.StartRedis(t)
-		d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("statestore", r), parts.RedisLock("lockstore", r)}})
+		r := servers.StartRedis(t)
+		d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{servers.RedisState("statestore", r), servers.RedisLock("lockstore", r)}})
 		agree(t, state(t, d), locker(t, d))
 	})
 }

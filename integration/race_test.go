@@ -15,8 +15,8 @@ import (
 
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
-	"github.com/hexalith/eventstores-go/integration/parts"
 	"github.com/hexalith/eventstores-go/integration/racing"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 const (
@@ -129,11 +129,11 @@ func race(config string, ready *json.Encoder) (result raceResult) {
 // other half goes ahead without, so that only the swap of the head keeps the appends apart. Then a third sidecar and this
 // process, which have not seen any of it, read what there is.
 func TestTwoProcessesRaceOnOneStreamAndNothingIsLostOrDoubled(t *testing.T) {
-	r := parts.StartRedis(t)
-	components := []string{parts.RedisState("statestore", r), parts.RedisLock("lockstore", r)}
+	r := servers.StartRedis(t)
+	components := []string{servers.RedisState("statestore", r), servers.RedisLock("lockstore", r)}
 	processes := make([]*racer, racers)
 	for i := range processes {
-		d := parts.StartDaprd(t, parts.DaprdConfig{AppID: fmt.Sprintf("racer-%d", i), Components: components})
+		d := servers.StartDaprd(t, servers.DaprdConfig{AppID: fmt.Sprintf("racer-%d", i), Components: components})
 		processes[i] = startRacer(t, racerVariable, raceConfig{Name: fmt.Sprintf("p%d", i), Sidecar: d.GRPCAddr(), Stream: "1"})
 	}
 	for _, p := range processes {
@@ -156,7 +156,7 @@ func TestTwoProcessesRaceOnOneStreamAndNothingIsLostOrDoubled(t *testing.T) {
 		t.Errorf("%d appends were acknowledged, want %d", len(acks), want)
 	}
 
-	fresh := parts.StartDaprd(t, parts.DaprdConfig{AppID: "auditor", Components: components})
+	fresh := servers.StartDaprd(t, servers.DaprdConfig{AppID: "auditor", Components: components})
 	reader := provider(t, state(t, fresh), locker(t, fresh)).Reader(racing.Stream("1"))
 	lost, _ := racing.Compare(t, reader, acks)
 	fmt.Printf("race store=state.redis appends=%d lost=%d\n", len(acks), lost)

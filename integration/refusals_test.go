@@ -17,8 +17,8 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
-	"github.com/hexalith/eventstores-go/integration/parts"
 	"github.com/hexalith/eventstores-go/integration/racing"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // insisting counts how often an append is sent.
@@ -96,7 +96,7 @@ func TestWhatRedisCertainlyDidNotDoIsAStorageError(t *testing.T) {
 		for way, kind := range map[string]error{"in the process": stored, "through a sidecar": test.sidecar} {
 			t.Run(test.name+" "+way, func(t *testing.T) {
 				t.Parallel()
-				r := parts.StartRedis(t)
+				r := servers.StartRedis(t)
 				do := func(commands [][]string) func() {
 					return func() {
 						for _, command := range commands {
@@ -110,10 +110,10 @@ func TestWhatRedisCertainlyDidNotDoIsAStorageError(t *testing.T) {
 	}
 }
 
-func redisBy(t *testing.T, way string, r *parts.Redis) driver.State {
+func redisBy(t *testing.T, way string, r *servers.Redis) driver.State {
 	t.Helper()
 	if way == "through a sidecar" {
-		return state(t, parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("statestore", r)}}))
+		return state(t, servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{servers.RedisState("statestore", r)}}))
 	}
 	s, err := inprocess.OpenRedis(t.Context(), inprocess.RedisOptions{Addr: r.Addr})
 	if err != nil {
@@ -129,7 +129,7 @@ func TestARedisThatCanNotSaveIsAStorageError(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			r := parts.StartRedis(t, parts.SavingTo(dir))
+			r := servers.StartRedis(t, servers.SavingTo(dir))
 			// A folder in the place of the file that it saves to.
 			if err := os.Mkdir(filepath.Join(dir, "dump.rdb"), 0o700); err != nil {
 				t.Fatal(err)
@@ -159,8 +159,8 @@ func waitFor(t *testing.T, what string, so func() bool) {
 
 func TestAPostgresThatIsReadOnlyIsAStorageError(t *testing.T) {
 	t.Parallel()
-	p := parts.StartPostgres(t)
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.PostgresState("statestore", p, "v2")}})
+	p := servers.StartPostgres(t)
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{servers.PostgresState("statestore", p, "v2")}})
 	set := func(to string) func() {
 		return func() {
 			psql(t, p.Addr, "ALTER SYSTEM SET default_transaction_read_only = "+to)
@@ -174,7 +174,7 @@ func TestAPostgresThatIsReadOnlyIsAStorageError(t *testing.T) {
 // psql runs a statement on a PostgreSQL server.
 func psql(t *testing.T, addr, statement string) string {
 	t.Helper()
-	program, err := parts.Installed("psql", "postgresql-client")
+	program, err := servers.Installed("psql", "postgresql-client")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,15 +189,15 @@ func psql(t *testing.T, addr, statement string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func mariaState(m *parts.MariaDB, schema string) string {
-	return parts.Component("statestore", "state.mysql", "v1", map[string]string{"connectionString": m.ConnString, "schemaName": schema, "keyPrefix": "none"})
+func mariaState(m *servers.MariaDB, schema string) string {
+	return servers.Component("statestore", "state.mysql", "v1", map[string]string{"connectionString": m.ConnString, "schemaName": schema, "keyPrefix": "none"})
 }
 
 // The server may say so, or end the connection while it is still sent to: then only looking tells, and it is not sent for ever.
 func TestAPacketThatMariaDBDoesNotTakeIsNotSentForEver(t *testing.T) {
 	t.Parallel()
-	m := parts.StartMariaDB(t, "events", "--max-allowed-packet=1M")
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{mariaState(m, "events")}})
+	m := servers.StartMariaDB(t, "events", "--max-allowed-packet=1M")
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{mariaState(m, "events")}})
 	counted := &insisting{State: state(t, d)}
 	session, err := provider(t, counted, racing.NoLock{}).Open(t.Context(), racing.Stream("1"))
 	if err != nil {
@@ -217,8 +217,8 @@ func TestAPacketThatMariaDBDoesNotTakeIsNotSentForEver(t *testing.T) {
 
 func TestAMariaDBThatFoldsCaseIsRefused(t *testing.T) {
 	t.Parallel()
-	m := parts.StartMariaDB(t, "events")
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{mariaState(m, "events"+parts.Folding)}})
+	m := servers.StartMariaDB(t, "events")
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{mariaState(m, "events"+servers.Folding)}})
 	_, err := sidecar.NewState(t.Context(), d.Client(t), "statestore")
 	if err == nil || !strings.Contains(err.Error(), "differ in case") || !strings.Contains(err.Error(), "utf8mb4_bin") {
 		t.Errorf("it says %v", err)

@@ -13,13 +13,13 @@ import (
 
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
-	"github.com/hexalith/eventstores-go/integration/parts"
 	"github.com/hexalith/eventstores-go/integration/racing"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 func TestWhatCannotWorkIsRefusedWhenTheAdapterIsMade(t *testing.T) {
 	t.Parallel()
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", APIToken: "secret", Components: []string{parts.InMemoryState("statestore")}})
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", APIToken: "secret", Components: []string{servers.InMemoryState("statestore")}})
 	dial := func(address, token string) dapr.Client {
 		c, err := dapr.NewClientWithAddressContext(t.Context(), address)
 		if err != nil {
@@ -29,7 +29,7 @@ func TestWhatCannotWorkIsRefusedWhenTheAdapterIsMade(t *testing.T) {
 		c.WithAuthToken(token)
 		return c
 	}
-	nobody := fmt.Sprintf("127.0.0.1:%d", parts.FreePorts(t, 1)[0])
+	nobody := fmt.Sprintf("127.0.0.1:%d", servers.FreePorts(t, 1)[0])
 	conn, err := grpc.NewClient(nobody, grpc.WithTransportCredentials(insecure.NewCredentials())) // does not wait for an answer
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +87,7 @@ func wantError(t *testing.T, err, kind error, says ...string) {
 
 func TestAClientThatTheSidecarNoLongerLetsInChangesNothing(t *testing.T) {
 	t.Parallel()
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", APIToken: "secret", Components: []string{parts.InMemoryState("statestore")}})
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", APIToken: "secret", Components: []string{servers.InMemoryState("statestore")}})
 	client := d.Client(t)
 	s, err := sidecar.NewState(t.Context(), client, "statestore")
 	if err != nil {
@@ -111,8 +111,8 @@ func TestAClientThatTheSidecarNoLongerLetsInChangesNothing(t *testing.T) {
 
 func TestASidecarThatHasGoneIsNoEmptyStream(t *testing.T) {
 	t.Parallel()
-	r := parts.StartRedis(t)
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("statestore", r)}})
+	r := servers.StartRedis(t)
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{servers.RedisState("statestore", r)}})
 	settings := eventstore.DefaultSettings()
 	settings.CommitTimeout = 100 * time.Millisecond // until the outcome of an append is called unknown
 	p := provider(t, state(t, d), racing.NoLock{}, eventstore.WithSettings(settings))

@@ -10,7 +10,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // What goes to Redis when a lock is taken and given back, and when a lease is swapped.
@@ -51,27 +51,27 @@ spec:
 }
 
 // startRepeating starts a sidecar whose requests to Redis go through a relay.
-func startRepeating(t *testing.T, by repeats) (*parts.Redis, *relay, *parts.Daprd) {
+func startRepeating(t *testing.T, by repeats) (*servers.Redis, *relay, *servers.Daprd) {
 	t.Helper()
-	r := parts.StartRedis(t)
+	r := servers.StartRedis(t)
 	way := startRelay(t, r.Addr)
 	settings := map[string]string{"redisHost": way.addr, "redisPassword": "", "keyPrefix": "none"}
 	if by.readTimeout != "" {
 		settings["readTimeout"] = by.readTimeout
 	}
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "repeating", Resiliency: by.resiliency, Components: []string{
-		parts.Component("statestore", "state.redis", "v1", settings), parts.Component("lockstore", "lock.redis", "v1", settings),
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "repeating", Resiliency: by.resiliency, Components: []string{
+		servers.Component("statestore", "state.redis", "v1", settings), servers.Component("lockstore", "lock.redis", "v1", settings),
 	}})
 	return r, way, d
 }
 
 // lockers are the two ways to keep sessions apart, with what goes to Redis when a session begins and ends.
 var lockers = map[string]struct {
-	of           func(t *testing.T, d *parts.Daprd) driver.Locker
+	of           func(t *testing.T, d *servers.Daprd) driver.Locker
 	takes, gives string
 }{
-	"lock component": {func(t *testing.T, d *parts.Daprd) driver.Locker { return locker(t, d) }, takesLock, givesLock},
-	"lease":          {func(*testing.T, *parts.Daprd) driver.Locker { return nil }, swapsLease, swapsLease},
+	"lock component": {func(t *testing.T, d *servers.Daprd) driver.Locker { return locker(t, d) }, takesLock, givesLock},
+	"lease":          {func(*testing.T, *servers.Daprd) driver.Locker { return nil }, swapsLease, swapsLease},
 }
 
 // unwaiting is a provider whose sessions do not wait for others: there are none.
@@ -186,11 +186,11 @@ func (c *tries) TryLock(ctx context.Context, resource, owner string, expiry time
 
 func TestManyThatOpenOneStreamAtOnceAreAllServed(t *testing.T) {
 	const many = 64
-	r := parts.StartRedis(t)
-	components := []string{parts.RedisState("statestore", r), parts.RedisLock("lockstore", r)}
-	sidecars := make([]*parts.Daprd, 2)
+	r := servers.StartRedis(t)
+	components := []string{servers.RedisState("statestore", r), servers.RedisLock("lockstore", r)}
+	sidecars := make([]*servers.Daprd, 2)
 	for i := range sidecars {
-		sidecars[i] = parts.StartDaprd(t, parts.DaprdConfig{AppID: fmt.Sprintf("many-%d", i), Components: components})
+		sidecars[i] = servers.StartDaprd(t, servers.DaprdConfig{AppID: fmt.Sprintf("many-%d", i), Components: components})
 	}
 	for _, processes := range []int{1, 2} {
 		t.Run(fmt.Sprintf("%d sidecars", processes), func(t *testing.T) {

@@ -33,7 +33,7 @@ import (
 	"github.com/hexalith/eventstores-go/cmd/demo/service"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // The ways in which the store under the service misbehaves.
@@ -392,9 +392,9 @@ func (o *output) String() string {
 
 // startDemoService starts the service beside a sidecar, as the Dapr CLI does, and waits until it serves. What env says counts more than
 // what the CLI would.
-func startDemoService(t *testing.T, demo string, sidecar *parts.Daprd, env ...string) *demoService {
+func startDemoService(t *testing.T, demo string, sidecar *servers.Daprd, env ...string) *demoService {
 	t.Helper()
-	port := parts.FreePorts(t, 1)[0]
+	port := servers.FreePorts(t, 1)[0]
 	d := &demoService{cmd: exec.Command(demo, "serve"), url: "http://127.0.0.1:" + strconv.Itoa(port), ended: make(chan struct{})}
 	d.cmd.Dir = t.TempDir()
 	d.cmd.Env = append(d.cmd.Environ(), "APP_PORT="+strconv.Itoa(port),
@@ -509,7 +509,7 @@ func (d *demoService) hasEnded(t *testing.T) {
 }
 
 // redisComponents are the project's own component files for Redis.
-func redisComponents(t *testing.T, r *parts.Redis) []string {
+func redisComponents(t *testing.T, r *servers.Redis) []string {
 	t.Helper()
 	return componentFiles(t, filepath.Join(root(t), "components", "redis"), r)
 }
@@ -517,8 +517,8 @@ func redisComponents(t *testing.T, r *parts.Redis) []string {
 func TestTheServiceRunsBesideASidecarAndSaysWhenTheStoreIsAway(t *testing.T) {
 	t.Setenv("REDIS_PASSWORD", "")
 	demo := buildDemo(t)
-	r := parts.StartRedis(t, parts.Durable())
-	sidecar := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: redisComponents(t, r)})
+	r := servers.StartRedis(t, servers.Durable())
+	sidecar := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: redisComponents(t, r)})
 	one := startDemoService(t, demo, sidecar)
 	two := startDemoService(t, demo, sidecar, "DAPR_GRPC_PORT=", "DAPR_GRPC_ENDPOINT="+sidecar.GRPCAddr()) // as where the sidecar is another container
 	one.until(t, "GET /readyz", 200, "ready")
@@ -549,8 +549,8 @@ func TestTheServiceRunsBesideASidecarAndSaysWhenTheStoreIsAway(t *testing.T) {
 func TestTheServiceWaitsForASidecarThatComesLaterAndForOneThatComesBack(t *testing.T) {
 	t.Setenv("REDIS_PASSWORD", "")
 	demo := buildDemo(t)
-	r := parts.StartRedis(t)
-	sidecar := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: redisComponents(t, r)})
+	r := servers.StartRedis(t)
+	sidecar := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: redisComponents(t, r)})
 	sidecar.Kill(t)
 	s := startDemoService(t, demo, sidecar)
 	s.ask(t, 503, `"away":"sidecar"`, "GET /readyz", "")
@@ -569,8 +569,8 @@ func TestTheServiceWaitsForASidecarThatComesLaterAndForOneThatComesBack(t *testi
 func TestTheServiceEndsWhenTheRequestsUnderWayAreDone(t *testing.T) {
 	t.Setenv("REDIS_PASSWORD", "")
 	demo := buildDemo(t)
-	r := parts.StartRedis(t)
-	sidecar := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: redisComponents(t, r)})
+	r := servers.StartRedis(t)
+	sidecar := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: redisComponents(t, r)})
 	s := startDemoService(t, demo, sidecar)
 	s.until(t, "GET /readyz", 200, "ready")
 	s.ask(t, 201, `"version":1`, "POST /api/v1/accounts", `{"number":"A1","owner":"Ada","amount":150000}`)

@@ -5,8 +5,8 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
-	"github.com/hexalith/eventstores-go/integration/parts"
 	"github.com/hexalith/eventstores-go/integration/racing"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // Two services beside sidecars of their own, with different app ids, share streams and locks where the key prefix does not
@@ -23,20 +23,20 @@ func TestServicesShareStreamsAndLocksAsTheKeyPrefixSays(t *testing.T) {
 		{"", false}, // the sidecar's default, which is appid
 	} {
 		t.Run("keyPrefix "+test.prefix, func(t *testing.T) {
-			r := parts.StartRedis(t)
+			r := servers.StartRedis(t)
 			metadata := map[string]string{"redisHost": r.Addr, "redisPassword": ""}
 			if test.prefix != "" {
 				metadata["keyPrefix"] = test.prefix
 			}
 			components := []string{
-				parts.Component("statestore", "state.redis", "v1", metadata),
-				parts.Component("lockstore", "lock.redis", "v1", metadata),
+				servers.Component("statestore", "state.redis", "v1", metadata),
+				servers.Component("lockstore", "lock.redis", "v1", metadata),
 			}
-			bank := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: components})
-			audit := parts.StartDaprd(t, parts.DaprdConfig{AppID: "audit", Components: components})
-			locks := map[string]func(*parts.Daprd) driver.Locker{
-				"with a lock":  func(d *parts.Daprd) driver.Locker { return locker(t, d) },
-				"with a lease": func(*parts.Daprd) driver.Locker { return nil },
+			bank := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: components})
+			audit := servers.StartDaprd(t, servers.DaprdConfig{AppID: "audit", Components: components})
+			locks := map[string]func(*servers.Daprd) driver.Locker{
+				"with a lock":  func(d *servers.Daprd) driver.Locker { return locker(t, d) },
+				"with a lease": func(*servers.Daprd) driver.Locker { return nil },
 			}
 			for name, lock := range locks {
 				t.Run(name, func(t *testing.T) { shares(t, bank, audit, lock, test.shared) })
@@ -45,10 +45,10 @@ func TestServicesShareStreamsAndLocksAsTheKeyPrefixSays(t *testing.T) {
 	}
 }
 
-func shares(t *testing.T, bank, audit *parts.Daprd, lock func(*parts.Daprd) driver.Locker, shared bool) {
+func shares(t *testing.T, bank, audit *servers.Daprd, lock func(*servers.Daprd) driver.Locker, shared bool) {
 	settings := eventstore.DefaultSettings()
 	settings.OpenTimeout = 0
-	of := func(d *parts.Daprd) *eventstore.Provider {
+	of := func(d *servers.Daprd) *eventstore.Provider {
 		return provider(t, state(t, d), lock(d), eventstore.WithSettings(settings))
 	}
 	open := func(p *eventstore.Provider) (*eventstore.Session, error) {

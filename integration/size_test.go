@@ -16,8 +16,8 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
-	"github.com/hexalith/eventstores-go/integration/parts"
 	"github.com/hexalith/eventstores-go/integration/racing"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 const maxBody = 4 << 20 // of a sidecar that is told nothing else
@@ -57,8 +57,8 @@ func blob(size int) eventstore.Raw {
 
 func TestAnEventThatCannotFitIntoOneRequestIsRefusedAndNothingIsStored(t *testing.T) {
 	t.Parallel()
-	r := parts.StartRedis(t)
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("redis", r), parts.InMemoryState("memory")}})
+	r := servers.StartRedis(t)
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{servers.RedisState("redis", r), servers.InMemoryState("memory")}})
 	for i, test := range []struct {
 		name    string
 		store   string
@@ -120,8 +120,8 @@ func TestAnEventThatCannotFitIntoOneRequestIsRefusedAndNothingIsStored(t *testin
 
 func TestALargerSidecarTakesLargerEvents(t *testing.T) {
 	t.Parallel()
-	r := parts.StartRedis(t)
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", MaxBodySize: "16Mi", Components: []string{parts.RedisState("statestore", r)}})
+	r := servers.StartRedis(t)
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", MaxBodySize: "16Mi", Components: []string{servers.RedisState("statestore", r)}})
 	client := d.Client(t, grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)))
 	s, err := sidecar.NewState(t.Context(), client, "statestore", sidecar.WithMaxRequestBytes(16<<20))
 	if err != nil {
@@ -165,8 +165,8 @@ func note(n int) racing.Event {
 func TestTenThousandEventsOf2KBGoThroughASidecarInPortions(t *testing.T) {
 	t.Parallel()
 	const count = 10_000
-	r := parts.StartRedis(t)
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("statestore", r)}})
+	r := servers.StartRedis(t)
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{servers.RedisState("statestore", r)}})
 	w := newWire()
 	s, err := sidecar.NewState(t.Context(), d.Client(t, w.option()), "statestore")
 	if err != nil {

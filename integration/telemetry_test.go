@@ -17,8 +17,8 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/telemetry"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/storetest"
-	"github.com/hexalith/eventstores-go/integration/parts"
 	"github.com/hexalith/eventstores-go/integration/racing"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // zipkinSpan is a span as a sidecar exports it.
@@ -60,9 +60,9 @@ func TestTheSidecarsSpansAreChildrenOfTheRequests(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url, exported := startZipkin(t)
-			r := parts.StartRedis(t)
-			d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", APIToken: test.token, Zipkin: url,
-				Components: []string{parts.RedisState("statestore", r), parts.RedisLock("lockstore", r)}})
+			r := servers.StartRedis(t)
+			d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", APIToken: test.token, Zipkin: url,
+				Components: []string{servers.RedisState("statestore", r), servers.RedisLock("lockstore", r)}})
 			client := d.Client(t, test.dial...)
 			s, err := sidecar.NewState(t.Context(), client, "statestore")
 			if err != nil {
@@ -147,8 +147,8 @@ func TestTheSidecarsSpansAreChildrenOfTheRequests(t *testing.T) {
 
 func TestATracedSidecarIsAsFitAsOneThatIsNot(t *testing.T) {
 	t.Parallel()
-	r := parts.StartRedis(t)
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Components: []string{parts.RedisState("statestore", r), parts.RedisLock("lockstore", r)}})
+	r := servers.StartRedis(t)
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{servers.RedisState("statestore", r), servers.RedisLock("lockstore", r)}})
 	tracers := telemetry.WithTracerProvider(sdktrace.NewTracerProvider())
 	s, l := telemetry.State(state(t, d), tracers), telemetry.Locker(locker(t, d), tracers)
 	t.Run("state", func(t *testing.T) { storetest.TestState(t, s, storetest.Limits{}) })

@@ -18,8 +18,8 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/inprocess"
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
-	"github.com/hexalith/eventstores-go/integration/parts"
 	"github.com/hexalith/eventstores-go/integration/racing"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // selfMade writes a certificate of 127.0.0.1 that nobody else has signed, and its key.
@@ -66,13 +66,13 @@ func selfMade(t *testing.T) (certificate, key string, roots *x509.CertPool) {
 func TestASidecarSpeaksTLSWithARedisWhoseCertificateItIsTold(t *testing.T) {
 	t.Parallel()
 	certificate, key, roots := selfMade(t)
-	r := parts.StartRedis(t, parts.Encrypted(certificate, key, roots))
+	r := servers.StartRedis(t, servers.Encrypted(certificate, key, roots))
 	overTLS := map[string]string{"redisHost": r.Addr, "redisPassword": "", "enableTLS": "true", "keyPrefix": "none"}
-	d := parts.StartDaprd(t, parts.DaprdConfig{
+	d := servers.StartDaprd(t, servers.DaprdConfig{
 		AppID: "bank",
 		Components: []string{
-			parts.Component("statestore", "state.redis", "v1", overTLS),
-			parts.Component("lockstore", "lock.redis", "v1", overTLS),
+			servers.Component("statestore", "state.redis", "v1", overTLS),
+			servers.Component("lockstore", "lock.redis", "v1", overTLS),
 		},
 		Env:     []string{"SSL_CERT_FILE=" + certificate}, // the component has no property for it
 		Folders: []string{filepath.Dir(certificate)},

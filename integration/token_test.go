@@ -8,15 +8,15 @@ import (
 
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
-	"github.com/hexalith/eventstores-go/integration/parts"
 	"github.com/hexalith/eventstores-go/integration/racing"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // Not parallel, as those that change the environment can't be.
 func TestAServiceWithTheSidecarsAPITokenInItsEnvironmentIsLetIn(t *testing.T) {
-	r := parts.StartRedis(t)
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", APIToken: "secret",
-		Components: []string{parts.RedisState("statestore", r), parts.RedisLock("lockstore", r)}})
+	r := servers.StartRedis(t)
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", APIToken: "secret",
+		Components: []string{servers.RedisState("statestore", r), servers.RedisLock("lockstore", r)}})
 	dial := func(token string) dapr.Client {
 		t.Setenv("DAPR_API_TOKEN", token)
 		c, err := dapr.NewClientWithAddressContext(t.Context(), d.GRPCAddr())

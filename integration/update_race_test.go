@@ -19,7 +19,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 const (
@@ -136,10 +136,10 @@ func TestWithTheDefaultsTheUpdatesOfFourProcessesAllGetThrough(t *testing.T) {
 	t.Parallel()
 	t.Run("through sidecars on Redis", func(t *testing.T) {
 		t.Parallel()
-		r := parts.StartRedis(t)
+		r := servers.StartRedis(t)
 		sidecars := make([]updaterConfig, updaters)
 		for i := range sidecars {
-			d := parts.StartDaprd(t, parts.DaprdConfig{AppID: fmt.Sprintf("updater-%d", i), Components: []string{parts.RedisState("statestore", r)}})
+			d := servers.StartDaprd(t, servers.DaprdConfig{AppID: fmt.Sprintf("updater-%d", i), Components: []string{servers.RedisState("statestore", r)}})
 			sidecars[i] = updaterConfig{Sidecar: d.GRPCAddr()}
 		}
 		allGetThrough(t, sidecars)

@@ -4,6 +4,7 @@
 //	go run ./cmd/demo                   the tour, with the accounts in the SQLite file bank.db
 //	go run ./cmd/demo -file other.db    the tour, with another file
 //	go run ./cmd/demo serve             the service, at 127.0.0.1:8080; -h says more
+//	go run ./cmd/demo version           the version of this program and of Go
 //
 // With DAPR_GRPC_PORT in the environment, as "dapr run" sets it, or DAPR_GRPC_ENDPOINT, both go through the Dapr
 // sidecar there: its state component statestore and, where it has one, its lock component lockstore.
@@ -22,6 +23,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/hexalith/eventstores-go/internal/version"
 )
 
 func main() {
@@ -37,11 +40,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "serve" {
 		return serve(ctx, args[1:], stderr)
 	}
+	if len(args) == 1 && args[0] == "version" {
+		if _, err := fmt.Fprintln(stdout, version.Of("demo")); err != nil {
+			return 1
+		}
+		return 0
+	}
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
 		fmt.Fprint(stderr, `Usage: demo [-file bank.db]    runs the tour of a bank account
        demo serve             serves the bank over HTTP; demo serve -h says how
+       demo version           prints the version of this program and of Go
 
 Beside a Dapr sidecar where DAPR_GRPC_PORT or DAPR_GRPC_ENDPOINT is set, on a SQLite file otherwise.
 

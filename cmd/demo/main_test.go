@@ -137,6 +137,13 @@ func TestWrongArgumentsPrintTheUsage(t *testing.T) {
 	}
 }
 
+func TestVersionPrintsOneLine(t *testing.T) {
+	code, out, errs := runDemo(t, "version")
+	if code != 0 || errs != "" || !regexp.MustCompile(`^demo \S+(, commit .*)?, go1\.\S+ \w+/\w+\n$`).MatchString(out) {
+		t.Errorf("exit code %d: %q, %q", code, out, errs)
+	}
+}
+
 func TestAStoreThatCanNotBeHadIsSaid(t *testing.T) {
 	for name, c := range map[string]struct {
 		port string

@@ -5,6 +5,7 @@
 //	eventstores verify -store dapr:statestore@localhost:50001 BankAccount:123456000
 //	eventstores rebuild-head -store redis://localhost:6379/0 BankAccount:123456000
 //	eventstores check components/redis
+//	eventstores version
 //
 // Each of them says more with -h. See docs/moving.md for a move from beginning to end.
 //
@@ -48,6 +49,7 @@ var commands = []command{
 	{"verify", "look over streams for damage", runVerify},
 	{"rebuild-head", "make the head of a stream anew that was lost", runRebuild},
 	{"check", "look over folders of Dapr component files", runCheck},
+	{"version", "print the version of this program", runVersion},
 }
 
 // call is what a command has of the world. What it prints goes through a [printer].

@@ -238,7 +238,7 @@ func TestWrongArgumentsSaySo(t *testing.T) {
 			t.Errorf("%s: exit code %d, want 2 and to be told %q:\n%s%s", name, code, c.says, out, errs)
 		}
 	}
-	for _, args := range [][]string{{"-h"}, {"help"}, {"copy", "-h"}, {"verify", "-h"}, {"rebuild-head", "-h"}, {"check", "-h"}} {
+	for _, args := range [][]string{{"-h"}, {"help"}, {"copy", "-h"}, {"verify", "-h"}, {"rebuild-head", "-h"}, {"check", "-h"}, {"version", "-h"}} {
 		if code, out, errs := runs(t, "", args...); code != 0 || out != "" || !strings.Contains(errs, "Usage: eventstores") {
 			t.Errorf("%q: exit code %d\n%s%s", args, code, out, errs)
 		}

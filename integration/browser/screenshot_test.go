@@ -11,7 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 var write = flag.Bool("write", false, "write the screenshot docs/images/account.png anew; with the font Inter installed it looks as it does there")
@@ -56,7 +56,7 @@ func TestScreenshot(t *testing.T) {
 		}
 		b.shoot(filepath.Join(folder, view.name+".png"))
 		if *write && view.name == "account" {
-			root, err := parts.Root()
+			root, err := servers.Root()
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 var (
@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 // store is what a run is about.
 type store struct {
 	kind       string
-	part       *parts.Part
+	part       *servers.Part
 	addr       string
 	components func(addr string) []string // of a sidecar that reaches the store by that address
 	sessions   []sessions                 // of the writers, in turn
@@ -55,21 +55,21 @@ func TestNothingAcknowledgedIsLostTornOrDoubledWhateverDies(t *testing.T) {
 		t.Fatal("neither -duration nor -appends says when to end")
 	}
 	t.Run("Redis", func(t *testing.T) {
-		r := parts.StartRedis(t, parts.Durable())
+		r := servers.StartRedis(t, servers.Durable())
 		chaos(t, store{
 			kind: "state.redis", part: r.Part, addr: r.Addr,
 			components: func(addr string) []string {
-				return []string{parts.RedisState("statestore", r.Through(addr)), parts.RedisLock("lockstore", r.Through(addr))}
+				return []string{servers.RedisState("statestore", r.Through(addr)), servers.RedisLock("lockstore", r.Through(addr))}
 			},
 			sessions: []sessions{byLock, byLease, byNone},
 		})
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
-		p := parts.StartPostgres(t)
+		p := servers.StartPostgres(t)
 		chaos(t, store{
 			kind: "state.postgresql", part: p.Part, addr: p.Addr,
 			components: func(addr string) []string {
-				return []string{parts.PostgresState("statestore", p.Through(addr), "v2")}
+				return []string{servers.PostgresState("statestore", p.Through(addr), "v2")}
 			},
 			sessions: []sessions{byLease, byNone}, // Dapr has no lock component on it
 		})
@@ -91,7 +91,7 @@ type station struct {
 	run       *run
 	number    int
 	toStore   *link
-	sidecar   *parts.Daprd
+	sidecar   *servers.Daprd
 	toSidecar *link
 
 	writer   *child
@@ -107,7 +107,7 @@ func chaos(t *testing.T, s store) {
 	for i := range *writers {
 		at := &station{run: r, number: i}
 		at.toStore = startLink(t, fmt.Sprintf("store-%d", i), s.addr)
-		at.sidecar = parts.StartDaprd(t, parts.DaprdConfig{AppID: fmt.Sprintf("writer-%d", i), Components: s.components(at.toStore.addr())})
+		at.sidecar = servers.StartDaprd(t, servers.DaprdConfig{AppID: fmt.Sprintf("writer-%d", i), Components: s.components(at.toStore.addr())})
 		at.toSidecar = startLink(t, fmt.Sprintf("sidecar-%d", i), at.sidecar.GRPCAddr())
 		r.stations = append(r.stations, at)
 		if err := at.start(); err != nil {
@@ -229,7 +229,7 @@ func (r *run) end() {
 
 // audit has all streams read by a process and a sidecar that are new.
 func (r *run) audit() map[string]audited {
-	d := parts.StartDaprd(r.t, parts.DaprdConfig{AppID: "auditor", Components: r.store.components(r.store.addr)})
+	d := servers.StartDaprd(r.t, servers.DaprdConfig{AppID: "auditor", Components: r.store.components(r.store.addr)})
 	found := map[string]audited{}
 	config := auditConfig{Sidecar: d.GRPCAddr(), Streams: slices.Sorted(maps.Keys(r.history.streams))}
 	auditor, err := startChild(r.t, auditorVariable, config, readAudit(found))

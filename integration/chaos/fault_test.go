@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // faultKinds are all that goes wrong, and what of a run it can happen to.
@@ -93,7 +93,7 @@ func (f *fault) String() string {
 }
 
 // part kills a part, and starts it again.
-func (f *fault) part(p *parts.Part, target string) {
+func (f *fault) part(p *servers.Part, target string) {
 	f.target = target
 	f.inject = func() error { return attempt(f.t, p.Kill) }
 	f.heal = func() error { return revive(f.t, p) }
@@ -149,7 +149,7 @@ func (r *reporter) Fatalf(format string, args ...any) {
 
 // revive starts a part that was killed. That can fail at first: a sidecar ends if its store is down, a PostgreSQL if
 // processes of the one before are still about.
-func revive(t *testing.T, p *parts.Part) error {
+func revive(t *testing.T, p *servers.Part) error {
 	ctx, cancel := context.WithTimeout(context.Background(), restartLimit)
 	defer cancel()
 	for {

@@ -15,7 +15,7 @@ import (
 	"github.com/google/uuid"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 const root = "../.."
@@ -45,12 +45,12 @@ func newCompose(t *testing.T) *compose {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	if err := parts.Engine(ctx); err != nil {
+	if err := servers.Engine(ctx); err != nil {
 		t.Fatalf("no Docker engine can be used, these tests need one: start dockerd, on Debian after apt-get install docker.io: %v", err)
 	}
 	c := &compose{command: []string{"docker", "compose"}, project: "eventstores-go-" + uuid.NewString()}
 	if err := exec.CommandContext(ctx, c.command[0], append(c.command[1:], "version")...).Run(); err != nil {
-		path, err := parts.Installed("docker-compose", "docker-compose")
+		path, err := servers.Installed("docker-compose", "docker-compose")
 		if err != nil {
 			t.Fatalf("there is no Docker Compose: %v", err)
 		}
@@ -69,7 +69,7 @@ func newCompose(t *testing.T) *compose {
 	c.environment = append(os.Environ(),
 		"REDIS_PASSWORD="+password, "DAPR_API_TOKEN="+apiToken, "BANK_KEYS="+keys,
 		"GO_IMAGE="+golang, "REDIS_IMAGE="+redis, "DEMO_IMAGE="+demoImage, "DAPRD_IMAGE="+daprdImage,
-		"PORT="+fmt.Sprint(parts.FreePorts(t, 1)[0]),
+		"PORT="+fmt.Sprint(servers.FreePorts(t, 1)[0]),
 		"COMPOSE_DOCKER_CLI_BUILD=0", // the older Compose then builds by itself, as the newer does
 	)
 	c.files = []string{filepath.Join(root, "compose.yaml"), c.override(t)}
@@ -87,7 +87,7 @@ func announce(image, how string) {
 // override is what the tests need beyond compose.yaml: builds that reach this process, and a label by which all goes with it.
 func (c *compose) override(t *testing.T) string {
 	t.Helper()
-	label, err := parts.Label()
+	label, err := servers.Label()
 	if err != nil {
 		t.Fatal(err)
 	}

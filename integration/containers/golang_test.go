@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // golang is the image that the Dockerfiles build with by default.
@@ -24,8 +24,8 @@ const golang = "golang:1.26.8"
 // was compiled before, from this process, so that it needs no internet: it is for builds on the network of this machine.
 func golangImage(ctx context.Context, t *testing.T) (image, how string, err error) {
 	t.Helper()
-	return parts.Image(ctx, golang, func(ctx context.Context) (parts.StandIn, error) {
-		standIn := parts.StandIn{Name: "golang", What: "Go", Files: map[string]string{}}
+	return servers.Image(ctx, golang, func(ctx context.Context) (servers.StandIn, error) {
+		standIn := servers.StandIn{Name: "golang", What: "Go", Files: map[string]string{}}
 		environment, err := goEnvironment(ctx)
 		if err != nil {
 			return standIn, err
@@ -34,7 +34,7 @@ func golangImage(ctx context.Context, t *testing.T) (image, how string, err erro
 			"/bin/sh":                            {"busybox", "busybox-static"},
 			"/etc/ssl/certs/ca-certificates.crt": {"update-ca-certificates", "ca-certificates"},
 		} {
-			executable, err := parts.Installed(needed[0], needed[1])
+			executable, err := servers.Installed(needed[0], needed[1])
 			if err != nil {
 				return standIn, err
 			}
@@ -50,7 +50,7 @@ func golangImage(ctx context.Context, t *testing.T) (image, how string, err erro
 		}
 		cache := filepath.Join(t.TempDir(), "gocache")
 		build := exec.CommandContext(ctx, "go", "build", "-o", cache, "./gocache")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 		if out, err := build.CombinedOutput(); err != nil {
 			return standIn, fmt.Errorf("go build ./gocache: %w\n%s", err, out)
 		}
@@ -84,7 +84,7 @@ func goEnvironment(ctx context.Context) (map[string]string, error) {
 func precompile(ctx context.Context) error {
 	compile := exec.CommandContext(ctx, "go", "list", "-export", "-deps", "-f", "{{.Name}}", "./cmd/demo")
 	compile.Dir = root
-	compile.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+os.Getenv("GOFLAGS")+" -trimpath")
+	compile.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS="+os.Getenv("GOFLAGS")+" -trimpath")
 	if out, err := compile.CombinedOutput(); err != nil {
 		return fmt.Errorf("go list -export ./cmd/demo: %w\n%s", err, out)
 	}
@@ -117,8 +117,8 @@ func modules(folder string) http.Handler {
 		}
 		if _, err := os.Stat(filepath.Join(folder, filepath.FromSlash(path.Clean(r.URL.Path)))); err != nil {
 			fetch := exec.CommandContext(r.Context(), "go", "mod", "download", unescape(name[1])+"@"+unescape(name[2]))
-			fetch.Dir = os.TempDir()                        // in no module
-			fetch.Env = append(os.Environ(), "GONOSUMDB=*") // who asks compares it with go.sum
+			fetch.Dir = os.TempDir()                                      // in no module
+			fetch.Env = append(os.Environ(), "GOWORK=off", "GONOSUMDB=*") // who asks compares it with go.sum
 			if out, err := fetch.CombinedOutput(); err != nil {
 				http.Error(w, string(out), http.StatusNotFound)
 				return

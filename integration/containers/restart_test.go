@@ -15,7 +15,7 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/network"
 
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // stopTimeout is more than each of the three takes to end.
@@ -25,7 +25,7 @@ const stopTimeout = 30 * time.Second
 // would test its own service.
 func TestNothingIsLostWhileEachOfTheThreeContainersIsStoppedAndStarted(t *testing.T) {
 	newCompose(t).run(t, "build") // the images are those of compose.yaml
-	label, err := parts.Label()
+	label, err := servers.Label()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestNothingIsLostWhileEachOfTheThreeContainersIsStoppedAndStarted(t *testin
 			host.RestartPolicy.Name = containertypes.RestartPolicyUnlessStopped // it ends if it comes before Redis
 		},
 	})
-	port := parts.FreePorts(t, 1)[0]
+	port := servers.FreePorts(t, 1)[0]
 	http := networktypes.MustParsePort("8080/tcp")
 	demo := run("demo", testcontainers.ContainerRequest{
 		Image:        demoImage,

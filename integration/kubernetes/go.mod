@@ -4,7 +4,7 @@ go 1.26.4
 
 toolchain go1.26.8
 
-// The versions of Kubernetes are those of integration/daprd, and the tests are compiled as daprd is: most of it is then
+// The versions of Kubernetes are those of tools/daprd, and the tests are compiled as daprd is: most of it is then
 // compiled already.
 require (
 	github.com/dapr/dapr v1.18.0

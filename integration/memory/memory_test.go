@@ -21,7 +21,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/transfer"
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // memoryLimit is what the manifests give to a sidecar, and to the bank beside it.
@@ -58,16 +58,16 @@ func TestMain(m *testing.M) {
 }
 
 func TestLongStreamsOfLargeEventsGoThroughLittleMemory(t *testing.T) {
-	r := parts.StartRedis(t)
+	r := servers.StartRedis(t)
 	for _, store := range []string{"redis", "sqlite"} {
 		for _, stream := range memoryStreams {
 			t.Run(store+"/"+stream.name, func(t *testing.T) {
 				t.Parallel()
-				var d *parts.Daprd
+				var d *servers.Daprd
 				// A Go program in a small container is told how small, or it collects garbage too late.
 				env := append(os.Environ(), "GOMEMLIMIT=192MiB", memoryFolder+"="+t.TempDir(), fmt.Sprintf("%s=%d %d", memoryEvents, stream.count, stream.size))
 				if store == "redis" {
-					d = parts.StartDaprd(t, parts.DaprdConfig{AppID: "bank", Memory: memoryLimit, MaxBodySize: "16Mi", Components: []string{parts.RedisState("statestore", r)}})
+					d = servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Memory: memoryLimit, MaxBodySize: "16Mi", Components: []string{servers.RedisState("statestore", r)}})
 					env = append(env, memorySidecar+"="+d.GRPCAddr())
 				}
 				client, told := runMemoryClient(t, env)
@@ -106,7 +106,7 @@ func runMemoryClient(t *testing.T, env []string) (peak int64, told string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if remove, err := parts.LimitMemory(cmd.Process.Pid, memoryLimit); err != nil {
+	if remove, err := servers.LimitMemory(cmd.Process.Pid, memoryLimit); err != nil {
 		fmt.Printf("memory: that of the client is not limited: %v\n", err)
 	} else {
 		defer remove()
@@ -249,7 +249,7 @@ func memoryClient() error {
 	if _, err := reader.Version(ctx); !errors.Is(err, &eventstore.StreamDeletedError{}) {
 		return fmt.Errorf("after the deletion: %w", err)
 	}
-	peak, err := parts.PeakOf(os.Getpid())
+	peak, err := servers.PeakOf(os.Getpid())
 	fmt.Printf("peak %d\nall is well\n", peak)
 	return err
 }

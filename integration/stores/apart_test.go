@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// announcements are the lines of parts that were printed, which say how each runs.
+// announcements are the lines that package servers printed, which say how each runs.
 var announcements = map[string]bool{}
 
 // examineApart runs this test's executable once more for one store, and counts the cases that it passed.
@@ -27,7 +27,7 @@ func examineApart(t *testing.T, r row) report {
 	cmd.Env = append(os.Environ(), reportVariable+"="+path)
 	out, failure := cmd.CombinedOutput()
 	for line := range strings.Lines(string(out)) {
-		if strings.HasPrefix(line, "parts: ") && !announcements[line] {
+		if strings.HasPrefix(line, "servers: ") && !announcements[line] {
 			announcements[line] = true
 			fmt.Print(line)
 		}
@@ -85,7 +85,7 @@ func count(output, prefix string) (cases, passed, failed int) {
 func TestCasesAreCountedByTheirVerdicts(t *testing.T) {
 	t.Parallel()
 	const output = `=== RUN   TestStores/redis/state/a_swap
-parts: redis runs
+servers: redis runs
     --- PASS: TestStores/redis/state/a_swap (0.00s)
         --- PASS: TestStores/redis/state/a_read/of_one (0.01s)
         --- FAIL: TestStores/redis/state/a_read/of_two (0.01s)

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // etcdSwaps are so many acknowledged ones that a race which loses any loses hundreds of them.
@@ -32,8 +32,8 @@ func (r etcdReport) line() string {
 
 // examineEtcd shows that etcd is refused, and why: of conditional writes with one ETag several are answered with success.
 func examineEtcd(t *testing.T) etcdReport {
-	e := parts.StartEtcd(t)
-	d := parts.StartDaprd(t, parts.DaprdConfig{AppID: "etcd", Components: []string{parts.EtcdState("statestore", e)}})
+	e := servers.StartEtcd(t)
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "etcd", Components: []string{servers.EtcdState("statestore", e)}})
 	client := d.Client(t)
 	if _, err := sidecar.NewState(t.Context(), client, "statestore"); err == nil || !strings.Contains(err.Error(), "would lose events where two write at once") {
 		t.Errorf("etcd is not refused with the reason: %v", err)

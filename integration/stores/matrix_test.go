@@ -12,7 +12,7 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/storetest"
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 var writeFlag = flag.Bool("write", false, "measure as well, and write the results of a full run into "+document)
@@ -97,12 +97,12 @@ func examine(t *testing.T, r row, path string) {
 }
 
 // sidecar starts a sidecar with the project's own component files.
-func (r row) sidecar(t *testing.T, s server, appID string) *parts.Daprd {
+func (r row) sidecar(t *testing.T, s server, appID string) *servers.Daprd {
 	t.Helper()
-	return parts.StartDaprd(t, s.config(t, r, appID))
+	return servers.StartDaprd(t, s.config(t, r, appID))
 }
 
-func connect(t *testing.T, d *parts.Daprd, r row) (*sidecar.State, driver.Locker) {
+func connect(t *testing.T, d *servers.Daprd, r row) (*sidecar.State, driver.Locker) {
 	t.Helper()
 	client := d.Client(t)
 	state, err := sidecar.NewState(t.Context(), client, "statestore")
@@ -142,7 +142,7 @@ func TestEveryFolderOfComponentsIsExaminedAndNoOther(t *testing.T) {
 
 func root(t testing.TB) string {
 	t.Helper()
-	dir, err := parts.Root()
+	dir, err := servers.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,8 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
-	"github.com/hexalith/eventstores-go/integration/parts"
 	"github.com/hexalith/eventstores-go/integration/racing"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 const (
@@ -31,7 +31,7 @@ type raceResult struct {
 // race lets eight writers append to one stream, each with a provider of its own, half of them through another sidecar. Half
 // take the lock, or the lease; the other half goes ahead without. In the middle the store crashes, if it is to. Then somebody who has
 // seen nothing of it reads what there is.
-func race(t *testing.T, r row, s server, first *parts.Daprd) (result raceResult) {
+func race(t *testing.T, r row, s server, first *servers.Daprd) (result raceResult) {
 	second := first
 	if !s.alone {
 		second = r.sidecar(t, s, "second")
@@ -41,7 +41,7 @@ func race(t *testing.T, r row, s server, first *parts.Daprd) (result raceResult)
 	journal := &journal{half: make(chan struct{})}
 	var all sync.WaitGroup
 	for i := range writers {
-		state, locker := connect(t, []*parts.Daprd{first, second}[i%2], r)
+		state, locker := connect(t, []*servers.Daprd{first, second}[i%2], r)
 		if i/2%2 == 1 {
 			locker = racing.NoLock{}
 		}

@@ -6,7 +6,7 @@ import (
 	dapr "github.com/dapr/go-sdk/client"
 	"google.golang.org/grpc"
 
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // Options of raw requests, those that the adapter sends.
@@ -23,7 +23,7 @@ func upsert(item *dapr.SetStateItem) *dapr.StateOperation {
 	return &dapr.StateOperation{Type: dapr.StateOperationTypeUpsert, Item: item}
 }
 
-func startedClient(t *testing.T, config parts.DaprdConfig, options ...grpc.DialOption) dapr.Client {
+func startedClient(t *testing.T, config servers.DaprdConfig, options ...grpc.DialOption) dapr.Client {
 	t.Helper()
-	return parts.StartDaprd(t, config).Client(t, options...)
+	return servers.StartDaprd(t, config).Client(t, options...)
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hexalith/eventstores-go/integration/parts"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 // row is one store of the matrix.
@@ -44,16 +44,16 @@ var rows = []row{
 			replace: []string{"file:events.db?", "file:" + filepath.Join(folder, "events.db") + "?"}}
 	}},
 	{name: "redis", store: "state.redis", folder: "redis", lock: true, start: func(t *testing.T) server {
-		return onRedis(t, parts.StartRedis(t))
+		return onRedis(t, servers.StartRedis(t))
 	}},
 	{name: "redis-crash", store: "state.redis/aof,killed", folder: "redis", lock: true, start: func(t *testing.T) server {
-		r := parts.StartRedis(t, parts.Durable())
+		r := servers.StartRedis(t, servers.Durable())
 		s := onRedis(t, r)
 		s.crash = func(t *testing.T) { r.Kill(t); r.Restart(t) }
 		return s
 	}},
 	{name: "redis-cluster", store: "state.redis/cluster", folder: "redis-cluster", start: func(t *testing.T) server {
-		c := parts.StartRedisCluster(t, 3)
+		c := servers.StartRedisCluster(t, 3)
 		return server{version: redisVersion(t, c.Masters[0]) + ", three masters",
 			replace: []string{"localhost:7000,localhost:7001,localhost:7002", c.Addrs()},
 			after:   func(t *testing.T, events int64) { allInOneSlot(t, c, events) }}
@@ -61,24 +61,24 @@ var rows = []row{
 	{name: "postgresql-v1", store: "state.postgresql/v1", folder: "postgresql-v1", start: onPostgreSQL},
 	{name: "postgresql-v2", store: "state.postgresql/v2", folder: "postgresql", start: onPostgreSQL},
 	{name: "mysql", store: "state.mysql", folder: "mysql", start: func(t *testing.T) server {
-		m := parts.StartMariaDB(t, "events")
+		m := servers.StartMariaDB(t, "events")
 		return server{version: "MariaDB " + m.Version, env: []string{"MYSQL_CONNECTION_STRING=" + m.ConnString}}
 	}},
 }
 
-func onRedis(t *testing.T, r *parts.Redis) server {
+func onRedis(t *testing.T, r *servers.Redis) server {
 	t.Helper()
 	return server{version: redisVersion(t, r), replace: []string{"localhost:6379", r.Addr}}
 }
 
 func onPostgreSQL(t *testing.T) server {
 	t.Helper()
-	p := parts.StartPostgres(t)
+	p := servers.StartPostgres(t)
 	host, port, _ := strings.Cut(p.Addr, ":")
 	return server{version: "PostgreSQL " + p.Version, replace: []string{"host=localhost port=5432", "host=" + host + " port=" + port}}
 }
 
-func redisVersion(t *testing.T, r *parts.Redis) string {
+func redisVersion(t *testing.T, r *servers.Redis) string {
 	t.Helper()
 	info, err := r.Do("INFO", "server")
 	if err != nil {
@@ -94,13 +94,13 @@ func redisVersion(t *testing.T, r *parts.Redis) string {
 }
 
 // config is that of a sidecar with the component files of the row's folder as they are, but for the addresses.
-func (s server) config(t *testing.T, r row, appID string) parts.DaprdConfig {
+func (s server) config(t *testing.T, r row, appID string) servers.DaprdConfig {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(root(t), "components", r.folder, "*.yaml"))
 	if err != nil || len(names) == 0 {
 		t.Fatalf("there are no component files in %s: %v", r.folder, err)
 	}
-	config := parts.DaprdConfig{AppID: appID, Env: s.env, Folders: s.folders}
+	config := servers.DaprdConfig{AppID: appID, Env: s.env, Folders: s.folders}
 	for _, name := range names {
 		content, err := os.ReadFile(name)
 		if err != nil {
@@ -120,7 +120,7 @@ func (s server) config(t *testing.T, r row, appID string) parts.DaprdConfig {
 
 // allInOneSlot checks that the keys of the race's stream are all in one hash slot, on the master that has it, and that the streams of
 // all the cases are spread over all masters.
-func allInOneSlot(t *testing.T, c *parts.RedisCluster, events int64) {
+func allInOneSlot(t *testing.T, c *servers.RedisCluster, events int64) {
 	t.Helper()
 	slot := ""
 	for _, key := range []string{"head", "1", fmt.Sprint(events), "lease"} {

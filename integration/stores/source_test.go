@@ -221,8 +221,7 @@ func text(t *testing.T, e ast.Expr) string {
 // moduleDir is where the source of a module is that this one is built with.
 func moduleDir(t *testing.T, module string) string {
 	t.Helper()
-	out := must(exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output())(t)
-	return strings.TrimSpace(string(out))
+	return listModule(t, "{{.Dir}}", module)
 }
 
 func must[T any](value T, err error) func(testing.TB) T {
@@ -307,5 +306,13 @@ func TestTheSourceIsReadRight(t *testing.T) {
 
 func moduleVersion(t *testing.T, module string) string {
 	t.Helper()
-	return strings.TrimSpace(string(must(exec.Command("go", "list", "-m", "-f", "{{.Version}}", module).Output())(t)))
+	return listModule(t, "{{.Version}}", module)
+}
+
+// listModule asks the go command about a module of this go.mod. Without GOWORK=off go.work could choose another version.
+func listModule(t *testing.T, format, module string) string {
+	t.Helper()
+	list := exec.Command("go", "list", "-m", "-f", format, module)
+	list.Env = append(list.Environ(), "GOWORK=off")
+	return strings.TrimSpace(string(must(list.Output())(t)))
 }

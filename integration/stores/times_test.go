@@ -14,8 +14,8 @@ import (
 
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
-	"github.com/hexalith/eventstores-go/integration/parts"
 	"github.com/hexalith/eventstores-go/integration/racing"
+	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
 const (
@@ -38,7 +38,7 @@ type note struct {
 }
 
 // measure times the first append of 1 event in a session, and the read of 1,000 in a session, against raw requests to the same sidecar.
-func measure(t *testing.T, d *parts.Daprd, state *sidecar.State) (appending, reading comparison) {
+func measure(t *testing.T, d *servers.Daprd, state *sidecar.State) (appending, reading comparison) {
 	t.Helper()
 	registry, err := eventstore.NewRegistry(eventstore.Type[note]("note"))
 	if err != nil {

@@ -149,6 +149,7 @@ func (p planted) run(t *testing.T) (string, error) {
 	}
 	binary := filepath.Join(dir, "simulation.test")
 	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, ".")
+	build.Env = append(build.Environ(), "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("the code with the fault does not compile: %v\n%s", err, out)
 	}

@@ -1,0 +1,207 @@
+package bench
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/hexalith/eventstores-go/integration/servers"
+)
+
+// report is what came of a run.
+type report struct {
+	results  []result
+	memory   []memoryUse
+	versions []string // of what ran
+	took     time.Duration
+}
+
+func (r report) rows() []string {
+	var rows []string
+	for _, result := range r.results {
+		rows = append(rows, result.row())
+	}
+	for _, m := range r.memory {
+		rows = append(rows, m.row())
+	}
+	return rows
+}
+
+// against are the results of comparisons with that.
+func (r report) against(what string) []result {
+	return slices.Collect(func(yield func(result) bool) {
+		for _, result := range r.results {
+			if result.against == what && !yield(result) {
+				return
+			}
+		}
+	})
+}
+
+// columns are those of all tables.
+func columns(other string) []string {
+	return []string{"case", "store", "ours", other, "ratio", "of rounds", "ours p99", other + " p99", "target", "met"}
+}
+
+// cells are what the columns hold.
+func (r result) cells() []string {
+	target, met := "", ""
+	if r.limit != (limit{}) {
+		target, met = r.limit.String(), "no"
+		if r.limit.duration > 0 {
+			target = human(micros(r.limit.duration))
+		}
+		if r.limit.met(r) {
+			met = "yes"
+		}
+	}
+	return []string{r.name, r.store, human(r.ours.median), human(r.other.median), fmt.Sprintf("%s ±%s", ratio(r.ratio), ratio(r.ratioError())),
+		ratio(r.pairQ1) + "–" + ratio(r.pairQ3), human(r.ours.p99), human(r.other.p99), target, met}
+}
+
+// ratio writes a ratio for people.
+func ratio(value float64) string {
+	switch {
+	case value < 0.1:
+		return fmt.Sprintf("%.3f", value)
+	case value < 10:
+		return fmt.Sprintf("%.2f", value)
+	default:
+		return fmt.Sprintf("%.0f", value)
+	}
+}
+
+// human writes microseconds for people.
+func human(us float64) string {
+	unit := "µs"
+	if us >= 1000 {
+		us, unit = us/1000, "ms"
+	}
+	switch {
+	case us >= 100:
+		return fmt.Sprintf("%.0f %s", us, unit)
+	case us >= 10:
+		return fmt.Sprintf("%.1f %s", us, unit)
+	default:
+		return fmt.Sprintf("%.2f %s", us, unit)
+	}
+}
+
+// table is the report for a terminal.
+func (r report) table() string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, against := range []string{"floor", "hallgren"} {
+		if results := r.against(against); len(results) > 0 {
+			fmt.Fprintln(w, strings.Join(columns(against), "\t"))
+			for _, result := range results {
+				fmt.Fprintln(w, strings.Join(result.cells(), "\t"))
+			}
+			fmt.Fprintln(w)
+		}
+	}
+	_ = w.Flush()
+	return b.String()
+}
+
+const (
+	document   = "docs/benchmarks.md"
+	picture    = "docs/benchmarks.svg"
+	beginsWith = "<!-- what follows is written by the measurement -->\n"
+	endsWith   = "<!-- to here -->\n"
+)
+
+// write puts the report into the document, between its two marks, and draws the picture.
+func (r report) write(t testing.TB) {
+	t.Helper()
+	root := must(servers.Root())(t)
+	path := filepath.Join(root, filepath.FromSlash(document))
+	text, err := between(read(t, path), r.markdown(t))
+	if err != nil {
+		t.Fatalf("%s: %v", document, err)
+	}
+	for path, content := range map[string]string{path: text, filepath.Join(root, filepath.FromSlash(picture)): r.plot()} {
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// between replaces what a document has between the two marks.
+func between(document, content string) (string, error) {
+	before, rest, begins := strings.Cut(document, beginsWith)
+	_, after, ends := strings.Cut(rest, endsWith)
+	if !begins || !ends {
+		return "", fmt.Errorf("it lacks the line %q or, after it, %q", strings.TrimSpace(beginsWith), strings.TrimSpace(endsWith))
+	}
+	return before + beginsWith + content + endsWith + after, nil
+}
+
+// markdown is the report for the document.
+func (r report) markdown(t testing.TB) string {
+	t.Helper()
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("\n## The machine\n")
+	line("Measured on %s in %s.\n", time.Now().UTC().Format("2 January 2006"), r.took.Round(time.Second))
+	for _, text := range machine(t) {
+		line("- %s", text)
+	}
+	line("- %s", strings.Join(r.versions, ", "))
+	line("\n## Against the floor\n")
+	line("![The ratio of the event store to the floor, by case and store](benchmarks.svg)\n")
+	for _, c := range comparisons {
+		if c.against == "floor" {
+			line("- **%s**: %s. Floor: %s.", c.name, c.what, c.floor)
+		}
+	}
+	line("")
+	b.WriteString(markdownTable("floor", r.against("floor")))
+	for _, result := range r.results {
+		for _, other := range result.more {
+			line("\n%s on %s against `%s`: %s, %s times as much.", result.name, result.store, other.name, human(other.median), ratio(result.ours.median/other.median))
+		}
+	}
+	line("\n### Allocations for each event\n")
+	line("| case | store | ours | | floor | |\n|---|---|---|---|---|---|")
+	for _, result := range r.results {
+		if a, f := result.ours.perEvent, result.other.perEvent; a != nil && f != nil {
+			line("| %s | %s | %.1f | %d bytes | %.1f | %d bytes |", result.name, result.store, float64(a.objects)/100, a.bytes/100, float64(f.objects)/100, f.bytes/100)
+		}
+	}
+	line("\n### Memory\n")
+	line("The most that is on the heap while a stream is read, above what was there before. Target: less than %d MiB more for %d events than for %d.\n",
+		memoryLimit, full.long, full.batch)
+	line("| store | %d events | %d events | difference | met |\n|---|---|---|---|---|", full.long, full.batch)
+	for _, m := range r.memory {
+		met := "no"
+		if m.met() {
+			met = "yes"
+		}
+		line("| %s | %.1f MiB | %.1f MiB | %.1f MiB | %s |", m.store, m.long, m.short, m.long-m.short, met)
+	}
+	line("\n## Against what a Go user would pick instead\n")
+	line("`github.com/hallgren/eventsourcing/eventstore/sql`, which talks to the database directly, on the same disk and the same server, each commit synced:")
+	line("SQLite by `modernc.org/sqlite` in WAL mode with synchronous=FULL, PostgreSQL by pgx.\n")
+	b.WriteString(markdownTable("hallgren", r.against("hallgren")))
+	line("\n## The rows\n")
+	line("```\n%s\n```\n", strings.Join(r.rows(), "\n"))
+	return b.String()
+}
+
+func markdownTable(other string, results []result) string {
+	var b strings.Builder
+	write := func(cells []string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
+	head := columns(other)
+	write(head)
+	b.WriteString(strings.Repeat("|---", len(head)) + "|\n")
+	for _, r := range results {
+		write(r.cells())
+	}
+	return b.String()
+}

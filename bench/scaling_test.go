@@ -1,0 +1,212 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/integration/servers"
+)
+
+const scalingDocument = "docs/scaling.md"
+
+// scalingStores are those that many processes can share.
+var scalingStores = []string{"sidecar/redis", "sidecar/postgresql"}
+
+// scaled is one measurement of how cost grows.
+type scaled struct {
+	store, what string // "payload", "writers" or "hotstream"
+	n           int    // bytes, or writers
+	perSecond   float64
+	us          float64 // median of one append
+	sidecarUS   float64 // CPU time of the sidecar for each append
+}
+
+func (s scaled) row() string {
+	return fmt.Sprintf("scaling what=%s store=%s n=%d append_us=%s per_s=%.0f sidecar_cpu_us=%s", s.what, s.store, s.n, digits(s.us), s.perSecond, digits(s.sidecarUS))
+}
+
+// BenchmarkScaling measures how the cost of an append grows with payload, writers and writers of one stream. `make scaling` runs it.
+func BenchmarkScaling(b *testing.B) {
+	fmt.Println() // the testing package has begun a line
+	b.ReportMetric(0, "ns/op")
+	var all []scaled
+	for _, k := range kinds {
+		if slices.Contains(scalingStores, k.name) {
+			within(b, func(t testing.TB) { all = append(all, scaling(t, newLab(t, k.start(t)(t), full), *timeFlag)...) })
+		}
+	}
+	if *writeFlag {
+		root := must(servers.Root())(b)
+		path := filepath.Join(root, filepath.FromSlash(scalingDocument))
+		text, err := between(read(b, path), scalingMarkdown(b, all))
+		if err == nil {
+			err = os.WriteFile(path, []byte(text), 0o644)
+		}
+		if err != nil {
+			b.Fatalf("%s: %v", scalingDocument, err)
+		}
+		fmt.Printf("\nwritten: %s\n", scalingDocument)
+	}
+}
+
+func scaling(t testing.TB, l *lab, each time.Duration) (all []scaled) {
+	t.Helper()
+	note := func(what string, n int, m measured) {
+		s := scaled{store: l.name, what: what, n: n, perSecond: m.perSecond(), us: micros(quantile(m.took, 0.5)), sidecarUS: m.sidecarUS()}
+		fmt.Println(s.row())
+		all = append(all, s)
+	}
+	for _, bytes := range []int{128, 512, 4 << 10, 32 << 10, 256 << 10} {
+		note("payload", bytes, l.appends(t, each, 1, func(int) string { return "payload" + strconv.Itoa(bytes) }, bytes))
+	}
+	for _, writers := range []int{1, 4, 16, 64} {
+		note("writers", writers, l.appends(t, each, writers, func(i int) string { return fmt.Sprintf("own-%d-%d", writers, i) }, payloadBytes))
+	}
+	for _, writers := range []int{1, 4, 16} {
+		note("hotstream", writers, l.appends(t, each, writers, func(int) string { return fmt.Sprintf("hot-%d", writers) }, payloadBytes))
+	}
+	return all
+}
+
+// measured is what some writers did.
+type measured struct {
+	took []time.Duration // of the appends that stand
+	in   time.Duration
+	cpu  time.Duration // of the sidecar
+}
+
+func (m measured) perSecond() float64 { return float64(len(m.took)) / m.in.Seconds() }
+func (m measured) sidecarUS() float64 { return micros(m.cpu) / float64(len(m.took)) }
+
+// appends lets writers append to the streams that they are given, without a lock, as fast as they can. A writer that another came before opens a
+// session anew, and its append takes as long as both together.
+func (l *lab) appends(t testing.TB, d time.Duration, writers int, stream func(writer int) string, bytes int) measured {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	name := newName()
+	payload := eventstore.Raw{Type: "e", ContentType: "text/plain", Payload: []byte(strings.Repeat("x", bytes))}
+	var (
+		m       measured
+		mu      sync.Mutex
+		all     sync.WaitGroup
+		failure error
+	)
+	cpu, began := sidecarCPU(t), time.Now()
+	for i := range writers {
+		all.Go(func() {
+			var took []time.Duration
+			var session *eventstore.Session
+			var err error
+			for start := began; start.Sub(began) < d && err == nil; {
+				if session == nil {
+					if session, err = l.events.Open(ctx, l.events.Stream(aggregate, name+stream(i)), eventstore.Shared()); err != nil {
+						break
+					}
+				}
+				_, err = session.Append(ctx, eventstore.ExpectAny(), payload)
+				if errors.Is(err, &eventstore.VersionMismatchError{}) || errors.Is(err, &eventstore.SessionLostError{}) {
+					session, err = nil, nil
+					continue
+				}
+				took = append(took, time.Since(start))
+				start = time.Now()
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			m.took = append(m.took, took...)
+			failure = errors.Join(failure, err)
+		})
+	}
+	all.Wait()
+	m.in, m.cpu = time.Since(began), sidecarCPU(t)-cpu
+	if failure != nil {
+		t.Fatal(failure)
+	}
+	return m
+}
+
+// sidecarCPU is the CPU time that the sidecars of this test have taken, as Linux counts it.
+func sidecarCPU(t testing.TB) time.Duration {
+	t.Helper()
+	const tick = 10 * time.Millisecond // a hundredth of a second, USER_HZ on all common machines
+	total := time.Duration(0)
+	for _, path := range must(filepath.Glob("/proc/[0-9]*/cmdline"))(t) {
+		line, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(line), "--app-id\x00bench\x00") {
+			continue
+		}
+		stat, err := os.ReadFile(filepath.Join(filepath.Dir(path), "stat"))
+		if err != nil {
+			continue // it has ended
+		}
+		_, after, _ := strings.Cut(string(stat), ") ")
+		fields := strings.Fields(after)
+		for _, n := range []int{11, 12} { // utime and stime
+			ticks := must(strconv.Atoi(fields[n]))(t)
+			total += time.Duration(ticks) * tick
+		}
+	}
+	if total == 0 {
+		t.Fatal("no sidecar was found in /proc: it is measured where sidecars run as processes, set EVENTSTORES_PARTS=process")
+	}
+	return total
+}
+
+// target is what the arithmetic is done for.
+const (
+	targetStreams   = 1_000_000
+	targetPerSecond = 100_000
+	recordBytes     = 850 // an event of 512 bytes with its header
+	headBytes       = 200
+	eventsAStream   = 100
+	sidecarLoad     = 0.6 // of a core, so that there is room for peaks
+)
+
+// scalingMarkdown is what was measured, and what follows from it by arithmetic.
+func scalingMarkdown(t testing.TB, all []scaled) string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("\nMeasured on %s on the machine of [benchmarks.md](benchmarks.md): client, sidecar and store share 2 cores.\n", time.Now().UTC().Format("2 January 2006"))
+	titles := map[string]string{"payload": "bytes of the payload, one writer", "writers": "writers, each on a stream of its own", "hotstream": "writers on one stream, without a lock"}
+	for _, what := range []string{"payload", "writers", "hotstream"} {
+		line("| %s | store | an append | appends a second | CPU of the sidecar, each |\n|---|---|---|---|---|", titles[what])
+		for _, s := range all {
+			if s.what == what {
+				line("| %d | %s | %s | %.0f | %s |", s.n, s.store, human(s.us), s.perSecond, human(s.sidecarUS))
+			}
+		}
+		line("")
+	}
+	line("### A million streams, 100,000 appends a second\n")
+	line("From the CPU time that a sidecar takes for an append with 16 writers, with sidecars kept at %.0f %% of a core:\n", 100*sidecarLoad)
+	line("| store | appends a second of one sidecar on one core | sidecars for %d appends a second |\n|---|---|---|", targetPerSecond)
+	for _, s := range all {
+		if s.what == "writers" && s.n == 16 {
+			perCore := 1e6 / s.sidecarUS * sidecarLoad
+			line("| %s | %.0f | %.0f |", s.store, perCore, math.Ceil(targetPerSecond/perCore))
+		}
+	}
+	events := float64(targetStreams) * eventsAStream
+	line("\n%d streams of %d events of %d bytes, with a head of some %d bytes each, are %.0f million keys and %.0f GB, before what the store adds to a key.",
+		targetStreams, eventsAStream, recordBytes, headBytes, (events+targetStreams)/1e6, (events*recordBytes+targetStreams*headBytes)/1e9)
+	line("At %d appends a second the store grows by %.1f TB a day, and each stream has %.1f appends a minute.\n",
+		targetPerSecond, targetPerSecond*recordBytes*86400/1e12, float64(targetPerSecond)/targetStreams*60)
+	line("```")
+	for _, s := range all {
+		line("%s", s.row())
+	}
+	line("```\n")
+	return b.String()
+}

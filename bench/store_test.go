@@ -1,0 +1,225 @@
+package bench
+
+import (
+	"context"
+	"database/sql"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dapr/components-contrib/state"
+	inmemory "github.com/dapr/components-contrib/state/in-memory"
+	"github.com/dapr/components-contrib/state/sqlite"
+	"github.com/dapr/kit/logger"
+	"github.com/google/uuid"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+
+	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/sidecar"
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/integration/servers"
+)
+
+// store is one store under measurement.
+type store struct {
+	name   string
+	state  driver.State // that of the event store
+	locker driver.Locker
+	raw    raw    // the floor's way: to the same store, or, in the process, to another of its kind
+	apart  bool   // raw is on another
+	locks  *locks // the floor's locks; nil: it takes a lease
+
+	// rival opens the database of what a Go user would pick instead, on the same disk or server; nil: it is not compared.
+	rival func(t testing.TB) *rival
+
+	versions []string // of what runs
+	longID   string   // a stream of sizes.long events, once there is one
+}
+
+// counted reports whether ETags are counted and transactions don't roll back: Redis.
+func (s *store) counted() bool { return s.state.Capabilities().CountedETags }
+
+// kind names a store, and starts it. What it returns is called for each comparison, with the t of that.
+type kind struct {
+	name  string
+	start func(t testing.TB) func(testing.TB) *store
+}
+
+var kinds = []kind{
+	{"sidecar/in-memory", startSidecarInMemory},
+	{"sidecar/redis", startSidecarRedis},
+	{"sidecar/sqlite", startSidecarSQLite},
+	{"sidecar/postgresql", startSidecarPostgreSQL},
+	{"inprocess/in-memory", startInMemory},
+	{"inprocess/sqlite", startSQLite},
+}
+
+func startSidecarInMemory(t testing.TB) func(testing.TB) *store {
+	s := viaDaprd(t, "sidecar/in-memory", servers.DaprdConfig{Components: []string{servers.InMemoryState("statestore")}}, false)
+	return func(testing.TB) *store { return s }
+}
+
+func startSidecarRedis(t testing.TB) func(testing.TB) *store {
+	r := servers.StartRedis(t)
+	s := viaDaprd(t, "sidecar/redis", servers.DaprdConfig{Components: []string{servers.RedisState("statestore", r), servers.RedisLock("lockstore", r)}}, true)
+	s.versions = append(s.versions, "Redis "+redisVersion(t, r.Addr))
+	return func(testing.TB) *store { return s }
+}
+
+func startSidecarSQLite(t testing.TB) func(testing.TB) *store {
+	folder := t.TempDir()
+	s := viaDaprd(t, "sidecar/sqlite", servers.DaprdConfig{Folders: []string{folder},
+		Components: []string{servers.SQLiteState("statestore", filepath.Join(folder, "state.db"))}}, false)
+	return func(testing.TB) *store { return s }
+}
+
+func startSidecarPostgreSQL(t testing.TB) func(testing.TB) *store {
+	p := servers.StartPostgres(t)
+	s := viaDaprd(t, "sidecar/postgresql", servers.DaprdConfig{Components: []string{servers.PostgresState("statestore", p, "v2")}}, false)
+	s.rival = func(t testing.TB) *rival { return startRival(t, "pgx", p.ConnString) }
+	s.versions = append(s.versions, "PostgreSQL "+askVersion(t, openDB(t, "pgx", p.ConnString), "SHOW server_version"))
+	return func(testing.TB) *store { return s }
+}
+
+// viaDaprd starts a sidecar and connects the event store and the floor by one client.
+func viaDaprd(t testing.TB, name string, config servers.DaprdConfig, locking bool) *store {
+	t.Helper()
+	config.AppID = "bench"
+	client := servers.StartDaprd(t, config).Client(t)
+	s := &store{
+		name:     name,
+		state:    must(sidecar.NewState(t.Context(), client, "statestore"))(t),
+		raw:      viaSidecar{client: client, store: "statestore"},
+		versions: []string{daprVersion(t)},
+	}
+	if locking {
+		s.locker = must(sidecar.NewLocker(t.Context(), client, "lockstore"))(t)
+		s.locks = &locks{client: client, store: "lockstore"}
+	}
+	return s
+}
+
+// startInMemory makes a new store for each comparison: what is in it weighs on the garbage collection of all that follow.
+func startInMemory(testing.TB) func(testing.TB) *store {
+	return func(t testing.TB) *store {
+		state := must(inprocess.NewMemory())(t)
+		t.Cleanup(func() { _ = state.Close() })
+		return &store{name: "inprocess/in-memory", state: state, apart: true,
+			raw: inProcess{store: inmemory.NewInMemoryStateStore(silent())}}
+	}
+}
+
+func startSQLite(t testing.TB) func(testing.TB) *store {
+	folder := t.TempDir()
+	state := must(inprocess.OpenSQLite(t.Context(), filepath.Join(folder, "ours.db")))(t)
+	t.Cleanup(func() { _ = state.Close() })
+	s := &store{name: "inprocess/sqlite", state: state, apart: true, raw: inProcess{store: sqliteComponent(t, filepath.Join(folder, "floor.db"))}}
+	s.rival = func(t testing.TB) *rival {
+		return startRival(t, "sqlite", sqliteURL(filepath.Join(folder, "rival.db"), "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)"))
+	}
+	s.versions = append(s.versions, "SQLite "+askVersion(t, openDB(t, "sqlite", "file::memory:"), "SELECT sqlite_version()"))
+	return func(testing.TB) *store { return s }
+}
+
+// sqliteComponent is Dapr's component with the settings that the adapter gives it.
+func sqliteComponent(t testing.TB, path string) state.Store {
+	t.Helper()
+	component := sqlite.NewSQLiteStateStore(silent())
+	var m state.Metadata
+	m.Name = "floor"
+	m.Properties = map[string]string{"connectionString": sqliteURL(path, "synchronous(FULL)"), "disableWAL": "false", "busyTimeout": "10s"}
+	if err := component.Init(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = component.Close() })
+	return component
+}
+
+func sqliteURL(path string, pragmas ...string) string {
+	file := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: url.Values{"_pragma": pragmas}.Encode()}
+	return file.String()
+}
+
+func silent() logger.Logger { return logger.FromContextOrDefault(context.Background()) }
+
+// openDB opens a database until the test ends.
+func openDB(t testing.TB, driverName, source string) *sql.DB {
+	t.Helper()
+	db := must(sql.Open(driverName, source))(t)
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// sessionTimeout lets a session last as long as a comparison.
+const sessionTimeout = time.Hour
+
+// payloadBytes is the size of an event's payload.
+const payloadBytes = 512
+
+// deposited is the event that is written and read: 512 bytes of JSON.
+type deposited struct {
+	Account   string
+	Amount    int64
+	Currency  string
+	Reference string
+	Tags      []string
+	Note      string
+}
+
+// event makes a deposited of payloadBytes.
+func event() deposited {
+	d := deposited{Account: "DE02120300000000202051", Amount: 1_234_567, Currency: "EUR", Reference: uuid.NewString(), Tags: []string{"salary", "monthly"}}
+	raw, err := eventstore.JSON.Marshal(d)
+	if err != nil {
+		panic(err)
+	}
+	words := strings.Repeat("the quick brown fox jumps over the lazy dog; ", payloadBytes/40)
+	d.Note = words[:payloadBytes-len(raw)]
+	return d
+}
+
+func events(n int) []any {
+	all := make([]any, n)
+	for i := range all {
+		all[i] = event()
+	}
+	return all
+}
+
+// aggregate is the type of all streams.
+const aggregate = "BankAccount"
+
+// names of streams are all of one length, so that keys are.
+func newName() string { return uuid.NewString() }
+
+// keys are the keys of a stream.
+type keys struct{ partition, prefix string }
+
+func keysOf(id string) keys {
+	partition := eventstore.Stream{Database: eventstore.DefaultSettings().DefaultDatabase, Type: aggregate, ID: id}.String()
+	return keys{partition, "{" + partition + "}:"}
+}
+
+func (k keys) event(version int) string { return k.prefix + strconv.Itoa(version) }
+func (k keys) named(what string) string { return k.prefix + what }
+
+// provider is the event store on state.
+func (s *store) provider(state driver.State) (*eventstore.Provider, error) {
+	registry, err := eventstore.NewRegistry(eventstore.Type[deposited]("deposited"))
+	if err != nil {
+		return nil, err
+	}
+	settings := eventstore.DefaultSettings()
+	settings.SessionTimeout = sessionTimeout
+	options := []eventstore.Option{eventstore.WithRegistry(registry), eventstore.WithSettings(settings), eventstore.WithLogger(slog.New(slog.DiscardHandler))}
+	if s.locker != nil {
+		options = append(options, eventstore.WithLocker(s.locker))
+	}
+	return eventstore.NewProvider(state, options...)
+}

@@ -1,6 +1,0 @@
-package parts
-
-import "syscall"
-
-// endWithParent has a process killed when the thread that started it ends.
-func endWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }

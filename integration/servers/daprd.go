@@ -1,0 +1,222 @@
+package servers
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	dapr "github.com/dapr/go-sdk/client"
+	"google.golang.org/grpc"
+)
+
+// Daprd is a Dapr sidecar.
+type Daprd struct {
+	*Part
+	GRPCPort int
+	HTTPPort int
+	Token    string
+}
+
+// DaprdConfig says what sidecar to start.
+type DaprdConfig struct {
+	AppID       string
+	Components  []string // component files
+	APIToken    string   // defaults to none
+	MaxBodySize string   // of one request, as "16Mi"; defaults to the sidecar's own default, 4 MiB
+	Folders     []string // what the components use of this machine; defaults to nothing
+	Env         []string // as NAME=value, for what the component files take from the environment; defaults to nothing
+	Config      string   // the configuration file's content; defaults to one that keeps the sidecar off the network
+	Resiliency  string   // a file of resiliency policies; defaults to none
+	Memory      int64    // bytes that it may take, where that can be limited; defaults to any
+	Zipkin      string   // where all its spans go, a URL of this machine; defaults to nowhere
+}
+
+// configuration keeps the sidecar off the network: by default it announces itself to all who listen, by mDNS.
+const configuration = `apiVersion: dapr.io/v1alpha1
+kind: Configuration
+metadata:
+  name: servers
+spec:
+  nameResolution:
+    component: nameformat
+    version: v1
+    configuration:
+      format: "{appid}"
+`
+
+// tracing goes into the configuration of a sidecar that traces. Zipkin's format is one that a test can read by itself.
+const tracing = `  tracing:
+    samplingRate: "1"
+    zipkin:
+      endpointAddress: %q
+`
+
+// StartDaprd starts a sidecar: the daprd of this project's tools/daprd, or a released one in a container.
+func StartDaprd(t testing.TB, config DaprdConfig) *Daprd {
+	t.Helper()
+	resources, settings := t.TempDir(), filepath.Join(t.TempDir(), "config.yaml")
+	files := map[string]string{settings: cmp.Or(config.Config, configuration)}
+	if config.Zipkin != "" {
+		files[settings] += fmt.Sprintf(tracing, config.Zipkin)
+	}
+	for i, component := range config.Components {
+		files[filepath.Join(resources, fmt.Sprintf("%d.yaml", i))] = component
+	}
+	if config.Resiliency != "" {
+		files[filepath.Join(resources, "resiliency.yaml")] = config.Resiliency
+	}
+	for path, content := range files {
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ports := FreePorts(t, 3)
+	d := &Daprd{GRPCPort: ports[0], HTTPPort: ports[1], Token: config.APIToken}
+	p := program{
+		name:    "daprd",
+		local:   builtDaprd,
+		image:   "daprio/daprd:1.18.0",
+		inImage: "/daprd",
+		args: []string{
+			"--app-id", config.AppID,
+			"--resources-path", resources,
+			"--config", settings,
+			"--dapr-listen-addresses", "127.0.0.1",
+			"--dapr-grpc-port", strconv.Itoa(ports[0]),
+			"--dapr-http-port", strconv.Itoa(ports[1]),
+			"--dapr-internal-grpc-listen-address", "127.0.0.1",
+			"--dapr-internal-grpc-port", strconv.Itoa(ports[2]),
+			"--enable-metrics=false",
+			"--log-level", "warn",
+		},
+		folders: append([]string{resources, filepath.Dir(settings)}, config.Folders...),
+		ready:   func(ctx context.Context) error { return healthy(ctx, ports[1], config) },
+	}
+	if config.MaxBodySize != "" {
+		p.args = append(p.args, "--max-body-size", config.MaxBodySize)
+	}
+	p.env = append(p.env, "DAPR_HOST_IP=127.0.0.1") // it need not look for an address that others reach, nor have a network
+	p.env = append(p.env, config.Env...)
+	if config.APIToken != "" {
+		p.env = append(p.env, "DAPR_API_TOKEN="+config.APIToken)
+	}
+	p.memory = config.Memory
+	d.Part = start(t, p)
+	return d
+}
+
+func builtDaprd() (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(root, "bin", "daprd")
+	if _, err := os.Stat(path); err != nil {
+		return "", errors.New("bin/daprd is missing: run `make daprd`, which builds it from source")
+	}
+	return path, nil
+}
+
+// healthy asks the sidecar whether its components are up. Its health alone does not tell: while it ends because a component can't
+// reach its store, it says for a moment that it is well.
+func healthy(ctx context.Context, port int, config DaprdConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if _, err := ask(ctx, port, "healthz/outbound", http.StatusNoContent, config.APIToken); err != nil {
+		return err
+	}
+	answer, err := ask(ctx, port, "metadata", http.StatusOK, config.APIToken)
+	if err != nil {
+		return err
+	}
+	var metadata struct{ Components []json.RawMessage }
+	if err := json.Unmarshal(answer, &metadata); err != nil {
+		return err
+	}
+	if up, want := len(metadata.Components), len(config.Components); up < want {
+		return fmt.Errorf("%d of the sidecar's %d components are up", up, want)
+	}
+	return nil
+}
+
+// ask sends a request to the sidecar's HTTP API.
+func ask(ctx context.Context, port int, path string, want int, token string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/v1.0/%s", port, path), nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("dapr-api-token", token)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != want {
+		return nil, fmt.Errorf("the sidecar answers %s to %s", answer.Status, path)
+	}
+	return io.ReadAll(answer.Body)
+}
+
+// GRPCAddr is the address of the sidecar's API.
+func (d *Daprd) GRPCAddr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(d.GRPCPort)) }
+
+// Client connects to the sidecar until the test ends.
+func (d *Daprd) Client(t testing.TB, options ...grpc.DialOption) dapr.Client {
+	t.Helper()
+	c, err := dapr.NewClientWithAddressContext(t.Context(), d.GRPCAddr(), options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Token != "" {
+		c.WithAuthToken(d.Token)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// InMemoryState is the component file of a state store in the sidecar's memory.
+func InMemoryState(name string) string {
+	return Component(name, "state.in-memory", "v1", map[string]string{"keyPrefix": "none"})
+}
+
+// RedisState is the component file of a state store on Redis. Its keys have no prefix, so that all sidecars share them.
+func RedisState(name string, r *Redis) string {
+	return Component(name, "state.redis", "v1", map[string]string{"redisHost": r.Addr, "redisPassword": "", "keyPrefix": "none"})
+}
+
+// RedisLock is the component file of a lock on Redis.
+func RedisLock(name string, r *Redis) string {
+	return Component(name, "lock.redis", "v1", map[string]string{"redisHost": r.Addr, "redisPassword": "", "keyPrefix": "none"})
+}
+
+// SQLiteState is the component file of a state store in a SQLite file, whose folder must be among the sidecar's.
+func SQLiteState(name, file string) string {
+	return Component(name, "state.sqlite", "v1", map[string]string{"connectionString": file, "keyPrefix": "none"})
+}
+
+// PostgresState is the component file of a state store on PostgreSQL, version v1 or v2.
+func PostgresState(name string, p *Postgres, version string) string {
+	return Component(name, "state.postgresql", version, map[string]string{
+		"connectionString": p.ConnString, "keyPrefix": "none",
+		"tableName": "state_" + version, "metadataTableName": "meta_" + version,
+	})
+}
+
+// Component is the component file of a component of that kind.
+func Component(name, kind, version string, metadata map[string]string) string {
+	file := fmt.Sprintf("apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: %s\nspec:\n  type: %s\n  version: %s\n  metadata:\n", name, kind, version)
+	for key, value := range metadata {
+		file += fmt.Sprintf("  - name: %s\n    value: %q\n", key, value)
+	}
+	return file
+}

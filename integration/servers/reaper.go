@@ -1,0 +1,84 @@
+package servers
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/moby/moby/client"
+	"github.com/testcontainers/testcontainers-go"
+)
+
+// The reaper removes the containers, networks and volumes of a test process that was killed before it could, as by Ctrl+C or a test's
+// timeout. It is this executable once more, waiting for the end of its standard input, which is that of the
+// process that started it. The reaper of testcontainers is a container, whose image is not everywhere to be had.
+
+// reaperVariable holds the label of what to remove, in the environment of a reaper.
+const reaperVariable = "EVENTSTORES_PARTS_REAPER"
+
+func init() {
+	if label := os.Getenv(reaperVariable); label != "" {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		reap(label)
+		os.Exit(0)
+	}
+}
+
+// ownLabel marks what this process has the engine make, and belongs to no other.
+var ownLabel = "eventstores-go.servers." + uuid.NewString()
+
+// startReaper starts the reaper of this process. It returns the end of the reaper's standard input, which is kept and never
+// closed but by the end of this process.
+var startReaper = sync.OnceValues(func() (io.WriteCloser, error) {
+	executable, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(executable)
+	cmd.Env = append(os.Environ(), reaperVariable+"="+ownLabel)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl+C is not for it
+	alive, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	return alive, cmd.Start()
+})
+
+// Label is the name of the label, without a value, of containers, networks and volumes that are to be removed when
+// this process is gone.
+func Label() (string, error) {
+	_, err := startReaper()
+	return ownLabel, err
+}
+
+// reap removes all containers, networks and volumes with the label.
+func reap(label string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
+	if err != nil {
+		return
+	}
+	defer docker.Close()
+	labelled := make(client.Filters).Add("label", label)
+	if left, err := docker.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: labelled}); err == nil {
+		for _, c := range left.Items {
+			_, _ = docker.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+		}
+	}
+	if left, err := docker.NetworkList(ctx, client.NetworkListOptions{Filters: labelled}); err == nil {
+		for _, n := range left.Items {
+			_, _ = docker.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{})
+		}
+	}
+	if left, err := docker.VolumeList(ctx, client.VolumeListOptions{Filters: labelled}); err == nil {
+		for _, v := range left.Items {
+			_, _ = docker.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{Force: true})
+		}
+	}
+}
