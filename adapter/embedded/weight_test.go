@@ -12,7 +12,8 @@ import (
 // dependency is a package that another one links.
 type dependency struct{ path, module, folder string }
 
-// dependencies returns what a program links that imports pkg, without the standard library, and all of it.
+// dependencies returns what a program links that imports pkg, without the standard library, and all
+// of it.
 func dependencies(t *testing.T, pkg string) (others, all []dependency) {
 	t.Helper()
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps",
@@ -44,11 +45,12 @@ func dependencies(t *testing.T, pkg string) (others, all []dependency) {
 
 const module = "github.com/hexalith/eventstores-go"
 
-// A program pays for the packages that it links: in size, in start-up time and in modules to audit. If this
-// test fails, look for the new import first. Raise a bound only if the package cannot do without it.
+// A program pays for the packages that it links: in size, in start-up time and in modules to audit.
+// If this test fails, look for the new import first. Raise a bound only if the package cannot do
+// without it.
 func TestAProgramLinksOnlyWhatItsStoreNeeds(t *testing.T) {
 	t.Parallel()
-	if _, err := os.ReadFile(filepath.Join("..", "..", "go.mod")); err != nil { // repeats the test as well
+	if _, err := os.ReadFile(filepath.Join("..", "..", "go.mod")); err != nil { // repeats it as well
 		t.Fatal(err)
 	}
 	var (
@@ -69,7 +71,8 @@ func TestAProgramLinksOnlyWhatItsStoreNeeds(t *testing.T) {
 		{"eventstore/sealed", slices.Concat(dapr, redis, azure, sql, network), 5},
 		{"eventstore/transfer", slices.Concat(dapr, redis, azure, sql, network), 5},
 		{"adapter/embedded/memory", slices.Concat(redis, azure, sql, network), 30},
-		// Dapr's component for SQLite itself imports pgx, for what it shares with the one for PostgreSQL.
+		// Dapr's component for SQLite itself imports pgx, for what it shares with the one for
+		// PostgreSQL.
 		{"adapter/embedded/sqlite", slices.Concat(redis, azure, network), 70},
 		// Dapr's component for Redis itself imports two Redis clients and the sign-in of Azure.
 		{"adapter/embedded/redis", []string{"database/sql", "sqlite", "pgx", "google.golang.org/grpc"}, 220},
@@ -80,7 +83,8 @@ func TestAProgramLinksOnlyWhatItsStoreNeeds(t *testing.T) {
 			others, all := dependencies(t, test.pkg)
 			for _, d := range all {
 				for _, part := range test.without {
-					// The port for a driver of database/sql comes with the UUID library, and holds no code to speak of.
+					// The port for a driver of database/sql comes with the UUID library, and holds
+					// no code to speak of.
 					if strings.Contains(strings.ToLower(d.path), part) && d.path != "database/sql/driver" {
 						t.Errorf("it links %s", d.path)
 					}

@@ -23,8 +23,8 @@ var _ driver.State = (*State)(nil)
 
 // New returns a new, empty store. Every call returns another one.
 func New() *State {
-	// The component is not initialised. All that Init does is to start a search for expired keys, which do
-	// not exist here, and Close can hang waiting for that search.
+	// The component is not initialised. All that Init does is to start a search for expired keys,
+	// which do not exist here, and Close can hang waiting for that search.
 	store := contrib.NewInMemoryStateStore(component.Logger()).(component.Store)
 	return &State{component.New(store, component.Config{
 		Package:      "memory",
@@ -32,6 +32,6 @@ func New() *State {
 	})}
 }
 
-// Close releases the store and what it holds. Requests after it fail, and another Close does nothing and
-// returns nil. End all requests before.
+// Close releases the store and what it holds. Requests after it fail, and another Close does
+// nothing and returns nil. End all requests before.
 func (s *State) Close() error { return s.base.Close() }

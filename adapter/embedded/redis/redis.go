@@ -1,4 +1,5 @@
-// Package redis runs Dapr's component state.redis inside this process, on a Redis server or cluster.
+// Package redis runs Dapr's component state.redis inside this process, on a Redis server or
+// cluster.
 //
 //	state, err := redis.Open(ctx, "localhost:6379", redis.WithCredentials("", password))
 //	if err != nil {
@@ -7,8 +8,8 @@
 //	defer state.Close()
 //	provider, err := eventstore.NewProvider(state)
 //
-// A sidecar puts a prefix before every key, and this package does not. A stream that was written through a
-// sidecar is found here only if the sidecar's component has keyPrefix: none.
+// A sidecar puts a prefix before every key, and this package does not. A stream that was written
+// through a sidecar is found here only if the sidecar's component has keyPrefix: none.
 package redis
 
 import (
@@ -28,8 +29,8 @@ import (
 
 // State is a store on a Redis server. It implements [driver.State] and is safe for concurrent use.
 //
-// A request returns as soon as its context ends. The component may be busy with it for some seconds more,
-// and a write may still take effect.
+// A request returns as soon as its context ends. The component may be busy with it for some seconds
+// more, and a write may still take effect.
 type State struct{ *base }
 
 type base = component.State
@@ -46,8 +47,8 @@ type config struct {
 	withoutProbe       bool
 }
 
-// WithCredentials signs in to the server. An empty username means the user "default". By default there is
-// neither a username nor a password.
+// WithCredentials signs in to the server. An empty username means the user "default". By default
+// there is neither a username nor a password.
 func WithCredentials(username, password string) Option {
 	return func(c *config) error {
 		c.username, c.password = username, password
@@ -55,8 +56,8 @@ func WithCredentials(username, password string) Option {
 	}
 }
 
-// WithDB selects the numbered keyspace of the server, as SELECT does. The default is 0. A negative number
-// is an error, and a cluster has only 0.
+// WithDB selects the numbered keyspace of the server, as SELECT does. The default is 0. A negative
+// number is an error, and a cluster has only 0.
 func WithDB(number int) Option {
 	return func(c *config) error {
 		if number < 0 {
@@ -77,8 +78,8 @@ func WithTLS() Option {
 	}
 }
 
-// WithCluster says that the address is one of a Redis Cluster. It may then list several nodes, separated by
-// commas. By default the address is that of a single server.
+// WithCluster says that the address is one of a Redis Cluster. It may then list several nodes,
+// separated by commas. By default the address is that of a single server.
 func WithCluster() Option {
 	return func(c *config) error {
 		c.cluster = true
@@ -86,8 +87,9 @@ func WithCluster() Option {
 	}
 }
 
-// WithoutProbe opens the store without trying it out, so that opening it writes nothing. Use it in a program
-// that only reads, or that may not write at that time. By default [Open] tries the store out.
+// WithoutProbe opens the store without trying it out, so that opening it writes nothing. Use it in
+// a program that only reads, or that may not write at that time. By default [Open] tries the store
+// out.
 func WithoutProbe() Option {
 	return func(c *config) error {
 		c.withoutProbe = true
@@ -100,12 +102,13 @@ const redisRepeats = 3
 
 // Open connects to the Redis server at address, which is host:port.
 //
-// The server must not evict keys (maxmemory-policy noeviction). If the server says that it may, Open logs a
-// warning to [slog.Default]. Many hosted servers do not say. The server keeps acknowledged events beyond its
-// own end only as far as it persists them. For all events set appendonly yes and appendfsync always.
+// The server must not evict keys (maxmemory-policy noeviction). If the server says that it may,
+// Open logs a warning to [slog.Default]. Many hosted servers do not say. The server keeps
+// acknowledged events beyond its own end only as far as it persists them. For all events set
+// appendonly yes and appendfsync always.
 //
-// Open tries the store out with at most 7 requests. They use keys that no stream can have, and Open removes
-// these keys. An unfit store is refused with the reason. [WithoutProbe] turns that off.
+// Open tries the store out with at most 7 requests. They use keys that no stream can have, and Open
+// removes these keys. An unfit store is refused with the reason. [WithoutProbe] turns that off.
 func Open(ctx context.Context, address string, options ...Option) (*State, error) {
 	if strings.TrimSpace(address) == "" {
 		return nil, errors.New("redis: the address is blank: give host:port")
@@ -141,11 +144,11 @@ func start(ctx context.Context, address string, c config) (*component.State, map
 		"enableTLS":     strconv.FormatBool(c.tls),
 	}
 	how := component.Config{Package: "redis", Capabilities: driver.Capabilities{Store: "state.redis", CountedETags: true}}
-	if c.cluster { // the client of a cluster follows moved keys, and cannot do without sending again
+	if c.cluster { // its client follows moved keys, and cannot do without sending again
 		properties["redisType"] = "cluster"
 	} else {
-		// By default Dapr's client sends again what got no answer, also a swap. What the server then says of
-		// the second one proves nothing about the first.
+		// By default Dapr's client sends again what got no answer, also a swap. What the server
+		// then says of the second one proves nothing about the first.
 		properties["redisMaxRetries"] = "-1"
 		how.SendsOnce, how.Repeats = true, redisRepeats
 	}
@@ -164,6 +167,6 @@ func warn(ctx context.Context, address string, properties map[string]string) {
 	}
 }
 
-// Close closes the connections to the server. Requests after it fail, and another Close does nothing and
-// returns nil. End all requests before.
+// Close closes the connections to the server. Requests after it fail, and another Close does
+// nothing and returns nil. End all requests before.
 func (s *State) Close() error { return s.base.Close() }

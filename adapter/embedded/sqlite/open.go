@@ -1,5 +1,5 @@
-// Package sqlite runs Dapr's component state.sqlite inside this process, on one file. It suits local work
-// and services that run once.
+// Package sqlite runs Dapr's component state.sqlite inside this process, on one file. It suits
+// local work and services that run once.
 //
 //	state, err := sqlite.Open(ctx, "bank.db")
 //	if err != nil {
@@ -10,8 +10,8 @@
 //
 // [WithReadOnly] opens a file to read it, for example a backup.
 //
-// A sidecar puts a prefix before every key, and this package does not. A stream that was written through a
-// sidecar is found here only if the sidecar's component has keyPrefix: none.
+// A sidecar puts a prefix before every key, and this package does not. A stream that was written
+// through a sidecar is found here only if the sidecar's component has keyPrefix: none.
 package sqlite
 
 import (
@@ -31,8 +31,8 @@ import (
 
 // State is a store in a SQLite file. It implements [driver.State] and is safe for concurrent use.
 //
-// A request returns as soon as its context ends. The component may be busy with it for some seconds more,
-// and a write may still take effect.
+// A request returns as soon as its context ends. The component may be busy with it for some seconds
+// more, and a write may still take effect.
 type State struct{ *base }
 
 type base = component.State
@@ -44,12 +44,12 @@ type Option func(*config) error
 
 type config struct{ readOnly, withoutProbe bool }
 
-// WithReadOnly opens the store to read it. The file must exist and hold what [Open] or Dapr's state.sqlite
-// made, and any other file is refused. Nothing is created or changed, neither the file nor what lies beside
-// it. So the file, its folder and its disk may be write-protected.
+// WithReadOnly opens the store to read it. The file must exist and hold what [Open] or Dapr's
+// state.sqlite made, and any other file is refused. Nothing is created or changed, neither the file
+// nor what lies beside it. So the file, its folder and its disk may be write-protected.
 //
-// Writes fail with [driver.ErrRefused]. Other processes may write to the file meanwhile, and reads see their
-// writes. By default the store is opened to read and write.
+// Writes fail with [driver.ErrRefused]. Other processes may write to the file meanwhile, and reads
+// see their writes. By default the store is opened to read and write.
 func WithReadOnly() Option {
 	return func(c *config) error {
 		c.readOnly = true
@@ -57,9 +57,10 @@ func WithReadOnly() Option {
 	}
 }
 
-// WithoutProbe opens the store without trying it out. Then Open writes only what creates a store where there
-// is none. Use it in a program that only reads, or that may not write at that time, for example because the
-// disk is full. By default [Open] tries the store out. Together with [WithReadOnly] it changes nothing.
+// WithoutProbe opens the store without trying it out. Then Open writes only what creates a store
+// where there is none. Use it in a program that only reads, or that may not write at that time, for
+// example because the disk is full. By default [Open] tries the store out. Together with
+// [WithReadOnly] it changes nothing.
 func WithoutProbe() Option {
 	return func(c *config) error {
 		c.withoutProbe = true
@@ -67,19 +68,20 @@ func WithoutProbe() Option {
 	}
 }
 
-// Open opens the store in a SQLite file. The path is a plain one, not a URL. If the file does not exist,
-// Open creates it for its owner alone (mode 0600). The folder must exist.
+// Open opens the store in a SQLite file. The path is a plain one, not a URL. If the file does not
+// exist, Open creates it for its owner alone (mode 0600). The folder must exist.
 //
-// Acknowledged events survive the end of the process and a power cut, because SQLite syncs its write-ahead
-// log with every commit. The log stands beside the file as path-wal and path-shm, and belongs to it. Several
-// processes of one machine may have the file open. It must not lie on a network file system.
+// Acknowledged events survive the end of the process and a power cut, because SQLite syncs its
+// write-ahead log with every commit. The log stands beside the file as path-wal and path-shm, and
+// belongs to it. Several processes of one machine may have the file open. It must not lie on a
+// network file system.
 //
-// Open tries the store out with at most 7 requests. They use keys that no stream can have, and Open removes
-// these keys. An unfit store is refused with the reason. A full disk and a write-protected file are errors
-// that say so. [WithoutProbe] turns that off.
+// Open tries the store out with at most 7 requests. They use keys that no stream can have, and Open
+// removes these keys. An unfit store is refused with the reason. A full disk and a write-protected
+// file are errors that say so. [WithoutProbe] turns that off.
 //
-// A writer waits up to 10 s while another process has the file locked. If that is not enough, the append
-// certainly did not take effect.
+// A writer waits up to 10 s while another process has the file locked. If that is not enough, the
+// append certainly did not take effect.
 func Open(ctx context.Context, path string, options ...Option) (*State, error) {
 	var c config
 	for _, option := range options {
@@ -123,8 +125,8 @@ func Open(ctx context.Context, path string, options ...Option) (*State, error) {
 // sqliteBusy is how long one writer waits for another.
 const sqliteBusy = 10 * time.Second
 
-// start starts the component. It tries again while another process is just creating the file, because SQLite
-// does not wait for that.
+// start starts the component. It tries again while another process is just creating the file,
+// because SQLite does not wait for that.
 func start(ctx context.Context, path string) (*component.State, error) {
 	began := time.Now()
 	state, err := startOnce(ctx, path)
@@ -154,12 +156,13 @@ func startOnce(ctx context.Context, path string) (*component.State, error) {
 	})
 }
 
-// busy reports whether SQLite refused something because another has the file for itself (SQLITE_BUSY).
+// busy reports whether SQLite refused something because another has the file for itself
+// (SQLITE_BUSY).
 func busy(err error) bool {
 	var coded interface{ Code() int }
 	return errors.As(err, &coded) && coded.Code()&0xff == 5
 }
 
-// Close closes the file. Requests after it fail, and another Close does nothing and returns nil. End all
-// requests before.
+// Close closes the file. Requests after it fail, and another Close does nothing and returns nil.
+// End all requests before.
 func (s *State) Close() error { return s.base.Close() }

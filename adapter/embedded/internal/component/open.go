@@ -37,8 +37,8 @@ func Start(ctx context.Context, store Store, properties map[string]string, confi
 	}
 }
 
-// discard closes a component that did not start, so that nothing of it goes on. The one for Redis panics
-// where it has not got as far as a client.
+// discard closes a component that did not start, so that nothing of it goes on. The one for Redis
+// panics where it has not got as far as a client.
 func discard(store state.Store) {
 	defer func() { _ = recover() }()
 	_ = store.Close()
@@ -60,8 +60,8 @@ func Probe(ctx context.Context, s *State) error {
 	return fmt.Errorf("the store %w: choose another one", err)
 }
 
-// Logger returns a silent logger for components. What matters comes back as errors, and a component would
-// write the rest to standard output.
+// Logger returns a silent logger for components. What matters comes back as errors, and a component
+// would write the rest to standard output.
 func Logger() logger.Logger {
 	return logger.FromContextOrDefault(context.Background())
 }
