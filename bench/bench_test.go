@@ -125,7 +125,7 @@ func (r *report) on(t testing.TB, k kind, cases []string, z sizes, p plan) {
 			}
 		}
 		if slices.Contains(cases, memoryCase) && hasMemoryOfItsOwn(s) {
-			use := must(memory(t.Context(), newLab(t, s, z)))(t)
+			use := must(measureMemory(t.Context(), newLab(t, s, z)))(t)
 			fmt.Println(use.row())
 			r.memory = append(r.memory, use)
 		}

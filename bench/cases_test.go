@@ -23,7 +23,7 @@ type comparison struct {
 	only    func(*store) bool
 	limit   func(*store) limit
 	once    bool // is long enough by itself
-	allocs  bool // in the in-process store allocations are counted too
+	allocs  bool // in the embedded store in memory allocations are counted too
 
 	// sides are the event store, what it is compared with, and others that are told for information.
 	sides func(*lab) []side
@@ -87,7 +87,7 @@ var comparisons = []comparison{
 		floor: "`json.Marshal` of the same (`decoded`: the event store's own, of a type whose values are decoded and compared, since one field is of type any)",
 	},
 	{
-		name: "append1", against: "hallgren", sides: rivalAppend(append1, one), only: hasRival, limit: rivalLimit("inprocess/sqlite", limit{ratio: 2}),
+		name: "append1", against: "hallgren", sides: rivalAppend(append1, one), only: hasRival, limit: rivalLimit("embedded/sqlite", limit{ratio: 2}),
 		what: "the first append of 1 event in a session",
 	},
 	{
@@ -99,7 +99,7 @@ var comparisons = []comparison{
 		what: "1,000 events in one call",
 	},
 	{
-		name: "read10000", against: "hallgren", sides: rivalRead, only: hasRival, once: true, limit: rivalLimit("inprocess/sqlite", limit{ratio: 2}),
+		name: "read10000", against: "hallgren", sides: rivalRead, only: hasRival, once: true, limit: rivalLimit("embedded/sqlite", limit{ratio: 2}),
 		what: "10,000 events read and decoded",
 	},
 }
@@ -240,7 +240,7 @@ func append1000(l *lab) []side {
 }
 
 // hasNoRequests reports whether what is measured without a request is measured there, once for all stores.
-func hasNoRequests(s *store) bool { return s.name == "inprocess/in-memory" }
+func hasNoRequests(s *store) bool { return s.name == "embedded/memory" }
 
 // imported is an event of which it is not known before what it holds.
 type imported struct{ Fields map[string]any }

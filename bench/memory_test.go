@@ -25,10 +25,10 @@ func (m memoryUse) row() string {
 }
 
 // hasMemoryOfItsOwn leaves out the store whose events lie in the heap that is measured.
-func hasMemoryOfItsOwn(s *store) bool { return s.name != "inprocess/in-memory" }
+func hasMemoryOfItsOwn(s *store) bool { return s.name != "embedded/memory" }
 
 // memory reads a long stream and a short one.
-func memory(ctx context.Context, l *lab) (memoryUse, error) {
+func measureMemory(ctx context.Context, l *lab) (memoryUse, error) {
 	peak := func(id string, want int) (most float64, err error) {
 		r := l.events.Reader(l.events.Stream(aggregate, id))
 		for range 3 {

@@ -107,7 +107,7 @@ func compare(ctx context.Context, c comparison, l *lab, p plan) (result, error) 
 	if c.limit != nil {
 		r.limit = c.limit(l.store)
 	}
-	if c.allocs && l.name == "inprocess/in-memory" {
+	if c.allocs && l.name == "embedded/memory" {
 		for i, of := range []*timing{&r.ours, &r.other} {
 			if of.perEvent, err = perEvent(ctx, sides[i]); err != nil {
 				return result{}, err

@@ -13,7 +13,7 @@ import (
 // Nothing timed decides a test: that the sides of each comparison did the same work, and left as much in the store, is
 // what compare checks.
 func TestEveryCaseYieldsARowAndItsSidesDoTheSame(t *testing.T) {
-	stores := []string{"sidecar/in-memory", "inprocess/in-memory", "inprocess/sqlite"}
+	stores := []string{"sidecar/in-memory", "embedded/memory", "embedded/sqlite"}
 	r := measure(t, caseNames(), stores, small, plan{rounds: 1, verify: true})
 
 	shape := regexp.MustCompile(`^bench case=(\w+) store=(\S+)( against=hallgren)? ours_(us|mib)=[\d.]+ (floor|hallgren)_(us|mib)=[\d.]+ (ratio|difference_mib)=-?[\d.]+ `)
@@ -30,14 +30,14 @@ func TestEveryCaseYieldsARowAndItsSidesDoTheSame(t *testing.T) {
 	for _, store := range stores {
 		for _, c := range comparisons {
 			switch {
-			case c.name == "encode1000" && store != "inprocess/in-memory": // takes no store
+			case c.name == "encode1000" && store != "embedded/memory": // takes no store
 			case c.against == "floor":
 				want = append(want, c.name+" "+store)
-			case store == "inprocess/sqlite":
+			case store == "embedded/sqlite":
 				want = append(want, c.name+" "+store+" against=hallgren")
 			}
 		}
-		if store != "inprocess/in-memory" {
+		if store != "embedded/memory" {
 			want = append(want, "memory "+store)
 		}
 	}

@@ -13,13 +13,14 @@ import (
 
 	"github.com/dapr/components-contrib/state"
 	inmemory "github.com/dapr/components-contrib/state/in-memory"
-	"github.com/dapr/components-contrib/state/sqlite"
+	contrib "github.com/dapr/components-contrib/state/sqlite"
 	"github.com/dapr/kit/logger"
 	"github.com/google/uuid"
 	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -56,8 +57,8 @@ var kinds = []kind{
 	{"sidecar/redis", startSidecarRedis},
 	{"sidecar/sqlite", startSidecarSQLite},
 	{"sidecar/postgresql", startSidecarPostgreSQL},
-	{"inprocess/in-memory", startInMemory},
-	{"inprocess/sqlite", startSQLite},
+	{"embedded/memory", startInMemory},
+	{"embedded/sqlite", startSQLite},
 }
 
 func startSidecarInMemory(t testing.TB) func(testing.TB) *store {
@@ -108,18 +109,18 @@ func viaDaprd(t testing.TB, name string, config servers.DaprdConfig, locking boo
 // startInMemory makes a new store for each comparison: what is in it weighs on the garbage collection of all that follow.
 func startInMemory(testing.TB) func(testing.TB) *store {
 	return func(t testing.TB) *store {
-		state := must(inprocess.NewMemory())(t)
+		state := memory.New()
 		t.Cleanup(func() { _ = state.Close() })
-		return &store{name: "inprocess/in-memory", state: state, apart: true,
+		return &store{name: "embedded/memory", state: state, apart: true,
 			raw: inProcess{store: inmemory.NewInMemoryStateStore(silent())}}
 	}
 }
 
 func startSQLite(t testing.TB) func(testing.TB) *store {
 	folder := t.TempDir()
-	state := must(inprocess.OpenSQLite(t.Context(), filepath.Join(folder, "ours.db")))(t)
+	state := must(sqlite.Open(t.Context(), filepath.Join(folder, "ours.db")))(t)
 	t.Cleanup(func() { _ = state.Close() })
-	s := &store{name: "inprocess/sqlite", state: state, apart: true, raw: inProcess{store: sqliteComponent(t, filepath.Join(folder, "floor.db"))}}
+	s := &store{name: "embedded/sqlite", state: state, apart: true, raw: inProcess{store: sqliteComponent(t, filepath.Join(folder, "floor.db"))}}
 	s.rival = func(t testing.TB) *rival {
 		return startRival(t, "sqlite", sqliteURL(filepath.Join(folder, "rival.db"), "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)"))
 	}
@@ -130,7 +131,7 @@ func startSQLite(t testing.TB) func(testing.TB) *store {
 // sqliteComponent is Dapr's component with the settings that the adapter gives it.
 func sqliteComponent(t testing.TB, path string) state.Store {
 	t.Helper()
-	component := sqlite.NewSQLiteStateStore(silent())
+	component := contrib.NewSQLiteStateStore(silent())
 	var m state.Metadata
 	m.Name = "floor"
 	m.Properties = map[string]string{"connectionString": sqliteURL(path, "synchronous(FULL)"), "disableWAL": "false", "busyTimeout": "10s"}

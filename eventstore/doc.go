@@ -43,6 +43,7 @@
 // # Stores
 //
 // The package knows nothing of Dapr. What it asks of a store is in package driver; the adapters in
-// adapter/sidecar (through the Dapr sidecar) and adapter/inprocess (Dapr components in this process) give it that.
+// adapter/sidecar (through the Dapr sidecar) and adapter/embedded/memory, sqlite and redis (Dapr components
+// in this process) give it that.
 // Package storetest checks any other store.
 package eventstore

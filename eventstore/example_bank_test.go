@@ -4,7 +4,7 @@ import (
 	"context"
 	"log"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
@@ -29,10 +29,7 @@ func (a Account) apply(event eventstore.Event) (Account, error) {
 
 // bank is a provider over a new store in memory, which the other examples start from.
 func bank(options ...eventstore.Option) *eventstore.Provider {
-	state, err := inprocess.NewMemory()
-	if err != nil {
-		log.Fatal(err)
-	}
+	state := memory.New()
 	types, err := eventstore.NewRegistry(
 		eventstore.Type[AccountOpened]("AccountOpened"),
 		eventstore.Type[FundsDeposited]("FundsDeposited"),

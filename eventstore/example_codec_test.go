@@ -8,7 +8,7 @@ import (
 	"math/big"
 	"reflect"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
@@ -82,10 +82,7 @@ func ExampleRegistry_Encode() {
 // A release has changed a Go type and not its schema version: what is stored is whole.
 func ExampleTypeMismatchError() {
 	ctx := context.Background()
-	state, err := inprocess.NewMemory()
-	if err != nil {
-		log.Fatal(err)
-	}
+	state := memory.New()
 	release := func(opened eventstore.TypeDefinition) *eventstore.Provider {
 		provider, err := eventstore.NewProvider(state, eventstore.WithRegistry(registry(opened)))
 		if err != nil {
@@ -98,7 +95,7 @@ func ExampleTypeMismatchError() {
 	session.Close()
 
 	reader := release(eventstore.Type[AccountOpened]("AccountOpened")).Reader(eventstore.Stream{Database: "EventStores", Type: "BankAccount", ID: "1"})
-	_, err = reader.Event(ctx, 1)
+	_, err := reader.Event(ctx, 1)
 	var mismatch *eventstore.TypeMismatchError
 	fmt.Println(errors.As(err, &mismatch), mismatch.Version, mismatch.Type)
 	found, err := reader.Verify(ctx, nil)

@@ -6,17 +6,14 @@ import (
 	"fmt"
 	"log"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
 // The error says no more of the customer than a hash, and matches as ever.
 func ExampleWithHashedIDs() {
 	ctx := context.Background()
-	state, err := inprocess.NewMemory()
-	if err != nil {
-		log.Fatal(err)
-	}
+	state := memory.New()
 	defer state.Close()
 	provider, err := eventstore.NewProvider(state, eventstore.WithHashedIDs([]byte("a secret of the service")))
 	if err != nil {

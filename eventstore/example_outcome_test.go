@@ -9,14 +9,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
 // away is a store that can be cut off: what it is sent then still arrives, but nobody gets an answer.
 type away struct {
-	*inprocess.State
+	*memory.State
 	cut atomic.Bool
 }
 
@@ -39,12 +39,9 @@ func (s *away) Get(ctx context.Context, partition, key string) (driver.Item, err
 
 func ExampleSession_Retry() {
 	ctx := context.Background()
-	memory, err := inprocess.NewMemory()
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer memory.Close()
-	state := &away{State: memory}
+	inMemory := memory.New()
+	defer inMemory.Close()
+	state := &away{State: inMemory}
 	types, err := eventstore.NewRegistry(eventstore.Type[AccountOpened]("AccountOpened"))
 	if err != nil {
 		log.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
@@ -25,10 +25,7 @@ func ExampleNewRegistry() {
 }
 
 func ExampleWithSettings() {
-	state, err := inprocess.NewMemory()
-	if err != nil {
-		log.Fatal(err)
-	}
+	state := memory.New()
 	defer state.Close()
 
 	settings := eventstore.DefaultSettings()
@@ -152,14 +149,11 @@ func (frozen) GetMany(ctx context.Context, _ string, _ []string) ([]driver.Item,
 
 // A request that is not answered ends by itself, also where nobody has given it a deadline.
 func ExampleSettings_requestTimeout() {
-	memory, err := inprocess.NewMemory()
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer memory.Close()
+	inMemory := memory.New()
+	defer inMemory.Close()
 	settings := eventstore.DefaultSettings()
 	settings.RequestTimeout = 10 * time.Millisecond
-	provider, err := eventstore.NewProvider(frozen{memory}, eventstore.WithSettings(settings))
+	provider, err := eventstore.NewProvider(frozen{inMemory}, eventstore.WithSettings(settings))
 	if err != nil {
 		log.Fatal(err)
 	}

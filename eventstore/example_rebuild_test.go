@@ -4,18 +4,14 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
 func ExampleProvider_RebuildHead() {
 	ctx := context.Background()
-	state, err := inprocess.NewMemory()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	state := memory.New()
 	defer state.Close()
 	provider, err := eventstore.NewProvider(state)
 	if err != nil {

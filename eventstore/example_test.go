@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"log"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
@@ -18,10 +18,7 @@ type (
 
 func Example() {
 	ctx := context.Background()
-	state, err := inprocess.NewMemory() // with a sidecar: sidecar.NewState(ctx, client, "statestore")
-	if err != nil {
-		log.Fatal(err)
-	}
+	state := memory.New() // with a sidecar: sidecar.NewState(ctx, client, "statestore")
 	defer state.Close()
 	events, err := eventstore.NewRegistry(
 		eventstore.Type[AccountOpened]("AccountOpened"),

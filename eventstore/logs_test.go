@@ -399,14 +399,15 @@ func TestACodecsErrorSaysWhatIsWrongWithoutThePayload(t *testing.T) {
 
 // mayLog are the files that may import log/slog. The adapters' are for warnings about a store as a whole, made when there is no stream in sight; that
 // these hold no values the adapters' own tests say.
-var mayLog = []string{"provider.go", "history.go", "hashids.go", "../adapter/inprocess/open.go", "../adapter/sidecar/state.go"}
+var mayLog = []string{"provider.go", "history.go", "hashids.go", "../adapter/embedded/redis/redis.go", "../adapter/sidecar/state.go"}
 
 // inSource finds in the source the messages of all log records about streams, and the types of errors.
 func inSource(t *testing.T) (messages, errorTypes []string) {
 	levels := []string{"DebugContext", "InfoContext", "WarnContext", "ErrorContext", "Log", "LogAttrs"}
 	contextless := []string{"Debug", "Info", "Warn", "Error"}
 	found := map[string]bool{}
-	for _, folder := range []string{".", "driver", "../adapter/inprocess", "../adapter/sidecar"} {
+	for _, folder := range []string{".", "driver", "../adapter/embedded/internal/component",
+		"../adapter/embedded/memory", "../adapter/embedded/sqlite", "../adapter/embedded/redis", "../adapter/sidecar"} {
 		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, %v", folder, len(files), err)

@@ -72,7 +72,7 @@ func WithLogger(logger *slog.Logger) Option {
 // NewProvider makes a provider over a state store. It sends nothing; a wrong option is an [ArgumentError].
 func NewProvider(state driver.State, options ...Option) (*Provider, error) {
 	if state == nil {
-		return nil, &ArgumentError{Argument: "state", Reason: "it is nil: make one with sidecar.NewState or a function of package inprocess"}
+		return nil, &ArgumentError{Argument: "state", Reason: "it is nil: make one with sidecar.NewState, sqlite.Open or memory.New"}
 	}
 	registry, err := NewRegistry()
 	if err != nil {

@@ -20,7 +20,8 @@ import (
 
 	dapr "github.com/dapr/go-sdk/client"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/redis"
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -48,7 +49,7 @@ type oldHouse struct {
 
 func (o *oldHouse) inFile(t *testing.T, do func(p *eventstore.Provider) error) {
 	t.Helper()
-	s, err := inprocess.OpenSQLite(t.Context(), o.file)
+	s, err := sqlite.Open(t.Context(), o.file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +337,7 @@ func TestACopyToARedisClusterInTheProcess(t *testing.T) {
 	if err != nil || !strings.Contains(out, "5 of 5 streams copied, 0 not") {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	s, err := inprocess.OpenRedis(t.Context(), inprocess.RedisOptions{Addr: cluster, Cluster: true})
+	s, err := redis.Open(t.Context(), cluster, redis.WithCluster())
 	if err != nil {
 		t.Fatal(err)
 	}

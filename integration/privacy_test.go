@@ -11,7 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/redis"
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
@@ -76,7 +77,7 @@ func erasableSQLite(t *testing.T) erasable {
 	t.Helper()
 	folder := t.TempDir()
 	path := filepath.Join(folder, "events.db")
-	s, err := inprocess.OpenSQLite(t.Context(), path)
+	s, err := sqlite.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,7 @@ func erasableRedis(t *testing.T) erasable {
 	t.Helper()
 	folder := t.TempDir()
 	r := servers.StartRedis(t, servers.DurableIn(folder))
-	s, err := inprocess.OpenRedis(t.Context(), inprocess.RedisOptions{Addr: r.Addr})
+	s, err := redis.Open(t.Context(), r.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -169,10 +169,7 @@ func TestAggregatesAgreeWithAPlainModel(t *testing.T) {
 	t.Parallel()
 	t.Run("in memory", func(t *testing.T) {
 		t.Parallel()
-		state, err := inprocess.NewMemory()
-		if err != nil {
-			t.Fatal(err)
-		}
+		state := memory.New()
 		defer state.Close()
 		agree(t, state, nil)
 	})

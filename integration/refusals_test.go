@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/redis"
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -115,7 +115,7 @@ func redisBy(t *testing.T, way string, r *servers.Redis) driver.State {
 	if way == "through a sidecar" {
 		return state(t, servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{servers.RedisState("statestore", r)}}))
 	}
-	s, err := inprocess.OpenRedis(t.Context(), inprocess.RedisOptions{Addr: r.Addr})
+	s, err := redis.Open(t.Context(), r.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}

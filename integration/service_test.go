@@ -28,7 +28,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 	"github.com/hexalith/eventstores-go/cmd/demo/service"
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -115,16 +115,13 @@ const (
 // newDescribed is a service in this process, connected to a store that is well.
 func newDescribed(t *testing.T) (*service.Service, *described) {
 	t.Helper()
-	memory, err := inprocess.NewMemory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = memory.Close() })
+	inMemory := memory.New()
+	t.Cleanup(func() { _ = inMemory.Close() })
 	registry, err := eventstore.NewRegistry(bank.Types()...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &described{state: &moodyState{State: memory}, seen: map[string]bool{}}
+	d := &described{state: &moodyState{State: inMemory}, seen: map[string]bool{}}
 	settings := eventstore.DefaultSettings()
 	settings.OpenTimeout, settings.CommitTimeout = 0, 100*time.Millisecond
 	d.provider, err = eventstore.NewProvider(d.state, eventstore.WithRegistry(registry), eventstore.WithSettings(settings), eventstore.WithLogger(slog.New(slog.DiscardHandler)))

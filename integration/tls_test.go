@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/redis"
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/integration/racing"
@@ -99,13 +99,13 @@ func TestASidecarSpeaksTLSWithARedisWhoseCertificateItIsTold(t *testing.T) {
 	racing.Compare(t, reader, []racing.Ack{{N: 0, Events: 1, Version: 1}})
 
 	// The same component in this process, which is told of no certificate, believes none.
-	if s, err := inprocess.OpenRedis(t.Context(), inprocess.RedisOptions{Addr: r.Addr, TLS: true}); err == nil {
+	if s, err := redis.Open(t.Context(), r.Addr, redis.WithTLS()); err == nil {
 		_ = s.Close()
 		t.Error("a certificate that nobody vouches for is believed")
 	} else if !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("it is refused for another reason: %v", err)
 	}
-	if s, err := inprocess.OpenRedis(t.Context(), inprocess.RedisOptions{Addr: r.Addr}); err == nil {
+	if s, err := redis.Open(t.Context(), r.Addr); err == nil {
 		_ = s.Close()
 		t.Error("the server answers without TLS: this test finds nothing")
 	}

@@ -14,7 +14,7 @@ import (
 
 	dapr "github.com/dapr/go-sdk/client"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
@@ -77,7 +77,7 @@ func (y *tally) End(_ context.Context, operation eventstore.Operation, result ev
 
 func (c updaterConfig) open(ctx context.Context) (driver.State, error) {
 	if c.SQLite != "" {
-		return inprocess.OpenSQLite(ctx, c.SQLite)
+		return sqlite.Open(ctx, c.SQLite)
 	}
 	client, err := dapr.NewClientWithAddressContext(ctx, c.Sidecar)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/adapter/telemetry"
 	"github.com/hexalith/eventstores-go/eventstore"
 )
@@ -28,17 +28,14 @@ func Example() {
 	otel.SetTracerProvider(tracers)
 	otel.SetTextMapPropagator(propagation.TraceContext{})
 
-	memory, err := inprocess.NewMemory() // or sidecar.NewState, and sidecar.NewLocker
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer memory.Close()
+	inMemory := memory.New() // or sidecar.NewState, and sidecar.NewLocker
+	defer inMemory.Close()
 	types, err := eventstore.NewRegistry(eventstore.Type[FundsDeposited]("FundsDeposited"))
 	if err != nil {
 		log.Fatal(err)
 	}
 	provider, err := eventstore.NewProvider(
-		telemetry.State(memory, telemetry.WithComponent("statestore")),
+		telemetry.State(inMemory, telemetry.WithComponent("statestore")),
 		eventstore.WithObserver(telemetry.NewObserver()),
 		eventstore.WithLogger(slog.New(telemetry.LogHandler(slog.NewJSONHandler(os.Stderr, nil)))),
 		eventstore.WithRegistry(types))

@@ -21,7 +21,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/adapter/telemetry"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -123,19 +123,16 @@ func (free) Unlock(context.Context, string, string) (driver.UnlockStatus, error)
 	return driver.Unlocked, nil
 }
 
-func memory(t *testing.T) *inprocess.State {
+func inMemory(t *testing.T) *memory.State {
 	t.Helper()
-	s, err := inprocess.NewMemory()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := memory.New()
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
 func newLab(t *testing.T, options ...telemetry.Option) *lab {
 	t.Helper()
-	l := &lab{t: t, spans: tracetest.NewSpanRecorder(), metrics: sdkmetric.NewManualReader(), state: &flaky{State: memory(t)}}
+	l := &lab{t: t, spans: tracetest.NewSpanRecorder(), metrics: sdkmetric.NewManualReader(), state: &flaky{State: inMemory(t)}}
 	tracers := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(l.spans))
 	l.tracer = tracers.Tracer("test")
 	options = append([]telemetry.Option{

@@ -46,7 +46,7 @@ append account eventstore.operation.name=append eventstore.database=d eventstore
 
 func TestWithoutAnSDKAllGoesOn(t *testing.T) {
 	t.Parallel()
-	provider, err := eventstore.NewProvider(telemetry.State(memory(t)), eventstore.WithObserver(telemetry.NewObserver()))
+	provider, err := eventstore.NewProvider(telemetry.State(inMemory(t)), eventstore.WithObserver(telemetry.NewObserver()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,7 @@ package telemetry_test
 import (
 	"testing"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/adapter/telemetry"
 	"github.com/hexalith/eventstores-go/eventstore"
 )
@@ -18,12 +18,9 @@ func TestNilOptionsAndWhatIsNilInThemAreTheDefaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			memory, err := inprocess.NewMemory()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer memory.Close()
-			state := telemetry.State(memory, option)
+			inMemory := memory.New()
+			defer inMemory.Close()
+			state := telemetry.State(inMemory, option)
 			locker := telemetry.Locker(free{}, option)
 			provider, err := eventstore.NewProvider(state, eventstore.WithLocker(locker), eventstore.WithObserver(telemetry.NewObserver(option)))
 			if err != nil {

@@ -21,7 +21,7 @@ import (
 
 func TestATracedStateIsAsFitAsTheOneBelow(t *testing.T) {
 	t.Parallel()
-	s := telemetry.State(memory(t))
+	s := telemetry.State(inMemory(t))
 	t.Run("state", func(t *testing.T) { storetest.TestState(t, s, storetest.Limits{}) })
 	t.Run("event store", func(t *testing.T) { storetest.TestEventStore(t, storetest.Target{State: s}) })
 }
@@ -160,7 +160,7 @@ func TestATraceGoesIntoTheMetadataOfItsRequests(t *testing.T) {
 
 func TestWithoutATraceTheContextStaysAsItIs(t *testing.T) {
 	t.Parallel()
-	s := &flaky{State: memory(t)}
+	s := &flaky{State: inMemory(t)}
 	traced := telemetry.State(s, telemetry.WithTracerProvider(noop.NewTracerProvider()), telemetry.WithPropagator(propagation.TraceContext{}))
 	if _, err := traced.Get(t.Context(), "partition", "key"); err != nil {
 		t.Fatal(err)

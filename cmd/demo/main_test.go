@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -25,9 +25,9 @@ func runDemo(t *testing.T, args ...string) (code int, stdout, stderr string) {
 }
 
 // openTestFile opens a SQLite file beside the demo.
-func openTestFile(t *testing.T, file string) *inprocess.State {
+func openTestFile(t *testing.T, file string) *sqlite.State {
 	t.Helper()
-	state, err := inprocess.OpenSQLite(t.Context(), file)
+	state, err := sqlite.Open(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}

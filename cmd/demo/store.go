@@ -11,7 +11,7 @@ import (
 	dapr "github.com/dapr/go-sdk/client"
 	"google.golang.org/grpc/connectivity"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/adapter/telemetry"
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
@@ -45,7 +45,7 @@ func chooseStore(file string) (open func(context.Context) (store, error), part s
 
 // openFile opens the embedded store: no sidecar, no server, one file.
 func openFile(ctx context.Context, file string) (store, error) {
-	state, err := inprocess.OpenSQLite(ctx, file)
+	state, err := sqlite.Open(ctx, file)
 	if err != nil {
 		return store{}, err
 	}

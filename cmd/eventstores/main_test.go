@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
@@ -39,7 +39,7 @@ func wants(t *testing.T, code, wantCode int, said string, says ...string) {
 // inFile does something with an event store on a SQLite file.
 func inFile(t *testing.T, file string, do func(state driver.State, p *eventstore.Provider) error) {
 	t.Helper()
-	state, err := inprocess.OpenSQLite(t.Context(), file)
+	state, err := sqlite.Open(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}

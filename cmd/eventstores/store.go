@@ -18,7 +18,8 @@ import (
 	dapr "github.com/dapr/go-sdk/client"
 	"google.golang.org/grpc"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/redis"
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -117,18 +118,18 @@ func sqliteStore(path string, as use) (store, error) {
 }
 
 // openSQLite opens a file. One that is there and is no event store is not touched.
-func openSQLite(ctx context.Context, path string, as use) (*inprocess.State, error) {
+func openSQLite(ctx context.Context, path string, as use) (*sqlite.State, error) {
 	if info, err := os.Stat(path); as == creating && (err != nil || info.Mode().IsRegular() && info.Size() == 0) {
-		return inprocess.OpenSQLite(ctx, path)
+		return sqlite.Open(ctx, path)
 	}
-	state, err := inprocess.OpenSQLiteReadOnly(ctx, path)
+	state, err := sqlite.Open(ctx, path, sqlite.WithReadOnly())
 	if err != nil || as == reading {
 		return state, err
 	}
 	if err := state.Close(); err != nil {
 		return nil, err
 	}
-	return inprocess.OpenSQLite(ctx, path)
+	return sqlite.Open(ctx, path)
 }
 
 // query are the parameters of a spec, of which only those are allowed.
@@ -185,26 +186,35 @@ func redisStore(spec string) (store, error) {
 	if err != nil {
 		return store{}, err
 	}
-	options := inprocess.RedisOptions{Addr: u.Host, Username: u.User.Username(), TLS: u.Scheme == "rediss"}
+	address, number := u.Host, 0
 	if u.Port() == "" {
-		options.Addr = net.JoinHostPort(u.Hostname(), "6379")
+		address = net.JoinHostPort(u.Hostname(), "6379")
 	}
 	if db := strings.Trim(u.Path, "/"); db != "" {
-		if options.DB, err = strconv.Atoi(db); err != nil || options.DB < 0 {
+		if number, err = strconv.Atoi(db); err != nil || number < 0 {
 			return store{}, errors.New("what follows the host is no number of a database")
 		}
 	}
+	options := []redis.Option{redis.WithDB(number)}
+	if u.Scheme == "rediss" {
+		options = append(options, redis.WithTLS())
+	}
 	if cluster, ok := q["cluster"]; ok {
-		if options.Cluster, err = strconv.ParseBool(cluster); err != nil {
+		switch is, err := strconv.ParseBool(cluster); {
+		case err != nil:
 			return store{}, errors.New("?cluster is neither true nor false")
+		case is:
+			options = append(options, redis.WithCluster())
 		}
 	}
-	if options.Password, err = secret(q["password-env"], "REDIS_PASSWORD"); err != nil {
+	password, err := secret(q["password-env"], "REDIS_PASSWORD")
+	if err != nil {
 		return store{}, err
 	}
-	name := fmt.Sprintf("%s://%s/%d", u.Scheme, options.Addr, options.DB)
-	return store{name: name, same: fmt.Sprintf("redis %s/%d", options.Addr, options.DB), secret: options.Password, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
-		state, err := inprocess.OpenRedis(ctx, options)
+	options = append(options, redis.WithCredentials(u.User.Username(), password))
+	name := fmt.Sprintf("%s://%s/%d", u.Scheme, address, number)
+	return store{name: name, same: fmt.Sprintf("redis %s/%d", address, number), secret: password, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
+		state, err := redis.Open(ctx, address, options...)
 		if err != nil {
 			return opened{}, err
 		}

@@ -7,7 +7,7 @@ import (
 	"log"
 	"sync"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
 )
@@ -62,10 +62,7 @@ func OpenAccount(owner string, deposit int64) aggregate.Decide[Account] {
 
 // newAccounts is a repository of accounts in memory.
 func newAccounts(options ...aggregate.Option) *aggregate.Repository[Account] {
-	state, err := inprocess.NewMemory()
-	if err != nil {
-		log.Fatal(err)
-	}
+	state := memory.New()
 	types, err := eventstore.NewRegistry(
 		eventstore.Type[AccountOpened]("AccountOpened"),
 		eventstore.Type[FundsDeposited]("FundsDeposited"),

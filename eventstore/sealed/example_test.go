@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/sealed"
 )
@@ -26,12 +26,12 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	events, err := inprocess.OpenSQLite(ctx, filepath.Join(dir, "events.db"))
+	events, err := sqlite.Open(ctx, filepath.Join(dir, "events.db"))
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer events.Close()
-	keyStore, err := inprocess.OpenSQLite(ctx, filepath.Join(dir, "keys.db")) // with a backup of its own
+	keyStore, err := sqlite.Open(ctx, filepath.Join(dir, "keys.db")) // with a backup of its own
 	if err != nil {
 		log.Fatal(err)
 	}

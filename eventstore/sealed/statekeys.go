@@ -69,11 +69,11 @@ func WithCache(keys int, keep time.Duration) KeysOption {
 	}
 }
 
-// NewStateKeys makes keys that are kept in a state store, as those of packages sidecar and inprocess. It
+// NewStateKeys makes keys that are kept in a state store, as those of packages sidecar and sqlite. It
 // sends nothing; a wrong option is an ArgumentError.
 func NewStateKeys(state driver.State, options ...KeysOption) (*StateKeys, error) {
 	if state == nil {
-		return nil, &eventstore.ArgumentError{Argument: "state", Reason: "it is nil: make one with sidecar.NewState or a function of package inprocess"}
+		return nil, &eventstore.ArgumentError{Argument: "state", Reason: "it is nil: make one with sidecar.NewState, sqlite.Open or memory.New"}
 	}
 	k := &StateKeys{state: state, cache: cache{limit: DefaultCacheKeys, keep: DefaultCacheTime}}
 	for _, option := range options {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/transfer"
 )
@@ -12,10 +12,7 @@ import (
 // Open is an event store of its own in memory. In earnest the source is a SQLite file, say, and the target a store behind
 // a sidecar.
 func open() (*eventstore.Provider, error) {
-	state, err := inprocess.NewMemory()
-	if err != nil {
-		return nil, err
-	}
+	state := memory.New()
 	return eventstore.NewProvider(state)
 }
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 	"github.com/hexalith/eventstores-go/cmd/demo/page"
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -22,7 +22,7 @@ type served struct {
 
 func serve(t *testing.T) served {
 	t.Helper()
-	state, err := inprocess.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "bank.db"))
+	state, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "bank.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

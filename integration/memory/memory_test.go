@@ -16,7 +16,8 @@ import (
 	dapr "github.com/dapr/go-sdk/client"
 	"google.golang.org/grpc"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -142,9 +143,9 @@ func memoryClient() error {
 			}
 			s, err = sidecar.NewState(ctx, client, "statestore", sidecar.WithMaxRequestBytes(memoryBody))
 		} else if name == "origin" {
-			s, err = inprocess.NewMemory()
+			s = memory.New()
 		} else {
-			s, err = inprocess.OpenSQLite(ctx, filepath.Join(os.Getenv(memoryFolder), name+".db"))
+			s, err = sqlite.Open(ctx, filepath.Join(os.Getenv(memoryFolder), name+".db"))
 		}
 		if err != nil {
 			return nil, err

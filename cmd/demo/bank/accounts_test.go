@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/eventtest"
@@ -198,16 +198,13 @@ func (c *cutShort) Write(ctx context.Context, partition string, writes []driver.
 
 func TestADeletionThatWasCutShortIsBroughtToItsEnd(t *testing.T) {
 	t.Parallel()
-	memory, err := inprocess.NewMemory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = memory.Close() })
+	inMemory := memory.New()
+	t.Cleanup(func() { _ = inMemory.Close() })
 	registry, err := eventstore.NewRegistry(Types()...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	state := &cutShort{State: memory, fails: true}
+	state := &cutShort{State: inMemory, fails: true}
 	provider, err := eventstore.NewProvider(state, eventstore.WithRegistry(registry), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)
@@ -227,7 +224,7 @@ func TestADeletionThatWasCutShortIsBroughtToItsEnd(t *testing.T) {
 	if err := a.Delete(ctx, "A1", -1); err != nil {
 		t.Errorf("again: %v", err)
 	}
-	if item, err := memory.Get(ctx, "EventStores:BankAccount:A1", "{EventStores:BankAccount:A1}:1"); err != nil || item.Found() {
+	if item, err := inMemory.Get(ctx, "EventStores:BankAccount:A1", "{EventStores:BankAccount:A1}:1"); err != nil || item.Found() {
 		t.Errorf("the first event is still there: %v, %v", item.Found(), err)
 	}
 	if err := a.Close(ctx, "A1", -1); !errors.Is(err, &eventstore.StreamDeletedError{}) {

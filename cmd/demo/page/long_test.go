@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -43,16 +43,13 @@ func (m *measured) count(items ...driver.Item) {
 // long opens an account at a version, with snapshots where the tests read from.
 func long(t *testing.T, last int64) (site, *measured) {
 	t.Helper()
-	memory, err := inprocess.NewMemory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = memory.Close() })
+	inMemory := memory.New()
+	t.Cleanup(func() { _ = inMemory.Close() })
 	registry, err := eventstore.NewRegistry(bank.Types()...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &measured{State: memory}
+	m := &measured{State: inMemory}
 	provider, err := eventstore.NewProvider(m, eventstore.WithRegistry(registry), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)
@@ -124,16 +121,13 @@ func TestOpeningAnAccountAndListingSomeTakesNoMoreWhereThereAreMany(t *testing.T
 	t.Parallel()
 	bytes := map[int]int{}
 	for _, accounts := range []int{120, 420} {
-		memory, err := inprocess.NewMemory()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = memory.Close() })
+		inMemory := memory.New()
+		t.Cleanup(func() { _ = inMemory.Close() })
 		registry, err := eventstore.NewRegistry(bank.Types()...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := &measured{State: memory}
+		m := &measured{State: inMemory}
 		provider, err := eventstore.NewProvider(m, eventstore.WithRegistry(registry), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
 		if err != nil {
 			t.Fatal(err)

@@ -1,4 +1,4 @@
-package inprocess
+package sqlite
 
 import (
 	"context"
@@ -7,17 +7,19 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/dapr/components-contrib/state/sqlite"
+	contrib "github.com/dapr/components-contrib/state/sqlite"
+
+	"github.com/hexalith/eventstores-go/adapter/embedded/internal/component"
 )
 
 func TestASQLiteCommitIsSyncedBeforeItIsAcknowledged(t *testing.T) {
 	t.Parallel()
-	s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "events.db"))
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "events.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	db := s.store.(*sqlite.SQLiteStore).GetDBAccess().GetConnection()
+	db := component.StoreOf(s.base).(*contrib.SQLiteStore).GetDBAccess().GetConnection()
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "busy_timeout": "10000"} {
 		var got string
 		if err := db.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
@@ -30,7 +32,7 @@ func TestASQLiteCommitIsSyncedBeforeItIsAcknowledged(t *testing.T) {
 // 1.62: its connection saw the file as it had been, for ever, and every write on it failed.
 func TestAReadThatWasCancelledLeavesItsConnectionFitForWriting(t *testing.T) {
 	t.Parallel()
-	s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "events.db"))
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "events.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +40,7 @@ func TestAReadThatWasCancelledLeavesItsConnectionFitForWriting(t *testing.T) {
 	if err := s.Swap(t.Context(), "s", "read", []byte("v"), ""); err != nil {
 		t.Fatal(err)
 	}
-	db := s.store.(*sqlite.SQLiteStore).GetDBAccess().GetConnection()
+	db := component.StoreOf(s.base).(*contrib.SQLiteStore).GetDBAccess().GetConnection()
 	db.SetMaxOpenConns(1)
 	keys := make([]string, 1_000) // which take a while to be asked for
 	for i := range keys {

@@ -1,4 +1,4 @@
-package inprocess
+package sqlite
 
 import (
 	"context"
@@ -9,15 +9,16 @@ import (
 	"testing"
 
 	"github.com/dapr/components-contrib/state"
-	"github.com/dapr/components-contrib/state/sqlite"
+	contrib "github.com/dapr/components-contrib/state/sqlite"
 
+	"github.com/hexalith/eventstores-go/adapter/embedded/internal/component"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
 // rows counts what a SQLite store holds.
 func rows(t *testing.T, s *State) (n int) {
 	t.Helper()
-	db := s.store.(*sqlite.SQLiteStore).GetDBAccess().GetConnection()
+	db := component.StoreOf(s.base).(*contrib.SQLiteStore).GetDBAccess().GetConnection()
 	if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM state").Scan(&n); err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +31,7 @@ func TestTryingAFileOutLeavesNothingInIt(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 { // at once
 		all.Go(func() {
-			s, err := OpenSQLite(t.Context(), path)
+			s, err := Open(t.Context(), path)
 			if err != nil {
 				t.Error(err)
 				return
@@ -39,7 +40,7 @@ func TestTryingAFileOutLeavesNothingInIt(t *testing.T) {
 		})
 	}
 	all.Wait()
-	s, err := OpenSQLiteWith(t.Context(), SQLiteOptions{Path: path, WithoutProbe: true})
+	s, err := Open(t.Context(), path, WithoutProbe())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func TestTryingAFileOutLeavesNothingInIt(t *testing.T) {
 
 // wrong is a component with a fault. It counts what it is asked for.
 type wrong struct {
-	*sqlite.SQLiteStore
+	*contrib.SQLiteStore
 	ignoresETags, folds, full bool
 	requests                  int
 }
@@ -102,19 +103,21 @@ func TestAStoreThatIsNotFitIsRefused(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "events.db"))
+			s, err := Open(t.Context(), filepath.Join(t.TempDir(), "events.db"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			component := test.with
-			component.SQLiteStore = s.store.(*sqlite.SQLiteStore)
-			_, err = tried(t.Context(), &State{store: &keptOpen{&component}, multi: &component, caps: driver.Capabilities{Store: "state.sqlite", Atomic: true}}, false)
+			faulty := test.with
+			faulty.SQLiteStore = component.StoreOf(s.base).(*contrib.SQLiteStore)
+			err = component.Probe(t.Context(), component.New(&keptOpen{&faulty}, component.Config{
+				Package: "sqlite", Capabilities: driver.Capabilities{Store: "state.sqlite", Atomic: true},
+			}))
 			if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
 				t.Errorf("it says %v, want %q", err, test.says)
 			}
-			if component.requests > 8 {
-				t.Errorf("it took %d requests", component.requests)
+			if faulty.requests > 8 {
+				t.Errorf("it took %d requests", faulty.requests)
 			}
 			if n := rows(t, s); n != 0 {
 				t.Errorf("%d rows are left", n)
@@ -131,22 +134,22 @@ func (*keptOpen) Close() error { return nil }
 func TestAFileThatCanNotBeWrittenToSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events.db")
-	s, err := OpenSQLite(t.Context(), path)
+	s, err := Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Swap(t.Context(), "p", "k", []byte("v"), ""); err != nil {
 		t.Fatal(err)
 	}
-	db := s.store.(*sqlite.SQLiteStore).GetDBAccess().GetConnection()
+	db := component.StoreOf(s.base).(*contrib.SQLiteStore).GetDBAccess().GetConnection()
 	if _, err := db.ExecContext(t.Context(), "CREATE TRIGGER full BEFORE INSERT ON state BEGIN SELECT RAISE(FAIL, 'no room'); END"); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
-	if _, err := OpenSQLite(t.Context(), path); err == nil || !strings.Contains(err.Error(), "WithoutProbe") || !strings.Contains(err.Error(), "no room") || !strings.Contains(err.Error(), path) {
+	if _, err := Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), "WithoutProbe") || !strings.Contains(err.Error(), "no room") || !strings.Contains(err.Error(), path) {
 		t.Errorf("it says %v", err)
 	}
-	s, err = OpenSQLiteWith(t.Context(), SQLiteOptions{Path: path, WithoutProbe: true})
+	s, err = Open(t.Context(), path, WithoutProbe())
 	if err != nil {
 		t.Fatal(err)
 	}

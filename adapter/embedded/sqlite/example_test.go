@@ -1,4 +1,4 @@
-package inprocess_test
+package sqlite_test
 
 import (
 	"context"
@@ -7,19 +7,19 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// A file is opened without being tried out by who only reads, as from a disk that is full.
-func ExampleOpenSQLiteWith() {
+// A program that may not write opens the file without trying it out.
+func ExampleWithoutProbe() {
 	ctx := context.Background()
 	folder, err := os.MkdirTemp("", "events")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(folder)
-	state, err := inprocess.OpenSQLiteWith(ctx, inprocess.SQLiteOptions{Path: filepath.Join(folder, "events.db"), WithoutProbe: true})
+	state, err := sqlite.Open(ctx, filepath.Join(folder, "events.db"), sqlite.WithoutProbe())
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package inprocess
+package sqlite
 
 import (
 	"context"
@@ -19,36 +19,30 @@ import (
 	"github.com/dapr/components-contrib/state"
 	_ "modernc.org/sqlite" // the driver that the component uses, too
 
+	"github.com/hexalith/eventstores-go/adapter/embedded/internal/component"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// OpenSQLiteReadOnly opens the store in a SQLite file to read it. The file must be there and hold what [OpenSQLite] or
-// Dapr's state.sqlite made; any other file is refused. Nothing is created or changed, neither the file nor
-// what lies beside it, so that a file, folder or disk that may not be written to will do.
-//
-// Writes are refused. Other processes may write to the file meanwhile, and their writes are seen.
-func OpenSQLiteReadOnly(ctx context.Context, path string) (*State, error) {
-	refuse := func(err error) (*State, error) {
-		return nil, fmt.Errorf("inprocess: can't read the SQLite file %s: %w", path, err)
-	}
-	if strings.TrimSpace(path) == "" {
-		return nil, errors.New("inprocess: the path of the SQLite file is blank")
-	}
+// openReadOnly opens a file as [WithReadOnly] says.
+func openReadOnly(ctx context.Context, path string) (*component.State, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
-		return refuse(err)
+		return nil, err
 	}
 	// SQLite keeps its log beside the file itself, not beside a link to it.
 	if absolute, err = filepath.EvalSymlinks(absolute); err != nil {
-		return refuse(fmt.Errorf("there is no such file: %w", err))
+		return nil, fmt.Errorf("there is no such file: %w", err)
 	}
 	store := &readOnlySQLite{path: absolute}
 	store.BulkStore = state.NewDefaultBulkStore(store)
 	if err := store.Init(ctx, state.Metadata{}); err != nil {
 		_ = store.Close()
-		return refuse(err)
+		return nil, err
 	}
-	return newState(store, driver.Capabilities{Store: "state.sqlite", Atomic: true})
+	return component.New(store, component.Config{
+		Package:      "sqlite",
+		Capabilities: driver.Capabilities{Store: "state.sqlite", Atomic: true},
+	}), nil
 }
 
 // readOnlySQLite reads the table of Dapr's component for SQLite. The component itself creates its tables, which needs
@@ -150,7 +144,7 @@ func (s *readOnlySQLite) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	db.SetMaxIdleConns(bulkParallelism) // while one is open, no writer takes the log away
+	db.SetMaxIdleConns(component.BulkParallelism) // while one is open, no writer takes the log away
 	// The columns are looked for by name: another program may have a table of that name, too.
 	var columns int
 	err = db.QueryRowContext(ctx, `SELECT COUNT(*) FROM pragma_table_info('state') WHERE name IN ('key', 'value', 'is_binary', 'etag', 'expiration_time')`).Scan(&columns)

@@ -1,10 +1,11 @@
-package inprocess_test
+package embedded_test
 
 import (
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,25 +14,33 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
+	"github.com/hexalith/eventstores-go/adapter/embedded/redis"
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
 const stream = "stream"
 
+// store is what the packages of the stores have in common.
+type store interface {
+	driver.State
+	io.Closer
+}
+
 // onEach runs a test on a fresh store of each component that needs no server. A Redis server takes part
 // where EVENTSTORES_TEST_REDIS names its address.
-func onEach(t *testing.T, test func(t *testing.T, s *inprocess.State)) {
+func onEach(t *testing.T, test func(t *testing.T, s store)) {
 	t.Helper()
-	opens := map[string]func(t *testing.T) (*inprocess.State, error){
-		"in memory": func(*testing.T) (*inprocess.State, error) { return inprocess.NewMemory() },
-		"in a SQLite file": func(t *testing.T) (*inprocess.State, error) {
-			return inprocess.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "events.db"))
+	opens := map[string]func(t *testing.T) (store, error){
+		"in memory": func(*testing.T) (store, error) { return memory.New(), nil },
+		"in a SQLite file": func(t *testing.T) (store, error) {
+			return sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "events.db"))
 		},
 	}
 	if address := os.Getenv("EVENTSTORES_TEST_REDIS"); address != "" {
-		opens["on Redis"] = func(t *testing.T) (*inprocess.State, error) {
-			return inprocess.OpenRedis(t.Context(), inprocess.RedisOptions{Addr: address})
+		opens["on Redis"] = func(t *testing.T) (store, error) {
+			return redis.Open(t.Context(), address)
 		}
 	}
 	for name, open := range opens {
@@ -56,7 +65,7 @@ func key(t *testing.T, name string) string {
 	return fmt.Sprintf("{%s}:%s", strings.NewReplacer("/", ".", "#", ".").Replace(t.Name()), name)
 }
 
-func read(t *testing.T, s *inprocess.State, key string) driver.Item {
+func read(t *testing.T, s store, key string) driver.Item {
 	t.Helper()
 	item, err := s.Get(t.Context(), stream, key)
 	if err != nil {
@@ -67,7 +76,7 @@ func read(t *testing.T, s *inprocess.State, key string) driver.Item {
 
 func TestAKeyIsCreatedOnce(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, s *inprocess.State) {
+	onEach(t, func(t *testing.T, s store) {
 		head := key(t, "head")
 		if item := read(t, s, head); item.Found() || item.Key != head {
 			t.Fatalf("an absent key is %+v", item)
@@ -86,7 +95,7 @@ func TestAKeyIsCreatedOnce(t *testing.T) {
 
 func TestASwapNeedsTheLatestETag(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, s *inprocess.State) {
+	onEach(t, func(t *testing.T, s store) {
 		head := key(t, "head")
 		if err := s.Swap(t.Context(), stream, head, []byte("1"), ""); err != nil {
 			t.Fatal(err)
@@ -110,7 +119,7 @@ func TestASwapNeedsTheLatestETag(t *testing.T) {
 
 func TestOfSwapsAtOnceOneSucceeds(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, s *inprocess.State) {
+	onEach(t, func(t *testing.T, s store) {
 		for i := range 20 {
 			head, etag := key(t, fmt.Sprint("head", i)), ""
 			for range 2 { // a creation, then a swap
@@ -135,7 +144,7 @@ func TestOfSwapsAtOnceOneSucceeds(t *testing.T) {
 
 func TestACommitIsWholeOrNotAtAll(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, s *inprocess.State) {
+	onEach(t, func(t *testing.T, s store) {
 		head, gone := key(t, "head"), key(t, "gone")
 		writes := []driver.Write{{Key: key(t, "1"), Value: []byte("one")}, {Key: key(t, "2"), Value: []byte("two")}, {Key: gone}}
 		if err := s.Write(t.Context(), stream, []driver.Write{{Key: gone, Value: []byte("here")}}); err != nil {
@@ -188,7 +197,7 @@ func TestACommitIsWholeOrNotAtAll(t *testing.T) {
 
 func TestWritesOverwriteAndDelete(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, s *inprocess.State) {
+	onEach(t, func(t *testing.T, s store) {
 		a, b := key(t, "a"), key(t, "b")
 		for _, writes := range [][]driver.Write{
 			nil,
@@ -217,7 +226,7 @@ func TestValuesComeBackByteForByte(t *testing.T) {
 		every[i] = byte(i)
 	}
 	values := [][]byte{{0}, every, []byte("\xff\xfe\x00\xc3\x28"), []byte(`{"big":9007199254740993}`), []byte(`"quoted"`), bytes.Repeat(every, 4<<10)}
-	onEach(t, func(t *testing.T, s *inprocess.State) {
+	onEach(t, func(t *testing.T, s store) {
 		for i, value := range values {
 			want := bytes.Clone(value)
 			swapped, committed := key(t, fmt.Sprint("swapped", i)), key(t, fmt.Sprint("written", i))
@@ -252,7 +261,7 @@ func TestValuesComeBackByteForByte(t *testing.T) {
 
 func TestManyKeysComeBackInTheirOrder(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, s *inprocess.State) {
+	onEach(t, func(t *testing.T, s store) {
 		var keys []string
 		var writes []driver.Write
 		for i := range 1000 {
@@ -295,7 +304,7 @@ func TestManyKeysComeBackInTheirOrder(t *testing.T) {
 
 func TestWhatComesTooLateIsRefused(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, s *inprocess.State) {
+	onEach(t, func(t *testing.T, s store) {
 		a := key(t, "a")
 		calls := func(ctx context.Context) map[string]error {
 			_, one := s.Get(ctx, stream, a)

@@ -3,15 +3,15 @@ package integration
 import (
 	"testing"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/redis"
 	"github.com/hexalith/eventstores-go/eventstore/storetest"
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-func TestRedisInProcess(t *testing.T) {
+func TestRedisEmbedded(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
-	s, err := inprocess.OpenRedis(t.Context(), inprocess.RedisOptions{Addr: r.Addr})
+	s, err := redis.Open(t.Context(), r.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}

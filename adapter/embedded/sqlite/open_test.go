@@ -1,16 +1,26 @@
-package inprocess_test
+package sqlite_test
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
+
+const stream = "stream"
+
+func read(t *testing.T, s *sqlite.State, key string) driver.Item {
+	t.Helper()
+	item, err := s.Get(t.Context(), stream, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return item
+}
 
 func TestASQLiteFileKeepsWhatItHolds(t *testing.T) {
 	t.Parallel()
@@ -18,7 +28,7 @@ func TestASQLiteFileKeepsWhatItHolds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), name)
-			s, err := inprocess.OpenSQLite(t.Context(), path)
+			s, err := sqlite.Open(t.Context(), path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -32,7 +42,7 @@ func TestASQLiteFileKeepsWhatItHolds(t *testing.T) {
 			if _, err := os.Stat(path); err != nil {
 				t.Fatal(err)
 			}
-			if s, err = inprocess.OpenSQLite(t.Context(), path); err != nil {
+			if s, err = sqlite.Open(t.Context(), path); err != nil {
 				t.Fatal(err)
 			}
 			defer s.Close()
@@ -52,11 +62,11 @@ func TestASQLiteFileKeepsWhatItHolds(t *testing.T) {
 func TestASQLiteFileCanBeOpenTwice(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events.db")
-	var opened [2]*inprocess.State
+	var opened [2]*sqlite.State
 	var all sync.WaitGroup
 	for i := range opened {
 		all.Go(func() {
-			s, err := inprocess.OpenSQLite(t.Context(), path)
+			s, err := sqlite.Open(t.Context(), path)
 			if err != nil {
 				t.Error(err)
 			}
@@ -82,36 +92,26 @@ func TestASQLiteFileCanBeOpenTwice(t *testing.T) {
 
 func TestWhatCanNotBeOpenedSaysWhy(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := listener.Addr().String()
-	listener.Close()
 	garbage := filepath.Join(t.TempDir(), "notes.txt")
 	if err := os.WriteFile(garbage, []byte(strings.Repeat("this is no database\n", 100)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	sqlite := func(path string) func(*testing.T) error {
-		return func(t *testing.T) error { _, err := inprocess.OpenSQLite(t.Context(), path); return err }
-	}
-	redis := func(address string) func(*testing.T) error {
-		return func(t *testing.T) error {
-			_, err := inprocess.OpenRedis(t.Context(), inprocess.RedisOptions{Addr: address})
-			return err
-		}
+	open := func(path string) func(*testing.T) error {
+		return func(t *testing.T) error { _, err := sqlite.Open(t.Context(), path); return err }
 	}
 	for _, test := range []struct {
 		name string
 		open func(*testing.T) error
 		says []string
 	}{
-		{"a blank path", sqlite(" "), []string{"blank"}},
-		{"a database in memory", sqlite(":memory:"), []string{"NewMemory"}},
-		{"a folder that is not there", sqlite(filepath.Join(t.TempDir(), "none", "events.db")), []string{"none", "folder"}},
-		{"a file of another kind", sqlite(garbage), []string{"notes.txt", "not a database"}},
-		{"a blank address", redis(""), []string{"Addr is blank"}},
-		{"a server that does not run", redis(nobody), []string{nobody, "refused"}},
+		{"a blank path", open(" "), []string{"blank"}},
+		{"a database in memory", open(":memory:"), []string{"memory.New"}},
+		{"a folder that is not there", open(filepath.Join(t.TempDir(), "none", "events.db")), []string{"none", "folder"}},
+		{"a file of another kind", open(garbage), []string{"notes.txt", "not a database"}},
+		{"a nil option", func(t *testing.T) error {
+			_, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "events.db"), nil)
+			return err
+		}, []string{"option is nil"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := test.open(t)

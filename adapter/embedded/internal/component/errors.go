@@ -1,4 +1,4 @@
-package inprocess
+package component
 
 import (
 	"context"
@@ -13,14 +13,14 @@ import (
 )
 
 // failure names what failed. It matches the context's error if that is over.
-func failure(ctx context.Context, doing string, err error) error {
+func (s *State) failure(ctx context.Context, doing string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
-		return fmt.Errorf("inprocess: %s: %w (%w)", doing, err, ctx.Err())
+		return fmt.Errorf("%s: %s: %w (%w)", s.config.Package, doing, err, ctx.Err())
 	default:
-		return fmt.Errorf("inprocess: %s: %w", doing, err)
+		return fmt.Errorf("%s: %s: %w", s.config.Package, doing, err)
 	}
 }
 
@@ -30,13 +30,13 @@ func (s *State) swapFailure(ctx context.Context, doing string, err error) error 
 	if err == nil {
 		return nil
 	}
-	failed := failure(ctx, doing, err)
+	failed := s.failure(ctx, doing, err)
 	if ctx.Err() != nil {
 		return failed
 	}
 	switch refusal.Of(err.Error()) {
 	case refusal.Denied, refusal.KeptOut:
-		if s.alone {
+		if s.config.SendsOnce {
 			return fmt.Errorf("%w (%w)", failed, driver.ErrRefused)
 		}
 		return &marked{failed, driver.ErrDenied}
@@ -48,7 +48,7 @@ func (s *State) swapFailure(ctx context.Context, doing string, err error) error 
 
 // readFailure is failure of a read. It says where no other read will succeed.
 func (s *State) readFailure(ctx context.Context, doing string, err error) error {
-	failed := failure(ctx, doing, err)
+	failed := s.failure(ctx, doing, err)
 	if refusal.Of(err.Error()) == refusal.KeptOut {
 		return &marked{failed, driver.ErrDenied}
 	}

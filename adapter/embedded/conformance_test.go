@@ -1,30 +1,27 @@
-package inprocess_test
+package embedded_test
 
 import (
 	"path/filepath"
 	"testing"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 	"github.com/hexalith/eventstores-go/eventstore/storetest"
 )
 
 func TestMemory(t *testing.T) {
-	s, err := inprocess.NewMemory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	conform(t, s)
+	conform(t, memory.New())
 }
 
 func TestSQLite(t *testing.T) {
-	s, err := inprocess.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "awkward name %?#.db"))
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "awkward name %?#.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	conform(t, s)
 }
 
-func conform(t *testing.T, s *inprocess.State) {
+func conform(t *testing.T, s store) {
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)

@@ -1,4 +1,4 @@
-package inprocess_test
+package sqlite_test
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
@@ -39,9 +39,9 @@ func contents(t *testing.T, folder string) map[string]string {
 	return all
 }
 
-func readOnly(t *testing.T, path string) *inprocess.State {
+func readOnly(t *testing.T, path string) *sqlite.State {
 	t.Helper()
-	s, err := inprocess.OpenSQLiteReadOnly(t.Context(), path)
+	s, err := sqlite.Open(t.Context(), path, sqlite.WithReadOnly())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,9 +50,9 @@ func readOnly(t *testing.T, path string) *inprocess.State {
 }
 
 // writable opens a file and writes a value of text and one of bytes to it.
-func writable(t *testing.T, path, value string) *inprocess.State {
+func writable(t *testing.T, path, value string) *sqlite.State {
 	t.Helper()
-	s, err := inprocess.OpenSQLite(t.Context(), path)
+	s, err := sqlite.Open(t.Context(), path)
 	if err == nil {
 		err = s.Write(t.Context(), stream, []driver.Write{{Key: "a", Value: []byte(value)}, {Key: "b", Value: []byte{0, 255}}})
 	}
@@ -202,7 +202,7 @@ func TestWhatIsNoEventStoreIsNotReadAndNotChanged(t *testing.T) {
 		"cut.db": "cut.db", "app.db": "no SQLite file with an event store", "alike.db": "no SQLite file with an event store",
 		"none.db": "there is no such file", ".": "it is no file", "log.db": "-shm",
 	} {
-		s, err := inprocess.OpenSQLiteReadOnly(t.Context(), in(name))
+		s, err := sqlite.Open(t.Context(), in(name), sqlite.WithReadOnly())
 		if err == nil {
 			s.Close()
 			t.Errorf("%s was opened", name)
@@ -210,7 +210,7 @@ func TestWhatIsNoEventStoreIsNotReadAndNotChanged(t *testing.T) {
 			t.Errorf("%s: the error does not say %q: %v", name, says, err)
 		}
 	}
-	if _, err := inprocess.OpenSQLiteReadOnly(t.Context(), " "); err == nil || !strings.Contains(err.Error(), "blank") {
+	if _, err := sqlite.Open(t.Context(), " ", sqlite.WithReadOnly()); err == nil || !strings.Contains(err.Error(), "blank") {
 		t.Errorf("a blank path: %v", err)
 	}
 	if after := contents(t, folder); !maps.Equal(before, after) {
@@ -218,8 +218,8 @@ func TestWhatIsNoEventStoreIsNotReadAndNotChanged(t *testing.T) {
 	}
 }
 
-// A backup is looked over without being touched.
-func ExampleOpenSQLiteReadOnly() {
+// A program reads a backup and leaves it untouched.
+func ExampleWithReadOnly() {
 	ctx := context.Background()
 	folder, err := os.MkdirTemp("", "backup")
 	if err != nil {
@@ -227,13 +227,13 @@ func ExampleOpenSQLiteReadOnly() {
 	}
 	defer os.RemoveAll(folder)
 	file := filepath.Join(folder, "events.db")
-	state, err := inprocess.OpenSQLite(ctx, file)
+	state, err := sqlite.Open(ctx, file)
 	if err != nil {
 		log.Fatal(err)
 	}
 	state.Close()
 
-	backup, err := inprocess.OpenSQLiteReadOnly(ctx, file)
+	backup, err := sqlite.Open(ctx, file, sqlite.WithReadOnly())
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -1,4 +1,5 @@
-package inprocess
+// Package component runs a Dapr state component in this process, for the packages of adapter/embedded.
+package component
 
 import (
 	"bytes"
@@ -12,29 +13,47 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// bulkParallelism is how many keys a component that can't be asked for several reads at a time.
-const bulkParallelism = 32
+// BulkParallelism is how many keys a component that can't be asked for several reads at a time.
+const BulkParallelism = 32
+
+// Store is a component that takes transactions.
+type Store interface {
+	state.Store
+	state.TransactionalStore
+}
+
+// Config describes a component.
+type Config struct {
+	Package      string // the package that opens the component, which begins the text of every error
+	Capabilities driver.Capabilities
+
+	// SendsOnce says that the component sends each request once, so that what the store turned down is certain.
+	SendsOnce bool
+
+	// Repeats is how often a request that does no harm twice is sent again when its connection breaks.
+	Repeats int
+}
 
 // State is a Dapr state component in this process, for [driver.State]. It is safe for concurrent
 // use. A request whose context ends returns at once; the component may be busy with it for some seconds more.
+//
+// The packages of the stores embed it, so each exported method is part of their API.
 type State struct {
-	store state.Store
-	multi state.TransactionalStore // the same
-	caps  driver.Capabilities
-
-	// alone says that the component sends each request once, so that what the store turned down is certain.
-	alone bool
-
-	// repeats is how often a request that does no harm twice is sent again when its connection breaks.
-	repeats int
-
+	store  Store
+	config Config
 	closed atomic.Bool
 }
 
 var _ driver.State = (*State)(nil)
 
+// New returns the State of a component that needs no start, or was started.
+func New(store Store, config Config) *State { return &State{store: store, config: config} }
+
+// StoreOf returns the component of a State, for tests. It is no method because every package would export it.
+func StoreOf(s *State) Store { return s.store }
+
 // Capabilities implements [driver.State].
-func (s *State) Capabilities() driver.Capabilities { return s.caps }
+func (s *State) Capabilities() driver.Capabilities { return s.config.Capabilities }
 
 // Close releases the component. What was in memory is gone; files and servers keep theirs. All use after it
 // fails, but to close again, which does nothing. Requests should have ended before.
@@ -50,13 +69,13 @@ func (s *State) Get(ctx context.Context, _, key string) (driver.Item, error) {
 	if err := s.ready(ctx); err != nil {
 		return driver.Item{}, err
 	}
-	found, err := repeat(ctx, s.repeats, nil, func() (*state.GetResponse, error) {
+	found, err := repeat(ctx, s.config.Repeats, nil, func() (*state.GetResponse, error) {
 		return s.store.Get(ctx, &state.GetRequest{Key: key, Options: strongRead})
 	})
 	if err != nil {
 		return driver.Item{}, s.readFailure(ctx, "reading "+key, err)
 	}
-	item := itemOf(key, found.Data, found.ETag)
+	item := s.item(key, found.Data, found.ETag)
 	return item, item.Err
 }
 
@@ -70,8 +89,8 @@ func (s *State) GetMany(ctx context.Context, _ string, keys []string) ([]driver.
 	for i, key := range keys {
 		requests[i] = state.GetRequest{Key: key, Options: strongRead}
 	}
-	found, err := repeat(ctx, s.repeats, firstFailure, func() ([]state.BulkGetResponse, error) {
-		return s.store.BulkGet(ctx, requests, state.BulkGetOpts{Parallelism: bulkParallelism})
+	found, err := repeat(ctx, s.config.Repeats, firstFailure, func() ([]state.BulkGetResponse, error) {
+		return s.store.BulkGet(ctx, requests, state.BulkGetOpts{Parallelism: BulkParallelism})
 	})
 	if err == nil {
 		// A SQL component takes for absent what it did not get to before the context ended.
@@ -88,24 +107,24 @@ func (s *State) GetMany(ctx context.Context, _ string, keys []string) ([]driver.
 	for i, key := range keys {
 		switch answer, ok := answers[key]; {
 		case !ok:
-			items[i] = driver.Item{Key: key, Err: fmt.Errorf("inprocess: reading %s: the answer lacks the key", key)}
+			items[i] = driver.Item{Key: key, Err: fmt.Errorf("%s: reading %s: the answer lacks the key", s.config.Package, key)}
 		case answer.Error != "":
 			items[i] = driver.Item{Key: key, Err: s.readFailure(ctx, "reading "+key, errors.New(answer.Error))}
 		default:
-			items[i] = itemOf(key, answer.Data, answer.ETag)
+			items[i] = s.item(key, answer.Data, answer.ETag)
 		}
 	}
 	return items, nil
 }
 
-// itemOf is the item of an answer, with a value of its own: the in-memory component gives
-// its own away. Of a key that is absent it has neither value nor ETag.
-func itemOf(key string, value []byte, etag *string) driver.Item {
+// item returns the item of an answer. The value is a copy, because the in-memory component gives its own
+// away. The item of an absent key has neither value nor ETag.
+func (s *State) item(key string, value []byte, etag *string) driver.Item {
 	switch {
 	case etag != nil && *etag != "":
 		return driver.Item{Key: key, Value: bytes.Clone(value), ETag: *etag}
 	case len(value) > 0:
-		return driver.Item{Key: key, Err: fmt.Errorf("inprocess: reading %s: it has no ETag, as if something else than Dapr had written it", key)}
+		return driver.Item{Key: key, Err: fmt.Errorf("%s: reading %s: it has no ETag, as if something else than Dapr had written it", s.config.Package, key)}
 	default:
 		return driver.Item{Key: key}
 	}
@@ -127,8 +146,8 @@ func (s *State) Commit(ctx context.Context, _ string, swap driver.Swap, writes [
 		return err
 	}
 	doing := fmt.Sprintf("committing %s and %d writes", swap.Key, len(writes))
-	if !s.caps.Atomic {
-		return fmt.Errorf("inprocess: %s: the transactions of %s do not roll back: %w", doing, s.caps.Store, driver.ErrRefused)
+	if !s.config.Capabilities.Atomic {
+		return fmt.Errorf("%s: %s: the transactions of %s do not roll back: %w", s.config.Package, doing, s.config.Capabilities.Store, driver.ErrRefused)
 	}
 	operations := append(make([]state.TransactionalStateOperation, 0, len(writes)+1), swapRequest(swap))
 	for _, w := range writes {
@@ -147,13 +166,13 @@ func (s *State) Write(ctx context.Context, _ string, writes []driver.Write) erro
 		operations[i] = writeRequest(w)
 	}
 	doing := fmt.Sprintf("writing %d keys from %s", len(writes), writes[0].Key)
-	_, err := repeat(ctx, s.repeats, nil, func() (none, error) { return none{}, s.transact(ctx, operations) })
-	return failure(ctx, doing, err)
+	_, err := repeat(ctx, s.config.Repeats, nil, func() (none, error) { return none{}, s.transact(ctx, operations) })
+	return s.failure(ctx, doing, err)
 }
 
 func (s *State) transact(ctx context.Context, operations []state.TransactionalStateOperation) error {
 	_, err := await(ctx, func() (none, error) {
-		return none{}, s.multi.Multi(ctx, &state.TransactionalStateRequest{Operations: operations})
+		return none{}, s.store.Multi(ctx, &state.TransactionalStateRequest{Operations: operations})
 	})
 	return err
 }
@@ -222,5 +241,5 @@ func (s *State) ready(ctx context.Context) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("inprocess: %w: %w", err, driver.ErrRefused)
+	return fmt.Errorf("%s: %w: %w", s.config.Package, err, driver.ErrRefused)
 }

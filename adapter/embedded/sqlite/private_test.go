@@ -1,4 +1,4 @@
-package inprocess_test
+package sqlite_test
 
 import (
 	"io/fs"
@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/hexalith/eventstores-go/adapter/inprocess"
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 )
 
 // modes returns the permissions of what a folder holds.
@@ -65,7 +65,7 @@ func TestAFileThatCanNotBeCreatedLeavesNothingBehind(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(folder, "events.db"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := inprocess.OpenSQLite(t.Context(), filepath.Join(folder, "events.db")); err == nil {
+	if s, err := sqlite.Open(t.Context(), filepath.Join(folder, "events.db")); err == nil {
 		s.Close()
 		t.Error("a folder was opened")
 	}
