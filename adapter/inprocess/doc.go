@@ -8,4 +8,9 @@
 //
 // There are no lock components in the process; sessions take the lease that the event store
 // keeps in the state store itself.
+//
+// # Examples
+//
+//   - example_test.go: open a SQLite file
+//   - readonly_test.go: read a SQLite file that may not be written to
 package inprocess
