@@ -46,4 +46,25 @@
 // adapter/sidecar (through the Dapr sidecar) and adapter/embedded/memory, sqlite and redis (Dapr components
 // in this process) give it that.
 // Package storetest checks any other store.
+//
+// # Examples
+//
+// These files of this folder have runnable examples.
+//
+//   - example_test.go: open a stream, append to it and read it
+//   - example_provider_test.go: create a provider, its registry and settings; name streams
+//   - example_append_test.go: expected versions, metadata, idempotency ids
+//   - example_provider_append_test.go: append without a session
+//   - example_prepare_test.go: see events as they will be read, before they are stored
+//   - example_read_test.go: read forwards, backwards, in slices, and without decoding
+//   - example_snapshot_test.go: save, load and clear snapshots
+//   - example_evolve_test.go: schema versions, upcasters, aliases, codecs
+//   - example_codec_test.go: what must come back from a codec, and how to leave it out
+//   - example_lifecycle_test.go: close and delete streams; shared sessions
+//   - example_outcome_test.go: match errors; retry an append whose outcome is unknown
+//   - example_advice_test.go: what a caller can do about an error
+//   - example_verify_test.go: find damage in a stream
+//   - example_rebuild_test.go: rebuild a lost head
+//   - example_observe_test.go: observe operations
+//   - example_hashids_test.go: keep aggregate ids out of logs and errors
 package eventstore

@@ -18,7 +18,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// possibleName says what of names README.md promises.
+// possibleName reports whether a name must be accepted: not blank, valid UTF-8, at most 200 bytes.
 func possibleName(name string) bool {
 	return strings.TrimSpace(name) != "" && utf8.ValidString(name) && len(name) <= 200
 }

@@ -36,7 +36,7 @@ func redisCLI(t *testing.T, addr string, arguments ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// TestABackupOfRedisTakenWhileAWriterAppendsIsWholeWhenRestored does what docs/operating.md says under "Backup" and "Restore".
+// TestABackupOfRedisTakenWhileAWriterAppendsIsWholeWhenRestored does what docs/backup.md says under "Backup" and "Restore".
 func TestABackupOfRedisTakenWhileAWriterAppendsIsWholeWhenRestored(t *testing.T) {
 	type Counted struct{ Number int64 }
 	registry, err := eventstore.NewRegistry(eventstore.Type[Counted]("Counted"))

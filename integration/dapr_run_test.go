@@ -23,7 +23,7 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// TestDaprRunServesTheBankTwice runs what the README tells a user to run, on the ports of dapr.yaml, and uses both instances at once.
+// TestDaprRunServesTheBankTwice runs what docs/running.md tells a user to run, on the ports of dapr.yaml, and uses both instances at once.
 func TestDaprRunServesTheBankTwice(t *testing.T) {
 	n := newNetwork(t)
 	client := n.client()

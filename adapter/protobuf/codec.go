@@ -4,6 +4,10 @@
 //
 // Types in protobuf and in JSON share a stream. A message evolves by protobuf's own rules: add fields, never
 // use a number again. What those can't express is a new schema version with an upcaster.
+//
+// # Examples
+//
+//   - example_test.go: events that are protobuf messages
 package protobuf
 
 import (

@@ -15,4 +15,11 @@
 //
 // A store that turns a write down says why in its own words, which are all that a sidecar passes on. By these words, those of Redis, PostgreSQL,
 // MySQL, MariaDB and SQLite, the event store tells what certainly did not take effect from what is not known.
+//
+// # Examples
+//
+//   - example_test.go: connect to a sidecar, with locks
+//   - example_aggregate_test.go: aggregates through a sidecar
+//   - example_start_test.go: dial options; start without writing
+//   - example_keywrapper_test.go: keys of persons, encrypted by a vault
 package sidecar

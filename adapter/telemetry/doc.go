@@ -61,4 +61,8 @@
 // failure: a VersionNotFoundError, SnapshotNotFoundError or IdempotencyIDNotFoundError. An alert should name the error types that it is for.
 //
 // The text of an error is in the span's status where it is one of package eventstore, which say nothing of payloads. With [WithoutAggregateIDs] it is left out.
+//
+// # Examples
+//
+//   - example_test.go: traces, metrics, and log records with their trace
 package telemetry

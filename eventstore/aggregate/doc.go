@@ -10,4 +10,8 @@
 //
 // Nothing of this needs a base type, an interface or code that is generated. The shape, decide and evolve, is that
 // of the functional event sourcing of Jérémie Chassaing's Decider.
+//
+// # Examples
+//
+//   - example_test.go: a bank account: update, load, repeated commands, expected versions, metadata
 package aggregate

@@ -27,4 +27,8 @@
 // DamagedError of the event store there.
 //
 // See docs/privacy.md for what an erasure does not reach by itself.
+//
+// # Examples
+//
+//   - example_test.go: encrypt a field and erase it by its key
 package sealed

@@ -1,13 +1,15 @@
 // Package storetest checks that a store can carry an event store, and that an event store on it keeps
-// its promises. Who connects another store runs
+// its promises. The tests of a new adapter call
 //
 //	storetest.TestState(t, state, storetest.Limits{})
 //	storetest.TestLocker(t, locker) // if there is one
 //	storetest.TestEventStore(t, storetest.Target{State: state, Locker: locker})
 //
-// and learns from each case that fails which rule is broken and what the event store needs it for. The store
-// may hold other data: every run uses names of its own. The idea is that of testing/slogtest
-// and testing/fstest.
+// Each case that fails says which rule is broken and why the event store needs it. The store may
+// hold other data, because every run uses names of its own. The package follows testing/slogtest and
+// testing/fstest.
+//
+// Every rule is one function, and the lists of rules are in eventstore.go, state.go and locker.go.
 package storetest
 
 import (
@@ -27,23 +29,23 @@ type Limits struct {
 	MaxValueBytes int
 }
 
-// test is one case: a rule, and why the event store needs it.
-type test struct {
-	name string
-	why  string
-	run  func(t *testing.T)
+// rule is one thing that a subject S must do, and why the event store needs it.
+type rule[S any] struct {
+	name  string
+	why   string
+	check func(t *testing.T, subject S)
 }
 
-// run runs the cases one after the other; a case that fails explains itself.
-func run(t *testing.T, tests []test) {
-	for _, c := range tests {
-		t.Run(c.name, func(t *testing.T) {
+// run checks the rules one after the other. A case that fails explains why its rule matters.
+func run[S any](t *testing.T, subject S, rules []rule[S]) {
+	for _, r := range rules {
+		t.Run(r.name, func(t *testing.T) {
 			t.Cleanup(func() {
 				if t.Failed() {
-					t.Logf("why it matters: %s", c.why)
+					t.Logf("why it matters: %s", r.why)
 				}
 			})
-			c.run(t)
+			r.check(t, subject)
 		})
 	}
 }
@@ -94,4 +96,34 @@ func wantValue(t *testing.T, item driver.Item, want string) {
 	if string(item.Value) != want || !item.Found() {
 		t.Errorf("key %s has value %.60q and ETag %q, want %.60q with an ETag", item.Key, item.Value, item.ETag, want)
 	}
+}
+
+// write writes and expects no error.
+func write(t *testing.T, s driver.State, n names, writes ...driver.Write) {
+	t.Helper()
+	if err := s.Write(contextOf(t), n.partition, writes); err != nil {
+		t.Fatalf("Write of %d: %v", len(writes), err)
+	}
+}
+
+// getMany reads keys in bulk and expects an item for each.
+func getMany(t *testing.T, s driver.State, n names, keys ...string) []driver.Item {
+	t.Helper()
+	full := make([]string, len(keys))
+	for i, key := range keys {
+		full[i] = n.key(key)
+	}
+	items, err := s.GetMany(contextOf(t), n.partition, full)
+	if err != nil {
+		t.Fatalf("GetMany of %d: %v", len(keys), err)
+	}
+	if len(items) != len(keys) {
+		t.Fatalf("GetMany of %d gave %d items", len(keys), len(items))
+	}
+	for _, item := range items {
+		if item.Err != nil {
+			t.Fatalf("GetMany: key %s: %v", item.Key, item.Err)
+		}
+	}
+	return items
 }

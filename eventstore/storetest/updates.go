@@ -54,10 +54,9 @@ func (target Target) ledgers(t *testing.T, options ...aggregate.Option) *aggrega
 	return r
 }
 
-// updates has writers update one aggregate at the same time. Each command is delivered twice, by
-// two of them. What every update returns is compared with what is there, by somebody who has seen
-// nothing of it.
-func updates(t *testing.T, target Target) {
+// testUpdates lets writers update one aggregate at the same time. Two writers deliver each command. A
+// repository that has seen nothing of it then compares what each update returned with what is stored.
+func testUpdates(t *testing.T, target Target) {
 	writers := []*aggregate.Repository[ledger]{
 		target.ledgers(t),
 		target.ledgers(t, aggregate.SnapshotEvery(5)),

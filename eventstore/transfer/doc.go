@@ -7,4 +7,8 @@
 //
 // It may run while the source is written to. It copies what the source held when it began; run it once more, with the writers
 // stopped, to bring the rest, then let the writers go on with the target. See docs/moving.md.
+//
+// # Examples
+//
+//   - example_test.go: copy a stream, and copy it again
 package transfer

@@ -76,7 +76,7 @@ func markdown(t *testing.T, reports map[string]report, etcd etcdReport) string {
 	line("| `state.etcd/v2` | %s | refused | | | | | |", etcd.server)
 
 	line("\n## Stores that were not run\n")
-	line("What Dapr %s has besides, by the source of its components (`%s` %s).\n",
+	line("Dapr %s also has these, according to the source of its components (`%s` %s).\n",
 		strings.TrimPrefix(moduleVersion(t, "github.com/dapr/dapr"), "v"), contrib, moduleVersion(t, contrib))
 	line("| store | ETags | transactions | TTL | operations in one, at most | an append commits by | known of it |")
 	line("|---|---|---|---|---|---|---|")

@@ -5,6 +5,10 @@
 //	provider, err := eventstore.NewProvider(state)
 //
 // Nothing is written to disk, so the history ends with the process.
+//
+// # Examples
+//
+//   - example_test.go: a provider over a store in memory
 package memory
 
 import (

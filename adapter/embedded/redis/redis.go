@@ -10,6 +10,10 @@
 //
 // A sidecar puts a prefix before every key, and this package does not. A stream that was written
 // through a sidecar is found here only if the sidecar's component has keyPrefix: none.
+//
+// # Examples
+//
+//   - example_test.go: open a Redis server with a user, a password and TLS
 package redis
 
 import (

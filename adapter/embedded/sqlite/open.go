@@ -12,6 +12,11 @@
 //
 // A sidecar puts a prefix before every key, and this package does not. A stream that was written
 // through a sidecar is found here only if the sidecar's component has keyPrefix: none.
+//
+// # Examples
+//
+//   - example_test.go: a history in a file
+//   - readonly_test.go: read a backup that cannot be written
 package sqlite
 
 import (

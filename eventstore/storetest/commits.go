@@ -1,0 +1,104 @@
+package storetest
+
+import (
+	"cmp"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// testCommitWrites commits a head with writes and a deletion.
+func testCommitWrites(t *testing.T, s store) {
+	n := newNames()
+	writes := []driver.Write{{Key: n.key("gone")}}
+	write(t, s, n, driver.Write{Key: n.key("gone"), Value: []byte("x")})
+	var keys []string
+	for i := range min(100, cmp.Or(s.Capabilities().MaxCommitWrites, 101)-1) {
+		keys = append(keys, fmt.Sprint(i))
+		writes = append(writes, driver.Write{Key: n.key(keys[i]), Value: []byte("event")})
+	}
+	if err := commitHead(t, s, n, "", writes...); err != nil {
+		t.Fatal(err)
+	}
+	wantValue(t, get(t, s, n, "head"), "committed")
+	wantValue(t, get(t, s, n, "gone"), "")
+	for _, item := range getMany(t, s, n, keys...) {
+		wantValue(t, item, "event")
+	}
+}
+
+// testCommitRefused commits with ETags that no longer hold.
+func testCommitRefused(t *testing.T, s store) {
+	for name, prepare := range map[string]func(t *testing.T, n names) string{
+		"created by a swap":   func(t *testing.T, n names) string { swap(t, s, n, "head", "before", ""); return "" },
+		"created by a commit": func(t *testing.T, n names) string { mustCommit(t, s, n, "before", ""); return "" },
+		"stale ETag of a swap": func(t *testing.T, n names) string {
+			swap(t, s, n, "head", "x", "")
+			etag := get(t, s, n, "head").ETag
+			mustCommit(t, s, n, "before", etag)
+			return etag
+		},
+		"stale ETag of a commit": func(t *testing.T, n names) string {
+			mustCommit(t, s, n, "x", "")
+			etag := get(t, s, n, "head").ETag
+			swap(t, s, n, "head", "before", etag)
+			return etag
+		},
+	} {
+		n := newNames()
+		write(t, s, n, driver.Write{Key: n.key("old"), Value: []byte("old")})
+		etag := prepare(t, n)
+		if err := commitHead(t, s, n, etag, driver.Write{Key: n.key("new"), Value: []byte("new")}, driver.Write{Key: n.key("old"), Value: []byte("new")}); err == nil {
+			t.Errorf("%s: the commit succeeded", name)
+		}
+		wantValue(t, get(t, s, n, "head"), "before")
+		wantValue(t, get(t, s, n, "new"), "")
+		wantValue(t, get(t, s, n, "old"), "old")
+	}
+}
+
+// testConcurrentCommits lets commits and swaps compete for one ETag.
+func testConcurrentCommits(t *testing.T, s store) {
+	n := newNames()
+	swap(t, s, n, "head", "0", "")
+	for range 20 {
+		etag := get(t, s, n, "head").ETag
+		var wins atomic.Int32
+		var wg sync.WaitGroup
+		for w := range 8 {
+			wg.Go(func() {
+				var err error
+				if w%2 == 0 {
+					err = commitHead(t, s, n, etag, driver.Write{Key: n.key("e"), Value: []byte("x")})
+				} else {
+					err = s.Swap(contextOf(t), n.partition, n.key("head"), []byte("swapped"), etag)
+				}
+				if err == nil {
+					wins.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if wins.Load() != 1 {
+			t.Fatalf("%d of 8 succeeded, want exactly 1", wins.Load())
+		}
+	}
+}
+
+// commitHead commits a new head together with writes.
+func commitHead(t *testing.T, s driver.State, n names, etag string, writes ...driver.Write) error {
+	return s.Commit(contextOf(t), n.partition, driver.Swap{Key: n.key("head"), Value: []byte("committed"), ETag: etag}, writes)
+}
+
+// mustCommit is commitHead with a value for the head and one write beside it.
+func mustCommit(t *testing.T, s driver.State, n names, value, etag string) {
+	t.Helper()
+	err := s.Commit(contextOf(t), n.partition, driver.Swap{Key: n.key("head"), Value: []byte(value), ETag: etag},
+		[]driver.Write{{Key: n.key("beside"), Value: []byte("x")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
