@@ -184,7 +184,7 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (vers
 		if err == nil {
 			s.writer.settle(ctx)
 		}
-		if errors.Is(err, &VersionMismatchError{}) {
+		if isA[*VersionMismatchError](err) {
 			s.writer.behind = true
 			return s.writer.repeated(ctx, unknown.commit.idempotencyIDs(), err)
 		}
@@ -276,7 +276,7 @@ func (s *Session) encode(ctx context.Context, argument string, about *About, dat
 	registry := s.history.registry
 	about.Stream = s.history.Stream
 	raw, err := registry.encodeAt(ctx, argument, about, data)
-	if errors.Is(err, &TypeNotRegisteredError{}) && registry.holdsSeveral(data) {
+	if isA[*TypeNotRegisteredError](err) && registry.holdsSeveral(data) {
 		err = &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %T, which is several events in one value: pass it with events..., as a []any, so that each is an event", data)}
 	}
 	return raw, err

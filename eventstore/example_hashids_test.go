@@ -27,7 +27,7 @@ func ExampleWithHashedIDs() {
 		log.Fatal(err)
 	}
 	_, err = reader.Event(ctx, 7)
-	fmt.Println(errors.Is(err, &eventstore.VersionNotFoundError{}))
+	fmt.Println(errors.As(err, new(*eventstore.VersionNotFoundError)))
 	fmt.Println(err)
 	fmt.Println(provider.HashedStream(provider.Stream("Customer", "ada@example.org")))
 	// Output:

@@ -85,20 +85,19 @@ func ExampleSession_Retry() {
 	// 1 <nil>
 }
 
-// Match the kind of an error with errors.Is, and get at what it carries with errors.As.
+// Match an error by its type: errors.AsType gives what it carries, errors.As with new says only whether it is one.
 func Example_errors() {
 	ctx := context.Background()
 	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"})
 	session.Close()
 
 	_, err := session.Append(ctx, eventstore.ExpectAny(), FundsDeposited{Amount: 1_00})
-	fmt.Println(errors.Is(err, &eventstore.NotOpenError{}), errors.Is(err, &eventstore.StorageError{}))
+	fmt.Println(errors.As(err, new(*eventstore.NotOpenError)), errors.As(err, new(*eventstore.StorageError)))
 
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()
 	_, err = bank().Open(ctx, "BankAccount", "1")
-	var storage *eventstore.StorageError
-	if errors.As(err, &storage) {
+	if storage, ok := errors.AsType[*eventstore.StorageError](err); ok {
 		fmt.Println("failed to", storage.Operation, storage.Stream, errors.Is(err, context.Canceled))
 	}
 	// Output:

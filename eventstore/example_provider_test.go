@@ -169,6 +169,6 @@ func ExampleSettings_requestTimeout() {
 		log.Fatal(err)
 	}
 	_, err = reader.Version(context.Background())
-	fmt.Println(errors.Is(err, context.DeadlineExceeded), errors.Is(err, &eventstore.StorageError{}))
+	fmt.Println(errors.Is(err, context.DeadlineExceeded), errors.As(err, new(*eventstore.StorageError)))
 	// Output: true true
 }

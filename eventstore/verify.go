@@ -372,7 +372,7 @@ func (r *Reader) verifySnapshots(ctx context.Context, v view, found *verificatio
 	}
 	for _, version := range versions {
 		snapshot, err := r.history.snapshot(ctx, version, true)
-		if errors.Is(err, &SnapshotNotFoundError{}) {
+		if isA[*SnapshotNotFoundError](err) {
 			continue
 		}
 		if err != nil {

@@ -138,10 +138,10 @@ func (o *observer) measure(ctx context.Context, operation eventstore.Operation, 
 		count(o.appended, result.Events, aggregateType)
 		count(o.retries, again)
 		count(o.lookups, result.Lookups)
-		if errors.Is(result.Err, &eventstore.VersionMismatchError{}) || errors.Is(result.Err, &eventstore.SessionLostError{}) {
+		if errors.As(result.Err, new(*eventstore.VersionMismatchError)) || errors.As(result.Err, new(*eventstore.SessionLostError)) {
 			count(o.conflicts, 1, aggregateType)
 		}
-		if errors.Is(result.Err, &eventstore.OutcomeUnknownError{}) {
+		if errors.As(result.Err, new(*eventstore.OutcomeUnknownError)) {
 			count(o.unknowns, 1, aggregateType)
 		}
 	case "read", "slice", "event":

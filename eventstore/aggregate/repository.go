@@ -268,8 +268,8 @@ func (r *Repository[S]) update(ctx context.Context, stream eventstore.Stream, de
 		var used *eventstore.IdempotencyIDUsedError
 		switch {
 		case errors.As(err, &used) && used.IdempotencyID == u.once: // the command has just been stored, and will be found
-		case errors.Is(err, &eventstore.VersionMismatchError{}), errors.Is(err, &eventstore.SessionLostError{}),
-			errors.Is(err, &eventstore.LostWritesError{}):
+		case errors.As(err, new(*eventstore.VersionMismatchError)), errors.As(err, new(*eventstore.SessionLostError)),
+			errors.As(err, new(*eventstore.LostWritesError)):
 		default:
 			return final
 		}
@@ -287,7 +287,7 @@ func (r *Repository[S]) update(ctx context.Context, stream eventstore.Stream, de
 		case err == nil:
 			l.RepeatOf = version
 			return l.Aggregate, final, nil
-		case !errors.Is(err, &eventstore.IdempotencyIDNotFoundError{}):
+		case !errors.As(err, new(*eventstore.IdempotencyIDNotFoundError)):
 			return l.Aggregate, failed(err), err
 		}
 	}

@@ -179,7 +179,8 @@ func (d *Decision) ThenNothing() {
 }
 
 // ThenError holds that the decision was refused with that error: an error that errors.Is finds in what was returned, or
-// a pointer that errors.As sets, to look at afterwards.
+// a pointer that errors.As sets, to look at afterwards. For an error type of the event store, pass a pointer, as
+// new(*eventstore.ArgumentError).
 func (d *Decision) ThenError(target any) {
 	d.t.Helper()
 	*d.ended = true
