@@ -45,7 +45,7 @@ func ExpectAny() Expected { return Expected{any: true} }
 // ended. Where several are wrong, Append returns the first in the order session, arguments,
 // idempotency, version.
 func (s *Session) Append(ctx context.Context, expected Expected, events ...any) (version int64, err error) {
-	return s.append(ctx, "append", expected, events, false)
+	return s.append(ctx, OpAppend, expected, events, false)
 }
 
 // append is Append, or AppendRecorded of events that are Events.
@@ -162,7 +162,7 @@ func (w *writer) repeated(ctx context.Context, ids []string, mismatch error) err
 // version. It may be called in the session of the append or in a later one. Errors are those of Append; a
 // [VersionMismatchError] says that the append will never take effect.
 func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (version int64, err error) {
-	again := Operation{Name: "retry", Expected: -1}
+	again := Operation{Name: OpRetry, Expected: -1}
 	if unknown != nil {
 		again.Events, again.Expected = len(unknown.commit.events), unknown.Base
 	}

@@ -125,7 +125,7 @@ func (p *Provider) OpenFor(ctx context.Context, m Metadata) (*Session, error) {
 
 // OpenIn is [Provider.Open] of a stream in the database given.
 func (p *Provider) OpenIn(ctx context.Context, database, aggregateType, id string) (*Session, error) {
-	return p.open(ctx, "open", Stream{Database: database, Type: aggregateType, ID: id}, p.locker)
+	return p.open(ctx, OpOpen, Stream{Database: database, Type: aggregateType, ID: id}, p.locker)
 }
 
 // OpenShared opens a session that does not take the stream's lock, so that others can be open at the
@@ -136,7 +136,7 @@ func (p *Provider) OpenIn(ctx context.Context, database, aggregateType, id strin
 // [VersionMismatchError] and stores nothing. The session goes on: its next operation starts from the
 // stream as it is then. An append with [ExpectAny] tries again by itself.
 func (p *Provider) OpenShared(ctx context.Context, stream Stream) (*Session, error) {
-	return p.open(ctx, "open_shared", stream, noLock{})
+	return p.open(ctx, OpOpenShared, stream, noLock{})
 }
 
 // Append appends events to a stream in a shared session of its own, see [Provider.OpenShared] and
@@ -145,7 +145,7 @@ func (p *Provider) OpenShared(ctx context.Context, stream Stream) (*Session, err
 // Errors are those of both. After an [OutcomeUnknownError], give the error to [Session.Retry] in a new
 // session, or repeat the call if the events have idempotency ids.
 func (p *Provider) Append(ctx context.Context, stream Stream, expected Expected, events ...any) (version int64, err error) {
-	ctx, o := observe(ctx, p.observer, p.hasher, expecting(Operation{Name: "append", Stream: stream, Events: len(events)}, expected))
+	ctx, o := observe(ctx, p.observer, p.hasher, expecting(Operation{Name: OpAppend, Stream: stream, Events: len(events)}, expected))
 	defer o.end(&err)
 	s, err := p.openObserved(ctx, &o, stream, noLock{})
 	if err != nil {

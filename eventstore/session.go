@@ -94,7 +94,7 @@ func (s *Session) Close() (err error) {
 	if closed {
 		return nil
 	}
-	ctx, o := s.observe(s.asked, "close")
+	ctx, o := s.observe(s.asked, OpClose)
 	defer o.end(&err)
 	h := s.history
 	status, err := s.unlock(ctx, h)

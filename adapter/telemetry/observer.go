@@ -126,13 +126,13 @@ func (o *observer) measure(ctx context.Context, operation eventstore.Operation, 
 	}
 	aggregateType := typeKey.String(operation.Stream.Type)
 	switch operation.Name {
-	case "open":
+	case eventstore.OpOpen:
 		if result.Waited > 0 {
 			o.wait.Record(ctx, result.Waited.Seconds())
 		}
-	case "append", "append_recorded", "retry":
+	case eventstore.OpAppend, eventstore.OpAppendRecorded, eventstore.OpRetry:
 		again := result.Attempts
-		if operation.Name != "retry" {
+		if operation.Name != eventstore.OpRetry {
 			again-- // the first is not
 		}
 		count(o.appended, result.Events, aggregateType)
@@ -144,9 +144,9 @@ func (o *observer) measure(ctx context.Context, operation eventstore.Operation, 
 		if errors.As(result.Err, new(*eventstore.OutcomeUnknownError)) {
 			count(o.unknowns, 1, aggregateType)
 		}
-	case "read", "slice", "event":
+	case eventstore.OpRead, eventstore.OpSlice, eventstore.OpEvent:
 		count(o.read, result.Events, aggregateType)
-	case "aggregate_update":
+	case eventstore.OpAggregateUpdate:
 		count(o.updateRetries, result.Attempts-1, aggregateType)
 	}
 }

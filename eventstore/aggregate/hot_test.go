@@ -25,7 +25,7 @@ type tries struct {
 func (*tries) Begin(ctx context.Context, _ eventstore.Operation) context.Context { return ctx }
 
 func (c *tries) End(_ context.Context, operation eventstore.Operation, result eventstore.OperationResult) {
-	if operation.Name != "aggregate_update" {
+	if operation.Name != eventstore.OpAggregateUpdate {
 		return
 	}
 	c.mu.Lock()

@@ -75,7 +75,7 @@ type Aggregate[S any] struct {
 //
 // Errors are those of [eventstore.Reader.Read], and the fold's.
 func (r *Repository[S]) Load(ctx context.Context, id string, options ...eventstore.ReadOption) (Aggregate[S], error) {
-	return r.observed(ctx, "aggregate_load", id, func(ctx context.Context, _ *int) (Aggregate[S], error) {
+	return r.observed(ctx, eventstore.OpAggregateLoad, id, func(ctx context.Context, _ *int) (Aggregate[S], error) {
 		if _, err := eventstore.AsOf(options...); err != nil {
 			return Aggregate[S]{}, err
 		}
@@ -111,7 +111,7 @@ type Decide[S any] = func(state S) (events []any, err error)
 // [eventstore.Reader.Read] and [eventstore.Session.Append]. Nothing was stored then, unless it is
 // an [eventstore.OutcomeUnknownError]: repeat the command with the same id, see [Once].
 func (r *Repository[S]) Update(ctx context.Context, id string, decide Decide[S], options ...UpdateOption) (Aggregate[S], error) {
-	return r.observed(ctx, "aggregate_update", id, func(ctx context.Context, tries *int) (Aggregate[S], error) {
+	return r.observed(ctx, eventstore.OpAggregateUpdate, id, func(ctx context.Context, tries *int) (Aggregate[S], error) {
 		u := update{expected: -1}
 		if decide == nil {
 			return Aggregate[S]{}, bad("decide", "it is nil")
