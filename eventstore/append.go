@@ -40,7 +40,8 @@ func ExpectAny() Expected { return Expected{any: true} }
 // [VersionMismatchError] if the stream is not where expected, or an event's
 // sequence number, says; a [TypeNotRegisteredError]; a
 // [BatchTooLargeError] if the events do not fit into one request; an
-// [ArgumentError]; a [StorageError] if it certainly did not take effect; an
+// [ArgumentError], also for an event of a type that is bound to other aggregate types, see
+// [ForAggregates]; a [StorageError] if it certainly did not take effect; an
 // [OutcomeUnknownError] if that is not certain; a [LostWritesError]; and the errors of a session that has
 // ended. Where several are wrong, Append returns the first in the order session, arguments,
 // idempotency, version.
@@ -210,6 +211,11 @@ func (s *Session) drafts(ctx context.Context, expected Expected, events []any, r
 	}
 	if !expected.any && expected.version < 0 {
 		return nil, &ArgumentError{Argument: "expected", Reason: fmt.Sprintf("version %d is negative", expected.version)}
+	}
+	if !recorded {
+		if err := s.history.registry.checkEvents(s.history.Stream, events); err != nil {
+			return nil, err
+		}
 	}
 	drafts := make([]draft, len(events))
 	used := map[string]int{}

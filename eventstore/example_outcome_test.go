@@ -85,7 +85,8 @@ func ExampleSession_Retry() {
 	// 1 <nil>
 }
 
-// Match an error by its type: errors.AsType gives what it carries, errors.As with new says only whether it is one.
+// Match an error by its type. errors.AsType returns what it carries, and errors.As with new tells
+// only whether it is there.
 func Example_errors() {
 	ctx := context.Background()
 	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"})

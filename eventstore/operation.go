@@ -1,6 +1,7 @@
 package eventstore
 
-// The names of operations, for [Operation]. Dashboards and alerts match them, so a released name never changes.
+// The names of operations, for [Operation]. Dashboards and alerts match them, so a released name
+// never changes.
 const (
 	OpOpen       = "open"        // [Provider.Open], [Provider.OpenIn] and [Provider.OpenFor]
 	OpOpenShared = "open_shared" // [Provider.OpenShared]

@@ -147,6 +147,9 @@ func (p *Provider) OpenShared(ctx context.Context, stream Stream) (*Session, err
 func (p *Provider) Append(ctx context.Context, stream Stream, expected Expected, events ...any) (version int64, err error) {
 	ctx, o := observe(ctx, p.observer, p.hasher, expecting(Operation{Name: OpAppend, Stream: stream, Events: len(events)}, expected))
 	defer o.end(&err)
+	if err := p.registry.checkEvents(stream, events); err != nil { // before the stream is read
+		return 0, err
+	}
 	s, err := p.openObserved(ctx, &o, stream, noLock{})
 	if err != nil {
 		return 0, err

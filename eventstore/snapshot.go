@@ -163,6 +163,7 @@ func (r *Reader) snapshotVersions(ctx context.Context, v view, to int64) ([]int6
 // SaveSnapshot stores state, a value of a registered Go type, as the snapshot at that
 // version, which must be committed, else it returns a [VersionNotFoundError]. One that
 // is there already is replaced. A state that would not come back as it is, is an [ArgumentError]: see [Registry.Encode].
+// So is a state of a type that is bound to other aggregate types: see [ForAggregates].
 func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) (err error) {
 	ctx, o := s.observe(ctx, OpSaveSnapshot)
 	defer o.end(&err)
@@ -178,6 +179,11 @@ func (s *Session) saveSnapshot(ctx context.Context, version int64, state any, cr
 	h := s.history
 	if err := validVersion("version", version); err != nil {
 		return err
+	}
+	if !recorded {
+		if err := h.registry.checkState(h.Stream, state); err != nil {
+			return err
+		}
 	}
 	raw, err := s.encode(ctx, "state", &About{Version: version, Snapshot: true}, state, recorded)
 	if err != nil {

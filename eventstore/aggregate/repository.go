@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,6 +51,11 @@ func NewRepository[S any](provider *eventstore.Provider, aggregateType string, f
 		var zero S
 		if _, err := provider.Registry().Encode(zero); err != nil {
 			return nil, bad("fold", "snapshots are wanted but the state can't be stored: %v", err)
+		}
+		for _, t := range provider.Registry().Types() {
+			if t.GoType == reflect.TypeFor[S]() && t.AggregateTypes != nil && !slices.Contains(t.AggregateTypes, aggregateType) {
+				return nil, bad("fold", "snapshots are wanted but the state's type %q is bound to the aggregate types %q", t.Name, t.AggregateTypes)
+			}
 		}
 	}
 	return r, nil
