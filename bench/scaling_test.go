@@ -116,7 +116,7 @@ func (l *lab) appends(t testing.TB, d time.Duration, writers int, stream func(wr
 					}
 				}
 				_, err = session.Append(ctx, eventstore.ExpectAny(), payload)
-				if errors.Is(err, &eventstore.VersionMismatchError{}) || errors.Is(err, &eventstore.SessionLostError{}) {
+				if errors.As(err, new(*eventstore.VersionMismatchError)) || errors.As(err, new(*eventstore.SessionLostError)) {
 					session, err = nil, nil
 					continue
 				}

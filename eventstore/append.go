@@ -40,12 +40,13 @@ func ExpectAny() Expected { return Expected{any: true} }
 // [VersionMismatchError] if the stream is not where expected, or an event's
 // sequence number, says; a [TypeNotRegisteredError]; a
 // [BatchTooLargeError] if the events do not fit into one request; an
-// [ArgumentError]; a [StorageError] if it certainly did not take effect; an
+// [ArgumentError], also for an event of a type that is bound to other aggregate types, see
+// [ForAggregates]; a [StorageError] if it certainly did not take effect; an
 // [OutcomeUnknownError] if that is not certain; a [LostWritesError]; and the errors of a session that has
 // ended. Where several are wrong, Append returns the first in the order session, arguments,
 // idempotency, version.
 func (s *Session) Append(ctx context.Context, expected Expected, events ...any) (version int64, err error) {
-	return s.append(ctx, "append", expected, events, false)
+	return s.append(ctx, OpAppend, expected, events, false)
 }
 
 // append is Append, or AppendRecorded of events that are Events.
@@ -162,7 +163,7 @@ func (w *writer) repeated(ctx context.Context, ids []string, mismatch error) err
 // version. It may be called in the session of the append or in a later one. Errors are those of Append; a
 // [VersionMismatchError] says that the append will never take effect.
 func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (version int64, err error) {
-	again := Operation{Name: "retry", Expected: -1}
+	again := Operation{Name: OpRetry, Expected: -1}
 	if unknown != nil {
 		again.Events, again.Expected = len(unknown.commit.events), unknown.Base
 	}
@@ -184,7 +185,7 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (vers
 		if err == nil {
 			s.writer.settle(ctx)
 		}
-		if errors.Is(err, &VersionMismatchError{}) {
+		if isA[*VersionMismatchError](err) {
 			s.writer.behind = true
 			return s.writer.repeated(ctx, unknown.commit.idempotencyIDs(), err)
 		}
@@ -210,6 +211,11 @@ func (s *Session) drafts(ctx context.Context, expected Expected, events []any, r
 	}
 	if !expected.any && expected.version < 0 {
 		return nil, &ArgumentError{Argument: "expected", Reason: fmt.Sprintf("version %d is negative", expected.version)}
+	}
+	if !recorded {
+		if err := s.history.registry.checkEvents(s.history.Stream, events); err != nil {
+			return nil, err
+		}
 	}
 	drafts := make([]draft, len(events))
 	used := map[string]int{}
@@ -276,7 +282,7 @@ func (s *Session) encode(ctx context.Context, argument string, about *About, dat
 	registry := s.history.registry
 	about.Stream = s.history.Stream
 	raw, err := registry.encodeAt(ctx, argument, about, data)
-	if errors.Is(err, &TypeNotRegisteredError{}) && registry.holdsSeveral(data) {
+	if isA[*TypeNotRegisteredError](err) && registry.holdsSeveral(data) {
 		err = &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %T, which is several events in one value: pass it with events..., as a []any, so that each is an event", data)}
 	}
 	return raw, err

@@ -226,7 +226,7 @@ func (w *writer) refresh(ctx context.Context, operation string) (actual int64, e
 		}
 		follows, err := w.follows(ctx, operation, h)
 		switch {
-		case errors.Is(err, &DamagedError{}): // unless the stream was deleted since
+		case isA[*DamagedError](err): // unless the stream was deleted since
 			damage = err
 			continue
 		case err != nil:
@@ -386,7 +386,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 		sent := time.Now()
 		outcome, h, etag, err := w.lookup(ctx, c)
 		switch {
-		case errors.Is(err, &StreamDeletedError{}), errors.Is(err, &LostWritesError{}):
+		case isA[*StreamDeletedError](err), isA[*LostWritesError](err):
 			return err
 		case err != nil:
 			last = err

@@ -30,13 +30,22 @@
 //
 // A [Registry] leads from stored type names to Go types. When a type changes, history does not: [SchemaVersion] and [Upcast] bring
 // an old payload to the newest schema version when it is read, [Alias] keeps older names readable, [WithCodec] older or other
-// content types. Package eventtest tests a domain, and that all that was ever stored still reads.
+// content types. [ForAggregates] binds a type to aggregate types.
+// Package eventtest tests a domain, and that all that was ever stored still reads.
 //
 // # Errors
 //
-// Errors are struct types, see [VersionMismatchError] and the others; each says whether the operation may have taken
-// effect. Match their kind with errors.Is and an empty value, get at what they carry with errors.As. The
-// one to prepare for is [OutcomeUnknownError]: the store did not answer in time, so the append may stand or not.
+// Errors are pointers to struct types such as [VersionMismatchError], and each type says whether the
+// operation may have taken effect. Match them by type, with errors.AsType or errors.As:
+//
+//	if mismatch, ok := errors.AsType[*eventstore.VersionMismatchError](err); ok { … mismatch.Actual … }
+//	if errors.As(err, new(*eventstore.StreamClosedError)) { … }
+//
+// errors.Is never matches an empty value of such a type. It matches what an error wraps, as
+// [context.Canceled] or [ErrNotAuthentic].
+//
+// The one to prepare for is [OutcomeUnknownError]: the store did not answer in time, so the append
+// may stand or not.
 // [Session.Retry] brings it to its end without ever doubling it. [Advise] tells what a caller can do about
 // any error: retry, decide again, repeat with the same idempotency id, or give up.
 //

@@ -8,19 +8,9 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// Every error of this package is one of the struct types of this file, often
-// wrapping its cause. Match the kind with errors.Is against an empty value and
-// get at what it carries with errors.As:
-//
-//	if errors.Is(err, &eventstore.VersionMismatchError{}) { … }
-//
-//	var mismatch *eventstore.VersionMismatchError
-//	if errors.As(err, &mismatch) { … mismatch.Actual … }
-//
-// [Advise] sorts all of them into what a caller can do.
-//
-// The habit of struct errors with an Is method is riverqueue/river's, that of
-// saying whether the operation may have happened nats.go's.
+// This file holds the error types of the package. Each is a struct, is returned as a pointer, and
+// often wraps its cause. The package comment says how to match them, and [Advise] what to do about
+// them. Each says whether the operation may have taken effect, as the errors of nats.go do.
 
 // NotOpenError says that a session or reader was never opened, or that the
 // session has been closed. The operation did not take effect.
@@ -35,9 +25,6 @@ func (e *NotOpenError) Error() string {
 	}
 	return fmt.Sprintf("eventstore: session %s on stream %s is closed: open a new one", e.Session, e.Stream)
 }
-
-// Is reports whether target is of the same kind.
-func (e *NotOpenError) Is(target error) bool { return sameKind[NotOpenError](target) }
 
 // SessionExpiredError says that the session's time, Settings.SessionTimeout, has run
 // out. The operation did not take effect. From Close it says that the session ran
@@ -55,9 +42,6 @@ func (e *SessionExpiredError) Error() string {
 	return fmt.Sprintf("eventstore: session %s on stream %s expired at %s: open a new session, or raise Settings.SessionTimeout",
 		e.Session, e.Stream, e.ExpiredAt.UTC().Format(time.RFC3339Nano))
 }
-
-// Is reports whether target is of the same kind.
-func (e *SessionExpiredError) Is(target error) bool { return sameKind[SessionExpiredError](target) }
 
 // SessionLostError says that the session no longer has the stream: another
 // one holds its lock now, or has written to it. The operation did not take
@@ -79,9 +63,7 @@ func (e *SessionLostError) Error() string {
 		e.Session, e.Stream, holder), e.Cause)
 }
 
-// Is reports whether target is of the same kind.
-func (e *SessionLostError) Is(target error) bool { return sameKind[SessionLostError](target) }
-func (e *SessionLostError) Unwrap() error        { return e.Cause }
+func (e *SessionLostError) Unwrap() error { return e.Cause }
 
 // LostWritesError says that the store no longer holds events that it had acknowledged, and that the
 // session or reader knows of. The store restarted from an older state or failed over to a replica
@@ -107,9 +89,6 @@ func (e *LostWritesError) Error() string {
 		e.Version, e.Stream, now)
 }
 
-// Is reports whether target is of the same kind.
-func (e *LostWritesError) Is(target error) bool { return sameKind[LostWritesError](target) }
-
 // OpenTimeoutError says that other sessions held the stream for the whole of
 // Settings.OpenTimeout, or until the context ended. Nothing was opened.
 type OpenTimeoutError struct {
@@ -132,9 +111,7 @@ func (e *OpenTimeoutError) Error() string {
 		e.Stream, why, e.Waited.Round(time.Millisecond)), cause)
 }
 
-// Is reports whether target is of the same kind.
-func (e *OpenTimeoutError) Is(target error) bool { return sameKind[OpenTimeoutError](target) }
-func (e *OpenTimeoutError) Unwrap() error        { return e.Cause }
+func (e *OpenTimeoutError) Unwrap() error { return e.Cause }
 
 // StreamClosedError says that the stream takes no more appends, for ever. The operation did not take
 // effect.
@@ -147,9 +124,6 @@ func (e *StreamClosedError) Error() string {
 	return fmt.Sprintf("eventstore: stream %s was closed at version %d: it can be read, nothing can be appended to it", e.Stream, e.Version)
 }
 
-// Is reports whether target is of the same kind.
-func (e *StreamClosedError) Is(target error) bool { return sameKind[StreamClosedError](target) }
-
 // StreamDeletedError says that the stream was deleted, for ever. The operation did not take effect; where it is
 // that of an append whose outcome was unknown, the append may have, before the stream was deleted.
 type StreamDeletedError struct {
@@ -161,9 +135,6 @@ type StreamDeletedError struct {
 func (e *StreamDeletedError) Error() string {
 	return fmt.Sprintf("eventstore: stream %s was deleted at %s: its events are gone, and nothing can be appended under that name", e.Stream, e.DeletedAt.Format(time.RFC3339))
 }
-
-// Is reports whether target is of the same kind.
-func (e *StreamDeletedError) Is(target error) bool { return sameKind[StreamDeletedError](target) }
 
 // VersionMismatchError says that the stream is not at the version that the
 // caller expected, or that an event named. Nothing of the append was stored. In the same session, read
@@ -184,9 +155,6 @@ func (e *VersionMismatchError) Error() string {
 		e.Stream, e.Actual, e.Expected, event)
 }
 
-// Is reports whether target is of the same kind.
-func (e *VersionMismatchError) Is(target error) bool { return sameKind[VersionMismatchError](target) }
-
 // VersionNotFoundError says that the stream has no event of that version.
 type VersionNotFoundError struct {
 	Stream  Stream
@@ -197,9 +165,6 @@ type VersionNotFoundError struct {
 func (e *VersionNotFoundError) Error() string {
 	return fmt.Sprintf("eventstore: stream %s has no version %d: it is at version %d", e.Stream, e.Version, e.Current)
 }
-
-// Is reports whether target is of the same kind.
-func (e *VersionNotFoundError) Is(target error) bool { return sameKind[VersionNotFoundError](target) }
 
 // SnapshotNotFoundError says that there is no snapshot at that version, or, where
 // Version is 0, none at all.
@@ -215,9 +180,6 @@ func (e *SnapshotNotFoundError) Error() string {
 	return fmt.Sprintf("eventstore: stream %s has no snapshot at version %d: Snapshots lists those it has", e.Stream, e.Version)
 }
 
-// Is reports whether target is of the same kind.
-func (e *SnapshotNotFoundError) Is(target error) bool { return sameKind[SnapshotNotFoundError](target) }
-
 // IdempotencyIDNotFoundError says that no event of the stream has that idempotency id.
 type IdempotencyIDNotFoundError struct {
 	Stream        Stream
@@ -226,11 +188,6 @@ type IdempotencyIDNotFoundError struct {
 
 func (e *IdempotencyIDNotFoundError) Error() string {
 	return fmt.Sprintf("eventstore: stream %s has no event with idempotency id %q", e.Stream, e.IdempotencyID)
-}
-
-// Is reports whether target is of the same kind.
-func (e *IdempotencyIDNotFoundError) Is(target error) bool {
-	return sameKind[IdempotencyIDNotFoundError](target)
 }
 
 // IdempotencyIDUsedError says that the stream already holds an event with
@@ -245,11 +202,6 @@ type IdempotencyIDUsedError struct {
 func (e *IdempotencyIDUsedError) Error() string {
 	return fmt.Sprintf("eventstore: stream %s already holds idempotency id %q at version %d: nothing was stored, the earlier append stands",
 		e.Stream, e.IdempotencyID, e.Version)
-}
-
-// Is reports whether target is of the same kind.
-func (e *IdempotencyIDUsedError) Is(target error) bool {
-	return sameKind[IdempotencyIDUsedError](target)
 }
 
 // DamagedError says that stored data is missing, undecodable, out of order or not of
@@ -269,9 +221,7 @@ func (e *DamagedError) Error() string {
 	return withCause(fmt.Sprintf("eventstore: stream %s is damaged%s, look at key %s", e.Stream, version, e.Key), e.Cause)
 }
 
-// Is reports whether target is of the same kind.
-func (e *DamagedError) Is(target error) bool { return sameKind[DamagedError](target) }
-func (e *DamagedError) Unwrap() error        { return e.Cause }
+func (e *DamagedError) Unwrap() error { return e.Cause }
 
 // TypeNotRegisteredError says that the registry has no such type. When appending, Type is the
 // Go type and nothing was stored; when reading, it is the stored type name.
@@ -290,11 +240,6 @@ func (e *TypeNotRegisteredError) Error() string {
 	}
 	return fmt.Sprintf("eventstore: version %d of stream %s is of type %q, which is not registered: add it to the registry, or read with AsRaw",
 		e.Version, e.Stream, e.Type)
-}
-
-// Is reports whether target is of the same kind.
-func (e *TypeNotRegisteredError) Is(target error) bool {
-	return sameKind[TypeNotRegisteredError](target)
 }
 
 // SchemaError says that an event or snapshot can't be brought from the schema version in which it is stored to the one that is
@@ -322,9 +267,7 @@ func (e *SchemaError) Error() string {
 		where, e.Type, e.Schema, e.Newest), e.Cause)
 }
 
-// Is reports whether target is of the same kind.
-func (e *SchemaError) Is(target error) bool { return sameKind[SchemaError](target) }
-func (e *SchemaError) Unwrap() error        { return e.Cause }
+func (e *SchemaError) Unwrap() error { return e.Cause }
 
 // TypeMismatchError says that an event or snapshot is whole but does not fit the Go type, or the codecs, that are
 // registered for it: usually the Go type was changed and its schema version was not raised. The operation did
@@ -343,9 +286,7 @@ func (e *TypeMismatchError) Error() string {
 		e.Version, e.Stream, e.GoType, e.Type), e.Cause)
 }
 
-// Is reports whether target is of the same kind.
-func (e *TypeMismatchError) Is(target error) bool { return sameKind[TypeMismatchError](target) }
-func (e *TypeMismatchError) Unwrap() error        { return e.Cause }
+func (e *TypeMismatchError) Unwrap() error { return e.Cause }
 
 // BatchTooLargeError says that the events of one append, or one snapshot, do not fit into one
 // request to the sidecar. Nothing was stored.
@@ -359,9 +300,6 @@ func (e *BatchTooLargeError) Error() string {
 	return fmt.Sprintf("eventstore: %d bytes for stream %s do not fit into one request of %d bytes, nothing was stored: append fewer or smaller events, or, if the store takes more, raise the sidecar's --max-body-size and the adapter's limit with it",
 		e.Size, e.Stream, e.Limit)
 }
-
-// Is reports whether target is of the same kind.
-func (e *BatchTooLargeError) Is(target error) bool { return sameKind[BatchTooLargeError](target) }
 
 // OutcomeUnknownError says that an append may or may not have taken effect, and
 // may still do so: the store did not answer in time. As a whole or not
@@ -381,9 +319,6 @@ func (e *OutcomeUnknownError) Error() string {
 		e.Stream, e.Base, e.Base, e.CommitID), e.Cause)
 }
 
-// Is reports whether target is of the same kind.
-func (e *OutcomeUnknownError) Is(target error) bool { return sameKind[OutcomeUnknownError](target) }
-
 // Unwrap returns the cause for errors.Is and errors.As, without the errors in it that say that nothing was stored, as
 // a [StorageError]. Cause has all of it.
 func (e *OutcomeUnknownError) Unwrap() error { return withoutClaims(e.Cause) }
@@ -402,9 +337,7 @@ func (e *StorageError) Error() string {
 	return withCause(fmt.Sprintf("eventstore: stream %s: storage failed to %s", e.Stream, e.Operation), e.Cause)
 }
 
-// Is reports whether target is of the same kind.
-func (e *StorageError) Is(target error) bool { return sameKind[StorageError](target) }
-func (e *StorageError) Unwrap() error        { return e.Cause }
+func (e *StorageError) Unwrap() error { return e.Cause }
 
 // ArgumentError says that the caller passed something unusable. Nothing was
 // sent to the store.
@@ -418,12 +351,11 @@ func (e *ArgumentError) Error() string {
 	return withCause(fmt.Sprintf("eventstore: bad argument %s: %s", e.Argument, e.Reason), e.Cause)
 }
 
-// Is reports whether target is of the same kind.
-func (e *ArgumentError) Is(target error) bool { return sameKind[ArgumentError](target) }
-func (e *ArgumentError) Unwrap() error        { return e.Cause }
+func (e *ArgumentError) Unwrap() error { return e.Cause }
 
-func sameKind[E any](target error) bool {
-	_, ok := any(target).(*E)
+// isA reports whether err is an E or wraps one.
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
 	return ok
 }
 

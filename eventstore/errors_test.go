@@ -2,6 +2,8 @@ package eventstore
 
 import (
 	"errors"
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -74,11 +76,16 @@ func TestErrorsAreTheirKindAndNoOther(t *testing.T) {
 	}
 	for i, err := range full {
 		for j, kind := range kinds {
-			if got := errors.Is(err, kind); got != (i == j) {
-				t.Errorf("errors.Is(%T, %T) is %v", err, kind, got)
+			if got := isOfType(fmt.Errorf("x: %w", err), kind); got != (i == j) {
+				t.Errorf("errors.As finds a %T in a %T: %v", kind, err, got)
 			}
 		}
 	}
+}
+
+// isOfType reports whether errors.As finds an error of the type of kind in err.
+func isOfType(err, kind error) bool {
+	return errors.As(err, reflect.New(reflect.TypeOf(kind)).Interface())
 }
 
 func TestOutcomesReadPlainly(t *testing.T) {

@@ -88,7 +88,7 @@ func ExampleReader_VersionOf() {
 	fmt.Println(session.VersionOf(ctx, "command-81"))
 
 	_, err := session.VersionOf(ctx, "command-82")
-	fmt.Println(errors.Is(err, &eventstore.IdempotencyIDNotFoundError{}))
+	fmt.Println(errors.As(err, new(*eventstore.IdempotencyIDNotFoundError)))
 	// Output:
 	// appended at version 2
 	// it stands at version 2

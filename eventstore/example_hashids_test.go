@@ -21,7 +21,7 @@ func ExampleWithHashedIDs() {
 	}
 	reader := provider.Reader(provider.Stream("Customer", "ada@example.org"))
 	_, err = reader.Event(ctx, 7)
-	fmt.Println(errors.Is(err, &eventstore.VersionNotFoundError{}))
+	fmt.Println(errors.As(err, new(*eventstore.VersionNotFoundError)))
 	fmt.Println(err)
 	fmt.Println(provider.HashedStream(provider.Stream("Customer", "ada@example.org")))
 	// Output:

@@ -54,10 +54,10 @@ func ExampleSession_DeleteRecorded() {
 	}
 	defer session.Close()
 
-	fmt.Println("deleting what was never there is refused:", errors.Is(session.DeleteStream(ctx, eventstore.ExpectAny()), &eventstore.ArgumentError{}))
+	fmt.Println("deleting what was never there is refused:", errors.As(session.DeleteStream(ctx, eventstore.ExpectAny()), new(*eventstore.ArgumentError)))
 	fmt.Println("marking it as deleted:", session.DeleteRecorded(ctx, eventstore.ExpectVersion(0)))
 	_, err = session.Append(ctx, eventstore.ExpectAny(), AccountOpened{Owner: "Ada"})
-	fmt.Println("nothing can be appended:", errors.Is(err, &eventstore.StreamDeletedError{}))
+	fmt.Println("nothing can be appended:", errors.As(err, new(*eventstore.StreamDeletedError)))
 	// Output:
 	// deleting what was never there is refused: true
 	// marking it as deleted: <nil>
@@ -85,7 +85,7 @@ func ExampleShared() {
 	version, err := first.Append(ctx, eventstore.ExpectVersion(1), FundsDeposited{Amount: 500_00})
 	fmt.Println("the first has version", version, err)
 	_, err = second.Append(ctx, eventstore.ExpectVersion(1), FundsDeposited{Amount: 500_00})
-	fmt.Println("the second is refused:", errors.Is(err, &eventstore.VersionMismatchError{}))
+	fmt.Println("the second is refused:", errors.As(err, new(*eventstore.VersionMismatchError)))
 	// Output:
 	// the first has version 2 <nil>
 	// the second is refused: true

@@ -17,7 +17,7 @@ func (printer) Begin(ctx context.Context, operation eventstore.Operation) contex
 }
 
 func (printer) End(ctx context.Context, operation eventstore.Operation, result eventstore.OperationResult) {
-	conflict := errors.Is(result.Err, &eventstore.VersionMismatchError{})
+	conflict := errors.As(result.Err, new(*eventstore.VersionMismatchError))
 	fmt.Println(operation.Name, operation.Stream.ID, "version", result.Version, "events", result.Events, "conflict", conflict)
 }
 

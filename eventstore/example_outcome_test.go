@@ -82,14 +82,15 @@ func ExampleSession_Retry() {
 	// 1 <nil>
 }
 
-// Match the kind of an error with errors.Is, and get at what it carries with errors.As.
+// Match an error by its type. errors.AsType returns what it carries, and errors.As with new tells
+// only whether it is there.
 func Example_errors() {
 	ctx := context.Background()
 	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"})
 	session.Close()
 
 	_, err := session.Append(ctx, eventstore.ExpectAny(), FundsDeposited{Amount: 1_00})
-	fmt.Println(errors.Is(err, &eventstore.NotOpenError{}), errors.Is(err, &eventstore.StorageError{}))
+	fmt.Println(errors.As(err, new(*eventstore.NotOpenError)), errors.As(err, new(*eventstore.StorageError)))
 
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()

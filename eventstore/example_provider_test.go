@@ -159,6 +159,6 @@ func ExampleSettings_requestTimeout() {
 	}
 	reader := provider.Reader(provider.Stream("BankAccount", "123456000"))
 	_, err = reader.Version(context.Background())
-	fmt.Println(errors.Is(err, context.DeadlineExceeded), errors.Is(err, &eventstore.StorageError{}))
+	fmt.Println(errors.Is(err, context.DeadlineExceeded), errors.As(err, new(*eventstore.StorageError)))
 	// Output: true true
 }

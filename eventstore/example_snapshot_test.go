@@ -90,7 +90,7 @@ func ExampleSession_ClearSnapshot() {
 	fmt.Println(session.Snapshots(ctx))
 	fmt.Println(session.ClearSnapshots(ctx))
 	_, err := session.LastSnapshot(ctx)
-	fmt.Println(errors.Is(err, &eventstore.SnapshotNotFoundError{}))
+	fmt.Println(errors.As(err, new(*eventstore.SnapshotNotFoundError)))
 	// Output:
 	// [1 2 3] <nil>
 	// <nil>

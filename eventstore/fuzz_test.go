@@ -3,7 +3,6 @@ package eventstore
 import (
 	"bytes"
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"reflect"
@@ -232,7 +231,7 @@ func FuzzAnythingUnderAKey(f *testing.F) {
 			last := int64(0)
 			for event, err := range r.Read(ctx, AsRaw()) {
 				if err != nil {
-					if !errors.Is(err, &DamagedError{}) && !errors.Is(err, &StreamDeletedError{}) && ctx.Err() == nil {
+					if !isA[*DamagedError](err) && !isA[*StreamDeletedError](err) && ctx.Err() == nil {
 						t.Errorf("after %s: %v", name, err)
 					}
 					break

@@ -398,7 +398,7 @@ func FuzzWhatIsAcceptedComesBack(f *testing.F) {
 			if c.plain && !(goType.Kind() == reflect.Pointer && value.IsNil()) {
 				t.Errorf("%s\n%s\nis refused: %v", goType, given, err)
 			}
-			if !errors.Is(err, &ArgumentError{}) || strings.Contains(err.Error(), "\n") {
+			if !isA[*ArgumentError](err) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s: %v", goType, err)
 			}
 		}

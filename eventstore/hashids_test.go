@@ -68,7 +68,7 @@ func TestErrorsWithHashedIDsMatchAsEver(t *testing.T) {
 	raw := Raw{Type: "t", ContentType: "text", Payload: []byte("x")}
 	_, err = p.Append(t.Context(), stream, ExpectVersion(3), raw)
 	var mismatch *VersionMismatchError
-	if !errors.Is(err, &VersionMismatchError{}) || !errors.As(err, &mismatch) || mismatch.Stream != stream || Advise(err) != AdviceConflict {
+	if !errors.As(err, &mismatch) || mismatch.Stream != stream || Advise(err) != AdviceConflict {
 		t.Errorf("got %v", err)
 	}
 	if len(observed) != 1 || observed[0] != err {
@@ -139,7 +139,7 @@ func TestHashesDependOnTheKeyAndTheIDAlone(t *testing.T) {
 	if _, err := one.Reader(one.Stream("account", "")).Version(t.Context()); err == nil || strings.Contains(err.Error(), "#") {
 		t.Errorf("a blank id: %v", err)
 	}
-	if _, err := NewProvider(memstate.Transactional(), WithHashedIDs([]byte("short"))); !errors.Is(err, &ArgumentError{}) {
+	if _, err := NewProvider(memstate.Transactional(), WithHashedIDs([]byte("short"))); !isA[*ArgumentError](err) {
 		t.Errorf("a short key: %v", err)
 	}
 }

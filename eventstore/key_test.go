@@ -1,7 +1,6 @@
 package eventstore
 
 import (
-	"errors"
 	"regexp"
 	"strings"
 	"testing"
@@ -35,7 +34,7 @@ func TestParseStreamRefusesWhatStringDoesNotWrite(t *testing.T) {
 		"a:b:%2f", "a:b:%41", "a:b:%FF", "{a:b:c}", "a:b:" + strings.Repeat("x", 201), "a/b:c:d",
 	} {
 		s, err := ParseStream(name)
-		if !errors.Is(err, &ArgumentError{}) {
+		if !isA[*ArgumentError](err) {
 			t.Errorf("ParseStream(%q): %#v, %v", name, s, err)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 // [StreamDeletedError]; and the errors of a session that has ended. After a [StorageError] it may
 // have taken effect, and is safe to repeat.
 func (s *Session) CloseStream(ctx context.Context, expected Expected) (err error) {
-	ctx, o := s.observeExpecting(ctx, "close_stream", expected, 0)
+	ctx, o := s.observeExpecting(ctx, OpCloseStream, expected, 0)
 	defer o.end(&err)
 	return s.endStream(ctx, "close the stream", expected, func(ctx context.Context) error {
 		w := s.writer
@@ -47,7 +47,7 @@ func (s *Session) CloseStream(ctx context.Context, expected Expected) (err error
 // its name is probably mistyped; and the errors of a session that has ended. After a [StorageError] it may have
 // taken effect, in part, and is safe to repeat.
 func (s *Session) DeleteStream(ctx context.Context, expected Expected) (err error) {
-	ctx, o := s.observeExpecting(ctx, "delete_stream", expected, 0)
+	ctx, o := s.observeExpecting(ctx, OpDeleteStream, expected, 0)
 	defer o.end(&err)
 	return s.deleteStream(ctx, &o, expected, func(now head) error {
 		if now.version == 0 && !now.deleted && (expected.any || expected.version == 0) {

@@ -175,7 +175,7 @@ func TestEveryOperationOnADeletedStreamSaysSo(t *testing.T) {
 					return nil
 				}(),
 			} {
-				if !errors.Is(err, &StreamDeletedError{}) {
+				if !isA[*StreamDeletedError](err) {
 					t.Errorf("%s, %s: %v", name, operation, err)
 				}
 			}

@@ -2,7 +2,6 @@ package eventstore
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -67,7 +66,7 @@ func lockStream(ctx context.Context, h *history, locker driver.Locker, id string
 		}
 		locked, acquired, err := q.ask(ctx)
 		switch {
-		case errors.Is(err, &DamagedError{}):
+		case isA[*DamagedError](err):
 			return time.Time{}, err
 		case err != nil:
 			return time.Time{}, h.failed("lock", err)
@@ -184,7 +183,7 @@ func unlockStream(ctx context.Context, h *history, locker driver.Locker, owner s
 	ctx, cancel := releasing(ctx, unlockTimeout)
 	defer cancel()
 	status, err := locker.Unlock(ctx, h.keys.partition, owner)
-	if err != nil && ctx.Err() == nil && !errors.Is(err, &DamagedError{}) {
+	if err != nil && ctx.Err() == nil && !isA[*DamagedError](err) {
 		status = driver.Unlocked
 		_, err = locker.Unlock(ctx, h.keys.partition, owner)
 	}

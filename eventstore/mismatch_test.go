@@ -1,7 +1,6 @@
 package eventstore
 
 import (
-	"errors"
 	"reflect"
 	"slices"
 	"testing"
@@ -31,7 +30,7 @@ func TestAGoTypeThatWasChangedIsNoDamageAndVerifyAgrees(t *testing.T) {
 		}
 		for name, err := range failures {
 			e := want[*TypeMismatchError](t, err)
-			if e.Stream != labStream || e.Key == "" || e.Type != "noted" || e.GoType != "struct { Text int }" || errors.Is(err, &DamagedError{}) {
+			if e.Stream != labStream || e.Key == "" || e.Type != "noted" || e.GoType != "struct { Text int }" || isA[*DamagedError](err) {
 				t.Errorf("%s: %+v", name, e)
 			}
 		}

@@ -22,12 +22,12 @@ type Observer interface {
 
 // Operation is one call of a method that takes a context, or of [Session.Close].
 type Operation struct {
-	// Name is that of the method, in small letters and with underscores: "append", "version_of". [Provider.Open] is "open",
-	// and "open_shared" with the option [Shared].
+	// Name is one of the constants from [OpOpen] to [OpAggregateUpdate]. It is the method's name in
+	// lower case with underscores: "append", "version_of".
 	//
-	// What is read one after the other, by [Reader.Read] or after [Reader.Load], is "read": it begins when the loop over it does and ends with
-	// it. A loop that never begins is no operation. Package aggregate adds "aggregate_load" and
-	// "aggregate_update", inside of which are the operations of the stream; inside of "snapshot_every" they are, too.
+	// [OpRead] begins when a loop over events begins, and ends with it. A loop that never begins is not
+	// an operation. The operations of the stream are inside [OpAggregateLoad] and [OpAggregateUpdate],
+	// and also inside [OpSnapshotEvery].
 	Name string
 
 	// Stream is the one that is named, also where that name is not possible.
@@ -170,7 +170,7 @@ func (s *Session) observeAt(ctx context.Context, operation Operation) (context.C
 // on to be kept, so that the bodies of loops need no memory of their own.
 func (r *Reader) loop(ctx context.Context, yield func(Event, error) bool, start func(context.Context) (view, readRange, error)) {
 	var failed error
-	ctx, o := r.observe(ctx, "read")
+	ctx, o := r.observe(ctx, OpRead)
 	defer o.end(&failed)
 	v, rng, err := start(ctx)
 	if err != nil {

@@ -143,9 +143,9 @@ func (p *Provider) Open(ctx context.Context, stream Stream, options ...OpenOptio
 		}
 	}
 	if config.shared {
-		return p.open(ctx, "open_shared", stream, noLock{})
+		return p.open(ctx, OpOpenShared, stream, noLock{})
 	}
-	return p.open(ctx, "open", stream, p.locker)
+	return p.open(ctx, OpOpen, stream, p.locker)
 }
 
 // Append appends events to a stream in a shared session of its own, see [Shared] and
@@ -154,8 +154,11 @@ func (p *Provider) Open(ctx context.Context, stream Stream, options ...OpenOptio
 // Errors are those of both. After an [OutcomeUnknownError], give the error to [Session.Retry] in a new
 // session, or repeat the call if the events have idempotency ids.
 func (p *Provider) Append(ctx context.Context, stream Stream, expected Expected, events ...any) (version int64, err error) {
-	ctx, o := observe(ctx, p.observer, p.hasher, expecting(Operation{Name: "append", Stream: stream, Events: len(events)}, expected))
+	ctx, o := observe(ctx, p.observer, p.hasher, expecting(Operation{Name: OpAppend, Stream: stream, Events: len(events)}, expected))
 	defer o.end(&err)
+	if err := p.registry.checkEvents(stream, events); err != nil { // before the stream is read
+		return 0, err
+	}
 	s, err := p.openObserved(ctx, &o, stream, noLock{})
 	if err != nil {
 		return 0, err

@@ -2,7 +2,6 @@ package eventstore
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +38,7 @@ func TestAWrongOptionFailsWhenTheProviderIsMade(t *testing.T) {
 		{state, settings(func(s *Settings) { s.CommitTimeout = 0 }), "Settings.CommitTimeout"},
 	} {
 		_, err := NewProvider(c.state, c.option)
-		if !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), c.says) {
+		if !isA[*ArgumentError](err) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("the error does not name %s: %v", c.says, err)
 		}
 	}
@@ -82,7 +81,7 @@ func TestAStreamThatCannotBeIsRefusedWhenItIsOpened(t *testing.T) {
 		_, openErr := p.Open(t.Context(), s)
 		_, readErr := p.Reader(s).Version(t.Context())
 		for _, err := range []error{openErr, readErr} {
-			if !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), c.says) {
+			if !isA[*ArgumentError](err) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("the error does not say %q: %v", c.says, err)
 			}
 		}
@@ -111,7 +110,7 @@ func TestAStreamIsOpenedForTheMetadataThatNamesIt(t *testing.T) {
 		}
 	}
 	m.Message.AggregateID = ""
-	if _, err := p.Open(t.Context(), p.StreamOf(m)); !errors.Is(err, &ArgumentError{}) {
+	if _, err := p.Open(t.Context(), p.StreamOf(m)); !isA[*ArgumentError](err) {
 		t.Errorf("metadata without an aggregate id: %v", err)
 	}
 }
@@ -120,15 +119,15 @@ func TestAProviderThatWasNotMadeIsAnErrorNotAPanic(t *testing.T) {
 	t.Parallel()
 	var p Provider
 	_, err := p.Open(context.Background(), Stream{Database: "d", Type: "t", ID: "i"})
-	if !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), "NewProvider") {
+	if !isA[*ArgumentError](err) || !strings.Contains(err.Error(), "NewProvider") {
 		t.Error(err)
 	}
 	_, err = p.Open(context.Background(), p.Stream("t", "i"))
-	if !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), "NewProvider") {
+	if !isA[*ArgumentError](err) || !strings.Contains(err.Error(), "NewProvider") {
 		t.Error(err)
 	}
 	_, err = p.Reader(p.Stream("t", "i")).Version(t.Context())
-	if !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), "NewProvider") {
+	if !isA[*ArgumentError](err) || !strings.Contains(err.Error(), "NewProvider") {
 		t.Error(err)
 	}
 }
@@ -142,7 +141,7 @@ func TestAReaderThatWasNotMadeRefusesEverything(t *testing.T) {
 			case "Append", "AppendRecorded", "Retry", "SaveSnapshot", "SaveRecordedSnapshot", "ClearSnapshot", "ClearSnapshots", "SnapshotEvery":
 				continue
 			}
-			if err := operation(t.Context(), &Session{Reader: r}); !errors.Is(err, &NotOpenError{}) {
+			if err := operation(t.Context(), &Session{Reader: r}); !isA[*NotOpenError](err) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

@@ -82,7 +82,7 @@ func (r *Reader) Stream() Stream {
 
 // Version returns the stream's current version: that of its last event, 0 if it is empty.
 func (r *Reader) Version(ctx context.Context) (version int64, err error) {
-	ctx, o := r.observe(ctx, "version")
+	ctx, o := r.observe(ctx, OpVersion)
 	defer o.end(&err)
 	v, err := r.look(ctx)
 	o.result.Version = v.head.version
@@ -91,7 +91,7 @@ func (r *Reader) Version(ctx context.Context) (version int64, err error) {
 
 // Closed reports whether the stream was closed for further appends, see [Session.CloseStream].
 func (r *Reader) Closed(ctx context.Context) (closed bool, err error) {
-	ctx, o := r.observe(ctx, "closed")
+	ctx, o := r.observe(ctx, OpClosed)
 	defer o.end(&err)
 	v, err := r.look(ctx)
 	o.result.Version = v.head.version
@@ -222,7 +222,7 @@ func (r *Reader) Read(ctx context.Context, options ...ReadOption) iter.Seq2[Even
 // Slice reads the events from version first to version last, both included. What lies past
 // the end of the stream is left out, without an error. Errors are those of [Reader.Read].
 func (r *Reader) Slice(ctx context.Context, first, last int64, options ...ReadOption) (events []Event, err error) {
-	ctx, o := r.observe(ctx, "slice")
+	ctx, o := r.observe(ctx, OpSlice)
 	defer o.end(&err)
 	rng, err := rangeOf(first, last, options)
 	if err != nil {
@@ -245,7 +245,7 @@ func (r *Reader) Slice(ctx context.Context, first, last int64, options ...ReadOp
 
 // Event reads one event. Where there is none of that version it returns a [VersionNotFoundError].
 func (r *Reader) Event(ctx context.Context, version int64, options ...ReadOption) (_ Event, err error) {
-	ctx, o := r.observe(ctx, "event")
+	ctx, o := r.observe(ctx, OpEvent)
 	defer o.end(&err)
 	rng, err := rangeOf(version, version, options)
 	if err != nil {
@@ -267,7 +267,7 @@ func (r *Reader) Event(ctx context.Context, version int64, options ...ReadOption
 // VersionOf returns the version of the event that was appended with that idempotency
 // id, or an [IdempotencyIDNotFoundError].
 func (r *Reader) VersionOf(ctx context.Context, idempotencyID string) (version int64, err error) {
-	ctx, o := r.observe(ctx, "version_of")
+	ctx, o := r.observe(ctx, OpVersionOf)
 	defer o.end(&err)
 	if err := validateName("idempotency id", idempotencyID); err != nil {
 		return 0, err
@@ -288,7 +288,7 @@ func (r *Reader) VersionOf(ctx context.Context, idempotencyID string) (version i
 // that error's Base and CommitID. Any process may ask, at any time. Of a stream that was deleted since nothing
 // can be told but a [StreamDeletedError].
 func (r *Reader) Outcome(ctx context.Context, base int64, commitID string) (outcome Outcome, err error) {
-	ctx, o := r.observe(ctx, "outcome")
+	ctx, o := r.observe(ctx, OpOutcome)
 	defer o.end(&err)
 	if err := r.begin(ctx); err != nil {
 		return OutcomePending, err

@@ -240,7 +240,7 @@ func TestAnOptionThatContradictsAnArgumentIsRefused(t *testing.T) {
 			"LastSnapshot from": errorOf(s.LastSnapshot(ctx, FromVersion(2))),
 			"LastSnapshot back": errorOf(s.LastSnapshot(ctx, Backwards())),
 		} {
-			if !errors.Is(err, &ArgumentError{}) {
+			if !isA[*ArgumentError](err) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -266,7 +266,7 @@ func TestAnOperationWhoseContextHasEndedSendsNothing(t *testing.T) {
 		cause := errors.New("the cause")
 		cancel(cause)
 		for name, operation := range operations {
-			if err := operation(ctx, s); !errors.Is(err, &StorageError{}) || !errors.Is(err, cause) || strings.Contains(err.Error(), "\n") {
+			if err := operation(ctx, s); !isA[*StorageError](err) || !errors.Is(err, cause) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

@@ -39,7 +39,7 @@ type HeadRebuild struct {
 //
 // Progress, if it is not nil, is called after each chunk of events with how many were checked.
 func (p *Provider) RebuildHead(ctx context.Context, stream Stream, progress func(checked int64)) (found HeadRebuild, err error) {
-	ctx, o := observe(ctx, p.observer, p.hasher, Operation{Name: "rebuild_head", Stream: stream, Expected: -1})
+	ctx, o := observe(ctx, p.observer, p.hasher, Operation{Name: OpRebuildHead, Stream: stream, Expected: -1})
 	defer o.end(&err)
 	defer func() { o.result.Version, o.result.Events = found.Version, int(found.Events) }()
 	h, err := p.history(stream)

@@ -17,7 +17,7 @@ func (s *Session) AppendRecorded(ctx context.Context, expected Expected, events 
 	for i, event := range events {
 		values[i] = event
 	}
-	return s.append(ctx, "append_recorded", expected, values, true)
+	return s.append(ctx, OpAppendRecorded, expected, values, true)
 }
 
 // whole checks that an event is one that was read, with all that an append would fill in otherwise.
@@ -45,7 +45,7 @@ func whole(argument string, e Event) error {
 // SaveRecordedSnapshot is [Session.SaveSnapshot] of a snapshot as [Reader.Snapshot] gives it with [AsRaw]: it keeps the time at
 // which it was created.
 func (s *Session) SaveRecordedSnapshot(ctx context.Context, snapshot Snapshot) (err error) {
-	ctx, o := s.observe(ctx, "save_recorded_snapshot")
+	ctx, o := s.observe(ctx, OpSaveRecordedSnapshot)
 	defer o.end(&err)
 	o.result.Version = snapshot.Version
 	if err := s.check(); err != nil {
@@ -61,7 +61,7 @@ func (s *Session) SaveRecordedSnapshot(ctx context.Context, snapshot Snapshot) (
 // same errors, and also marks a stream as deleted that never had an event here. Package transfer moves
 // deleted streams by it.
 func (s *Session) DeleteRecorded(ctx context.Context, expected Expected) (err error) {
-	ctx, o := s.observeExpecting(ctx, "delete_recorded", expected, 0)
+	ctx, o := s.observeExpecting(ctx, OpDeleteRecorded, expected, 0)
 	defer o.end(&err)
 	return s.deleteStream(ctx, &o, expected, func(head) error { return nil })
 }

@@ -30,10 +30,12 @@ type TypeDefinition struct {
 	leaveOut  []string
 	leftOut   map[fieldID]bool // that leaveOut names
 	needed    map[fieldID]bool // of those, what JSON does not carry
+
+	aggregates []string // the aggregate types that it is bound to; none: any
 }
 
-// TypeOption says more of a type than its name: see [SchemaVersion], [Upcast], [UpcastJSON], [Alias], [WithCodec] and [LeaveOut]. A wrong
-// one is an ArgumentError of [NewRegistry].
+// TypeOption says more of a type than its name: see [SchemaVersion], [Upcast], [UpcastJSON],
+// [Alias], [WithCodec], [LeaveOut] and [ForAggregates]. A wrong one is an ArgumentError of [NewRegistry].
 type TypeOption func(*TypeDefinition)
 
 // Type defines that values of the Go type T are stored under name. Reading gives back a T.
@@ -93,6 +95,7 @@ func WithCodec(write Codec, alsoRead ...Codec) TypeOption {
 //   - if a schema version is below 1, or a type's upcasters are not one step for each schema version from some first up to
 //     the one before the newest;
 //   - if an upcaster or a codec is nil, or two codecs of a type have one content type;
+//   - if an aggregate type that a type is bound to is blank or repeated, see [ForAggregates];
 //   - if a type is written as [JSON], and JSON can never carry all of it: fields that are not exported, hidden by others or tagged
 //     json:"-", interfaces with methods, functions, channels, complex numbers, keys of maps that are no text or integer, and what else
 //     encoding/json leaves out or can't read. The message names each field and says what to do; see [LeaveOut].
@@ -135,6 +138,9 @@ func (t *TypeDefinition) complete() error {
 		if strings.TrimSpace(alias) == "" {
 			return bad("Alias", "an alias of type %q is blank", t.name)
 		}
+	}
+	if err := t.checkAggregates(); err != nil {
+		return err
 	}
 	for i, codec := range t.codecs {
 		switch {
@@ -194,13 +200,17 @@ type RegisteredType struct {
 	SchemaVersion int      // that is written
 	OldestVersion int      // the lowest schema version that can be read
 	ContentTypes  []string // the first is written, all of them can be read
+
+	// AggregateTypes are those of [ForAggregates], in the order in which they were given. It is nil
+	// for a type that can be stored in every stream.
+	AggregateTypes []string
 }
 
 // Types returns what is registered, by name in ascending order.
 func (r *Registry) Types() []RegisteredType {
 	var types []RegisteredType
 	for _, t := range r.byType {
-		registered := RegisteredType{Name: t.name, Aliases: slices.Clone(t.aliases), GoType: t.goType, SchemaVersion: t.schema, OldestVersion: t.oldest()}
+		registered := RegisteredType{Name: t.name, Aliases: slices.Clone(t.aliases), GoType: t.goType, SchemaVersion: t.schema, OldestVersion: t.oldest(), AggregateTypes: slices.Clone(t.aggregates)}
 		for _, codec := range t.codecs {
 			registered.ContentTypes = append(registered.ContentTypes, codec.ContentType())
 		}

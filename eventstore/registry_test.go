@@ -82,7 +82,7 @@ func TestARegistryThatCannotBeIsRefused(t *testing.T) {
 		"from schema version 1 to 2 is not followed by one from 2 to 3":                      {Type[owner]("x", SchemaVersion(4), Upcast(3, step), Upcast(1, step))},
 		"the step of type \"x\" from schema version 1 to 2 is not followed by one from 2 to": {Type[owner]("x", SchemaVersion(3), Upcast(1, step))},
 	} {
-		if _, err := NewRegistry(types...); !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), says) {
+		if _, err := NewRegistry(types...); !isA[*ArgumentError](err) || !strings.Contains(err.Error(), says) {
 			t.Errorf("the error does not say %q: %v", says, err)
 		}
 	}
@@ -179,9 +179,9 @@ func TestARegistrySaysWhatItHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []RegisteredType{
-		{"nested", nil, reflect.TypeFor[*nested](), 2, 2, []string{"application/json"}},
-		{"owner", []string{"b", "a"}, reflect.TypeFor[owner](), 4, 2, []string{"application/json"}},
-		{"text", nil, reflect.TypeFor[string](), 1, 1, []string{"text/plain", "application/json"}},
+		{"nested", nil, reflect.TypeFor[*nested](), 2, 2, []string{"application/json"}, nil},
+		{"owner", []string{"b", "a"}, reflect.TypeFor[owner](), 4, 2, []string{"application/json"}, nil},
+		{"text", nil, reflect.TypeFor[string](), 1, 1, []string{"text/plain", "application/json"}, nil},
 	}
 	if got := r.Types(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
@@ -250,7 +250,7 @@ func TestWhatCannotBeDecodedIsNoDamageAndNamesTheType(t *testing.T) {
 	} {
 		_, err := r.decode(labStream, "the key", 7, raw)
 		e := want[*TypeMismatchError](t, err)
-		if e.Version != 7 || e.Key != "the key" || e.Stream != labStream || e.Type != "owner" || e.GoType != "eventstore.owner" || errors.Is(err, &DamagedError{}) || !strings.Contains(err.Error(), says) {
+		if e.Version != 7 || e.Key != "the key" || e.Stream != labStream || e.Type != "owner" || e.GoType != "eventstore.owner" || isA[*DamagedError](err) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%+v", e)
 		}
 	}

@@ -94,7 +94,7 @@ func (s *Session) Close() (err error) {
 	if closed {
 		return nil
 	}
-	ctx, o := s.observe(s.asked, "close")
+	ctx, o := s.observe(s.asked, OpClose)
 	defer o.end(&err)
 	h := s.history
 	status, err := s.unlock(ctx, h)
@@ -104,7 +104,7 @@ func (s *Session) Close() (err error) {
 		return lost
 	case !time.Now().Before(s.expiresAt):
 		return s.expired()
-	case errors.Is(err, &DamagedError{}):
+	case isA[*DamagedError](err):
 		return err
 	case err != nil:
 		return h.failed("unlock", err)
@@ -167,7 +167,7 @@ func (s *Session) ended(ctx context.Context, err error) error {
 		storage    *StorageError
 		unknown    *OutcomeUnknownError
 	)
-	expired := !time.Now().Before(s.expiresAt) && !errors.Is(err, &SessionExpiredError{})
+	expired := !time.Now().Before(s.expiresAt) && !isA[*SessionExpiredError](err)
 	w := s.writer
 	switch {
 	case errors.As(err, &lostWrites):

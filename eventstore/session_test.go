@@ -338,7 +338,7 @@ func expireUnder(t *testing.T, lookup bool) {
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("it took %s, want the second that the session had left", took)
 		}
-		if !errors.Is(err, context.DeadlineExceeded) || strings.Count(err.Error(), "expired at") != 1 || !errors.Is(err, &SessionExpiredError{}) {
+		if !errors.Is(err, context.DeadlineExceeded) || strings.Count(err.Error(), "expired at") != 1 || !isA[*SessionExpiredError](err) {
 			t.Errorf("the error does not say, once, that the session has expired: %v", err)
 		}
 		l.Around = l.around
@@ -358,7 +358,7 @@ func TestAnOperationUnderWayWhenTheSessionExpiresSaysSo(t *testing.T) {
 			stuck(l, everything)
 			err := operations[name](t.Context(), s)
 			want[*StorageError](t, err)
-			if !errors.Is(err, &SessionExpiredError{}) || !errors.Is(err, context.DeadlineExceeded) {
+			if !isA[*SessionExpiredError](err) || !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%s does not say that the session has expired: %v", name, err)
 			}
 			l.Around = l.around

@@ -4,7 +4,6 @@ package eventstore
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/big"
 	"reflect"
@@ -161,7 +160,7 @@ func TestTypesThatJSONCarriesAreAccepted(t *testing.T) {
 			t.Errorf("%T: %v", value, err)
 		}
 	}
-	if _, err := NewRegistry(Type[preferred]("t")); !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), "preferred.A is not stored: B has its JSON name") {
+	if _, err := NewRegistry(Type[preferred]("t")); !isA[*ArgumentError](err) || !strings.Contains(err.Error(), "preferred.A is not stored: B has its JSON name") {
 		t.Errorf("a field that another's tag hides: %v", err)
 	}
 	if _, err := NewRegistry(Type[shy]("t", WithCodec(plain("text")))); err != nil {
@@ -201,7 +200,7 @@ func TestFieldsThatAreMeantToBeLeftOutAre(t *testing.T) {
 		`"" is no field`:                               leaving(""),
 		`field "Owner.Mail" of type "account" is stor`: leaving("Owner.name", "Cache", "total", "Owner.Mail"),
 	} {
-		if _, err := NewRegistry(definition); !errors.Is(err, &ArgumentError{}) || !strings.Contains(err.Error(), says) {
+		if _, err := NewRegistry(definition); !isA[*ArgumentError](err) || !strings.Contains(err.Error(), says) {
 			t.Errorf("the message does not say %q: %v", says, err)
 		}
 	}

@@ -25,7 +25,7 @@ type Snapshot struct {
 
 // Snapshots returns the versions at which there are snapshots, ascending.
 func (r *Reader) Snapshots(ctx context.Context) (versions []int64, err error) {
-	ctx, o := r.observe(ctx, "snapshots")
+	ctx, o := r.observe(ctx, OpSnapshots)
 	defer o.end(&err)
 	v, err := r.look(ctx)
 	if err != nil {
@@ -38,7 +38,7 @@ func (r *Reader) Snapshots(ctx context.Context) (versions []int64, err error) {
 // [SnapshotNotFoundError], where it can't be read a [DamagedError], and where the registered type does not fit it a
 // [TypeMismatchError], [SchemaError] or [TypeNotRegisteredError]. The option [AsRaw] is possible.
 func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOption) (snapshot Snapshot, err error) {
-	ctx, o := r.observe(ctx, "snapshot")
+	ctx, o := r.observe(ctx, OpSnapshot)
 	defer o.end(&err)
 	rng, err := snapshotOptions(append([]ReadOption{ToVersion(version)}, options...))
 	if err == nil && rng.to != version {
@@ -66,7 +66,7 @@ func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOpt
 // LastSnapshot reads the newest snapshot that can be read, with [ToVersion] the newest at or below that version.
 // Where there is none it returns a [SnapshotNotFoundError], where none can be read what is wrong with the newest. The option [AsRaw] is possible, others are an [ArgumentError].
 func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (snapshot Snapshot, err error) {
-	ctx, o := r.observe(ctx, "last_snapshot")
+	ctx, o := r.observe(ctx, OpLastSnapshot)
 	defer o.end(&err)
 	rng, err := snapshotOptions(options)
 	if err != nil {
@@ -86,7 +86,7 @@ func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (snaps
 // version. Other read options but [AsRaw] are an [ArgumentError].
 func (r *Reader) Load(ctx context.Context, options ...ReadOption) (snapshot Snapshot, events iter.Seq2[Event, error], err error) {
 	asked := ctx // for the loop over the events, which comes after this operation
-	ctx, o := r.observe(asked, "load")
+	ctx, o := r.observe(asked, OpLoad)
 	defer o.end(&err)
 	rng, err := snapshotOptions(options)
 	if err != nil {
@@ -163,8 +163,9 @@ func (r *Reader) snapshotVersions(ctx context.Context, v view, to int64) ([]int6
 // SaveSnapshot stores state, a value of a registered Go type, as the snapshot at that
 // version, which must be committed, else it returns a [VersionNotFoundError]. One that
 // is there already is replaced. A state that would not come back as it is, is an [ArgumentError]: see [Registry.Encode].
+// So is a state of a type that is bound to other aggregate types: see [ForAggregates].
 func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) (err error) {
-	ctx, o := s.observe(ctx, "save_snapshot")
+	ctx, o := s.observe(ctx, OpSaveSnapshot)
 	defer o.end(&err)
 	o.result.Version = version
 	return s.saveSnapshot(ctx, version, state, time.Now(), false)
@@ -178,6 +179,11 @@ func (s *Session) saveSnapshot(ctx context.Context, version int64, state any, cr
 	h := s.history
 	if err := validVersion("version", version); err != nil {
 		return err
+	}
+	if !recorded {
+		if err := h.registry.checkState(h.Stream, state); err != nil {
+			return err
+		}
 	}
 	raw, err := s.encode(ctx, "state", &About{Version: version, Snapshot: true}, state, recorded)
 	if err != nil {
@@ -220,7 +226,7 @@ func (s *Session) saveSnapshot(ctx context.Context, version int64, state any, cr
 
 // ClearSnapshot removes the snapshot at that version; where there is none it returns a [SnapshotNotFoundError].
 func (s *Session) ClearSnapshot(ctx context.Context, version int64) (err error) {
-	ctx, o := s.observe(ctx, "clear_snapshot")
+	ctx, o := s.observe(ctx, OpClearSnapshot)
 	defer o.end(&err)
 	o.result.Version = version
 	if err := validVersion("version", version); err != nil {
@@ -231,7 +237,7 @@ func (s *Session) ClearSnapshot(ctx context.Context, version int64) (err error) 
 
 // ClearSnapshots removes all snapshots, if there are any. A list of snapshots that is damaged it replaces by an empty one.
 func (s *Session) ClearSnapshots(ctx context.Context) (err error) {
-	ctx, o := s.observe(ctx, "clear_snapshots")
+	ctx, o := s.observe(ctx, OpClearSnapshots)
 	defer o.end(&err)
 	return s.clearSnapshots(ctx, 0)
 }
@@ -285,7 +291,7 @@ func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 // begins as initial and is of a registered Go type. It returns the versions. An error of fold ends it and is returned as it is;
 // snapshots saved before stay.
 func SnapshotEvery[S any](ctx context.Context, s *Session, n int64, initial S, fold func(S, Event) (S, error)) (versions []int64, err error) {
-	ctx, o := s.observe(ctx, "snapshot_every")
+	ctx, o := s.observe(ctx, OpSnapshotEvery)
 	defer o.end(&err)
 	if n < 1 {
 		return nil, &ArgumentError{Argument: "n", Reason: fmt.Sprintf("%d is not positive", n)}

@@ -106,7 +106,7 @@ func (v *verification) tell(finding error) error {
 // ended, or what [OnFinding] returned; what was found until then is in the Verification. It returns at
 // once when the context ends. Damage is not an error.
 func (r *Reader) Verify(ctx context.Context, progress func(checked, of int64), options ...VerifyOption) (_ Verification, err error) {
-	ctx, seen := r.observe(ctx, "verify")
+	ctx, seen := r.observe(ctx, OpVerify)
 	defer seen.end(&err)
 	found := &verification{Verification: Verification{Stream: r.Stream()}}
 	defer func() { seen.result.Version, seen.result.Events = found.Version, int(found.Events) }()
@@ -372,7 +372,7 @@ func (r *Reader) verifySnapshots(ctx context.Context, v view, found *verificatio
 	}
 	for _, version := range versions {
 		snapshot, err := r.history.snapshot(ctx, version, true)
-		if errors.Is(err, &SnapshotNotFoundError{}) {
+		if isA[*SnapshotNotFoundError](err) {
 			continue
 		}
 		if err != nil {

@@ -50,7 +50,7 @@ func TestNothingWaitsForEverOnASidecarThatIsFrozen(t *testing.T) {
 	} {
 		began := time.Now()
 		err := operation()
-		if !errors.Is(err, &eventstore.StorageError{}) || !errors.Is(err, context.DeadlineExceeded) {
+		if !errors.As(err, new(*eventstore.StorageError)) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if took := time.Since(began); took > 10*time.Second { // 2 are promised, on a machine with nothing else to do
@@ -83,7 +83,7 @@ func TestASidecarThatComesBackIsFoundSoon(t *testing.T) {
 	defer ticker.Stop()
 	// So long that tries to connect have become rare, if they ever do.
 	for end := time.Now().Add(12 * time.Second); time.Now().Before(end); <-ticker.C {
-		if _, err := reader.Version(t.Context()); !errors.Is(err, &eventstore.StorageError{}) {
+		if _, err := reader.Version(t.Context()); !errors.As(err, new(*eventstore.StorageError)) {
 			t.Fatalf("the sidecar is away: %v", err)
 		}
 	}

@@ -156,7 +156,7 @@ func (s *saver) step(ctx context.Context, id string, n int) error {
 		if err != nil || a.Version == 0 {
 			return err
 		}
-		if err = session.SaveSnapshot(ctx, a.Version, a.State); errors.Is(err, &eventstore.VersionNotFoundError{}) {
+		if err = session.SaveSnapshot(ctx, a.Version, a.State); errors.As(err, new(*eventstore.VersionNotFoundError)) {
 			return nil // it has been appended since the session was opened
 		}
 		return err

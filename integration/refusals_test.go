@@ -56,11 +56,11 @@ func refuses(t *testing.T, state driver.State, on, off func(), payload int, kind
 	on()
 	counted.commits.Store(0)
 	_, err = session.Append(t.Context(), eventstore.ExpectVersion(1), event(payload))
-	if errors.Is(kind, &eventstore.OutcomeUnknownError{}) && errors.Is(err, &eventstore.StorageError{}) {
+	if errors.As(kind, new(*eventstore.OutcomeUnknownError)) && errors.As(err, new(*eventstore.StorageError)) {
 		kind = &eventstore.StorageError{} // the head was read again first, and nothing was sent
 	}
 	wantError(t, err, kind, says)
-	if unknown := (*eventstore.OutcomeUnknownError)(nil); errors.Is(kind, &eventstore.StorageError{}) && errors.As(err, &unknown) {
+	if unknown := (*eventstore.OutcomeUnknownError)(nil); errors.As(kind, new(*eventstore.StorageError)) && errors.As(err, &unknown) {
 		t.Errorf("a certain no is called unknown: %v", err)
 	}
 	if n := counted.commits.Load(); n > 2 {
@@ -204,7 +204,7 @@ func TestAPacketThatMariaDBDoesNotTakeIsNotSentForEver(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = session.Append(t.Context(), eventstore.ExpectVersion(0), eventstore.Raw{Type: "scan", ContentType: "text/plain", Payload: bytes.Repeat([]byte("x"), 2<<20)})
-	if !errors.Is(err, &eventstore.StorageError{}) && !errors.Is(err, &eventstore.OutcomeUnknownError{}) {
+	if !errors.As(err, new(*eventstore.StorageError)) && !errors.As(err, new(*eventstore.OutcomeUnknownError)) {
 		t.Errorf("got %v", err)
 	}
 	if n := counted.commits.Load(); n > 3 {

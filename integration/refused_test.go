@@ -3,6 +3,7 @@ package integration
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -72,10 +73,10 @@ func TestWhatCannotWorkIsRefusedWhenTheAdapterIsMade(t *testing.T) {
 	}
 }
 
-// wantError checks that an error is of a kind, and that its message tells what to do.
+// wantError checks that an error is of the type of kind, and that its message tells what to do.
 func wantError(t *testing.T, err, kind error, says ...string) {
 	t.Helper()
-	if !errors.Is(err, kind) {
+	if !errors.As(err, reflect.New(reflect.TypeOf(kind)).Interface()) {
 		t.Fatalf("got the error %v, want %T", err, kind)
 	}
 	for _, want := range says {

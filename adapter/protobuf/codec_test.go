@@ -145,7 +145,7 @@ func TestWhatIsNoMessageIsRefused(t *testing.T) {
 	_, failures["damage is decoded"] = registry.Decode(eventstore.Raw{Type: "Measured", ContentType: "application/protobuf", Payload: []byte{0xff}})
 	for _, name := range slices.Sorted(maps.Keys(failures)) {
 		err := failures[name]
-		if !errors.Is(err, &eventstore.ArgumentError{}) {
+		if !errors.As(err, new(*eventstore.ArgumentError)) {
 			t.Errorf("%s: %v", name, err)
 		}
 		var notOne *protobuf.NotAMessageError
@@ -168,7 +168,7 @@ func TestAMessageThatWouldNotComeBackIsRefused(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	if _, err := registry.Encode(wrapperspb.String("\xff")); !errors.Is(err, &eventstore.ArgumentError{}) {
+	if _, err := registry.Encode(wrapperspb.String("\xff")); !errors.As(err, new(*eventstore.ArgumentError)) {
 		t.Errorf("text that is not UTF-8: %v", err)
 	}
 	comparer, ok := protobuf.Codec.(eventstore.Comparer)

@@ -126,27 +126,27 @@ func (o *observer) measure(ctx context.Context, operation eventstore.Operation, 
 	}
 	aggregateType := typeKey.String(operation.Stream.Type)
 	switch operation.Name {
-	case "open":
+	case eventstore.OpOpen:
 		if result.Waited > 0 {
 			o.wait.Record(ctx, result.Waited.Seconds())
 		}
-	case "append", "append_recorded", "retry":
+	case eventstore.OpAppend, eventstore.OpAppendRecorded, eventstore.OpRetry:
 		again := result.Attempts
-		if operation.Name != "retry" {
+		if operation.Name != eventstore.OpRetry {
 			again-- // the first is not
 		}
 		count(o.appended, result.Events, aggregateType)
 		count(o.retries, again)
 		count(o.lookups, result.Lookups)
-		if errors.Is(result.Err, &eventstore.VersionMismatchError{}) || errors.Is(result.Err, &eventstore.SessionLostError{}) {
+		if errors.As(result.Err, new(*eventstore.VersionMismatchError)) || errors.As(result.Err, new(*eventstore.SessionLostError)) {
 			count(o.conflicts, 1, aggregateType)
 		}
-		if errors.Is(result.Err, &eventstore.OutcomeUnknownError{}) {
+		if errors.As(result.Err, new(*eventstore.OutcomeUnknownError)) {
 			count(o.unknowns, 1, aggregateType)
 		}
-	case "read", "slice", "event":
+	case eventstore.OpRead, eventstore.OpSlice, eventstore.OpEvent:
 		count(o.read, result.Events, aggregateType)
-	case "aggregate_update":
+	case eventstore.OpAggregateUpdate:
 		count(o.updateRetries, result.Attempts-1, aggregateType)
 	}
 }

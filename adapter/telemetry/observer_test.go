@@ -19,10 +19,10 @@ func TestWaitingAndDecidingAgainAreMeasured(t *testing.T) {
 		eventstore.Operation
 		eventstore.OperationResult
 	}{
-		{eventstore.Operation{Name: "open", Expected: -1}, eventstore.OperationResult{Waited: 2 * time.Second, Attempts: 9, Duration: 3 * time.Second}},
-		{eventstore.Operation{Name: "open", Expected: -1}, eventstore.OperationResult{Attempts: 1}},
-		{eventstore.Operation{Name: "aggregate_update", Expected: -1}, eventstore.OperationResult{Attempts: 3}},
-		{eventstore.Operation{Name: "append", Expected: 3}, eventstore.OperationResult{Err: &eventstore.SessionLostError{}}},
+		{eventstore.Operation{Name: eventstore.OpOpen, Expected: -1}, eventstore.OperationResult{Waited: 2 * time.Second, Attempts: 9, Duration: 3 * time.Second}},
+		{eventstore.Operation{Name: eventstore.OpOpen, Expected: -1}, eventstore.OperationResult{Attempts: 1}},
+		{eventstore.Operation{Name: eventstore.OpAggregateUpdate, Expected: -1}, eventstore.OperationResult{Attempts: 3}},
+		{eventstore.Operation{Name: eventstore.OpAppend, Expected: 3}, eventstore.OperationResult{Err: &eventstore.SessionLostError{}}},
 	} {
 		done.Stream = stream
 		o.End(o.Begin(t.Context(), done.Operation), done.Operation, done.OperationResult)

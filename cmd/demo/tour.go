@@ -104,7 +104,7 @@ func (t *tour) showEarlier(ctx context.Context) error {
 func (t *tour) open(ctx context.Context) error {
 	for ; ; t.number++ {
 		session, err := t.provider.Open(ctx, t.provider.Stream(bank.AccountType, strconv.Itoa(t.number)))
-		if errors.Is(err, &eventstore.OpenTimeoutError{}) && ctx.Err() == nil {
+		if errors.As(err, new(*eventstore.OpenTimeoutError)) && ctx.Err() == nil {
 			continue // another run of the demo is just opening this one
 		}
 		if err != nil {

@@ -269,7 +269,7 @@ func TestADecisionIsHeldToWhatItsEventsSay(t *testing.T) {
 				e.Metadata.Message.Created = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 			},
 		} {
-			if err := decide(change); !errors.Is(err, &eventstore.ArgumentError{}) {
+			if err := decide(change); !errors.As(err, new(*eventstore.ArgumentError)) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -317,7 +317,7 @@ func TestLoadingAnAggregateTakesNoOptionButAVersion(t *testing.T) {
 			"nil":                 {nil},
 		} {
 			a, err := r.Load(t.Context(), "1", options...)
-			if !errors.Is(err, &eventstore.ArgumentError{}) || a.Version != 0 {
+			if !errors.As(err, new(*eventstore.ArgumentError)) || a.Version != 0 {
 				t.Errorf("%s: version %d, %v", name, a.Version, err)
 			}
 		}

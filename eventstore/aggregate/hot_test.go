@@ -25,7 +25,7 @@ type tries struct {
 func (*tries) Begin(ctx context.Context, _ eventstore.Operation) context.Context { return ctx }
 
 func (c *tries) End(_ context.Context, operation eventstore.Operation, result eventstore.OperationResult) {
-	if operation.Name != "aggregate_update" {
+	if operation.Name != eventstore.OpAggregateUpdate {
 		return
 	}
 	c.mu.Lock()
@@ -135,7 +135,7 @@ func TestAnUpdateThatIsGivenUpSaysWhyAndWhatToDo(t *testing.T) {
 	t.Run("after its tries", func(t *testing.T) {
 		onEach(t, func(t *testing.T, store *memstate.Store) {
 			decided, err := overtake(t, store, t.Context(), func() {}, aggregate.Retries(4))
-			if decided != 5 || !errors.Is(err, &eventstore.VersionMismatchError{}) {
+			if decided != 5 || !errors.As(err, new(*eventstore.VersionMismatchError)) {
 				t.Fatalf("decided %d times, %v", decided, err)
 			}
 			for _, part := range []string{"counter:1", "5 tries", "nothing was stored", "Retries"} {
@@ -148,7 +148,7 @@ func TestAnUpdateThatIsGivenUpSaysWhyAndWhatToDo(t *testing.T) {
 	t.Run("with the defaults", func(t *testing.T) {
 		onEach(t, func(t *testing.T, store *memstate.Store) {
 			decided, err := overtake(t, store, t.Context(), func() {})
-			if decided != aggregate.DefaultRetries+1 || !errors.Is(err, &eventstore.VersionMismatchError{}) {
+			if decided != aggregate.DefaultRetries+1 || !errors.As(err, new(*eventstore.VersionMismatchError)) {
 				t.Errorf("decided %d times, %v", decided, err)
 			}
 		})
@@ -183,7 +183,7 @@ func TestWhoWaitsForATurnHonoursItsContext(t *testing.T) {
 		time.AfterFunc(time.Millisecond, cancel)
 		began := time.Now()
 		_, err := r.Update(ctx, "1", func(counter) ([]any, error) { t.Error("it was decided"); return nil, nil })
-		if !errors.Is(err, context.Canceled) || !errors.Is(err, &eventstore.StorageError{}) {
+		if !errors.Is(err, context.Canceled) || !errors.As(err, new(*eventstore.StorageError)) {
 			t.Errorf("it returned %v", err)
 		}
 		if waited := time.Since(began); waited != time.Millisecond {

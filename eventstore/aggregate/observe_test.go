@@ -64,7 +64,7 @@ func TestUpdatesAndLoadsAreObservedWithTheOperationsOfTheStreamInside(t *testing
 			return append(of, last...)
 		}
 		w.saw(t, inside("/aggregate_update/append", "/aggregate_update/close", "/aggregate_update")...)
-		if of := w.results["aggregate_update"]; of.Version != 1 || of.Events != 1 || of.Attempts != 1 {
+		if of := w.results[eventstore.OpAggregateUpdate]; of.Version != 1 || of.Events != 1 || of.Attempts != 1 {
 			t.Errorf("the result was %+v", of)
 		}
 
@@ -81,19 +81,19 @@ func TestUpdatesAndLoadsAreObservedWithTheOperationsOfTheStreamInside(t *testing
 		})
 		once := inside("/aggregate_update/append *eventstore.VersionMismatchError", "/aggregate_update/close")
 		w.saw(t, append(once, inside("/aggregate_update/append", "/aggregate_update/close", "/aggregate_update")...)...)
-		if of := w.results["aggregate_update"]; of.Version != 3 || of.Attempts != 2 {
+		if of := w.results[eventstore.OpAggregateUpdate]; of.Version != 3 || of.Attempts != 2 {
 			t.Errorf("the result was %+v", of)
 		}
 
 		_, err = r.Update(t.Context(), "1", func(counter) ([]any, error) { return nil, errors.New("no") })
-		if of := w.results["aggregate_update"]; of.Err != err || err == nil {
+		if of := w.results[eventstore.OpAggregateUpdate]; of.Err != err || err == nil {
 			t.Errorf("the error was %v, observed was %v", err, of.Err)
 		}
 		func() {
 			defer func() { _ = recover() }()
 			_, _ = r.Update(t.Context(), "1", func(counter) ([]any, error) { panic("decide") })
 		}()
-		if of := w.results["aggregate_update"]; of.Err == nil || of.Err == err {
+		if of := w.results[eventstore.OpAggregateUpdate]; of.Err == nil || of.Err == err {
 			t.Errorf("of an update that panicked was observed %v", of.Err)
 		}
 	})

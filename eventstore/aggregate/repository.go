@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,6 +52,11 @@ func NewRepository[S any](provider *eventstore.Provider, aggregateType string, f
 		if _, err := provider.Registry().Encode(zero); err != nil {
 			return nil, bad("fold", "snapshots are wanted but the state can't be stored: %v", err)
 		}
+		for _, t := range provider.Registry().Types() {
+			if t.GoType == reflect.TypeFor[S]() && t.AggregateTypes != nil && !slices.Contains(t.AggregateTypes, aggregateType) {
+				return nil, bad("fold", "snapshots are wanted but the state's type %q is bound to the aggregate types %q", t.Name, t.AggregateTypes)
+			}
+		}
 	}
 	return r, nil
 }
@@ -75,7 +82,7 @@ type Aggregate[S any] struct {
 //
 // Errors are those of [eventstore.Reader.Read], and the fold's.
 func (r *Repository[S]) Load(ctx context.Context, id string, options ...eventstore.ReadOption) (Aggregate[S], error) {
-	return r.observed(ctx, "aggregate_load", id, func(ctx context.Context, _ *int) (Aggregate[S], error) {
+	return r.observed(ctx, eventstore.OpAggregateLoad, id, func(ctx context.Context, _ *int) (Aggregate[S], error) {
 		if _, err := eventstore.AsOf(options...); err != nil {
 			return Aggregate[S]{}, err
 		}
@@ -108,7 +115,7 @@ type Decide[S any] = func(state S) (events []any, err error)
 // [eventstore.Reader.Read] and [eventstore.Session.Append]. Nothing was stored then, unless it is
 // an [eventstore.OutcomeUnknownError]: repeat the command with the same id, see [Once].
 func (r *Repository[S]) Update(ctx context.Context, id string, decide Decide[S], options ...UpdateOption) (Aggregate[S], error) {
-	return r.observed(ctx, "aggregate_update", id, func(ctx context.Context, tries *int) (Aggregate[S], error) {
+	return r.observed(ctx, eventstore.OpAggregateUpdate, id, func(ctx context.Context, tries *int) (Aggregate[S], error) {
 		u := update{expected: -1}
 		if decide == nil {
 			return Aggregate[S]{}, bad("decide", "it is nil")
@@ -265,8 +272,8 @@ func (r *Repository[S]) update(ctx context.Context, stream eventstore.Stream, de
 		var used *eventstore.IdempotencyIDUsedError
 		switch {
 		case errors.As(err, &used) && used.IdempotencyID == u.once: // the command has just been stored, and will be found
-		case errors.Is(err, &eventstore.VersionMismatchError{}), errors.Is(err, &eventstore.SessionLostError{}),
-			errors.Is(err, &eventstore.LostWritesError{}):
+		case errors.As(err, new(*eventstore.VersionMismatchError)), errors.As(err, new(*eventstore.SessionLostError)),
+			errors.As(err, new(*eventstore.LostWritesError)):
 		default:
 			return final
 		}
@@ -284,7 +291,7 @@ func (r *Repository[S]) update(ctx context.Context, stream eventstore.Stream, de
 		case err == nil:
 			l.RepeatOf = version
 			return l.Aggregate, final, nil
-		case !errors.Is(err, &eventstore.IdempotencyIDNotFoundError{}):
+		case !errors.As(err, new(*eventstore.IdempotencyIDNotFoundError)):
 			return l.Aggregate, failed(err), err
 		}
 	}

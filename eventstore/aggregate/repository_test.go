@@ -174,7 +174,7 @@ func TestADecisionThatRefusesOrDecidesNothingStoresNothing(t *testing.T) {
 		if _, err := r.Update(t.Context(), "1", func(counter) ([]any, error) { return []any{added{1}, other{}}, nil }); err == nil || !strings.Contains(err.Error(), "folding version 3 of counter, a other") {
 			t.Errorf("an event that can't be folded: %v", err)
 		}
-		if _, err := r.Update(t.Context(), "1", func(counter) ([]any, error) { return []any{struct{}{}}, nil }); !errors.Is(err, &eventstore.TypeNotRegisteredError{}) {
+		if _, err := r.Update(t.Context(), "1", func(counter) ([]any, error) { return []any{struct{}{}}, nil }); !errors.As(err, new(*eventstore.TypeNotRegisteredError)) {
 			t.Errorf("an event of a type that is not registered: %v", err)
 		}
 		if !reflect.DeepEqual(before, store.Values()) {
@@ -227,14 +227,14 @@ func TestAnUpdateIsRetriedAsOftenAsAskedAndNotWithAnExpectedVersion(t *testing.T
 		}
 		for _, retries := range []int{0, 2} {
 			decided, err := overtaken(counters(t, store, aggregate.Retries(retries)))
-			if decided != retries+1 || !errors.Is(err, &eventstore.VersionMismatchError{}) {
+			if decided != retries+1 || !errors.As(err, new(*eventstore.VersionMismatchError)) {
 				t.Errorf("%d retries: decided %d times, %v", retries, decided, err)
 			}
 		}
 		r := counters(t, store)
 		at := load(t, r).Version
 		decided, err := overtaken(r, aggregate.ExpectVersion(at))
-		if decided != 1 || !errors.Is(err, &eventstore.VersionMismatchError{}) {
+		if decided != 1 || !errors.As(err, new(*eventstore.VersionMismatchError)) {
 			t.Errorf("with a version: decided %d times, %v", decided, err)
 		}
 		_, err = r.Update(t.Context(), "1", func(counter) ([]any, error) { t.Error("decided at another version"); return nil, nil }, aggregate.ExpectVersion(at))
@@ -405,12 +405,12 @@ func TestWhatCanNotWorkIsRefusedAtOnce(t *testing.T) {
 		"SnapshotAfter": aggregate.SnapshotAfter(0), "option": nil,
 	}
 	for name, option := range options {
-		if _, err := aggregate.NewRepository(p, "counter", count, option); !errors.Is(err, &eventstore.ArgumentError{}) || !strings.Contains(err.Error(), name) {
+		if _, err := aggregate.NewRepository(p, "counter", count, option); !errors.As(err, new(*eventstore.ArgumentError)) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	unstorable := func(f func(), _ eventstore.Event) (func(), error) { return f, nil }
-	if _, err := aggregate.NewRepository(p, "f", unstorable, aggregate.SnapshotEvery(1)); !errors.Is(err, &eventstore.ArgumentError{}) {
+	if _, err := aggregate.NewRepository(p, "f", unstorable, aggregate.SnapshotEvery(1)); !errors.As(err, new(*eventstore.ArgumentError)) {
 		t.Errorf("a state that can't be stored: %v", err)
 	}
 	_, err1 := aggregate.NewRepository(nil, "counter", count)
@@ -425,7 +425,7 @@ func TestWhatCanNotWorkIsRefusedAtOnce(t *testing.T) {
 	_, err9 := r.Update(t.Context(), " ", add(1))
 	_, err10 := r.Load(t.Context(), "")
 	for i, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9, err10} {
-		if !errors.Is(err, &eventstore.ArgumentError{}) {
+		if !errors.As(err, new(*eventstore.ArgumentError)) {
 			t.Errorf("%d: %v", i+1, err)
 		}
 	}

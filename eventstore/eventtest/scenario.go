@@ -178,8 +178,9 @@ func (d *Decision) ThenNothing() {
 	d.Then()
 }
 
-// ThenError holds that the decision was refused with that error: an error that errors.Is finds in what was returned, or
-// a pointer that errors.As sets, to look at afterwards.
+// ThenError holds that the decision was refused with that error: an error that errors.Is finds in
+// what was returned, or a pointer that errors.As sets, to look at afterwards. For an error type of
+// the event store, pass such a pointer: new(*eventstore.ArgumentError).
 func (d *Decision) ThenError(target any) {
 	d.t.Helper()
 	*d.ended = true

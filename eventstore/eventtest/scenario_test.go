@@ -98,7 +98,7 @@ func TestScenariosThatHold(t *testing.T) {
 			eventtest.Given(t, total).When(deciding(fmt.Errorf("no: %w", fs.ErrExist))).ThenError(fs.ErrExist)
 		},
 		"a kind of the event store's errors": func(t testing.TB) {
-			eventtest.Given(t, total).When(deciding(&eventstore.ArgumentError{Argument: "a"})).ThenError(&eventstore.ArgumentError{})
+			eventtest.Given(t, total).When(deciding(&eventstore.ArgumentError{Argument: "a"})).ThenError(new(*eventstore.ArgumentError))
 		},
 		"an error that is compared": func(t testing.TB) {
 			eventtest.Given(t, Account.Apply).When(func(a Account) ([]any, error) { return a.Withdraw(5) }).ThenError(InsufficientFundsError{Missing: 5})

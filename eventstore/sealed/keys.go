@@ -33,9 +33,6 @@ func (e *ForgottenError) Error() string {
 	return fmt.Sprintf("sealed: subject %q was forgotten, its key is destroyed: nothing more about it can be sealed; a person who comes back needs a new subject id", e.Subject)
 }
 
-// Is reports whether target is of the same kind.
-func (e *ForgottenError) Is(target error) bool { _, ok := target.(*ForgottenError); return ok }
-
 // NoKeyError says that there is no key for what is sealed, and no sign that it was destroyed on purpose.
 // Nothing is shown as erased that may only be in the wrong place.
 type NoKeyError struct{ Subject string }
@@ -44,8 +41,5 @@ func (e *NoKeyError) Error() string {
 	return fmt.Sprintf("sealed: there is no key of subject %q, and it was not forgotten: is this the right key store, and was it brought back from a backup that is older than the key?", e.Subject)
 }
 
-// Is reports whether target is of the same kind.
-func (e *NoKeyError) Is(target error) bool { _, ok := target.(*NoKeyError); return ok }
-
 // isForgotten reports whether an error says that a subject was forgotten.
-func isForgotten(err error) bool { return errors.Is(err, &ForgottenError{}) }
+func isForgotten(err error) bool { return errors.As(err, new(*ForgottenError)) }

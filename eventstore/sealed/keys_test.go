@@ -71,7 +71,7 @@ func TestAnotherProcessForgetsWithinTheTimeOfItsMemory(t *testing.T) {
 		if err := here.Forget(t.Context(), "s"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := here.Find(t.Context(), "s"); !errors.Is(err, &sealed.ForgottenError{}) {
+		if _, err := here.Find(t.Context(), "s"); !errors.As(err, new(*sealed.ForgottenError)) {
 			t.Errorf("here: %v", err)
 		}
 		time.Sleep(sealed.DefaultCacheTime - time.Nanosecond) // of the bubble's clock
@@ -79,10 +79,10 @@ func TestAnotherProcessForgetsWithinTheTimeOfItsMemory(t *testing.T) {
 			t.Errorf("there, before the time: %v", err)
 		}
 		time.Sleep(time.Nanosecond)
-		if _, err := there.Find(t.Context(), "s"); !errors.Is(err, &sealed.ForgottenError{}) {
+		if _, err := there.Find(t.Context(), "s"); !errors.As(err, new(*sealed.ForgottenError)) {
 			t.Errorf("there: %v", err)
 		}
-		if _, err := there.Create(t.Context(), "s"); !errors.Is(err, &sealed.ForgottenError{}) {
+		if _, err := there.Create(t.Context(), "s"); !errors.As(err, new(*sealed.ForgottenError)) {
 			t.Errorf("a new key: %v", err)
 		}
 	})
@@ -100,7 +100,7 @@ func TestAKeyThatIsBeingReadWhileItIsForgottenIsNotKept(t *testing.T) {
 		}
 	}
 	must[[]byte](t)(keys.Find(t.Context(), "s")) // it was read before
-	if _, err := keys.Find(t.Context(), "s"); !errors.Is(err, &sealed.ForgottenError{}) {
+	if _, err := keys.Find(t.Context(), "s"); !errors.As(err, new(*sealed.ForgottenError)) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -130,7 +130,7 @@ func TestASubjectIsForgottenOnEveryKindOfStoreAndOftenAndAtOnce(t *testing.T) {
 			all.Wait()
 			for _, subject := range []string{"s", "never had a key"} {
 				other := must[*sealed.StateKeys](t)(sealed.NewStateKeys(store))
-				if _, err := other.Create(t.Context(), subject); !errors.Is(err, &sealed.ForgottenError{}) {
+				if _, err := other.Create(t.Context(), subject); !errors.As(err, new(*sealed.ForgottenError)) {
 					t.Errorf("got %v", err)
 				}
 			}
@@ -177,7 +177,7 @@ func TestAnErrorOfTheKeyStoreIsReturnedAndNotKept(t *testing.T) {
 	down := errors.New("down")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(down)
-	if _, err := keys.Find(ctx, "s"); err == nil || errors.Is(err, &sealed.NoKeyError{}) || errors.Is(err, &sealed.ForgottenError{}) {
+	if _, err := keys.Find(ctx, "s"); err == nil || errors.As(err, new(*sealed.NoKeyError)) || errors.As(err, new(*sealed.ForgottenError)) {
 		t.Errorf("find: %v", err)
 	}
 	if _, err := keys.Create(ctx, "s"); err == nil {
@@ -191,7 +191,7 @@ func TestAnErrorOfTheKeyStoreIsReturnedAndNotKept(t *testing.T) {
 		store.Set(key, []byte("garbage"))
 	}
 	other := must[*sealed.StateKeys](t)(sealed.NewStateKeys(store))
-	if _, err := other.Find(t.Context(), "s"); err == nil || errors.Is(err, &sealed.NoKeyError{}) || errors.Is(err, &sealed.ForgottenError{}) {
+	if _, err := other.Find(t.Context(), "s"); err == nil || errors.As(err, new(*sealed.NoKeyError)) || errors.As(err, new(*sealed.ForgottenError)) {
 		t.Errorf("garbage: %v", err)
 	}
 }
@@ -226,14 +226,14 @@ func TestAWrappedKeyNeedsItsWrapper(t *testing.T) {
 		t.Errorf("got %x, want %x", again, key)
 	}
 	for _, keys := range []*sealed.StateKeys{with(), with(sealed.WithWrapper(xor{broken: true}))} {
-		if _, err := keys.Find(t.Context(), "s"); err == nil || errors.Is(err, &sealed.NoKeyError{}) {
+		if _, err := keys.Find(t.Context(), "s"); err == nil || errors.As(err, new(*sealed.NoKeyError)) {
 			t.Errorf("got %v", err)
 		}
 	}
 	if err := with().Forget(t.Context(), "s"); err != nil { // takes no wrapper
 		t.Fatal(err)
 	}
-	if _, err := with().Find(t.Context(), "s"); !errors.Is(err, &sealed.ForgottenError{}) {
+	if _, err := with().Find(t.Context(), "s"); !errors.As(err, new(*sealed.ForgottenError)) {
 		t.Errorf("got %v", err)
 	}
 }

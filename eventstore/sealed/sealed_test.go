@@ -83,7 +83,7 @@ func TestNothingNewIsStoredOfWhoWasForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := l.provider.Append(t.Context(), stream, eventstore.ExpectAny(), ada())
-	if !errors.Is(err, &eventstore.ArgumentError{}) || !errors.Is(err, &sealed.ForgottenError{}) || strings.Contains(err.Error(), "Marker") {
+	if !errors.As(err, new(*eventstore.ArgumentError)) || !errors.As(err, new(*sealed.ForgottenError)) || strings.Contains(err.Error(), "Marker") {
 		t.Errorf("got %v", err)
 	}
 	l.append(t, stream, bought{"book", 1}, noted{sealed.Marker}, registered{Customer: "c-1", Country: "GB"}) // nothing in them is personal
@@ -120,7 +120,7 @@ func TestACiphertextIsWorthNothingInAnotherPlace(t *testing.T) {
 	session := must[*eventstore.Session](t)(l.provider.Open(t.Context(), other, eventstore.Shared()))
 	must[int64](t)(session.AppendRecorded(t.Context(), eventstore.ExpectVersion(0), moved))
 	for _, err := range session.Read(t.Context()) {
-		if !errors.Is(err, &eventstore.DamagedError{}) || !errors.Is(err, eventstore.ErrNotAuthentic) {
+		if !errors.As(err, new(*eventstore.DamagedError)) || !errors.Is(err, eventstore.ErrNotAuthentic) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -134,7 +134,7 @@ func TestALostKeyIsAnErrorAndNoErasure(t *testing.T) {
 	l.open(t)
 	r := l.provider.Reader(l.provider.Stream("Customer", "c-1"))
 	for _, err := range r.Read(t.Context()) {
-		if !errors.Is(err, &eventstore.StorageError{}) || !errors.Is(err, &sealed.NoKeyError{}) {
+		if !errors.As(err, new(*eventstore.StorageError)) || !errors.As(err, new(*sealed.NoKeyError)) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -175,18 +175,18 @@ func TestWhatCanNotBeSealedIsRefused(t *testing.T) {
 		if _, isHidden := value.(hidden); isHidden && err != nil {
 			continue // JSON can't carry it to begin with
 		}
-		if !errors.Is(err, &eventstore.ArgumentError{}) || !strings.Contains(err.Error(), says) {
+		if !errors.As(err, new(*eventstore.ArgumentError)) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%T: got %v, want it to say %s", value, err, says)
 		}
 	}
-	if _, err := l.registry.Encode(noted{"x"}); !errors.Is(err, &eventstore.ArgumentError{}) || !strings.Contains(err.Error(), "whose data") {
+	if _, err := l.registry.Encode(noted{"x"}); !errors.As(err, new(*eventstore.ArgumentError)) || !strings.Contains(err.Error(), "whose data") {
 		t.Errorf("without a subject: %v", err)
 	}
 	for _, err := range []error{
 		second(sealed.New(nil)), second(sealed.New(l.keys, sealed.WithInner(nil))), second(sealed.New(l.keys, sealed.WithInner(codec))), second(sealed.New(l.keys, sealed.WithSubject(nil))),
 		second(sealed.NewStateKeys(nil)), second(sealed.NewStateKeys(l.keyStore, sealed.WithWrapper(nil))), second(sealed.NewStateKeys(l.keyStore, sealed.WithCache(-1, 0))),
 	} {
-		if !errors.Is(err, &eventstore.ArgumentError{}) {
+		if !errors.As(err, new(*eventstore.ArgumentError)) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -263,7 +263,7 @@ func TestASnapshotOfWhoWasForgottenIsNotUsed(t *testing.T) {
 	if err := l.keys.Forget(t.Context(), "c-1"); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := session.LastSnapshot(t.Context()); !errors.Is(err, &eventstore.SnapshotNotFoundError{}) {
+	if s, err := session.LastSnapshot(t.Context()); !errors.As(err, new(*eventstore.SnapshotNotFoundError)) {
 		t.Errorf("got %+v, %v", s, err)
 	}
 	snapshot, events, err := session.Load(t.Context())

@@ -151,7 +151,7 @@ func testConflicts(t *testing.T, target Target) {
 				switch {
 				case err == nil:
 					wins.Add(1)
-				case errors.Is(err, &eventstore.VersionMismatchError{}):
+				case errors.As(err, new(*eventstore.VersionMismatchError)):
 					losses.Add(1)
 				default:
 					t.Errorf("got the error %v", err)

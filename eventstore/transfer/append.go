@@ -48,7 +48,7 @@ func (j *job) append(ctx context.Context, events []eventstore.Event) error {
 		return err
 	}
 	_, err = s.AppendRecorded(ctx, eventstore.ExpectVersion(events[0].Version-1), events...)
-	if errors.Is(err, &eventstore.BatchTooLargeError{}) && len(events) > 1 {
+	if errors.As(err, new(*eventstore.BatchTooLargeError)) && len(events) > 1 {
 		half := len(events) / 2
 		if err := j.append(ctx, events[:half]); err != nil {
 			return err
@@ -67,7 +67,7 @@ func (j *job) append(ctx context.Context, events []eventstore.Event) error {
 
 // busy says of an error by which somebody else is known that it is that.
 func (j *job) busy(err error) error {
-	if errors.Is(err, &eventstore.VersionMismatchError{}) || errors.Is(err, &eventstore.SessionLostError{}) || errors.Is(err, &eventstore.StreamClosedError{}) {
+	if errors.As(err, new(*eventstore.VersionMismatchError)) || errors.As(err, new(*eventstore.SessionLostError)) || errors.As(err, new(*eventstore.StreamClosedError)) {
 		return &BusyError{Stream: j.stream, Cause: err}
 	}
 	return err
@@ -80,7 +80,7 @@ func (j *job) open(ctx context.Context) (*eventstore.Session, error) {
 	}
 	j.release()
 	s, err := j.to.Open(ctx, j.stream)
-	if errors.Is(err, &eventstore.OpenTimeoutError{}) && ctx.Err() == nil {
+	if errors.As(err, new(*eventstore.OpenTimeoutError)) && ctx.Err() == nil {
 		return nil, &BusyError{Stream: j.stream, Cause: err}
 	}
 	if err != nil {

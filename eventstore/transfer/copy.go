@@ -158,7 +158,7 @@ func (j *job) look(ctx context.Context) (s state, err error) {
 	if s.version, err = j.target.Version(ctx); err == nil && s.version > 0 {
 		s.closed, err = j.target.Closed(ctx)
 	}
-	if errors.Is(err, &eventstore.StreamDeletedError{}) {
+	if errors.As(err, new(*eventstore.StreamDeletedError)) {
 		return state{closed: true, deleted: true}, nil
 	}
 	return s, err

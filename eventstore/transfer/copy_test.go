@@ -310,7 +310,7 @@ func TestATargetThatHasSomethingElseIsRefusedAndLeftAlone(t *testing.T) {
 			if differs.Stream != plain || differs.Version != test.version || !strings.Contains(differs.Error(), test.says) {
 				t.Errorf("it is %+v: %v", differs, differs)
 			}
-			if !errors.Is(err, &transfer.DiffersError{}) || errors.Is(err, &transfer.BusyError{}) {
+			if !errors.As(err, new(*transfer.DiffersError)) || errors.As(err, new(*transfer.BusyError)) {
 				t.Errorf("it does not match its kind: %v", err)
 			}
 			if !reflect.DeepEqual(before, target.kept()) {
@@ -394,7 +394,7 @@ func TestATargetToWhichSomebodyElseWritesIsBusy(t *testing.T) {
 			return next()
 		}
 		result, err := transfer.Copy(t.Context(), source.Provider, target.Provider, plain, transfer.Batches(5, 1000))
-		if busy := want[*transfer.BusyError](t, err); busy.Stream != plain || !errors.Is(err, &transfer.BusyError{}) {
+		if busy := want[*transfer.BusyError](t, err); busy.Stream != plain {
 			t.Errorf("%+v", busy)
 		}
 		if result.Copied != 5 {
@@ -515,16 +515,16 @@ func TestALongCopyOutlivesItsSessions(t *testing.T) {
 func TestWhatTheTargetDoesNotGiveBackIsNoticed(t *testing.T) {
 	for name, test := range map[string]struct {
 		lose func(target *house)
-		want error
+		want any // for errors.As
 	}{
-		"an event that is gone": {func(target *house) { target.Set(target.key(plain, 8), nil) }, &eventstore.DamagedError{}},
+		"an event that is gone": {func(target *house) { target.Set(target.key(plain, 8), nil) }, new(*eventstore.DamagedError)},
 		"an event that changed": {func(target *house) {
 			other := newHouse(t, memstate.Transactional())
 			other.fill(plain, 12)
 			v, _ := other.Value(other.key(plain, 8))
 			target.Set(target.key(plain, 8), v)
-		}, &transfer.DiffersError{}},
-		"an idempotency id that leads nowhere": {func(target *house) { target.Set(target.key(plain, "idem:id%207"), nil) }, &eventstore.DamagedError{}},
+		}, new(*transfer.DiffersError)},
+		"an idempotency id that leads nowhere": {func(target *house) { target.Set(target.key(plain, "idem:id%207"), nil) }, new(*eventstore.DamagedError)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -538,8 +538,8 @@ func TestWhatTheTargetDoesNotGiveBackIsNoticed(t *testing.T) {
 				return next()
 			}
 			_, err := transfer.Copy(t.Context(), source.Provider, target.Provider, plain)
-			if !errors.Is(err, test.want) {
-				t.Errorf("got %v, want a %T", err, test.want)
+			if !errors.As(err, test.want) {
+				t.Errorf("got %v, want it to be found as a %T", err, test.want)
 			}
 		})
 	}
@@ -573,7 +573,7 @@ func TestWrongArgumentsAreRefused(t *testing.T) {
 		"empty batches":  func() error { _, err := transfer.Copy(t.Context(), a, b, plain, transfer.Batches(0, 1)); return err },
 		"nobody to tell": func() error { _, err := transfer.Copy(t.Context(), a, b, plain, transfer.OnProgress(nil)); return err },
 	} {
-		if err := call(); !errors.Is(err, &eventstore.ArgumentError{}) {
+		if err := call(); !errors.As(err, new(*eventstore.ArgumentError)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

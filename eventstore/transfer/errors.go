@@ -23,9 +23,6 @@ func (e *DiffersError) Error() string {
 		e.Stream, where, e.Reason)
 }
 
-// Is reports whether target is of the same kind.
-func (e *DiffersError) Is(target error) bool { _, ok := target.(*DiffersError); return ok }
-
 // Advice tells [eventstore.Advise] that copying again fails again.
 func (e *DiffersError) Advice() eventstore.Advice { return eventstore.AdviceGiveUp }
 
@@ -40,9 +37,7 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("transfer: somebody else uses stream %s in the target: stop the writers there and copy again: %v", e.Stream, e.Cause)
 }
 
-// Is reports whether target is of the same kind.
-func (e *BusyError) Is(target error) bool { _, ok := target.(*BusyError); return ok }
-func (e *BusyError) Unwrap() error        { return e.Cause }
+func (e *BusyError) Unwrap() error { return e.Cause }
 
 // Advice tells [eventstore.Advise] that the copy can be repeated.
 func (e *BusyError) Advice() eventstore.Advice { return eventstore.AdviceRetry }

@@ -13,13 +13,13 @@ import (
 func (j *job) snapshots(ctx context.Context, to int64) error {
 	wanted, err := j.source.Snapshots(ctx)
 	switch {
-	case errors.Is(err, &eventstore.DamagedError{}): // of the list; so none can be used
+	case errors.As(err, new(*eventstore.DamagedError)): // of the list; so none can be used
 		j.log.WarnContext(ctx, "the source's list of snapshots can't be read, none is copied", "error", err)
 	case err != nil:
 		return err
 	}
 	there, err := j.target.Snapshots(ctx)
-	if err != nil && !errors.Is(err, &eventstore.DamagedError{}) {
+	if err != nil && !errors.As(err, new(*eventstore.DamagedError)) {
 		return err
 	}
 	if err != nil {
@@ -33,7 +33,7 @@ func (j *job) snapshots(ctx context.Context, to int64) error {
 		}
 		snapshot, err := j.source.Snapshot(ctx, version, eventstore.AsRaw())
 		switch {
-		case errors.Is(err, &eventstore.DamagedError{}), errors.Is(err, &eventstore.SnapshotNotFoundError{}):
+		case errors.As(err, new(*eventstore.DamagedError)), errors.As(err, new(*eventstore.SnapshotNotFoundError)):
 			j.result.Unusable = append(j.result.Unusable, version)
 			continue
 		case err != nil:
@@ -81,7 +81,7 @@ func (j *job) save(ctx context.Context, snapshot eventstore.Snapshot) error {
 // sameSnapshot reports whether the target has that snapshot.
 func (j *job) sameSnapshot(ctx context.Context, snapshot eventstore.Snapshot) (bool, error) {
 	theirs, err := j.target.Snapshot(ctx, snapshot.Version, eventstore.AsRaw())
-	if errors.Is(err, &eventstore.SnapshotNotFoundError{}) || errors.Is(err, &eventstore.DamagedError{}) {
+	if errors.As(err, new(*eventstore.SnapshotNotFoundError)) || errors.As(err, new(*eventstore.DamagedError)) {
 		return false, nil
 	}
 	return reflect.DeepEqual(theirs, snapshot), err
@@ -96,7 +96,7 @@ func (j *job) clear(ctx context.Context, version int64) error {
 	case version == 0:
 		return s.ClearSnapshots(ctx)
 	}
-	if err = s.ClearSnapshot(ctx, version); errors.Is(err, &eventstore.SnapshotNotFoundError{}) {
+	if err = s.ClearSnapshot(ctx, version); errors.As(err, new(*eventstore.SnapshotNotFoundError)) {
 		return nil
 	}
 	return err

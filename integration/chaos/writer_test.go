@@ -200,10 +200,10 @@ func (c *client) operation() (context.Context, context.CancelFunc) {
 // check notes errors that there must not be: whatever goes wrong with the parts, nothing is damaged, and what is asked for is
 // all right.
 func (c *client) check(stream, operation string, err error) error {
-	for _, never := range []error{
-		&eventstore.DamagedError{}, &eventstore.TypeNotRegisteredError{}, &eventstore.BatchTooLargeError{}, &eventstore.ArgumentError{},
+	for _, never := range []any{
+		new(*eventstore.DamagedError), new(*eventstore.TypeNotRegisteredError), new(*eventstore.BatchTooLargeError), new(*eventstore.ArgumentError),
 	} {
-		if errors.Is(err, never) {
+		if errors.As(err, never) {
 			c.journal.write(entry{Kind: broken, Client: c.name, Stream: stream, Error: operation + ": " + err.Error()})
 		}
 	}
@@ -337,7 +337,7 @@ func (c *client) retry(s *eventstore.Session, stream string, o *owed) bool {
 	ctx, cancel := c.operation()
 	defer cancel()
 	version, err := s.Retry(ctx, o.unknown)
-	if c.check(stream, "retry", err) != nil && !errors.Is(err, &eventstore.VersionMismatchError{}) {
+	if c.check(stream, "retry", err) != nil && !errors.As(err, new(*eventstore.VersionMismatchError)) {
 		return false
 	}
 	c.ended(stream, o.name, version, err)

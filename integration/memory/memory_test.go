@@ -247,7 +247,7 @@ func memoryClient() error {
 			return fmt.Errorf("delete: %w", err)
 		}
 	}
-	if _, err := reader.Version(ctx); !errors.Is(err, &eventstore.StreamDeletedError{}) {
+	if _, err := reader.Version(ctx); !errors.As(err, new(*eventstore.StreamDeletedError)) {
 		return fmt.Errorf("after the deletion: %w", err)
 	}
 	peak, err := servers.PeakOf(os.Getpid())

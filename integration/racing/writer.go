@@ -40,7 +40,7 @@ func (w Writer) Run(ctx context.Context) (acks []Ack, refused int, err error) {
 		if err == nil {
 			continue
 		}
-		if !w.Patient || ctx.Err() != nil || !errors.Is(err, &eventstore.StorageError{}) {
+		if !w.Patient || ctx.Err() != nil || !errors.As(err, new(*eventstore.StorageError)) {
 			return acks, refused, err
 		}
 		wait(ctx)
@@ -56,7 +56,7 @@ func (w Writer) session(ctx context.Context, n int) (acks []Ack, refused bool, e
 		return nil, false, err
 	}
 	defer func() {
-		if closing := s.Close(); err == nil && !w.Patient && !errors.Is(closing, &eventstore.SessionLostError{}) {
+		if closing := s.Close(); err == nil && !w.Patient && !errors.As(closing, new(*eventstore.SessionLostError)) {
 			err = closing
 		}
 	}()
@@ -72,7 +72,7 @@ func (w Writer) session(ctx context.Context, n int) (acks []Ack, refused bool, e
 			version, err = w.settle(ctx, unknown)
 		}
 		if err != nil {
-			if refused = errors.Is(err, &eventstore.SessionLostError{}) || errors.Is(err, &eventstore.VersionMismatchError{}); refused {
+			if refused = errors.As(err, new(*eventstore.SessionLostError)) || errors.As(err, new(*eventstore.VersionMismatchError)); refused {
 				err = nil
 			}
 			return acks, refused, err
@@ -93,7 +93,7 @@ func (w Writer) settle(ctx context.Context, unknown *eventstore.OutcomeUnknownEr
 		if s, err = w.Provider.Open(ctx, Stream(w.Stream)); err == nil {
 			version, err = s.Retry(ctx, unknown)
 			_ = s.Close()
-			if err == nil || errors.Is(err, &eventstore.VersionMismatchError{}) {
+			if err == nil || errors.As(err, new(*eventstore.VersionMismatchError)) {
 				return version, err
 			}
 		}

@@ -25,12 +25,12 @@ func longestNames(t *testing.T, state driver.State) {
 	database, id, idempotency := name, name, name
 	p := provider(t, state, racing.NoLock{})
 	if limit := state.Capabilities().MaxKeyBytes; limit > 0 {
-		if _, err := p.Open(t.Context(), eventstore.Stream{Database: database, Type: name, ID: id}); !errors.Is(err, &eventstore.ArgumentError{}) {
+		if _, err := p.Open(t.Context(), eventstore.Stream{Database: database, Type: name, ID: id}); !errors.As(err, new(*eventstore.ArgumentError)) {
 			t.Errorf("names that are too long: %v, want an ArgumentError", err)
 		}
 		database, name, idempotency = "db", "type", "i"
 		id = strings.Repeat("x", limit-len("{db:type:}:snapshot:9223372036854775807"))
-		if _, err := p.Open(t.Context(), eventstore.Stream{Database: database, Type: name, ID: id + "x"}); !errors.Is(err, &eventstore.ArgumentError{}) {
+		if _, err := p.Open(t.Context(), eventstore.Stream{Database: database, Type: name, ID: id + "x"}); !errors.As(err, new(*eventstore.ArgumentError)) {
 			t.Errorf("a name that is too long by one byte: %v, want an ArgumentError", err)
 		}
 	}

@@ -75,7 +75,7 @@ func TestWhatSQLiteCertainlyDidNotDoIsAStorageErrorAtOnce(t *testing.T) {
 			counted.commits.Store(0)
 			counted.others.Store(0)
 			_, err = session.Append(t.Context(), eventstore.ExpectVersion(1), large)
-			if !errors.Is(err, &eventstore.StorageError{}) || errors.Is(err, &eventstore.OutcomeUnknownError{}) {
+			if !errors.As(err, new(*eventstore.StorageError)) || errors.As(err, new(*eventstore.OutcomeUnknownError)) {
 				t.Errorf("got %T %v, want a StorageError", err, err)
 			}
 			if err == nil || !strings.Contains(err.Error(), test.says) {

@@ -140,7 +140,7 @@ func (a *Accounts) end(ctx context.Context, number string, expectedVersion int64
 	}
 	defer session.Close()
 	switch version, err := session.Version(ctx); {
-	case errors.Is(err, &eventstore.StreamDeletedError{}):
+	case errors.As(err, new(*eventstore.StreamDeletedError)):
 		// A deletion that was cut short is brought to its end by deleting again.
 	case err != nil:
 		return err

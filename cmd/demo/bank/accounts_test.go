@@ -41,7 +41,7 @@ func TestAnAccountIsOpenedUsedReadClosedAndDeleted(t *testing.T) {
 	if after, err := a.Deposit(ctx, "A1", 5_00, Command{ExpectedVersion: 1}); err != nil || after.State.Balance != 15_00 {
 		t.Errorf("deposit: %+v, %v", after, err)
 	}
-	if _, err := a.Withdraw(ctx, "A1", 1_00, Command{ExpectedVersion: 1}); !errors.Is(err, &eventstore.VersionMismatchError{}) {
+	if _, err := a.Withdraw(ctx, "A1", 1_00, Command{ExpectedVersion: 1}); !errors.As(err, new(*eventstore.VersionMismatchError)) {
 		t.Errorf("withdraw as of a version that has passed: %v", err)
 	}
 	if _, err := a.Withdraw(ctx, "A1", 100_00, anyVersion); !errors.Is(err, ErrInsufficientFunds) {
@@ -50,7 +50,7 @@ func TestAnAccountIsOpenedUsedReadClosedAndDeleted(t *testing.T) {
 	if was, err := a.AsOf(ctx, "A1", 1); err != nil || was.State.Balance != 10_00 {
 		t.Errorf("as of version 1: %+v, %v", was, err)
 	}
-	if _, err := a.AsOf(ctx, "A1", 3); !errors.Is(err, &eventstore.VersionNotFoundError{}) {
+	if _, err := a.AsOf(ctx, "A1", 3); !errors.As(err, new(*eventstore.VersionNotFoundError)) {
 		t.Errorf("as of version 3: %v", err)
 	}
 	var balances []Money
@@ -63,19 +63,19 @@ func TestAnAccountIsOpenedUsedReadClosedAndDeleted(t *testing.T) {
 	if !slices.Equal(balances, []Money{10_00, 15_00}) {
 		t.Errorf("history: %v", balances)
 	}
-	if err := a.Close(ctx, "A1", 1); !errors.Is(err, &eventstore.VersionMismatchError{}) {
+	if err := a.Close(ctx, "A1", 1); !errors.As(err, new(*eventstore.VersionMismatchError)) {
 		t.Errorf("closing as of a version that has passed: %v", err)
 	}
 	if err := a.Close(ctx, "A1", 2); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Deposit(ctx, "A1", 1, anyVersion); !errors.Is(err, &eventstore.StreamClosedError{}) {
+	if _, err := a.Deposit(ctx, "A1", 1, anyVersion); !errors.As(err, new(*eventstore.StreamClosedError)) {
 		t.Errorf("deposit on a closed account: %v", err)
 	}
 	if err := a.Delete(ctx, "A1", -1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Account(ctx, "A1"); !errors.Is(err, &eventstore.StreamDeletedError{}) {
+	if _, err := a.Account(ctx, "A1"); !errors.As(err, new(*eventstore.StreamDeletedError)) {
 		t.Errorf("a deleted account: %v", err)
 	}
 }
@@ -217,7 +217,7 @@ func TestADeletionThatWasCutShortIsBroughtToItsEnd(t *testing.T) {
 	if _, err := a.Open(ctx, "A1", "Ada", 1, anyVersion); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Delete(ctx, "A1", -1); !errors.Is(err, &eventstore.StorageError{}) {
+	if err := a.Delete(ctx, "A1", -1); !errors.As(err, new(*eventstore.StorageError)) {
 		t.Fatalf("the store fails: %v", err)
 	}
 	state.fails = false
@@ -227,7 +227,7 @@ func TestADeletionThatWasCutShortIsBroughtToItsEnd(t *testing.T) {
 	if item, err := inMemory.Get(ctx, "EventStores:BankAccount:A1", "{EventStores:BankAccount:A1}:1"); err != nil || item.Found() {
 		t.Errorf("the first event is still there: %v, %v", item.Found(), err)
 	}
-	if err := a.Close(ctx, "A1", -1); !errors.Is(err, &eventstore.StreamDeletedError{}) {
+	if err := a.Close(ctx, "A1", -1); !errors.As(err, new(*eventstore.StreamDeletedError)) {
 		t.Errorf("closing a deleted account: %v", err)
 	}
 }

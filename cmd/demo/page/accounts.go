@@ -76,9 +76,9 @@ func (p *page) renderAccounts(w http.ResponseWriter, r *http.Request, status int
 		switch {
 		case errors.Is(err, bank.ErrNoAccount):
 			entry.Trouble = "the number was given away, the account is not open yet"
-		case errors.Is(err, &eventstore.StreamDeletedError{}):
+		case errors.As(err, new(*eventstore.StreamDeletedError)):
 			entry.Trouble = "deleted"
-		case errors.Is(err, &eventstore.DamagedError{}):
+		case errors.As(err, new(*eventstore.DamagedError)):
 			entry.Trouble = "damaged: the log of the service says how"
 			p.log.ErrorContext(r.Context(), "an account can't be listed", "request", service.Origin(r.Context()).CorrelationID, "error", err)
 		case err != nil:

@@ -322,5 +322,5 @@ func (p *page) watch(w http.ResponseWriter, r *http.Request) {
 
 // final reports whether asking again would bring nothing else.
 func final(err error) bool {
-	return errors.Is(err, bank.ErrBadNumber) || errors.Is(err, bank.ErrNoAccount) || errors.Is(err, &eventstore.StreamDeletedError{})
+	return errors.Is(err, bank.ErrBadNumber) || errors.Is(err, bank.ErrNoAccount) || errors.As(err, new(*eventstore.StreamDeletedError))
 }

@@ -76,7 +76,7 @@ func (a *attempt) until() time.Time {
 	switch {
 	case !a.process.crashedAt.IsZero() && (a.opened.IsZero() || a.process.crashedAt.Before(a.opened)):
 		return a.process.crashedAt.Add(sessionTimeout)
-	case errors.Is(a.openError, &eventstore.OpenTimeoutError{}):
+	case errors.As(a.openError, new(*eventstore.OpenTimeoutError)):
 		return a.opened
 	case a.closed.IsZero() || a.closeErr != nil: // what became of the lock, its error does not say
 		return a.opened.Add(sessionTimeout)
@@ -86,7 +86,7 @@ func (a *attempt) until() time.Time {
 
 // recoverable reports whether its process knows, and so heeds, that it may have left the lock behind.
 func (a *attempt) recoverable() bool {
-	return a.process.crashedAt.IsZero() && (errors.Is(a.openError, &eventstore.StorageError{}) || errors.Is(a.closeErr, &eventstore.StorageError{}))
+	return a.process.crashedAt.IsZero() && (errors.As(a.openError, new(*eventstore.StorageError)) || errors.As(a.closeErr, new(*eventstore.StorageError)))
 }
 
 // rivals reports whether anybody else may have had the stream, or wanted it, between began and ended.
@@ -109,9 +109,9 @@ func (w *world) orderly() error {
 	for _, a := range w.attempts {
 		switch {
 		case !a.process.crashedAt.IsZero():
-		case errors.Is(a.openError, &eventstore.OpenTimeoutError{}) && strings.Contains(a.openError.Error(), "holds it") && !w.rivals(a, a.opened):
+		case errors.As(a.openError, new(*eventstore.OpenTimeoutError)) && strings.Contains(a.openError.Error(), "holds it") && !w.rivals(a, a.opened):
 			return fmt.Errorf("p%d could not open, and nobody else had the stream: %w", a.process.id, a.openError)
-		case errors.Is(a.closeErr, &eventstore.SessionLostError{}) && !a.told && !w.rivals(a, a.closed):
+		case errors.As(a.closeErr, new(*eventstore.SessionLostError)) && !a.told && !w.rivals(a, a.closed):
 			return fmt.Errorf("p%d was told when it closed that it had lost the stream, which nobody else had: %w", a.process.id, a.closeErr)
 		}
 	}

@@ -250,13 +250,13 @@ func (p *process) ended(c *call, err error) {
 // failed notes an error that there can't be: nothing here damages a store, though one that serves stale
 // reads may look like it.
 func (p *process) failed(operation string, err error) bool {
-	if errors.Is(err, &eventstore.SessionLostError{}) || errors.Is(err, &eventstore.VersionMismatchError{}) {
+	if errors.As(err, new(*eventstore.SessionLostError)) || errors.As(err, new(*eventstore.VersionMismatchError)) {
 		p.current.told = true
 	}
 	if p.stale {
 		return false
 	}
-	if errors.Is(err, &eventstore.DamagedError{}) || errors.Is(err, &eventstore.TypeNotRegisteredError{}) {
+	if errors.As(err, new(*eventstore.DamagedError)) || errors.As(err, new(*eventstore.TypeNotRegisteredError)) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.violation == nil && !p.crashed {
@@ -345,7 +345,7 @@ func (p *process) answered(c *call, version int64, err error) {
 	case errors.As(err, &mismatch):
 		p.seen = mismatch.Actual
 	}
-	if errors.Is(err, &eventstore.OutcomeUnknownError{}) || errors.Is(err, &eventstore.StreamDeletedError{}) {
+	if errors.As(err, new(*eventstore.OutcomeUnknownError)) || errors.As(err, new(*eventstore.StreamDeletedError)) {
 		return // of the second it may have been unknown before the stream was deleted
 	}
 	p.ended(c, err)
@@ -356,8 +356,8 @@ func (p *process) retry(s *eventstore.Session, u *unknownAppend) {
 	u.call.tried = p.tick()
 	p.mu.Unlock()
 	version, err := s.Retry(context.Background(), u.err)
-	if errors.Is(err, &eventstore.VersionMismatchError{}) || errors.Is(err, &eventstore.StreamClosedError{}) ||
-		errors.Is(err, &eventstore.IdempotencyIDUsedError{}) || err == nil {
+	if errors.As(err, new(*eventstore.VersionMismatchError)) || errors.As(err, new(*eventstore.StreamClosedError)) ||
+		errors.As(err, new(*eventstore.IdempotencyIDUsedError)) || err == nil {
 		p.answered(u.call, version, err)
 		return
 	}

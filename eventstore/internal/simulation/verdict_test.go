@@ -34,7 +34,7 @@ func (w *world) verdict() error {
 	}
 	var before, after []*call
 	for _, c := range w.history {
-		if errors.Is(c.err, &eventstore.LostWritesError{}) && !w.restart.mayBeToldOf(c) {
+		if errors.As(c.err, new(*eventstore.LostWritesError)) && !w.restart.mayBeToldOf(c) {
 			return fmt.Errorf("p%d %s: nothing was lost that it knew of: %w", c.process, c, c.err)
 		}
 		switch {
@@ -96,7 +96,7 @@ func once(names []string) error {
 func (w *world) judge(calls []*call, final []string) error {
 	for _, c := range calls {
 		err := c.judge(final)
-		if err == nil && !w.ends && errors.Is(c.err, &eventstore.VersionMismatchError{}) && c.repeats(calls) {
+		if err == nil && !w.ends && errors.As(c.err, new(*eventstore.VersionMismatchError)) && c.repeats(calls) {
 			err = fmt.Errorf("was delivered twice, and was told of a mismatch: %w", c.err)
 		}
 		if err != nil {
@@ -199,7 +199,7 @@ func (w *world) ended() error {
 		}
 	}
 	for _, c := range w.history {
-		if !errors.Is(c.err, &eventstore.StreamClosedError{}) && !errors.Is(c.err, &eventstore.StreamDeletedError{}) {
+		if !errors.As(c.err, new(*eventstore.StreamClosedError)) && !errors.As(c.err, new(*eventstore.StreamDeletedError)) {
 			continue
 		}
 		if !slices.ContainsFunc(w.history, func(end *call) bool {
@@ -219,7 +219,7 @@ func (w *world) linearizable(calls []*call, committed map[int64][]byte, at int64
 	var operations []porcupine.Operation
 	for _, c := range calls {
 		switch {
-		case c.kind == "append" && (c.err == nil || c.ended == 0 || errors.Is(c.err, &eventstore.IdempotencyIDUsedError{})):
+		case c.kind == "append" && (c.err == nil || c.ended == 0 || errors.As(c.err, new(*eventstore.IdempotencyIDUsedError))):
 			if place := slices.Index(final, c.names[0]); place < 0 && c.ended == 0 || place >= 0 && int64(place) < at {
 				continue // never took effect, or did before
 			}
