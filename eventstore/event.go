@@ -62,6 +62,7 @@ func encodeEvent(name, commit string, m Metadata, raw Raw) record {
 	for _, scope := range m.Context.Scopes {
 		w.line("scope", scope)
 	}
+	w.custom(m.Custom)
 	return record{
 		version:       version,
 		commit:        commit,
@@ -108,6 +109,8 @@ func decodeEvent(stream Stream, name string, data []byte) (record, Metadata, Raw
 			m.Context.IdempotencyID = value
 		case "scope":
 			m.Context.Scopes = append(m.Context.Scopes, value)
+		default:
+			return readCustom(&m.Custom, field, value)
 		}
 		return nil
 	})

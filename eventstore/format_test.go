@@ -86,7 +86,7 @@ type storedSnapshot struct {
 }
 
 func (s storedSnapshot) encode() []byte {
-	return encodeSnapshot(formatName, s.Snapshot.Version, s.Raw, s.Snapshot.Created)
+	return encodeSnapshot(formatName, s.Snapshot, s.Raw)
 }
 
 func decodeStoredSnapshot(version int64) func([]byte) (any, error) {
@@ -144,6 +144,11 @@ func storedRecords() []storedRecord {
 		Snapshot: Snapshot{Version: 100, Created: formatCreated},
 		Raw:      Raw{Type: "Account", SchemaVersion: 2, ContentType: "application/json", Payload: []byte("{\"Balance\":5}\n\n")},
 	}
+	marks := map[string]string{
+		"tenant": "north", "empty": "", "a=b": "c=d", "line\nbreak": "one\n\ntwo", "%41": "100 %", "\x00": "\x00\x7f", "é": "Grüße", "stream": "other",
+	}
+	marked, markedSnapshot := full, snapshot
+	marked.Metadata.Custom, markedSnapshot.Snapshot.Custom = marks, marks
 	held := leaseRecord{owner: "0198c0de-0000-7000-8000-000000000003", expires: formatCreated.Add(30 * time.Second)}
 
 	event := func(file string, e storedEvent) storedRecord {
@@ -164,6 +169,7 @@ func storedRecords() []storedRecord {
 		event("event-with-little", little),
 		event("event-with-all", full),
 		event("event-with-nothing", bare),
+		event("event-with-custom", marked),
 		ofHead("head-with-tail", young),
 		ofHead("head-with-part-of-tail", partial),
 		ofHead("head-without-tail", trimmed),
@@ -173,6 +179,7 @@ func storedRecords() []storedRecord {
 			return encodeIdempotency(formatName, record{version: 2, commit: full.Commit, idempotencyID: full.IdempotencyID})
 		}, func(data []byte) (any, error) { return decodeIdempotency(formatName, full.IdempotencyID, data) }, int64(2)},
 		{"snapshot", snapshot.encode, decodeStoredSnapshot(100), snapshot},
+		{"snapshot-with-custom", markedSnapshot.encode, decodeStoredSnapshot(100), markedSnapshot},
 		list("snapshots", []int64{1, 100, 4711}),
 		list("snapshots-none", nil),
 		lease("lease-held", held),

@@ -6,6 +6,17 @@ import "time"
 type Metadata struct {
 	Message MessageMetadata
 	Context ContextMetadata
+
+	// Custom holds what the fields of Message and Context have no place for. Keys and values are
+	// stored and come back exactly as they are given. An empty map comes back as nil. An append
+	// copies the map, so a later change of it has no effect.
+	//
+	// At most 64 entries are possible, with keys of 1 to 200 bytes. All keys and values together have
+	// at most 16 KiB, and are valid UTF-8. Anything else is an [ArgumentError]. Custom metadata also
+	// counts into the size of an append: see [BatchTooLargeError].
+	//
+	// It is stored in the clear, also where package sealed encrypts the payload.
+	Custom map[string]string
 }
 
 // MessageMetadata says what an event is.
