@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -75,7 +76,7 @@ func readCustom(custom *map[string]string, field, value string) error {
 		return err
 	}
 	if _, twice := (*custom)[key]; twice {
-		return fmt.Errorf("the custom entry %q is there twice", key)
+		return errors.New("a custom entry is there twice")
 	}
 	if *custom == nil {
 		*custom = map[string]string{}

@@ -42,7 +42,7 @@ func TestCustomMetadataComesBackExactly(t *testing.T) {
 		if err := s.SaveSnapshot(t.Context(), 2, noted{"s"}, WithCustom(map[string]string{})); err != nil {
 			t.Fatal(err)
 		}
-		for who, r := range map[string]*Reader{"the session": s.Reader, "somebody else": l.reader()} {
+		for who, r := range map[string]*Reader{"the session": s.Reader, "another reader": l.reader()} {
 			read, err := r.Slice(t.Context(), 1, 3)
 			if err != nil || len(read) != 3 {
 				t.Fatalf("%s: %d events, %v", who, len(read), err)
@@ -183,7 +183,7 @@ func TestASnapshotOptionThatIsNilIsRefused(t *testing.T) {
 	}, "the careful way")
 }
 
-// What does not fit is refused before anything is sent, also where it is metadata that takes the room.
+// An append that does not fit is refused before anything is sent, also if metadata takes the room.
 func TestCustomMetadataCountsIntoTheSizeOfAnAppend(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.withSnapshots(2)
@@ -235,7 +235,7 @@ func TestACustomEntryThatIsDamagedIsRefused(t *testing.T) {
 	t.Parallel()
 	name := labStream.String()
 	for entry, says := range map[string]string{
-		"custom.a=1\ncustom.a=2": `the custom entry "a" is there twice`,
+		"custom.a=1\ncustom.a=2": `a custom entry is there twice`,
 		"custom.%4=1":            "%XX",
 		"custom.a=%":             "%XX",
 	} {
@@ -249,8 +249,8 @@ func TestACustomEntryThatIsDamagedIsRefused(t *testing.T) {
 	}
 }
 
-// FuzzCustomMetadataComesBack checks that custom metadata is either a bad argument or comes back as
-// it was, and that equal metadata has equal bytes.
+// FuzzCustomMetadataComesBack checks that custom metadata is either a bad argument or comes back
+// as it was, and that equal metadata has equal bytes.
 func FuzzCustomMetadataComesBack(f *testing.F) {
 	for key, value := range hostile {
 		f.Add(key, value, "other", "value")
