@@ -11,7 +11,7 @@ func TestTheDocumentsCodeIsThatOfExamples(t *testing.T) {
 	t.Parallel()
 	for document, examples := range map[string][]string{
 		"../README.md":         {"aggregate/example_test.go", "../adapter/sidecar/example_aggregate_test.go", "../adapter/sidecar/example_test.go", "example_test.go", "example_append_test.go"},
-		"../docs/modelling.md": {"example_append_test.go", "eventtest/bank_test.go", "eventtest/example_test.go", "eventtest/history_test.go"},
+		"../docs/modelling.md": {"example_append_test.go", "example_metadata_test.go", "eventtest/bank_test.go", "eventtest/example_test.go", "eventtest/history_test.go"},
 	} {
 		blocks := strings.Split(file(t, document), "```go\n")[1:]
 		if len(blocks) < 3 {

@@ -15,15 +15,15 @@ import (
 // fields than its Go type would be stored with today; it is not used, and a new one is.
 type Snapshot struct {
 	// Version is that of the last event that went into Data; 0 if there is no snapshot.
-	Version int64
+	Version int64 `json:"version,omitempty"`
 
 	// Data is a value of a registered Go type, or a [Raw].
-	Data any
+	Data any `json:"data,omitempty"`
 
-	Created time.Time // UTC
+	Created time.Time `json:"created,omitzero"` // UTC
 
 	// Custom is what [WithCustom] stored with the snapshot. It is nil if there is none.
-	Custom map[string]string
+	Custom map[string]string `json:"custom,omitempty"`
 }
 
 // Snapshots returns the versions at which there are snapshots, ascending.
