@@ -112,11 +112,11 @@ func (s *Session) appendDrafts(ctx context.Context, expected Expected, drafts []
 // tooLarge returns a BatchTooLargeError if the drafts certainly fit into no request, before anything is sent.
 // Drafts that are far from that are not measured.
 func (s *Session) tooLarge(drafts []draft) error {
-	payload := 0
+	size := 0
 	for _, d := range drafts {
-		payload += len(d.raw.Payload)
+		size += len(d.raw.Payload) + 3*customBytes(d.metadata.Custom) // a byte may become %XX
 	}
-	if limit := s.history.caps.MaxRequestBytes; limit == 0 || payload < limit/2 {
+	if limit := s.history.caps.MaxRequestBytes; limit == 0 || size < limit/2 {
 		return nil
 	}
 	c := commit{base: s.writer.head.version, events: make([]record, len(drafts))}
@@ -229,6 +229,11 @@ func (s *Session) drafts(ctx context.Context, expected Expected, events []any, r
 			e = Event{Data: event}
 		}
 		m := e.Metadata
+		custom, err := checkCustom(argument, m.Custom)
+		if err != nil {
+			return nil, err
+		}
+		m.Custom = custom
 		if m.Message.ID == "" && !recorded {
 			id, err := uuid.NewV7() // before the payload is encoded: a Sealer ties it to its event
 			if err != nil {

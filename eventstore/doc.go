@@ -63,11 +63,13 @@
 //   - example_test.go: open a stream, append to it and read it
 //   - example_provider_test.go: create a provider, its registry and settings; name streams
 //   - example_append_test.go: expected versions, metadata, idempotency ids
+//   - example_metadata_test.go: custom metadata; events as JSON
 //   - example_provider_append_test.go: append without a session
 //   - example_prepare_test.go: see events as they will be read, before they are stored
 //   - example_read_test.go: read forwards, backwards, in slices, and without decoding
 //   - example_snapshot_test.go: save, load and clear snapshots
 //   - example_evolve_test.go: schema versions, upcasters, aliases, codecs
+//   - example_bound_test.go: bind event types to aggregate types
 //   - example_codec_test.go: what must come back from a codec, and how to leave it out
 //   - example_lifecycle_test.go: close and delete streams; shared sessions
 //   - example_outcome_test.go: match errors; retry an append whose outcome is unknown

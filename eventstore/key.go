@@ -10,9 +10,9 @@ import (
 // Stream names the history of one aggregate. Any name is possible that is
 // not blank, is valid UTF-8 and has at most 200 bytes; names are case-sensitive.
 type Stream struct {
-	Database string // tenant or partition
-	Type     string // aggregate type
-	ID       string // aggregate instance
+	Database string `json:"database,omitempty"` // tenant or partition
+	Type     string `json:"type,omitempty"`     // aggregate type
+	ID       string `json:"id,omitempty"`       // aggregate instance
 }
 
 // maxNameBytes keeps keys within what stores take and people can read.

@@ -40,7 +40,7 @@ type secret struct {
 func confided(text string) Event {
 	return Event{Data: secret{Text: sentinel + text, Number: 86753094210}, Metadata: Metadata{Context: ContextMetadata{
 		CorrelationID: sentinel, CausationID: sentinel, UserID: sentinel, Scopes: []string{sentinel},
-	}}}
+	}, Custom: map[string]string{sentinel: sentinel, "key": sentinel}}}
 }
 
 // tattler fails to be encoded and decoded, and quotes what it holds.
@@ -178,6 +178,9 @@ func (c *confidant) all() {
 	c.fails(s.Append(ctx, ExpectAny(), []secret{{Text: sentinel}}))
 	c.fails(s.Append(ctx, ExpectAny(), Raw{Payload: []byte(sentinel)}))
 	c.fails(s.Append(ctx, ExpectAny(), Event{Data: Raw{Type: "t", Payload: []byte(sentinel)}, Version: -1}))
+	c.fails(s.Append(ctx, ExpectAny(), Event{Data: secret{}, Metadata: Metadata{Custom: map[string]string{"key": sentinel + "\xff"}}}))
+	c.fails(nil, s.SaveSnapshot(ctx, 1, secret{}, WithCustom(map[string]string{"key": sentinel + "\xff"})))
+	c.ok(nil, s.SaveSnapshot(ctx, 1, secret{}, WithCustom(map[string]string{sentinel: sentinel})))
 	c.fails(nil, s.SaveSnapshot(ctx, 9, secret{Text: sentinel}))
 	c.fails(nil, s.SaveSnapshot(ctx, 1, tattler{sentinel}))
 	c.fails(s.Event(ctx, 9))

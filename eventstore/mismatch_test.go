@@ -100,11 +100,11 @@ func TestASnapshotOfAStateThatHasChangedIsNotUsed(t *testing.T) {
 		load(l.open(), 8) // the one at 6 has a field more
 
 		// What was written before, of a state whose fields were not exported then.
-		l.Set(l.keys.snapshot(8), encodeSnapshot(l.keys.partition, 8, Raw{Type: "noted", SchemaVersion: 1, ContentType: "application/json", Payload: []byte("{}")}, time.Now()))
+		l.Set(l.keys.snapshot(8), encodeSnapshot(l.keys.partition, Snapshot{Version: 8, Created: time.Now()}, Raw{Type: "noted", SchemaVersion: 1, ContentType: "application/json", Payload: []byte("{}")}))
 		load(l.open(), 4)
 
 		// The same fields may be written in another way.
-		l.Set(l.keys.snapshot(8), encodeSnapshot(l.keys.partition, 8, Raw{Type: "noted", SchemaVersion: 1, ContentType: "application/json", Payload: []byte(` {"Text" : "\u003c"}`)}, time.Now()))
+		l.Set(l.keys.snapshot(8), encodeSnapshot(l.keys.partition, Snapshot{Version: 8, Created: time.Now()}, Raw{Type: "noted", SchemaVersion: 1, ContentType: "application/json", Payload: []byte(` {"Text" : "\u003c"}`)}))
 		snapshot, _, err := l.open().Load(t.Context())
 		if err != nil || snapshot.Data != (noted{"<"}) {
 			t.Errorf("%+v, %v", snapshot, err)

@@ -135,10 +135,11 @@ func TestWhatIsNotARecordIsRefusedWithItsReason(t *testing.T) {
 func FuzzDecoding(f *testing.F) {
 	name := labStream.String()
 	event := encodeEvent(name, "c", Metadata{Context: ContextMetadata{SequenceNumber: 1, IdempotencyID: "x"}}, Raw{Type: "t", Payload: []byte("\n\npayload")})
+	marked := encodeEvent(name, "c", Metadata{Context: ContextMetadata{SequenceNumber: 1}, Custom: hostile}, Raw{Type: "t"})
 	for _, data := range [][]byte{
-		nil, []byte("{}"), []byte("\n\n"), []byte("eventstore/1 event 00000000\n\n"), event.data, encodeIdempotency(name, event), encodeSnapshots(name, []int64{1}),
+		nil, []byte("{}"), []byte("\n\n"), []byte("eventstore/1 event 00000000\n\n"), event.data, marked.data, encodeIdempotency(name, event), encodeSnapshots(name, []int64{1}),
 		head{version: 1, first: 1, commit: "c"}.encode(name), head{version: 1, first: 1, commit: "c", tail: []record{event}}.encode(name),
-		encodeSnapshot(name, 1, Raw{Type: "t", Payload: []byte("p")}, time.Unix(1, 0)), leaseRecord{"o", time.Unix(1, 0)}.encode(name),
+		encodeSnapshot(name, Snapshot{Version: 1, Created: time.Unix(1, 0), Custom: map[string]string{"a\n": "="}}, Raw{Type: "t", Payload: []byte("p")}), leaseRecord{"o", time.Unix(1, 0)}.encode(name),
 	} {
 		f.Add(data)
 		if _, rest, ok := bytes.Cut(data, []byte("\n")); ok {

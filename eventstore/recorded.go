@@ -43,7 +43,7 @@ func whole(argument string, e Event) error {
 }
 
 // SaveRecordedSnapshot is [Session.SaveSnapshot] of a snapshot as [Reader.Snapshot] gives it with [AsRaw]: it keeps the time at
-// which it was created.
+// which it was created, and its custom metadata.
 func (s *Session) SaveRecordedSnapshot(ctx context.Context, snapshot Snapshot) (err error) {
 	ctx, o := s.observe(ctx, OpSaveRecordedSnapshot)
 	defer o.end(&err)
@@ -54,7 +54,10 @@ func (s *Session) SaveRecordedSnapshot(ctx context.Context, snapshot Snapshot) (
 	if _, raw := snapshot.Data.(Raw); !raw || snapshot.Created.IsZero() {
 		return &ArgumentError{Argument: "snapshot", Reason: "it is none that was read with AsRaw: to save a new one use SaveSnapshot"}
 	}
-	return s.saveSnapshot(ctx, snapshot.Version, snapshot.Data, snapshot.Created, true)
+	if snapshot.Custom, err = checkCustom("snapshot", snapshot.Custom); err != nil {
+		return err
+	}
+	return s.saveSnapshot(ctx, snapshot, true)
 }
 
 // DeleteRecorded deletes a stream that was deleted elsewhere. It does all that [Session.DeleteStream] does, with the

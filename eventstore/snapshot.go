@@ -15,12 +15,15 @@ import (
 // fields than its Go type would be stored with today; it is not used, and a new one is.
 type Snapshot struct {
 	// Version is that of the last event that went into Data; 0 if there is no snapshot.
-	Version int64
+	Version int64 `json:"version,omitempty"`
 
 	// Data is a value of a registered Go type, or a [Raw].
-	Data any
+	Data any `json:"data,omitempty"`
 
-	Created time.Time // UTC
+	Created time.Time `json:"created,omitzero"` // UTC
+
+	// Custom is what [WithCustom] stored with the snapshot. It is nil if there is none.
+	Custom map[string]string `json:"custom,omitempty"`
 }
 
 // Snapshots returns the versions at which there are snapshots, ascending.
@@ -162,30 +165,35 @@ func (r *Reader) snapshotVersions(ctx context.Context, v view, to int64) ([]int6
 
 // SaveSnapshot stores state, a value of a registered Go type, as the snapshot at that
 // version, which must be committed, else it returns a [VersionNotFoundError]. One that
-// is there already is replaced. A state that would not come back as it is, is an [ArgumentError]: see [Registry.Encode].
-// So is a state of a type that is bound to other aggregate types: see [ForAggregates].
-func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any) (err error) {
+// is there already is replaced, with its custom metadata. A state that would not come back as it is, is an
+// [ArgumentError]: see [Registry.Encode]. So is a state of a type that is bound to other aggregate
+// types: see [ForAggregates]. The option [WithCustom] is possible.
+func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any, options ...SnapshotOption) (err error) {
 	ctx, o := s.observe(ctx, OpSaveSnapshot)
 	defer o.end(&err)
 	o.result.Version = version
-	return s.saveSnapshot(ctx, version, state, time.Now(), false)
-}
-
-// saveSnapshot is SaveSnapshot of one that was created at some time, and may have been recorded before.
-func (s *Session) saveSnapshot(ctx context.Context, version int64, state any, created time.Time, recorded bool) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	h := s.history
+	config, err := snapshotConfigOf(options)
+	if err != nil {
+		return err
+	}
+	return s.saveSnapshot(ctx, Snapshot{Version: version, Data: state, Created: time.Now(), Custom: config.custom}, false)
+}
+
+// saveSnapshot saves a snapshot in a session that is open. The snapshot may have been recorded before.
+func (s *Session) saveSnapshot(ctx context.Context, snapshot Snapshot, recorded bool) error {
+	h, version := s.history, snapshot.Version
 	if err := validVersion("version", version); err != nil {
 		return err
 	}
 	if !recorded {
-		if err := h.registry.checkState(h.Stream, state); err != nil {
+		if err := h.registry.checkState(h.Stream, snapshot.Data); err != nil {
 			return err
 		}
 	}
-	raw, err := s.encode(ctx, "state", &About{Version: version, Snapshot: true}, state, recorded)
+	raw, err := s.encode(ctx, "state", &About{Version: version, Snapshot: true}, snapshot.Data, recorded)
 	if err != nil {
 		return err
 	}
@@ -196,7 +204,7 @@ func (s *Session) saveSnapshot(ctx context.Context, version int64, state any, cr
 		if hd := s.writer.head; version < hd.first || version > hd.version {
 			return &VersionNotFoundError{Stream: h.Stream, Version: version, Current: hd.version}
 		}
-		key, value := h.keys.snapshot(version), encodeSnapshot(h.keys.partition, version, raw, created)
+		key, value := h.keys.snapshot(version), encodeSnapshot(h.keys.partition, snapshot, raw)
 		if size, limit := h.requestBytes(len(key), len(value)), h.caps.MaxRequestBytes; limit > 0 && size > limit {
 			return &BatchTooLargeError{Stream: h.Stream, Size: size, Limit: limit}
 		}
@@ -419,13 +427,15 @@ func decodeSnapshots(name string, data []byte) (versions []int64, err error) {
 	return versions, err
 }
 
-func encodeSnapshot(name string, version int64, raw Raw, created time.Time) []byte {
+// encodeSnapshot makes the record of a snapshot, whose state is raw.
+func encodeSnapshot(name string, s Snapshot, raw Raw) []byte {
 	w := newRecord(kindSnapshot, name, len(raw.Payload))
-	w.number("version", version)
+	w.number("version", s.Version)
 	w.text("type", raw.Type)
 	w.number("schema", int64(raw.SchemaVersion))
 	w.text("content", raw.ContentType)
-	w.time("created", created)
+	w.time("created", s.Created)
+	w.custom(s.Custom)
 	return w.finish(raw.Payload)
 }
 
@@ -443,6 +453,8 @@ func decodeSnapshot(name string, version int64, data []byte) (s Snapshot, raw Ra
 			raw.ContentType = value
 		case "created":
 			return parseTime(value, &s.Created)
+		default:
+			return readCustom(&s.Custom, field, value)
 		}
 		return nil
 	})

@@ -77,7 +77,7 @@ func TestASnapshotThatCannotBeUsedCostsTimeNotCorrectness(t *testing.T) {
 		l.withSnapshots(30, 10, 20, 25, 28)
 		l.Set(l.keys.snapshot(28), nil)
 		l.Set(l.keys.snapshot(25), []byte("not ours"))
-		l.Set(l.keys.snapshot(20), encodeSnapshot(l.keys.partition, 20, Raw{Type: "unknown", ContentType: "application/json"}, time.Now()))
+		l.Set(l.keys.snapshot(20), encodeSnapshot(l.keys.partition, Snapshot{Version: 20, Created: time.Now()}, Raw{Type: "unknown", ContentType: "application/json"}))
 		load := func(want int64) {
 			t.Helper()
 			snapshot, events, err := l.reader().Load(t.Context())

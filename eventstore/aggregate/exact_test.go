@@ -114,6 +114,16 @@ func TestAnUpdateReturnsExactlyWhatIsLoadedLater(t *testing.T) {
 				SessionID: "somebody's", IdempotencyID: "own", Scopes: []string{"", "a b", "%"}}
 			return []any{stamped(m), noted{}}
 		}},
+		"custom metadata": {events: func() []any {
+			var m eventstore.Metadata
+			m.Custom = map[string]string{"a": "b", "a=b\n": "", "%41": "%\x00", "é": "\n\n"}
+			return []any{stamped(m), noted{}}
+		}},
+		"custom metadata that is empty": {events: func() []any {
+			var m eventstore.Metadata
+			m.Custom = map[string]string{}
+			return []any{stamped(m)}
+		}},
 		"scopes that are empty": {events: func() []any {
 			var m eventstore.Metadata
 			m.Context.Scopes = []string{}
@@ -154,15 +164,17 @@ func TestAnUpdateReturnsExactlyWhatIsLoadedLater(t *testing.T) {
 func TestWhatADecisionDoesWithItsEventsAfterwardsChangesNothing(t *testing.T) {
 	onEach(t, func(t *testing.T, store *memstate.Store) {
 		tags, payload, scopes := []string{"before"}, []byte(`{"Text":"before"}`), []string{"before"}
+		custom := map[string]string{"a": "before"}
 		a, err := diaries(t, store).Update(t.Context(), "1", func(diary) ([]any, error) {
 			event := eventstore.Event{Data: noted{Tags: tags}}
 			event.Metadata.Context.Scopes = scopes
+			event.Metadata.Custom = custom
 			return []any{event, eventstore.Raw{Type: "noted", ContentType: "application/json", Payload: payload}}, nil
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		tags[0], scopes[0] = "after", "after"
+		tags[0], scopes[0], custom["a"] = "after", "after", "after"
 		copy(payload, `{"Text":"after!"}`)
 		asLoaded(t, store, a)
 	})

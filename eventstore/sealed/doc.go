@@ -26,6 +26,8 @@
 // What is sealed is tied to its stream, its type and its message id. Moved to another place, it is a
 // DamagedError of the event store there.
 //
+// Metadata is not encrypted, neither its fields nor Metadata.Custom and Snapshot.Custom.
+//
 // See docs/privacy.md for what an erasure does not reach by itself.
 //
 // # Examples

@@ -76,6 +76,23 @@ func TestAfterForgettingReadsGiveMarksAndNeverFail(t *testing.T) {
 	}
 }
 
+// Custom metadata is not sealed: docs/privacy.md says so.
+func TestCustomMetadataIsStoredInTheClear(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	custom := map[string]string{"campaign=1\n": "in the clear"}
+	event := eventstore.Event{Data: noted{"Marker"}, Metadata: eventstore.Metadata{Custom: custom}}
+	l.append(t, stream, event)
+	if err := l.keys.Forget(t.Context(), "c-1"); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range l.read(t, stream) {
+		if e.Data != (noted{sealed.Marker}) || !e.Erased || !reflect.DeepEqual(e.Metadata.Custom, custom) {
+			t.Errorf("it is read as %+v", e)
+		}
+	}
+}
+
 func TestNothingNewIsStoredOfWhoWasForgotten(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

@@ -115,6 +115,7 @@ func testMetadata(t *testing.T, target Target) {
 		Message: eventstore.MessageMetadata{ID: "m=1\n%\x00é", Created: time.Date(2020, 2, 29, 12, 0, 0, 123456789, time.UTC)},
 		Context: eventstore.ContextMetadata{CorrelationID: "corr", CausationID: "cause\r\n", UserID: "user=a b",
 			Timestamp: time.Date(1999, 12, 31, 23, 59, 59, 1, time.FixedZone("x", 3600)), IdempotencyID: "idem/1?#", Scopes: []string{"a b", "c=d", "%"}},
+		Custom: map[string]string{"plain": "value", "empty": "", "a=b\n%": "c=d\r\n\n%41", "\x00": "\x00\x7f", "é😀": "ü\u2028"},
 	}
 	before := time.Now()
 	appendOne(t, s, eventstore.Event{Data: opened{}, Metadata: given}, deposited{})
@@ -130,6 +131,16 @@ func testMetadata(t *testing.T, target Target) {
 	m := events[1].Metadata
 	if m.Message.ID == "" || m.Message.ID == given.Message.ID || m.Message.Created.Before(before.Add(-time.Second)) || !m.Context.Timestamp.Equal(m.Message.Created) || m.Context.SequenceNumber != 2 {
 		t.Errorf("filled in: %+v", m)
+	}
+	if m.Custom != nil {
+		t.Errorf("custom metadata %q comes from nowhere", m.Custom)
+	}
+	if err := s.SaveSnapshot(contextOf(t), 1, account{}, eventstore.WithCustom(given.Custom)); err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := reader(t, p, s.Stream().ID).Snapshot(contextOf(t), 1)
+	if err != nil || !reflect.DeepEqual(snapshot.Custom, given.Custom) {
+		t.Errorf("a snapshot's custom metadata is %q, %v, want %q", snapshot.Custom, err, given.Custom)
 	}
 }
 

@@ -65,6 +65,7 @@ func testBadArguments(t *testing.T, target Target) {
 		{appending(eventstore.ExpectAny(), with(func(m *eventstore.Metadata) { m.Context.PartitionID = "other" })), "other"},
 		{appending(eventstore.ExpectAny(), with(func(m *eventstore.Metadata) { m.Context.SequenceNumber = -1 })), "negative"},
 		{appending(eventstore.ExpectAny(), with(func(m *eventstore.Metadata) { m.Context.IdempotencyID = " " })), "blank"},
+		{appending(eventstore.ExpectAny(), with(func(m *eventstore.Metadata) { m.Custom = map[string]string{"": ""} })), "empty key"},
 		{appending(eventstore.ExpectAny(), with(func(m *eventstore.Metadata) { m.Message.Created = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) })), "9999"},
 		{appending(eventstore.ExpectAny(), with(func(m *eventstore.Metadata) { m.Context.IdempotencyID = "twice" }), with(func(m *eventstore.Metadata) { m.Context.IdempotencyID = "twice" })), "twice"},
 		{reading(eventstore.FromVersion(-1)), "negative"},

@@ -25,6 +25,7 @@ type entry struct {
 	ID              string
 	Created, Stated time.Time
 	Context         eventstore.ContextMetadata
+	Custom          map[string]string
 }
 
 func (l ledger) apply(event eventstore.Event) (ledger, error) {
@@ -32,7 +33,7 @@ func (l ledger) apply(event eventstore.Event) (ledger, error) {
 		l.Balance += d.Amount
 	}
 	m := event.Metadata
-	l.Entries = append(l.Entries[:len(l.Entries):len(l.Entries)], entry{event.Version, m.Message.Type, m.Message.ID, m.Message.Created, m.Context.Timestamp, m.Context})
+	l.Entries = append(l.Entries[:len(l.Entries):len(l.Entries)], entry{event.Version, m.Message.Type, m.Message.ID, m.Message.Created, m.Context.Timestamp, m.Context, m.Custom})
 	return l, nil
 }
 
@@ -116,6 +117,7 @@ func (u *updating) deliver(ctx context.Context, writer *aggregate.Repository[led
 		stated := eventstore.Event{Data: deposited{Amount: int64(len(l.Entries)), Note: "stated"}}
 		stated.Metadata.Context.Timestamp = time.Now().In(time.FixedZone("storetest", 5*3600+1800))
 		stated.Metadata.Context.Scopes = make([]string, n%3)
+		stated.Metadata.Custom = map[string]string{"command=\n": command}
 		return []any{&deposited{Amount: int64(n)}, stated, opened{}}[:1+n%3], nil
 	}, aggregate.Once(command), aggregate.With(eventstore.ContextMetadata{UserID: command}))
 	if err != nil {

@@ -82,6 +82,7 @@ func event(n int) eventstore.Event {
 			CorrelationID: "correlation\x00", CausationID: "cause\n%0A", UserID: "Ädä", Timestamp: time.Date(1999, 1, 1, 0, 0, 0, n, time.UTC),
 			IdempotencyID: fmt.Sprint("id ", n), Scopes: []string{"", "read", "a=b\n"},
 		}
+		e.Metadata.Custom = map[string]string{"a": fmt.Sprint("custom ", n), "a=b\n%": ""}
 	}
 	return e
 }
@@ -111,7 +112,8 @@ func (h *house) snapshot(stream eventstore.Stream, versions ...int64) {
 	h.t.Helper()
 	h.as(stream, func(s *eventstore.Session) (err error) {
 		for _, version := range versions {
-			err = errors.Join(err, s.SaveSnapshot(h.t.Context(), version, snapshotAt(version)))
+			err = errors.Join(err, s.SaveSnapshot(h.t.Context(), version, snapshotAt(version),
+				eventstore.WithCustom(map[string]string{"at\n": fmt.Sprint(version)})))
 		}
 		return err
 	})

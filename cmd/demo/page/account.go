@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -220,6 +221,9 @@ func rowOf(entry bank.Entry) row {
 			f.Value = "none"
 		}
 		at.Metadata = append(at.Metadata, f)
+	}
+	for _, key := range slices.Sorted(maps.Keys(entry.Metadata.Custom)) {
+		at.Metadata = append(at.Metadata, field{key, entry.Metadata.Custom[key]})
 	}
 	return at
 }

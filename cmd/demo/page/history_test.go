@@ -3,6 +3,7 @@ package page
 import (
 	"iter"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -136,5 +137,16 @@ func TestAScaleHasRoundSteps(t *testing.T) {
 		if step, rules := scale(high); step != want.step || rules != want.rules {
 			t.Errorf("%s: %d steps of %s, want %d of %s", high, rules, step, want.rules, want.step)
 		}
+	}
+}
+
+func TestTheTimelineShowsCustomMetadata(t *testing.T) {
+	t.Parallel()
+	entry := bank.Entry{Event: eventstore.Event{Version: 1, Data: bank.FundsDeposited{}}}
+	plain := len(rowOf(entry).Metadata)
+	entry.Metadata.Custom = map[string]string{"terminal": "ATM 17", "app": "", "<b>": "=\n"}
+	want := []field{{"<b>", "=\n"}, {"app", ""}, {"terminal", "ATM 17"}}
+	if got := rowOf(entry).Metadata[plain:]; !slices.Equal(got, want) {
+		t.Errorf("it shows %q, want %q", got, want)
 	}
 }

@@ -32,6 +32,8 @@ type metadata struct {
 	UserID         string    `json:"userId,omitempty"`
 	SessionID      string    `json:"sessionId,omitempty"`
 	IdempotencyKey string    `json:"idempotencyKey,omitempty"`
+
+	Custom map[string]string `json:"custom,omitempty"`
 }
 
 // events is a page of an account's history.
@@ -77,6 +79,7 @@ func readEvents(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts)
 				ID: m.Message.ID, SchemaVersion: m.Message.SchemaVersion, Created: m.Message.Created,
 				CorrelationID: m.Context.CorrelationID, CausationID: m.Context.CausationID, UserID: m.Context.UserID,
 				SessionID: m.Context.SessionID, IdempotencyKey: m.Context.IdempotencyID,
+				Custom: m.Custom,
 			},
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/eventtest"
 )
 
@@ -236,6 +238,27 @@ func TestAnEventSaysHowItCameAbout(t *testing.T) {
 	}
 	if m := second.Metadata; m.CorrelationID != "r-2" || m.CausationID != "r-2" || m.IdempotencyKey != "" {
 		t.Errorf("%+v", m)
+	}
+}
+
+// Another service may store custom metadata with the events of an account.
+func TestAnEventShowsItsCustomMetadata(t *testing.T) {
+	t.Parallel()
+	provider := eventtest.NewProvider(t, bank.Types()...)
+	accounts, err := bank.NewAccounts(provider)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(quiet(), "sidecar")
+	s.Connect(t.Context(), func(context.Context) (Bank, error) { return Bank{Accounts: accounts}, nil })
+	opened := eventstore.Event{Data: bank.AccountOpened{Owner: "Ada"}}
+	opened.Metadata.Custom = map[string]string{"terminal=\n": "ATM 17"}
+	if _, err := provider.Append(t.Context(), provider.Stream(bank.AccountType, "A1"), eventstore.ExpectVersion(0), opened); err != nil {
+		t.Fatal(err)
+	}
+	page := answers[events](t, call(t, s.Handler(nil), "GET /api/v1/accounts/A1/events", ""), 200)
+	if got := page.Events[0].Metadata.Custom; !maps.Equal(got, opened.Metadata.Custom) {
+		t.Errorf("it shows %q", got)
 	}
 }
 

@@ -1,0 +1,116 @@
+package eventstore
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// The limits of custom metadata. They keep it what it is meant for: names and ids, not payloads.
+const (
+	maxCustomEntries  = 64
+	maxCustomKeyBytes = 200
+	maxCustomBytes    = 16 << 10 // of all keys and values together
+)
+
+// customField begins the names of the fields that hold custom metadata. The escaped key follows.
+const customField = "custom."
+
+// checkCustom checks custom metadata and returns a copy of it, or nil if it is empty. Its errors
+// quote no values.
+func checkCustom(argument string, custom map[string]string) (map[string]string, error) {
+	if len(custom) == 0 {
+		return nil, nil
+	}
+	bad := func(format string, args ...any) error {
+		return &ArgumentError{Argument: argument, Reason: "the custom metadata " + fmt.Sprintf(format, args...)}
+	}
+	if n := len(custom); n > maxCustomEntries {
+		return nil, bad("has %d entries, at most %d are possible", n, maxCustomEntries)
+	}
+	for _, key := range slices.Sorted(maps.Keys(custom)) {
+		switch {
+		case key == "":
+			return nil, bad("has an empty key")
+		case len(key) > maxCustomKeyBytes:
+			return nil, bad("has a key of %d bytes, at most %d are possible", len(key), maxCustomKeyBytes)
+		case !utf8.ValidString(key):
+			return nil, bad("has a key %q that is not valid UTF-8", key)
+		case !utf8.ValidString(custom[key]):
+			return nil, bad("has a value under key %q that is not valid UTF-8", key)
+		}
+	}
+	if size := customBytes(custom); size > maxCustomBytes {
+		return nil, bad("has %d bytes, at most %d are possible", size, maxCustomBytes)
+	}
+	return maps.Clone(custom), nil
+}
+
+// customBytes returns the size of all keys and values together.
+func customBytes(custom map[string]string) (n int) {
+	for key, value := range custom {
+		n += len(key) + len(value)
+	}
+	return n
+}
+
+// custom writes one field for each entry. They are sorted by key, so that equal metadata has equal
+// bytes. An empty value is written too.
+func (w *recordWriter) custom(custom map[string]string) {
+	for _, key := range slices.Sorted(maps.Keys(custom)) {
+		w.line(customField+escape(key), custom[key])
+	}
+}
+
+// readCustom adds a field to custom metadata if it is an entry, and ignores any other field.
+func readCustom(custom *map[string]string, field, value string) error {
+	escaped, ok := strings.CutPrefix(field, customField)
+	if !ok {
+		return nil
+	}
+	key, err := unescape(escaped)
+	if err != nil {
+		return err
+	}
+	if _, twice := (*custom)[key]; twice {
+		return errors.New("a custom entry is there twice")
+	}
+	if *custom == nil {
+		*custom = map[string]string{}
+	}
+	(*custom)[key] = value
+	return nil
+}
+
+// SnapshotOption configures one [Session.SaveSnapshot].
+type SnapshotOption func(*snapshotConfig) error
+
+type snapshotConfig struct {
+	custom map[string]string
+}
+
+// WithCustom stores custom metadata with the snapshot, which comes back as Snapshot.Custom. Its
+// limits are those of Metadata.Custom. The map is copied. The default is none.
+func WithCustom(custom map[string]string) SnapshotOption {
+	copied, err := checkCustom("WithCustom", custom)
+	return func(c *snapshotConfig) error {
+		c.custom = copied
+		return err
+	}
+}
+
+// snapshotConfigOf applies the options.
+func snapshotConfigOf(options []SnapshotOption) (c snapshotConfig, err error) {
+	for _, option := range options {
+		if option == nil {
+			return c, &ArgumentError{Argument: "option", Reason: "it is nil"}
+		}
+		if err := option(&c); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}

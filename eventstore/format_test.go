@@ -1,0 +1,245 @@
+package eventstore
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+)
+
+// storedRecord is one record as some version of this library stored it: a file in testdata/format.
+//
+// These files never change. A new version of the library reads them all. If it writes a record
+// differently from then on, the new bytes get a file of their own, and the old one is only read.
+type storedRecord struct {
+	file   string
+	encode func() []byte             // writes the same record today; nil for a record that is only read
+	decode func([]byte) (any, error) // reads the file with today's code
+	want   any                       // what decode returns, with every field
+}
+
+var (
+	formatStream  = Stream{Database: "EventStores", Type: "BankAccount", ID: "Ädä/1 %:\n"}
+	formatName    = formatStream.String()
+	formatCreated = time.Date(2025, 2, 28, 12, 0, 0, 5e8, time.UTC)
+)
+
+// storedEvent is all that a stored event holds.
+type storedEvent struct {
+	Version               int64
+	Commit, IdempotencyID string
+	Metadata              Metadata
+	Raw                   Raw
+}
+
+// record encodes the event as an append does.
+func (e storedEvent) record() record { return encodeEvent(formatName, e.Commit, e.Metadata, e.Raw) }
+
+func decodeStoredEvent(data []byte) (any, error) {
+	r, m, raw, err := decodeEvent(formatStream, formatName, data)
+	if err == nil && !bytes.Equal(r.data, data) {
+		panic("the record keeps other bytes than it was read from")
+	}
+	return storedEvent{r.version, r.commit, r.idempotencyID, m, raw}, err
+}
+
+// storedHead is all that a stored head holds.
+type storedHead struct {
+	Version, First  int64
+	Commit          string
+	Time            time.Time
+	Closed, Deleted bool
+	Tail            []storedEvent
+}
+
+func (s storedHead) encode() []byte {
+	h := head{version: s.Version, first: s.First, commit: s.Commit, time: s.Time, closed: s.Closed, deleted: s.Deleted}
+	for _, e := range s.Tail {
+		h.tail = append(h.tail, e.record())
+	}
+	return h.encode(formatName)
+}
+
+func decodeStoredHead(data []byte) (any, error) {
+	h, err := decodeHead(formatStream, formatName, data)
+	if err != nil {
+		return nil, err
+	}
+	s := storedHead{Version: h.version, First: h.first, Commit: h.commit, Time: h.time, Closed: h.closed, Deleted: h.deleted}
+	for _, r := range h.tail {
+		e, err := decodeStoredEvent(r.data)
+		if err != nil {
+			return nil, err
+		}
+		s.Tail = append(s.Tail, e.(storedEvent))
+	}
+	return s, nil
+}
+
+// storedSnapshot is all that a stored snapshot holds.
+type storedSnapshot struct {
+	Snapshot Snapshot
+	Raw      Raw
+}
+
+func (s storedSnapshot) encode() []byte {
+	return encodeSnapshot(formatName, s.Snapshot, s.Raw)
+}
+
+func decodeStoredSnapshot(version int64) func([]byte) (any, error) {
+	return func(data []byte) (any, error) {
+		s, raw, err := decodeSnapshot(formatName, version, data)
+		return storedSnapshot{s, raw}, err
+	}
+}
+
+// storedRecords lists every file of testdata/format.
+func storedRecords() []storedRecord {
+	little := storedEvent{
+		Version: 1, Commit: "0198c0de-0000-7000-8000-000000000001",
+		Metadata: Metadata{
+			Message: MessageMetadata{
+				ID: "0198c0de-0000-7000-8000-000000000002", Type: "AccountOpened", SchemaVersion: 1,
+				AggregateType: formatStream.Type, AggregateID: formatStream.ID, Created: formatCreated,
+			},
+			Context: ContextMetadata{
+				PartitionID: formatStream.Database, Timestamp: formatCreated,
+				SessionID: "0198c0de-0000-7000-8000-000000000003", SequenceNumber: 1,
+			},
+		},
+		Raw: Raw{Type: "AccountOpened", SchemaVersion: 1, ContentType: "application/json", Payload: []byte(`{"Owner":"Ada"}`)},
+	}
+	full := storedEvent{
+		Version: 2, Commit: "0198c0de-0000-7000-8000-000000000004", IdempotencyID: "request 4711\n%",
+		Metadata: Metadata{
+			Message: MessageMetadata{
+				ID: "m=1\n%\x00é", Type: "FundsWithdrawn", SchemaVersion: 3,
+				AggregateType: formatStream.Type, AggregateID: formatStream.ID, Created: formatCreated.Add(time.Minute),
+			},
+			Context: ContextMetadata{
+				CorrelationID: "100% of\nit", CausationID: "cause\r\n\x7f", UserID: "Ada Lovelace", PartitionID: formatStream.Database,
+				Timestamp: time.Date(1999, 12, 31, 23, 59, 59, 1, time.UTC), SessionID: "0198c0de-0000-7000-8000-000000000003",
+				SequenceNumber: 2, IdempotencyID: "request 4711\n%", Scopes: []string{"", "read", "a=b\n"},
+			},
+		},
+		Raw: Raw{Type: "FundsWithdrawn", SchemaVersion: 3, ContentType: "application/x-protobuf", Payload: []byte("\x00\x01\n\nstream=\xff")},
+	}
+	bare := storedEvent{
+		Version: 9007199254740993, Commit: "c",
+		Metadata: Metadata{
+			Message: MessageMetadata{Type: "t", AggregateType: formatStream.Type, AggregateID: formatStream.ID},
+			Context: ContextMetadata{PartitionID: formatStream.Database, SequenceNumber: 9007199254740993},
+		},
+		Raw: Raw{Type: "t", Payload: []byte{}},
+	}
+	young := storedHead{Version: 2, First: 1, Commit: full.Commit, Time: formatCreated, Tail: []storedEvent{little, full}}
+	partial := storedHead{Version: 2, First: 1, Commit: full.Commit, Time: formatCreated, Tail: []storedEvent{full}}
+	trimmed := storedHead{Version: 4711, First: 1, Commit: full.Commit, Time: formatCreated}
+	closed := storedHead{Version: 2, First: 1, Commit: full.Commit, Time: formatCreated, Closed: true, Tail: []storedEvent{full}}
+	deleted := storedHead{Version: 2, First: 3, Commit: full.Commit, Time: formatCreated, Closed: true, Deleted: true}
+	snapshot := storedSnapshot{
+		Snapshot: Snapshot{Version: 100, Created: formatCreated},
+		Raw:      Raw{Type: "Account", SchemaVersion: 2, ContentType: "application/json", Payload: []byte("{\"Balance\":5}\n\n")},
+	}
+	marks := map[string]string{
+		"tenant": "north", "empty": "", "a=b": "c=d", "line\nbreak": "one\n\ntwo", "%41": "100 %", "\x00": "\x00\x7f", "é": "Grüße", "stream": "other",
+	}
+	marked, markedSnapshot := full, snapshot
+	marked.Metadata.Custom, markedSnapshot.Snapshot.Custom = marks, marks
+	held := leaseRecord{owner: "0198c0de-0000-7000-8000-000000000003", expires: formatCreated.Add(30 * time.Second)}
+
+	event := func(file string, e storedEvent) storedRecord {
+		return storedRecord{file, func() []byte { return e.record().data }, decodeStoredEvent, e}
+	}
+	ofHead := func(file string, h storedHead) storedRecord {
+		return storedRecord{file, h.encode, decodeStoredHead, h}
+	}
+	lease := func(file string, r leaseRecord) storedRecord {
+		return storedRecord{file, func() []byte { return r.encode(formatName) },
+			func(data []byte) (any, error) { return decodeLease(formatName, data) }, r}
+	}
+	list := func(file string, versions []int64) storedRecord {
+		return storedRecord{file, func() []byte { return encodeSnapshots(formatName, versions) },
+			func(data []byte) (any, error) { return decodeSnapshots(formatName, data) }, versions}
+	}
+	return []storedRecord{
+		event("event-with-little", little),
+		event("event-with-all", full),
+		event("event-with-nothing", bare),
+		event("event-with-custom", marked),
+		ofHead("head-with-tail", young),
+		ofHead("head-with-part-of-tail", partial),
+		ofHead("head-without-tail", trimmed),
+		ofHead("head-closed", closed),
+		ofHead("head-deleted", deleted),
+		{"idempotency", func() []byte {
+			return encodeIdempotency(formatName, record{version: 2, commit: full.Commit, idempotencyID: full.IdempotencyID})
+		}, func(data []byte) (any, error) { return decodeIdempotency(formatName, full.IdempotencyID, data) }, int64(2)},
+		{"snapshot", snapshot.encode, decodeStoredSnapshot(100), snapshot},
+		{"snapshot-with-custom", markedSnapshot.encode, decodeStoredSnapshot(100), markedSnapshot},
+		list("snapshots", []int64{1, 100, 4711}),
+		list("snapshots-none", nil),
+		lease("lease-held", held),
+		lease("lease-free", leaseRecord{}),
+	}
+}
+
+func formatFile(name string) string { return filepath.Join("testdata", "format", name) }
+
+// What is stored must be readable for ever. If this test fails, stored history can no longer be
+// read: repair the code, and leave the files alone.
+func TestStoredRecordsAreReadForEver(t *testing.T) {
+	t.Parallel()
+	for _, r := range storedRecords() {
+		data, err := os.ReadFile(formatFile(r.file))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		got, err := r.decode(bytes.Clone(data))
+		if err != nil || !reflect.DeepEqual(got, r.want) {
+			t.Errorf("%s is read as\n%+v, %v, want\n%+v", r.file, got, err, r.want)
+		}
+		if got, err := r.decode(data[:len(data)-1]); err == nil {
+			t.Errorf("%s without its last byte is read as %+v", r.file, got)
+		}
+	}
+}
+
+// Two versions of the library that run side by side must agree about the bytes of a record.
+func TestRecordsAreWrittenWithTheSameBytes(t *testing.T) {
+	t.Parallel()
+	for _, r := range storedRecords() {
+		if r.encode == nil {
+			continue
+		}
+		data, err := os.ReadFile(formatFile(r.file))
+		if err != nil {
+			t.Error(err)
+		} else if now := r.encode(); !bytes.Equal(now, data) {
+			t.Errorf("%s is written as\n%q, want\n%q: if the change is meant, add a new file and only read this one", r.file, now, data)
+		}
+	}
+}
+
+func TestEachStoredRecordHasATest(t *testing.T) {
+	t.Parallel()
+	entries, err := os.ReadDir(formatFile(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var there, tested []string
+	for _, entry := range entries {
+		there = append(there, entry.Name())
+	}
+	for _, r := range storedRecords() {
+		tested = append(tested, r.file)
+	}
+	slices.Sort(tested)
+	if !slices.Equal(there, tested) {
+		t.Errorf("testdata/format has the files\n%q, tested are\n%q", there, tested)
+	}
+}
