@@ -456,7 +456,7 @@ func (w *writer) try(ctx context.Context, c commit) error {
 		return nil
 	}
 	next.tail = append(w.carry(), c.events...)
-	if err := w.state.Swap(ctx, w.keys.partition, w.keys.head(), next.encode(w.keys.partition), w.etag); err != nil {
+	if err := w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}); err != nil {
 		return err
 	}
 	w.written(next)
@@ -532,7 +532,7 @@ func (w *writer) trim(ctx context.Context) {
 	}
 	trimmed := w.head
 	trimmed.tail = nil
-	if err := w.state.Swap(ctx, w.keys.partition, w.keys.head(), trimmed.encode(w.keys.partition), w.etag); err != nil {
+	if err := w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: trimmed.encode(w.keys.partition), ETag: w.etag}); err != nil {
 		w.fresh = false
 		w.log.DebugContext(ctx, "the head keeps its tail", "version", w.head.version, "error", err)
 		return

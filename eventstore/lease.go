@@ -35,7 +35,7 @@ func (l lease) TryLock(ctx context.Context, resource, owner string, expiry time.
 	if before.heldAt(now) {
 		return driver.Lock{Holder: before.owner}, nil
 	}
-	swapErr := l.state.Swap(ctx, resource, key, leaseRecord{owner, now.Add(expiry)}.encode(resource), etag)
+	swapErr := l.state.Swap(ctx, resource, driver.Swap{Key: key, Value: leaseRecord{owner, now.Add(expiry)}.encode(resource), ETag: etag})
 	if swapErr == nil {
 		return driver.Lock{Acquired: true}, nil
 	}
@@ -86,7 +86,7 @@ func (l lease) Unlock(ctx context.Context, resource, owner string) (driver.Unloc
 }
 
 func (l lease) free(ctx context.Context, resource, key, etag string) error {
-	return l.state.Swap(ctx, resource, key, leaseRecord{}.encode(resource), etag)
+	return l.state.Swap(ctx, resource, driver.Swap{Key: key, Value: leaseRecord{}.encode(resource), ETag: etag})
 }
 
 func (l lease) read(ctx context.Context, resource, key string) (leaseRecord, string, error) {

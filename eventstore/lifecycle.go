@@ -140,7 +140,7 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, c
 			return w.failed(operation, last)
 		}
 		next.time = time.Now()
-		if last = w.state.Swap(ctx, w.keys.partition, w.keys.head(), next.encode(w.keys.partition), w.etag); last == nil {
+		if last = w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}); last == nil {
 			w.written(next)
 			return nil
 		}

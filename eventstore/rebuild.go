@@ -203,7 +203,7 @@ func (r *rebuild) mendIdempotency(ctx context.Context, events []record) error {
 // write puts the new head in its place, if what is there is still what was seen.
 func (r *rebuild) write(ctx context.Context) error {
 	r.next.time = time.Now()
-	err := r.state.Swap(ctx, r.keys.partition, r.keys.head(), r.next.encode(r.keys.partition), r.etag)
+	err := r.state.Swap(ctx, r.keys.partition, driver.Swap{Key: r.keys.head(), Value: r.next.encode(r.keys.partition), ETag: r.etag})
 	if err != nil {
 		// It may stand all the same.
 		if hd, _, readErr := r.readHead(ctx, rebuilding); readErr != nil || hd.version != r.next.version || hd.commit != r.next.commit {

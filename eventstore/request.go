@@ -57,8 +57,8 @@ func (s boundedState) GetMany(ctx context.Context, partition string, keys []stri
 	})
 }
 
-func (s boundedState) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
-	return s.send(ctx, func(ctx context.Context) error { return s.State.Swap(ctx, partition, key, value, etag) })
+func (s boundedState) Swap(ctx context.Context, partition string, swap driver.Swap) error {
+	return s.send(ctx, func(ctx context.Context) error { return s.State.Swap(ctx, partition, swap) })
 }
 
 func (s boundedState) Write(ctx context.Context, partition string, writes []driver.Write) error {

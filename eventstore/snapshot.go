@@ -391,7 +391,7 @@ func (h *history) changeSnapshots(ctx context.Context, list *driver.Item, change
 
 // swapSnapshots replaces the list of snapshots.
 func (h *history) swapSnapshots(ctx context.Context, versions []int64, etag string) error {
-	return h.state.Swap(ctx, h.keys.partition, h.keys.snapshots(), encodeSnapshots(h.keys.partition, versions), etag)
+	return h.state.Swap(ctx, h.keys.partition, driver.Swap{Key: h.keys.snapshots(), Value: encodeSnapshots(h.keys.partition, versions), ETag: etag})
 }
 
 // listed are the versions in the list of snapshots.

@@ -27,9 +27,9 @@ type insisting struct {
 	commits atomic.Int64
 }
 
-func (i *insisting) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
+func (i *insisting) Swap(ctx context.Context, partition string, swap driver.Swap) error {
 	i.commits.Add(1)
-	return i.State.Swap(ctx, partition, key, value, etag)
+	return i.State.Swap(ctx, partition, swap)
 }
 
 func (i *insisting) Commit(ctx context.Context, partition string, swap driver.Swap, writes []driver.Write) error {

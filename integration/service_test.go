@@ -85,8 +85,8 @@ func (s *moodyState) GetMany(ctx context.Context, partition string, keys []strin
 	return s.read(s.State.GetMany(ctx, partition, keys))
 }
 
-func (s *moodyState) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
-	return s.write(func() error { return s.State.Swap(ctx, partition, key, value, etag) })
+func (s *moodyState) Swap(ctx context.Context, partition string, swap driver.Swap) error {
+	return s.write(func() error { return s.State.Swap(ctx, partition, swap) })
 }
 
 func (s *moodyState) Write(ctx context.Context, partition string, writes []driver.Write) error {

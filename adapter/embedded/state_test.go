@@ -81,10 +81,10 @@ func TestAKeyIsCreatedOnce(t *testing.T) {
 		if item := read(t, s, head); item.Found() || item.Key != head {
 			t.Fatalf("an absent key is %+v", item)
 		}
-		if err := s.Swap(t.Context(), stream, head, []byte("1"), ""); err != nil {
+		if err := s.Swap(t.Context(), stream, driver.Swap{Key: head, Value: []byte("1")}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Swap(t.Context(), stream, head, []byte("2"), ""); err == nil || errors.Is(err, driver.ErrRefused) {
+		if err := s.Swap(t.Context(), stream, driver.Swap{Key: head, Value: []byte("2")}); err == nil || errors.Is(err, driver.ErrRefused) {
 			t.Errorf("the second creation ended with %v", err)
 		}
 		if item := read(t, s, head); string(item.Value) != "1" || !item.Found() {
@@ -97,14 +97,14 @@ func TestASwapNeedsTheLatestETag(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s store) {
 		head := key(t, "head")
-		if err := s.Swap(t.Context(), stream, head, []byte("1"), ""); err != nil {
+		if err := s.Swap(t.Context(), stream, driver.Swap{Key: head, Value: []byte("1")}); err != nil {
 			t.Fatal(err)
 		}
 		stale := read(t, s, head).ETag
-		if err := s.Swap(t.Context(), stream, head, []byte("2"), stale); err != nil {
+		if err := s.Swap(t.Context(), stream, driver.Swap{Key: head, Value: []byte("2"), ETag: stale}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Swap(t.Context(), stream, head, []byte("3"), stale); err == nil || errors.Is(err, driver.ErrRefused) {
+		if err := s.Swap(t.Context(), stream, driver.Swap{Key: head, Value: []byte("3"), ETag: stale}); err == nil || errors.Is(err, driver.ErrRefused) {
 			t.Errorf("a swap with a stale ETag ended with %v", err)
 		}
 		item := read(t, s, head)
@@ -127,7 +127,7 @@ func TestOfSwapsAtOnceOneSucceeds(t *testing.T) {
 				var all sync.WaitGroup
 				for n := range 8 {
 					all.Go(func() {
-						if s.Swap(t.Context(), stream, head, fmt.Appendf(nil, "%d", n), etag) == nil {
+						if s.Swap(t.Context(), stream, driver.Swap{Key: head, Value: fmt.Appendf(nil, "%d", n), ETag: etag}) == nil {
 							succeeded.Add(1)
 						}
 					})
@@ -167,11 +167,11 @@ func TestACommitIsWholeOrNotAtAll(t *testing.T) {
 			return
 		}
 		// The head was made by a swap: a commit that would create it is refused, and one with a stale ETag.
-		if err := s.Swap(t.Context(), stream, head, []byte("h0"), ""); err != nil {
+		if err := s.Swap(t.Context(), stream, driver.Swap{Key: head, Value: []byte("h0")}); err != nil {
 			t.Fatal(err)
 		}
 		stale := read(t, s, head).ETag
-		if err := s.Swap(t.Context(), stream, head, []byte("h0b"), stale); err != nil {
+		if err := s.Swap(t.Context(), stream, driver.Swap{Key: head, Value: []byte("h0b"), ETag: stale}); err != nil {
 			t.Fatal(err)
 		}
 		for _, swap := range []driver.Swap{create, {Key: head, Value: []byte("h1"), ETag: stale}} {
@@ -186,10 +186,10 @@ func TestACommitIsWholeOrNotAtAll(t *testing.T) {
 		}
 		stands(true)
 		// And the head was made by a commit: a swap sees it just the same.
-		if err := s.Swap(t.Context(), stream, head, []byte("h2"), ""); err == nil {
+		if err := s.Swap(t.Context(), stream, driver.Swap{Key: head, Value: []byte("h2")}); err == nil {
 			t.Error("the head was created over that of a commit")
 		}
-		if err := s.Swap(t.Context(), stream, head, []byte("h2"), latest.ETag); err == nil {
+		if err := s.Swap(t.Context(), stream, driver.Swap{Key: head, Value: []byte("h2"), ETag: latest.ETag}); err == nil {
 			t.Error("the head was swapped with the ETag from before a commit")
 		}
 	})
@@ -231,7 +231,7 @@ func TestValuesComeBackByteForByte(t *testing.T) {
 			want := bytes.Clone(value)
 			swapped, committed := key(t, fmt.Sprint("swapped", i)), key(t, fmt.Sprint("written", i))
 			given := bytes.Clone(value)
-			if err := s.Swap(t.Context(), stream, swapped, given, ""); err != nil {
+			if err := s.Swap(t.Context(), stream, driver.Swap{Key: swapped, Value: given}); err != nil {
 				t.Fatal(err)
 			}
 			clear(given) // is the caller's again
@@ -311,7 +311,7 @@ func TestWhatComesTooLateIsRefused(t *testing.T) {
 			_, many := s.GetMany(ctx, stream, []string{a})
 			return map[string]error{
 				"get": one, "get many": many,
-				"swap":   s.Swap(ctx, stream, a, []byte("1"), ""),
+				"swap":   s.Swap(ctx, stream, driver.Swap{Key: a, Value: []byte("1")}),
 				"write":  s.Write(ctx, stream, []driver.Write{{Key: a, Value: []byte("1")}}),
 				"commit": s.Commit(ctx, stream, driver.Swap{Key: a, Value: []byte("1")}, nil),
 			}

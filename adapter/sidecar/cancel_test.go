@@ -35,7 +35,7 @@ func TestARequestToASidecarThatHangsEndsWithItsContext(t *testing.T) {
 			return err
 		},
 		"swap": func(ctx context.Context, s *sidecar.State, _ *sidecar.Locker) error {
-			return s.Swap(ctx, "p", "a", []byte("1"), "")
+			return s.Swap(ctx, "p", driver.Swap{Key: "a", Value: []byte("1")})
 		},
 		"write":  func(ctx context.Context, s *sidecar.State, _ *sidecar.Locker) error { return s.Write(ctx, "p", one) },
 		"writes": func(ctx context.Context, s *sidecar.State, _ *sidecar.Locker) error { return s.Write(ctx, "p", two) },

@@ -18,7 +18,7 @@ import (
 )
 
 func swap(ctx context.Context, s *sidecar.State) error {
-	return s.Swap(ctx, "stream", "head", []byte("v"), "7")
+	return s.Swap(ctx, "stream", driver.Swap{Key: "head", Value: []byte("v"), ETag: "7"})
 }
 
 func TestOnlyWhatCertainlyChangedNothingIsARefusal(t *testing.T) {
@@ -87,7 +87,7 @@ func TestWhatIsNotSentIsRefused(t *testing.T) {
 		says string
 	}{
 		{"a swap over the limit", func(ctx context.Context, s *sidecar.State) error {
-			return s.Swap(ctx, "stream", "head", large, "")
+			return s.Swap(ctx, "stream", driver.Swap{Key: "head", Value: large})
 		}, "more than one request may have"},
 		{"a commit over the limit", func(ctx context.Context, s *sidecar.State) error {
 			return s.Commit(ctx, "stream", driver.Swap{Key: "head", Value: large[1<<20:]}, []driver.Write{{Key: "a", Value: large[2<<20:]}, {Key: "b", Value: large[2<<20:]}})
@@ -141,7 +141,7 @@ func TestBytesThatAStoreOfTextWouldChangeAreRefused(t *testing.T) {
 	f, s := startState(t, "state.mongodb")
 	bytes := []byte("a\xff")
 	for name, err := range map[string]error{
-		"swap":  s.Swap(t.Context(), "stream", "head", bytes, ""),
+		"swap":  s.Swap(t.Context(), "stream", driver.Swap{Key: "head", Value: bytes}),
 		"write": s.Write(t.Context(), "stream", []driver.Write{{Key: "a", Value: []byte("ä")}, {Key: "b", Value: bytes}}),
 	} {
 		if !errors.Is(err, driver.ErrRefused) || !strings.Contains(err.Error(), "is not UTF-8, and state.mongodb keeps nothing else") {
@@ -151,11 +151,11 @@ func TestBytesThatAStoreOfTextWouldChangeAreRefused(t *testing.T) {
 	if n := len(f.noted()); n != 0 {
 		t.Errorf("%d requests were sent", n)
 	}
-	if err := s.Swap(t.Context(), "stream", "head", []byte("ä"), ""); err != nil {
+	if err := s.Swap(t.Context(), "stream", driver.Swap{Key: "head", Value: []byte("ä")}); err != nil {
 		t.Error(err)
 	}
 	_, s = startState(t, "state.sqlite")
-	if err := s.Swap(t.Context(), "stream", "head", bytes, ""); err != nil {
+	if err := s.Swap(t.Context(), "stream", driver.Swap{Key: "head", Value: bytes}); err != nil {
 		t.Error(err)
 	}
 }
@@ -163,7 +163,7 @@ func TestBytesThatAStoreOfTextWouldChangeAreRefused(t *testing.T) {
 func TestASidecarWithALowerLimitRefusesTheRequestItself(t *testing.T) {
 	t.Parallel()
 	f, s := startState(t, "state.sqlite", sidecar.WithMaxRequestBytes(64<<20)) // which it was not given
-	err := s.Swap(t.Context(), "stream", "head", make([]byte, 5<<20), "")
+	err := s.Swap(t.Context(), "stream", driver.Swap{Key: "head", Value: make([]byte, 5<<20)})
 	if !errors.Is(err, driver.ErrRefused) || !strings.Contains(err.Error(), "--max-body-size") {
 		t.Errorf("the error is %v", err)
 	}

@@ -67,8 +67,8 @@ func (b bounded) GetMany(ctx context.Context, partition string, keys []string) (
 	return within(ctx, func(ctx context.Context) ([]driver.Item, error) { return b.State.GetMany(ctx, partition, keys) })
 }
 
-func (b bounded) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
-	return b.send(ctx, func(ctx context.Context) error { return b.State.Swap(ctx, partition, key, value, etag) })
+func (b bounded) Swap(ctx context.Context, partition string, swap driver.Swap) error {
+	return b.send(ctx, func(ctx context.Context) error { return b.State.Swap(ctx, partition, swap) })
 }
 
 func (b bounded) Write(ctx context.Context, partition string, writes []driver.Write) error {

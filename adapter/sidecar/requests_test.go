@@ -56,12 +56,12 @@ func TestEachCallSendsWhatTheProtocolRestsOn(t *testing.T) {
 	}{
 		{"a creation is first-write without an ETag", "state.redis",
 			func(ctx context.Context, s *sidecar.State) error {
-				return s.Swap(ctx, "stream", "head", []byte("v"), "")
+				return s.Swap(ctx, "stream", driver.Swap{Key: "head", Value: []byte("v")})
 			},
 			[]proto.Message{&pb.SaveStateRequest{StoreName: "statestore", States: []*common.StateItem{swapped("head", "v", "")}}}},
 		{"a swap is first-write with the ETag", "state.redis",
 			func(ctx context.Context, s *sidecar.State) error {
-				return s.Swap(ctx, "stream", "head", []byte("v"), "7")
+				return s.Swap(ctx, "stream", driver.Swap{Key: "head", Value: []byte("v"), ETag: "7"})
 			},
 			[]proto.Message{&pb.SaveStateRequest{StoreName: "statestore", States: []*common.StateItem{swapped("head", "v", "7")}}}},
 		{"a commit is one transaction, its swap first-write and its writes last-write", "state.sqlite",

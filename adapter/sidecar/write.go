@@ -18,15 +18,15 @@ var (
 )
 
 // Swap implements [driver.State].
-func (s *State) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
-	doing := "swapping " + key
+func (s *State) Swap(ctx context.Context, partition string, swap driver.Swap) error {
+	doing := "swapping " + swap.Key
 	if err := notSent(ctx, doing); err != nil {
 		return err
 	}
-	if err := s.takes(doing, partition, key, value); err != nil {
+	if err := s.takes(doing, partition, swap.Key, swap.Value); err != nil {
 		return err
 	}
-	return swapFailure(ctx, doing, s.client.SaveBulkState(ctx, s.store, swapItem(partition, driver.Swap{Key: key, Value: value, ETag: etag})))
+	return swapFailure(ctx, doing, s.client.SaveBulkState(ctx, s.store, swapItem(partition, swap)))
 }
 
 // Commit implements [driver.State].

@@ -81,11 +81,11 @@ func (f *flaky) GetMany(ctx context.Context, partition string, keys []string) ([
 	return f.State.GetMany(ctx, partition, keys)
 }
 
-func (f *flaky) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
+func (f *flaky) Swap(ctx context.Context, partition string, swap driver.Swap) error {
 	if err := f.ask(ctx, "swap"); err != nil {
 		return err
 	}
-	return f.State.Swap(ctx, partition, key, value, etag)
+	return f.State.Swap(ctx, partition, swap)
 }
 
 func (f *flaky) Write(ctx context.Context, partition string, writes []driver.Write) error {

@@ -134,9 +134,9 @@ func (s *state) GetMany(ctx context.Context, partition string, keys []string) ([
 	})
 }
 
-func (s *state) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
+func (s *state) Swap(ctx context.Context, partition string, swap driver.Swap) error {
 	return sent(ctx, &s.requests, "swap", 1, func(ctx context.Context) error {
-		return s.State.Swap(ctx, partition, key, value, etag)
+		return s.State.Swap(ctx, partition, swap)
 	})
 }
 

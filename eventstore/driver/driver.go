@@ -42,10 +42,10 @@ type State interface {
 	// that could not be read carries its error in Item.Err.
 	GetMany(ctx context.Context, partition string, keys []string) ([]Item, error)
 
-	// Swap writes one key if its ETag is still etag, or, where etag is empty,
-	// if the key is absent. It is the one operation that everything rests on:
-	// of any number of swaps with the same ETag at most one succeeds.
-	Swap(ctx context.Context, partition, key string, value []byte, etag string) error
+	// Swap writes one key if its ETag is still swap.ETag, or if the key is absent where swap.ETag is
+	// empty. Everything rests on this operation: of any number of swaps with the same ETag, at most
+	// one succeeds.
+	Swap(ctx context.Context, partition string, swap Swap) error
 
 	// Write applies writes unconditionally, in any order, in as few requests
 	// as possible. It is not atomic: on an error any of them may have been

@@ -124,7 +124,7 @@ func (k *StateKeys) Create(ctx context.Context, subject string) ([]byte, error) 
 		return nil, fmt.Errorf("sealed: the new key of subject %q can't be wrapped: %w", subject, err)
 	}
 	// Of several that do so at one time the store lets one win. All of them read what it stored.
-	failed := k.state.Swap(ctx, name(subject), name(subject), record, "")
+	failed := k.state.Swap(ctx, name(subject), driver.Swap{Key: name(subject), Value: record})
 	key, err = k.Find(ctx, subject)
 	if _, none := err.(*NoKeyError); none && failed != nil {
 		return nil, fmt.Errorf("sealed: the key of subject %q can't be stored: %w", subject, failed)
@@ -167,7 +167,7 @@ func (k *StateKeys) Forget(ctx context.Context, subject string) error {
 		if item.Found() && json.Unmarshal(item.Value, &record) == nil && record.Forgotten {
 			return nil
 		}
-		if failed = k.state.Swap(ctx, name(subject), name(subject), mark, item.ETag); failed == nil {
+		if failed = k.state.Swap(ctx, name(subject), driver.Swap{Key: name(subject), Value: mark, ETag: item.ETag}); failed == nil {
 			return nil
 		}
 	}

@@ -149,11 +149,11 @@ func by(a around) func(*memstate.Store) driver.State {
 // lastWrite ignores ETags.
 type lastWrite struct{ *memstate.Store }
 
-func (s lastWrite) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
-	if etag != "" {
-		return s.Write(ctx, partition, []driver.Write{{Key: key, Value: value}})
+func (s lastWrite) Swap(ctx context.Context, partition string, swap driver.Swap) error {
+	if swap.ETag != "" {
+		return s.Write(ctx, partition, []driver.Write{{Key: swap.Key, Value: swap.Value}})
 	}
-	return s.Store.Swap(ctx, partition, key, value, etag)
+	return s.Store.Swap(ctx, partition, swap)
 }
 
 // folding takes upper and lower case for the same.
@@ -173,8 +173,8 @@ func (s folding) Get(ctx context.Context, partition, key string) (driver.Item, e
 // late sends what its caller has given up.
 type late struct{ *memstate.Store }
 
-func (s late) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
-	if err := s.Store.Swap(context.WithoutCancel(ctx), partition, key, value, etag); err != nil {
+func (s late) Swap(ctx context.Context, partition string, swap driver.Swap) error {
+	if err := s.Store.Swap(context.WithoutCancel(ctx), partition, swap); err != nil {
 		return err
 	}
 	return ctx.Err()
@@ -186,9 +186,9 @@ type keeping struct {
 	values sync.Map
 }
 
-func (s *keeping) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
-	s.values.Store(key, value)
-	return s.Store.Swap(ctx, partition, key, value, etag)
+func (s *keeping) Swap(ctx context.Context, partition string, swap driver.Swap) error {
+	s.values.Store(swap.Key, swap.Value)
+	return s.Store.Swap(ctx, partition, swap)
 }
 
 func (s *keeping) Get(ctx context.Context, partition, key string) (driver.Item, error) {

@@ -74,7 +74,7 @@ func testConcurrentCommits(t *testing.T, s store) {
 				if w%2 == 0 {
 					err = commitHead(t, s, n, etag, driver.Write{Key: n.key("e"), Value: []byte("x")})
 				} else {
-					err = s.Swap(contextOf(t), n.partition, n.key("head"), []byte("swapped"), etag)
+					err = s.Swap(contextOf(t), n.partition, driver.Swap{Key: n.key("head"), Value: []byte("swapped"), ETag: etag})
 				}
 				if err == nil {
 					wins.Add(1)

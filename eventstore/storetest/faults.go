@@ -176,8 +176,8 @@ func (f *faulty) GetMany(ctx context.Context, partition string, keys []string) (
 	return items, err
 }
 
-func (f *faulty) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
-	return f.around("swap", key, func() error { return f.State.Swap(ctx, partition, key, value, etag) })
+func (f *faulty) Swap(ctx context.Context, partition string, swap driver.Swap) error {
+	return f.around("swap", swap.Key, func() error { return f.State.Swap(ctx, partition, swap) })
 }
 
 func (f *faulty) Write(ctx context.Context, partition string, writes []driver.Write) error {

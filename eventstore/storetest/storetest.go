@@ -80,7 +80,7 @@ func get(t *testing.T, s driver.State, n names, name string) driver.Item {
 
 func swap(t *testing.T, s driver.State, n names, name, value, etag string) {
 	t.Helper()
-	if err := s.Swap(contextOf(t), n.partition, n.key(name), []byte(value), etag); err != nil {
+	if err := s.Swap(contextOf(t), n.partition, driver.Swap{Key: n.key(name), Value: []byte(value), ETag: etag}); err != nil {
 		t.Fatalf("Swap(%s, %q, etag %q): %v", name, value, etag, err)
 	}
 }

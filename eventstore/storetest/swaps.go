@@ -18,7 +18,7 @@ import (
 func testSwapCreatesOnce(t *testing.T, s store) {
 	n := newNames()
 	swap(t, s, n, "a", "one", "")
-	if err := s.Swap(contextOf(t), n.partition, n.key("a"), []byte("two"), ""); err == nil {
+	if err := s.Swap(contextOf(t), n.partition, driver.Swap{Key: n.key("a"), Value: []byte("two")}); err == nil {
 		t.Error("a second creation of the same key succeeded")
 	}
 	wantValue(t, get(t, s, n, "a"), "one")
@@ -30,7 +30,7 @@ func testStaleSwap(t *testing.T, s store) {
 	swap(t, s, n, "a", "one", "")
 	stale := get(t, s, n, "a").ETag
 	swap(t, s, n, "a", "two", stale)
-	if err := s.Swap(contextOf(t), n.partition, n.key("a"), []byte("three"), stale); err == nil {
+	if err := s.Swap(contextOf(t), n.partition, driver.Swap{Key: n.key("a"), Value: []byte("three"), ETag: stale}); err == nil {
 		t.Error("a swap with an ETag that had been used succeeded")
 	}
 	wantValue(t, get(t, s, n, "a"), "two")
@@ -47,7 +47,7 @@ func testConcurrentSwaps(t *testing.T, s store) {
 		for w := range 8 {
 			wg.Go(func() {
 				value := fmt.Sprintf("round %d writer %d", round, w)
-				if s.Swap(contextOf(t), n.partition, n.key("a"), []byte(value), etag) == nil {
+				if s.Swap(contextOf(t), n.partition, driver.Swap{Key: n.key("a"), Value: []byte(value), ETag: etag}) == nil {
 					wins.Add(1)
 					winner.Store(value)
 				}
@@ -83,7 +83,7 @@ func testEndedContext(t *testing.T, s store) {
 	n := newNames()
 	ctx, cancel := context.WithCancel(contextOf(t))
 	cancel()
-	err := s.Swap(ctx, n.partition, n.key("a"), []byte("a"), "")
+	err := s.Swap(ctx, n.partition, driver.Swap{Key: n.key("a"), Value: []byte("a")})
 	if !errors.Is(err, driver.ErrRefused) || !errors.Is(err, context.Canceled) {
 		t.Errorf("Swap: %v, want ErrRefused and context.Canceled", err)
 	}
@@ -105,7 +105,7 @@ func testCountedETags(t *testing.T, s store) {
 // testSwapTooLarge swaps more than the declared MaxRequestBytes.
 func testSwapTooLarge(t *testing.T, s store) {
 	n := newNames()
-	err := s.Swap(contextOf(t), n.partition, n.key("a"), bytes.Repeat([]byte("x"), s.Capabilities().MaxRequestBytes+1), "")
+	err := s.Swap(contextOf(t), n.partition, driver.Swap{Key: n.key("a"), Value: bytes.Repeat([]byte("x"), s.Capabilities().MaxRequestBytes+1)})
 	if !errors.Is(err, driver.ErrRefused) {
 		t.Errorf("Swap: %v, want ErrRefused", err)
 	}

@@ -67,7 +67,7 @@ func testKeys(t *testing.T, s store) {
 func testValuesAreCopied(t *testing.T, s store) {
 	n := newNames()
 	value := []byte("original")
-	if err := s.Swap(contextOf(t), n.partition, n.key("a"), value, ""); err != nil {
+	if err := s.Swap(contextOf(t), n.partition, driver.Swap{Key: n.key("a"), Value: value}); err != nil {
 		t.Fatal(err)
 	}
 	copy(value, "changed!")

@@ -208,7 +208,7 @@ func memoryClient() error {
 		if err != nil {
 			return err
 		}
-		if err := states["source"].Swap(ctx, stream.String(), key, item.Value, ""); err != nil {
+		if err := states["source"].Swap(ctx, stream.String(), driver.Swap{Key: key, Value: item.Value}); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
 	}

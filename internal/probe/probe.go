@@ -93,7 +93,7 @@ func (p *probe) value(name string) []byte {
 }
 
 func (p *probe) swap(ctx context.Context, key, value, etag string) error {
-	return p.state.Swap(ctx, p.partition, key, p.value(value), etag)
+	return p.state.Swap(ctx, p.partition, driver.Swap{Key: key, Value: p.value(value), ETag: etag})
 }
 
 func (p *probe) run(ctx context.Context) (found Findings, err error) {

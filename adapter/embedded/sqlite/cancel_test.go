@@ -17,7 +17,9 @@ import (
 func TestARequestEndsWithItsContextAlsoWhereItsFileIsLocked(t *testing.T) {
 	t.Parallel()
 	writes := map[string]func(context.Context, *sqlite.State) error{
-		"swap": func(ctx context.Context, s *sqlite.State) error { return s.Swap(ctx, stream, "a", []byte("1"), "") },
+		"swap": func(ctx context.Context, s *sqlite.State) error {
+			return s.Swap(ctx, stream, driver.Swap{Key: "a", Value: []byte("1")})
+		},
 		"write": func(ctx context.Context, s *sqlite.State) error {
 			return s.Write(ctx, stream, []driver.Write{{Key: "b", Value: []byte("1")}})
 		},

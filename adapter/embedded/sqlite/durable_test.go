@@ -10,6 +10,7 @@ import (
 	contrib "github.com/dapr/components-contrib/state/sqlite"
 
 	"github.com/hexalith/eventstores-go/adapter/embedded/internal/component"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
 func TestASQLiteCommitIsSyncedBeforeItIsAcknowledged(t *testing.T) {
@@ -37,7 +38,7 @@ func TestAReadThatWasCancelledLeavesItsConnectionFitForWriting(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.Swap(t.Context(), "s", "read", []byte("v"), ""); err != nil {
+	if err := s.Swap(t.Context(), "s", driver.Swap{Key: "read", Value: []byte("v")}); err != nil {
 		t.Fatal(err)
 	}
 	db := component.StoreOf(s.base).(*contrib.SQLiteStore).GetDBAccess().GetConnection()
@@ -65,7 +66,7 @@ func TestAReadThatWasCancelledLeavesItsConnectionFitForWriting(t *testing.T) {
 	if _, err := other.ExecContext(t.Context(), "CREATE TABLE another (id INTEGER)"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Swap(t.Context(), "s", "written", []byte("v"), ""); err != nil {
+	if err := s.Swap(t.Context(), "s", driver.Swap{Key: "written", Value: []byte("v")}); err != nil {
 		t.Error(err)
 	}
 }

@@ -49,10 +49,10 @@ func TestASQLiteFileKeepsWhatItHolds(t *testing.T) {
 			if got := read(t, s, "event"); string(got.Value) != "\x00\xff" {
 				t.Errorf("the event is %+v", got)
 			}
-			if err := s.Swap(t.Context(), stream, "head", []byte("2"), ""); err == nil {
+			if err := s.Swap(t.Context(), stream, driver.Swap{Key: "head", Value: []byte("2")}); err == nil {
 				t.Error("the head was created again")
 			}
-			if err := s.Swap(t.Context(), stream, "head", []byte("2"), etag); err != nil {
+			if err := s.Swap(t.Context(), stream, driver.Swap{Key: "head", Value: []byte("2"), ETag: etag}); err != nil {
 				t.Errorf("the ETag does not hold any more: %v", err)
 			}
 		})
@@ -79,13 +79,13 @@ func TestASQLiteFileCanBeOpenTwice(t *testing.T) {
 	}
 	defer opened[0].Close()
 	defer opened[1].Close()
-	if err := opened[0].Swap(t.Context(), stream, "head", []byte("1"), ""); err != nil {
+	if err := opened[0].Swap(t.Context(), stream, driver.Swap{Key: "head", Value: []byte("1")}); err != nil {
 		t.Fatal(err)
 	}
 	if got := read(t, opened[1], "head"); string(got.Value) != "1" {
 		t.Errorf("the other sees %+v", got)
 	}
-	if err := opened[1].Swap(t.Context(), stream, "head", []byte("2"), ""); err == nil {
+	if err := opened[1].Swap(t.Context(), stream, driver.Swap{Key: "head", Value: []byte("2")}); err == nil {
 		t.Error("the head was created twice")
 	}
 }

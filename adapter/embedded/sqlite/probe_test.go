@@ -138,7 +138,7 @@ func TestAFileThatCanNotBeWrittenToSaysWhatToDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Swap(t.Context(), "p", "k", []byte("v"), ""); err != nil {
+	if err := s.Swap(t.Context(), "p", driver.Swap{Key: "k", Value: []byte("v")}); err != nil {
 		t.Fatal(err)
 	}
 	db := component.StoreOf(s.base).(*contrib.SQLiteStore).GetDBAccess().GetConnection()

@@ -121,7 +121,7 @@ func TestAFileIsReadWithoutAnythingBeingCreatedOrChanged(t *testing.T) {
 				t.Errorf("what is not there reads as %+v", item)
 			}
 			for operation, err := range map[string]error{
-				"a swap":        s.Swap(t.Context(), stream, "a", []byte("2"), items[2].ETag),
+				"a swap":        s.Swap(t.Context(), stream, driver.Swap{Key: "a", Value: []byte("2"), ETag: items[2].ETag}),
 				"a write":       s.Write(t.Context(), stream, []driver.Write{{Key: "a", Value: []byte("2")}}),
 				"a commit":      s.Commit(t.Context(), stream, driver.Swap{Key: "c", Value: []byte("2")}, []driver.Write{{Key: "a"}}),
 				"a single key":  s.Write(t.Context(), stream, []driver.Write{{Key: "a"}}),
@@ -238,7 +238,7 @@ func ExampleWithReadOnly() {
 		log.Fatal(err)
 	}
 	defer backup.Close()
-	err = backup.Swap(ctx, "stream", "head", []byte("1"), "")
+	err = backup.Swap(ctx, "stream", driver.Swap{Key: "head", Value: []byte("1")})
 	fmt.Println("a write is refused:", errors.Is(err, driver.ErrRefused))
 	// Output: a write is refused: true
 }

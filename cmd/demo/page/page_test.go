@@ -441,7 +441,7 @@ func (away) Get(context.Context, string, string) (driver.Item, error) {
 }
 func (away) GetMany(context.Context, string, []string) ([]driver.Item, error) { return nil, errAway }
 func (away) Write(context.Context, string, []driver.Write) error              { return errAway }
-func (away) Swap(context.Context, string, string, []byte, string) error       { return errAway }
+func (away) Swap(context.Context, string, driver.Swap) error                  { return errAway }
 func (away) Commit(context.Context, string, driver.Swap, []driver.Write) error {
 	return errAway
 }

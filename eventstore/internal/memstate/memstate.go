@@ -221,9 +221,9 @@ func (s *Store) read(ctx context.Context, r *Request) ([]driver.Item, error) {
 }
 
 // Swap implements [driver.State].
-func (s *Store) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
-	swap := driver.Swap{Key: key, Value: bytes.Clone(value), ETag: etag}
-	r := &Request{Op: "swap", Partition: partition, Keys: []string{key}, Swap: swap}
+func (s *Store) Swap(ctx context.Context, partition string, swap driver.Swap) error {
+	swap.Value = bytes.Clone(swap.Value)
+	r := &Request{Op: "swap", Partition: partition, Keys: []string{swap.Key}, Swap: swap}
 	if err := s.fits(partition, swap, nil); err != nil {
 		return err
 	}

@@ -21,8 +21,8 @@ type planted struct {
 
 var faults = []planted{
 	{"1", "the head is written without a condition", "commit.go",
-		"if err := w.state.Swap(ctx, w.keys.partition, w.keys.head(), next.encode(w.keys.partition), w.etag); err != nil {",
-		"_, e, _ := w.readHead(ctx, \"\")\n\tif err := w.state.Swap(ctx, w.keys.partition, w.keys.head(), next.encode(w.keys.partition), e); err != nil {"},
+		"if err := w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}); err != nil {",
+		"_, e, _ := w.readHead(ctx, \"\")\n\tif err := w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: e}); err != nil {"},
 	{"1", "any head is taken over together with its ETag", "commit.go",
 		"\t\tcase !w.shared:\n\t\t\treturn actual, errMoved\n\t\t}\n\t\tw.take(h, etag)", "\t\t}\n\t\tw.etag, w.fresh, w.told = etag, true, time.Now()"},
 	{"1", "an ETag is counted on after a failure", "commit.go",

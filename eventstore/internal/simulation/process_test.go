@@ -77,8 +77,8 @@ func (s state) Get(ctx context.Context, partition, key string) (driver.Item, err
 func (s state) GetMany(ctx context.Context, partition string, keys []string) ([]driver.Item, error) {
 	return s.store.GetMany(s.with(ctx), partition, keys)
 }
-func (s state) Swap(ctx context.Context, partition, key string, value []byte, etag string) error {
-	return s.store.Swap(s.with(ctx), partition, key, value, etag)
+func (s state) Swap(ctx context.Context, partition string, swap driver.Swap) error {
+	return s.store.Swap(s.with(ctx), partition, swap)
 }
 func (s state) Write(ctx context.Context, partition string, writes []driver.Write) error {
 	return s.store.Write(s.with(ctx), partition, writes)

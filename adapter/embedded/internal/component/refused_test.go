@@ -51,7 +51,7 @@ func TestWhatAServerSaysIsToldAsWhatItMeans(t *testing.T) {
 			component := &saying{text: test.text}
 			s := New(component, Config{Capabilities: driver.Capabilities{Atomic: true}, SendsOnce: test.once})
 			for name, err := range map[string]error{
-				"swap":   s.Swap(t.Context(), "p", "k", []byte("v"), ""),
+				"swap":   s.Swap(t.Context(), "p", driver.Swap{Key: "k", Value: []byte("v")}),
 				"commit": s.Commit(t.Context(), "p", driver.Swap{Key: "k", Value: []byte("v")}, nil),
 			} {
 				if errors.Is(err, driver.ErrRefused) != test.refused || errors.Is(err, driver.ErrDenied) != test.denied || errors.Is(err, driver.ErrAnswered) != test.answered {
@@ -88,7 +88,7 @@ func TestOnlyWhatDoesNoHarmIsSentAgainWhenAConnectionBreaks(t *testing.T) {
 			"get":      {func() { _, _ = s.Get(t.Context(), "p", "k") }, 1 + repeated},
 			"get many": {func() { _, _ = s.GetMany(t.Context(), "p", []string{"k"}) }, 1 + repeated},
 			"write":    {func() { _ = s.Write(t.Context(), "p", []driver.Write{{Key: "k", Value: []byte("v")}}) }, 1 + repeated},
-			"swap":     {func() { _ = s.Swap(t.Context(), "p", "k", []byte("v"), "") }, 1},
+			"swap":     {func() { _ = s.Swap(t.Context(), "p", driver.Swap{Key: "k", Value: []byte("v")}) }, 1},
 			"commit":   {func() { _ = s.Commit(t.Context(), "p", driver.Swap{Key: "k", Value: []byte("v")}, nil) }, 1},
 		} {
 			component.calls = 0

@@ -131,13 +131,13 @@ func (s *State) item(key string, value []byte, etag *string) driver.Item {
 }
 
 // Swap implements [driver.State].
-func (s *State) Swap(ctx context.Context, _, key string, value []byte, etag string) error {
+func (s *State) Swap(ctx context.Context, _ string, swap driver.Swap) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	request := swapRequest(driver.Swap{Key: key, Value: value, ETag: etag})
+	request := swapRequest(swap)
 	_, err := await(ctx, func() (none, error) { return none{}, s.store.Set(ctx, &request) })
-	return s.swapFailure(ctx, "swapping "+key, err)
+	return s.swapFailure(ctx, "swapping "+swap.Key, err)
 }
 
 // Commit implements [driver.State].
