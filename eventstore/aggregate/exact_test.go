@@ -120,8 +120,8 @@ func TestAnUpdateReturnsExactlyWhatIsLoadedLater(t *testing.T) {
 			return []any{stamped(m)}
 		}},
 		"what the update says of all": {events: func() []any { return []any{noted{}, stamped(eventstore.Metadata{})} }, options: []aggregate.UpdateOption{
-			aggregate.Once("once"), aggregate.With(eventstore.ContextMetadata{CorrelationID: "c", CausationID: "d", UserID: "u",
-				PartitionID: "EventStores", Timestamp: time.Date(2001, 1, 1, 0, 0, 0, 0, zone), Scopes: []string{"s"}})}},
+			aggregate.WithIdempotencyID("once"), aggregate.WithMetadata(eventstore.Metadata{Context: eventstore.ContextMetadata{CorrelationID: "c", CausationID: "d", UserID: "u",
+				PartitionID: "EventStores", Timestamp: time.Date(2001, 1, 1, 0, 0, 0, 0, zone), Scopes: []string{"s"}}})}},
 		"nothing": {events: func() []any { return nil }},
 	}
 	for name, test := range tests {
@@ -171,7 +171,7 @@ func TestWhatADecisionDoesWithItsEventsAfterwardsChangesNothing(t *testing.T) {
 // A command is delivered twice. The first delivery is stored while the second is between two of its
 // requests, whichever.
 func TestACommandThatIsStoredInBetweenIsReturnedWithItsEvents(t *testing.T) {
-	for name, expects := range map[string][]aggregate.UpdateOption{"of any version": nil, "of an expected version": {aggregate.ExpectVersion(1)}} {
+	for name, expects := range map[string][]aggregate.UpdateOption{"of any version": nil, "of an expected version": {aggregate.WithExpectedVersion(1)}} {
 		for _, retries := range []int{0, 1, aggregate.DefaultRetries} {
 			t.Run(fmt.Sprintf("%s, %d retries", name, retries), func(t *testing.T) {
 				onEach(t, func(t *testing.T, store *memstate.Store) {
@@ -201,8 +201,8 @@ func emptyLike(store *memstate.Store) *memstate.Store {
 // reports whether there was such a request.
 func deliveredTwice(t *testing.T, store *memstate.Store, at, retries int, expects []aggregate.UpdateOption) bool {
 	t.Helper()
-	first, second := diaries(t, store), diaries(t, store, aggregate.Retries(retries))
-	options := append([]aggregate.UpdateOption{aggregate.Once("command")}, expects...)
+	first, second := diaries(t, store), diaries(t, store, aggregate.WithRetries(retries))
+	options := append([]aggregate.UpdateOption{aggregate.WithIdempotencyID("command")}, expects...)
 	write := func(text string) aggregate.Decide[diary] {
 		return func(d diary) ([]any, error) {
 			for _, page := range d.Pages {
@@ -291,7 +291,7 @@ func TestADecisionsErrorIsReturnedWhateverItIs(t *testing.T) {
 		r := counters(t, store)
 		for _, refusal := range []error{&eventstore.VersionMismatchError{}, &eventstore.SessionLostError{}, &eventstore.IdempotencyIDUsedError{IdempotencyID: "c"}} {
 			decided := 0
-			_, err := r.Update(t.Context(), "1", func(counter) ([]any, error) { decided++; return nil, refusal }, aggregate.Once("c"))
+			_, err := r.Update(t.Context(), "1", func(counter) ([]any, error) { decided++; return nil, refusal }, aggregate.WithIdempotencyID("c"))
 			if err != refusal || decided != 1 {
 				t.Errorf("decided %d times, returned %v, want %v", decided, err, refusal)
 			}
@@ -301,7 +301,7 @@ func TestADecisionsErrorIsReturnedWhateverItIs(t *testing.T) {
 
 func TestLoadingAnAggregateTakesNoOptionButAVersion(t *testing.T) {
 	onEach(t, func(t *testing.T, store *memstate.Store) {
-		r := counters(t, store, aggregate.SnapshotEvery(2))
+		r := counters(t, store, aggregate.WithSnapshotEvery(2))
 		for range 3 {
 			update(t, r, add(1))
 		}

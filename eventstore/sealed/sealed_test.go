@@ -288,7 +288,7 @@ func TestASnapshotOfWhoWasForgottenIsNotUsed(t *testing.T) {
 func TestAnAggregateOfWhoWasForgottenGoesOn(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	customers := must[*aggregate.Repository[customer]](t)(aggregate.NewRepository(l.provider, "Customer", fold, aggregate.SnapshotEvery(2)))
+	customers := must[*aggregate.Repository[customer]](t)(aggregate.NewRepository(l.provider, "Customer", fold, aggregate.WithSnapshotEvery(2)))
 	update := func(events ...any) aggregate.Aggregate[customer] {
 		t.Helper()
 		return must[aggregate.Aggregate[customer]](t)(customers.Update(t.Context(), "c-1", func(customer) ([]any, error) { return events, nil }))
