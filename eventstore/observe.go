@@ -69,11 +69,11 @@ type OperationResult struct {
 // WithObserver has an observer told of each operation; defaults to none, which costs nothing. Operations of a [Session] or
 // [Reader] that was never opened are nobody's.
 func WithObserver(observer Observer) Option {
-	return func(p *Provider) error {
+	return func(c *config) error {
 		if observer == nil {
 			return &ArgumentError{Argument: "WithObserver", Reason: "the observer is nil: leave the option out for none"}
 		}
-		p.observer = observer
+		c.observer = observer
 		return nil
 	}
 }

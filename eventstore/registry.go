@@ -20,21 +20,26 @@ type Registry struct {
 
 // TypeDefinition is one entry of a [Registry], made by [Type].
 type TypeDefinition struct {
-	name      string
+	typeConfig
+	name    string
+	goType  reflect.Type
+	err     error            // of an option, for NewRegistry to return
+	leftOut map[fieldID]bool // that leaveOut names
+	needed  map[fieldID]bool // of those, what JSON does not carry
+}
+
+// typeConfig is what the options of a type set.
+type typeConfig struct {
 	aliases   []string
-	goType    reflect.Type
 	schema    int // that is written
 	upcasters []upcaster
 	codecs    []Codec // the first writes, all of them read
-	flaw      string  // what is wrong with an option, for NewRegistry to say
 	leaveOut  []string
-	leftOut   map[fieldID]bool // that leaveOut names
-	needed    map[fieldID]bool // of those, what JSON does not carry
 }
 
 // TypeOption says more of a type than its name: see [SchemaVersion], [Upcast], [UpcastJSON], [Alias], [WithCodec] and [LeaveOut]. A wrong
 // one is an ArgumentError of [NewRegistry].
-type TypeOption func(*TypeDefinition)
+type TypeOption func(*typeConfig) error
 
 // Type defines that values of the Go type T are stored under name. Reading gives back a T.
 // The name is what history refers to for ever: choose one that does not depend
@@ -45,13 +50,15 @@ func Type[T any](name string, options ...TypeOption) TypeDefinition {
 
 // TypeOf is [Type] for a Go type that is known only when the program runs.
 func TypeOf(goType reflect.Type, name string, options ...TypeOption) TypeDefinition {
-	t := TypeDefinition{name: name, goType: goType, schema: 1, codecs: []Codec{JSON}}
+	t := TypeDefinition{name: name, goType: goType, typeConfig: typeConfig{schema: 1, codecs: []Codec{JSON}}}
 	for _, option := range options {
 		if option == nil {
-			t.flaw = "an option is nil"
-			continue
+			t.err = &ArgumentError{Argument: "option", Reason: fmt.Sprintf("an option of type %q is nil", name)}
+			break
 		}
-		option(&t)
+		if t.err = option(&t.typeConfig); t.err != nil {
+			break
+		}
 	}
 	return t
 }
@@ -74,18 +81,18 @@ func (t *TypeDefinition) decode(codec Codec, payload []byte) (any, error) {
 // through: "Lines.price" is a field of each line. The field is left out wherever its struct type occurs in the
 // registered type. When a value is read, the field is zero.
 func LeaveOut(paths ...string) TypeOption {
-	return func(t *TypeDefinition) { t.leaveOut = append(t.leaveOut, paths...) }
+	return func(c *typeConfig) error { c.leaveOut = append(c.leaveOut, paths...); return nil }
 }
 
 // Alias names older names of the type, which history still holds. They are read as the type, and never written again.
 func Alias(names ...string) TypeOption {
-	return func(t *TypeDefinition) { t.aliases = append(t.aliases, names...) }
+	return func(c *typeConfig) error { c.aliases = append(c.aliases, names...); return nil }
 }
 
 // WithCodec sets how values of the type become bytes, in place of [JSON]: write is the codec for what is stored from now on,
 // alsoRead are those in which history holds the type too. Which of them reads a value, the content type that is stored with it says.
 func WithCodec(write Codec, alsoRead ...Codec) TypeOption {
-	return func(t *TypeDefinition) { t.codecs = append([]Codec{write}, alsoRead...) }
+	return func(c *typeConfig) error { c.codecs = append([]Codec{write}, alsoRead...); return nil }
 }
 
 // NewRegistry makes a registry. It is an ArgumentError
@@ -128,8 +135,8 @@ func (t *TypeDefinition) complete() error {
 		return bad("type name", "the name of Go type %s is blank", t.goType)
 	case t.goType.Kind() == reflect.Interface:
 		return bad("type", "%q is the interface %s, which says nothing of what to decode: register concrete types", t.name, t.goType)
-	case t.flaw != "":
-		return bad("type option", "type %q: %s", t.name, t.flaw)
+	case t.err != nil:
+		return t.err
 	}
 	for _, alias := range t.aliases {
 		if strings.TrimSpace(alias) == "" {

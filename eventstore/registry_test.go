@@ -53,12 +53,12 @@ func TestARegistryThatCannotBeIsRefused(t *testing.T) {
 	t.Parallel()
 	step := func(payload []byte) ([]byte, error) { return payload, nil }
 	for says, types := range map[string][]TypeDefinition{
-		"zero TypeDefinition":      {{}},
-		"is blank":                 {Type[owner](" ")},
-		"is the interface":         {Type[error]("error")},
-		`"x" is registered twice`:  {Type[owner]("x"), Type[amount]("x")},
-		`registered twice, as "a"`: {Type[owner]("a"), Type[owner]("b")},
-		"an option is nil":         {Type[owner]("x", nil)},
+		"zero TypeDefinition":            {{}},
+		"is blank":                       {Type[owner](" ")},
+		"is the interface":               {Type[error]("error")},
+		`"x" is registered twice`:        {Type[owner]("x"), Type[amount]("x")},
+		`registered twice, as "a"`:       {Type[owner]("a"), Type[owner]("b")},
+		"an option of type \"x\" is nil": {Type[owner]("x", nil)},
 
 		`an alias of type "x" is blank`:                                       {Type[owner]("x", Alias("y", " "))},
 		`"y" is registered twice, for`:                                        {Type[owner]("x", Alias("y")), Type[amount]("y")},

@@ -20,7 +20,7 @@ type upcaster struct {
 // Snapshots need no upcasters: with the schema version of a state raised, older snapshots can't be used, so that
 // loading takes the events, and those that are saved from then on can.
 func SchemaVersion(n int) TypeOption {
-	return func(t *TypeDefinition) { t.schema = n }
+	return func(c *typeConfig) error { c.schema = n; return nil }
 }
 
 // Upcast gives the step from schema version from of the type to from+1. When a stored payload is read, the steps from its own schema version on
@@ -32,7 +32,7 @@ func SchemaVersion(n int) TypeOption {
 //
 // An error of it becomes the cause of a [SchemaError], less its words, which may quote the payload; errors.As gets at it.
 func Upcast(from int, step func(payload []byte) ([]byte, error)) TypeOption {
-	return func(t *TypeDefinition) { t.upcasters = append(t.upcasters, upcaster{from: from, step: step}) }
+	return func(c *typeConfig) error { c.upcasters = append(c.upcasters, upcaster{from: from, step: step}); return nil }
 }
 
 // UpcastJSON is [Upcast] for payloads in JSON, between Go types that look as the payload did at the two schema versions. What
@@ -42,8 +42,9 @@ func UpcastJSON[Old, New any](from int, step func(Old) (New, error)) TypeOption 
 	if step == nil {
 		return Upcast(from, nil)
 	}
-	return func(t *TypeDefinition) {
-		t.upcasters = append(t.upcasters, upcaster{from: from, step: jsonStep(step), made: reflect.TypeFor[New]()})
+	return func(c *typeConfig) error {
+		c.upcasters = append(c.upcasters, upcaster{from: from, step: jsonStep(step), made: reflect.TypeFor[New]()})
+		return nil
 	}
 }
 

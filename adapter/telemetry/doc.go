@@ -1,11 +1,13 @@
 // Package telemetry traces and measures an event store by OpenTelemetry: its operations ([NewObserver]), the requests that they send
 // ([State], [Locker]), and the way of a trace through the sidecar ([DialOption]). [LogHandler] gives log records the trace that they belong to.
 //
-//	client, err := dapr.NewClient(append(sidecar.DialOptions(), telemetry.DialOption())...)
+//	tracing, err := telemetry.DialOption()
+//	client, err := dapr.NewClient(append(sidecar.DialOptions(), tracing)...)
 //	state, err := sidecar.NewState(ctx, client, "statestore")
-//	provider, err := eventstore.NewProvider(
-//		telemetry.State(state, telemetry.WithComponent("statestore")),
-//		eventstore.WithObserver(telemetry.NewObserver()),
+//	traced, err := telemetry.State(state, telemetry.WithComponent("statestore"))
+//	observer, err := telemetry.NewObserver()
+//	provider, err := eventstore.NewProvider(traced,
+//		eventstore.WithObserver(observer),
 //		eventstore.WithLogger(slog.New(telemetry.LogHandler(slog.Default().Handler()))))
 //
 // Where spans and metrics go is said by the global providers of OpenTelemetry, or by options. This package uses

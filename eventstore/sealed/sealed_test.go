@@ -183,7 +183,7 @@ func TestWhatCanNotBeSealedIsRefused(t *testing.T) {
 		t.Errorf("without a subject: %v", err)
 	}
 	for _, err := range []error{
-		second(sealed.New(nil)), second(sealed.New(l.keys, sealed.WithInner(nil))), second(sealed.New(l.keys, sealed.WithInner(codec))), second(sealed.New(l.keys, sealed.WithSubject(nil))),
+		second(sealed.New(nil)), second(sealed.New(l.keys, nil)), second(sealed.NewStateKeys(l.keyStore, nil)), second(sealed.New(l.keys, sealed.WithInner(nil))), second(sealed.New(l.keys, sealed.WithInner(codec))), second(sealed.New(l.keys, sealed.WithSubject(nil))),
 		second(sealed.NewStateKeys(nil)), second(sealed.NewStateKeys(l.keyStore, sealed.WithWrapper(nil))), second(sealed.NewStateKeys(l.keyStore, sealed.WithCache(-1, 0))),
 	} {
 		if !errors.Is(err, &eventstore.ArgumentError{}) {
