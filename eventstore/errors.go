@@ -201,6 +201,16 @@ func (e *VersionNotFoundError) Error() string {
 // Is reports whether target is of the same kind.
 func (e *VersionNotFoundError) Is(target error) bool { return sameKind[VersionNotFoundError](target) }
 
+// StreamNotFoundError says that the stream does not exist: it never had an event. Only reads with the
+// option [MustExist] return it.
+type StreamNotFoundError struct {
+	Stream Stream
+}
+
+func (e *StreamNotFoundError) Error() string {
+	return fmt.Sprintf("eventstore: stream %s does not exist: it never had an event; check its database, type and id", e.Stream)
+}
+
 // SnapshotNotFoundError says that there is no snapshot at that version, or, where
 // Version is 0, none at all.
 type SnapshotNotFoundError struct {

@@ -27,6 +27,7 @@ func TestEveryMessageSaysWhereItHappenedAndWhatToDo(t *testing.T) {
 		{&OpenTimeoutError{labStream, time.Second, "s2", cause}, []string{"session s2", "the cause"}},
 		{&VersionMismatchError{Stream: labStream, Expected: 3, Actual: 4, Metadata: m}, []string{"EventStores:account:1", "at version 4, not 3", "FundsWithdrawn m1", "nothing was stored", "read the newer events"}},
 		{&VersionNotFoundError{labStream, 9, 4}, []string{"EventStores:account:1", "no version 9", "at version 4"}},
+		{&StreamNotFoundError{labStream}, []string{"EventStores:account:1", "does not exist", "never had an event"}},
 		{&SnapshotNotFoundError{labStream, 0}, []string{"EventStores:account:1", "no snapshot"}},
 		{&SnapshotNotFoundError{labStream, 9}, []string{"version 9", "Snapshots lists"}},
 		{&IdempotencyIDNotFoundError{labStream, "i"}, []string{"EventStores:account:1", `"i"`}},

@@ -36,7 +36,7 @@ func (r *Reader) Snapshots(ctx context.Context) (versions []int64, err error) {
 
 // Snapshot reads the snapshot at that version. Where there is none it returns a
 // [SnapshotNotFoundError], where it can't be read a [DamagedError], and where the registered type does not fit it a
-// [TypeMismatchError], [SchemaError] or [TypeNotRegisteredError]. The option [AsRaw] is possible.
+// [TypeMismatchError], [SchemaError] or [TypeNotRegisteredError]. It takes the options [AsRaw] and [MustExist].
 func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOption) (snapshot Snapshot, err error) {
 	ctx, o := r.observe(ctx, "snapshot")
 	defer o.end(&err)
@@ -57,6 +57,10 @@ func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOpt
 	}
 	if hd, _, err := h.headOf(items[0]); err == nil && hd.deleted {
 		return Snapshot{}, h.endOf(hd)
+	} else if err == nil {
+		if err := h.exists(hd, rng); err != nil {
+			return Snapshot{}, err
+		}
 	}
 	snapshot, err = h.snapshotOf(ctx, items[1], version, rng.raw)
 	o.result.Version = snapshot.Version
@@ -64,7 +68,7 @@ func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOpt
 }
 
 // LastSnapshot reads the newest snapshot that can be read, with [ToVersion] the newest at or below that version.
-// Where there is none it returns a [SnapshotNotFoundError], where none can be read what is wrong with the newest. The option [AsRaw] is possible, others are an [ArgumentError].
+// Where there is none it returns a [SnapshotNotFoundError], where none can be read what is wrong with the newest. It takes the options [AsRaw] and [MustExist] as well, others are an [ArgumentError].
 func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (snapshot Snapshot, err error) {
 	ctx, o := r.observe(ctx, "last_snapshot")
 	defer o.end(&err)
@@ -72,7 +76,7 @@ func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (snaps
 	if err != nil {
 		return Snapshot{}, err
 	}
-	v, err := r.look(ctx)
+	v, err := r.lookFor(ctx, rng)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -83,7 +87,7 @@ func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (snaps
 
 // Load returns the newest usable snapshot, and the events after it to be read as from [Reader.Read].
 // Without one the snapshot's Version is 0 and all events follow. With [ToVersion] neither goes beyond that
-// version. Other read options but [AsRaw] are an [ArgumentError].
+// version. It takes [AsRaw] and [MustExist] as well; other read options are an [ArgumentError].
 func (r *Reader) Load(ctx context.Context, options ...ReadOption) (snapshot Snapshot, events iter.Seq2[Event, error], err error) {
 	asked := ctx // for the loop over the events, which comes after this operation
 	ctx, o := r.observe(asked, "load")
@@ -92,7 +96,7 @@ func (r *Reader) Load(ctx context.Context, options ...ReadOption) (snapshot Snap
 	if err != nil {
 		return Snapshot{}, nil, err
 	}
-	v, err := r.look(ctx)
+	v, err := r.lookFor(ctx, rng)
 	if err != nil {
 		return Snapshot{}, nil, err
 	}
@@ -109,6 +113,9 @@ func (r *Reader) Load(ctx context.Context, options ...ReadOption) (snapshot Snap
 // snapshotOptions are readOptions without those that say nothing where snapshots are read.
 func snapshotOptions(options []ReadOption) (readRange, error) {
 	r, err := readOptions(options)
+	if err == nil && r.after != nil {
+		err = &ArgumentError{Argument: "After", Reason: "it is for reading events: where a snapshot is wanted use ToVersion and AsRaw"}
+	}
 	if err == nil && (r.from != 1 || r.backwards) {
 		err = &ArgumentError{Argument: "option", Reason: "FromVersion and Backwards are for reading events: where a snapshot is wanted use ToVersion and AsRaw"}
 	}

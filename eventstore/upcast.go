@@ -32,7 +32,10 @@ func SchemaVersion(n int) TypeOption {
 //
 // An error of it becomes the cause of a [SchemaError], less its words, which may quote the payload; errors.As gets at it.
 func Upcast(from int, step func(payload []byte) ([]byte, error)) TypeOption {
-	return func(c *typeConfig) error { c.upcasters = append(c.upcasters, upcaster{from: from, step: step}); return nil }
+	return func(c *typeConfig) error {
+		c.upcasters = append(c.upcasters, upcaster{from: from, step: step})
+		return nil
+	}
 }
 
 // UpcastJSON is [Upcast] for payloads in JSON, between Go types that look as the payload did at the two schema versions. What

@@ -60,7 +60,7 @@
 //
 // By OpenTelemetry's conventions an operation that returns an error has failed, so also one that was refused as it should be, as an append at a version
 // that is not the stream's any more: its span has the status error. That something was looked for and is not there is an answer and no
-// failure: a VersionNotFoundError, SnapshotNotFoundError or IdempotencyIDNotFoundError. An alert should name the error types that it is for.
+// failure: a StreamNotFoundError, VersionNotFoundError, SnapshotNotFoundError or IdempotencyIDNotFoundError. An alert should name the error types that it is for.
 //
 // The text of an error is in the span's status where it is one of package eventstore, which say nothing of payloads. With [WithoutAggregateIDs] it is left out.
 package telemetry

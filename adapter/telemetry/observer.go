@@ -158,7 +158,7 @@ func (o *observer) measure(ctx context.Context, operation eventstore.Operation, 
 // isAnswer reports whether an error says no more than that something is not there.
 func isAnswer(err error) bool {
 	switch find(err, isOurs).(type) {
-	case *eventstore.VersionNotFoundError, *eventstore.SnapshotNotFoundError, *eventstore.IdempotencyIDNotFoundError:
+	case *eventstore.StreamNotFoundError, *eventstore.VersionNotFoundError, *eventstore.SnapshotNotFoundError, *eventstore.IdempotencyIDNotFoundError:
 		return true
 	}
 	return false

@@ -299,7 +299,7 @@ func TestADecisionsErrorIsReturnedWhateverItIs(t *testing.T) {
 	})
 }
 
-func TestLoadingAnAggregateTakesNoOptionButAVersion(t *testing.T) {
+func TestLoadingAnAggregateRefusesOptionsOfEvents(t *testing.T) {
 	onEach(t, func(t *testing.T, store *memstate.Store) {
 		r := counters(t, store, aggregate.WithSnapshotEvery(2))
 		for range 3 {
@@ -310,6 +310,7 @@ func TestLoadingAnAggregateTakesNoOptionButAVersion(t *testing.T) {
 			"AsRaw":               {eventstore.AsRaw()},
 			"AsRaw and a version": {eventstore.ToVersion(2), eventstore.AsRaw()},
 			"Backwards":           {eventstore.Backwards()},
+			"after version 0":     {eventstore.After(0)},
 			"from version 1":      {eventstore.FromVersion(1)},
 			"from version 2":      {eventstore.FromVersion(2)},
 			"to version 0":        {eventstore.ToVersion(0)},
@@ -326,6 +327,26 @@ func TestLoadingAnAggregateTakesNoOptionButAVersion(t *testing.T) {
 		}
 		if a := load(t, r, eventstore.ToVersion(2)); a.Version != 2 || a.State.Sum != 2 {
 			t.Errorf("to version 2: %+v", a)
+		}
+	})
+}
+
+func TestAnAggregateThatMustExistIsToldFromTheZeroState(t *testing.T) {
+	onEach(t, func(t *testing.T, store *memstate.Store) {
+		r := counters(t, store)
+		store.Trace()
+		_, err := r.Load(t.Context(), "1", eventstore.MustExist())
+		var missing *eventstore.StreamNotFoundError
+		if !errors.As(err, &missing) || missing.Stream.ID != "1" {
+			t.Errorf("got %v, want a StreamNotFoundError", err)
+		}
+		if sent := store.Trace(); len(sent) != 1 {
+			t.Errorf("it sent %q, want one request", sent)
+		}
+		update(t, r, add(1))
+		update(t, r, add(2))
+		if a := load(t, r, eventstore.MustExist(), eventstore.ToVersion(1)); a.Version != 1 {
+			t.Errorf("to version 1: %+v", a)
 		}
 	})
 }

@@ -69,9 +69,10 @@ type Aggregate[S any] struct {
 	RepeatOf int64
 }
 
-// Load loads an aggregate: from its newest usable snapshot and the events after it. An aggregate without events
-// is the zero state at version 0, not an error. The only option is [eventstore.ToVersion], for the aggregate
-// as it was; its version is then at most that. Any other is an [eventstore.ArgumentError].
+// Load loads an aggregate: from its newest usable snapshot and the events after it. An aggregate without
+// events is the zero state at version 0. With [eventstore.MustExist] it is an
+// [eventstore.StreamNotFoundError] instead. With [eventstore.ToVersion] Load returns the aggregate as it
+// was; its version is then at most that. Any other option is an [eventstore.ArgumentError].
 //
 // Errors are those of [eventstore.Reader.Read], and the fold's.
 func (r *Repository[S]) Load(ctx context.Context, id string, options ...eventstore.ReadOption) (Aggregate[S], error) {
