@@ -23,7 +23,7 @@
 // # Reading
 //
 // [Reader.Read] streams events in either direction, in memory that does not grow with the stream. [Reader.Load] begins
-// at the newest snapshot, which [Session.SaveSnapshot] or [SnapshotEvery] made: snapshots are derived, so one that is missing or
+// at the newest snapshot, which [Session.SaveSnapshot] or [BuildSnapshots] made: snapshots are derived, so one that is missing or
 // unreadable costs time and nothing else.
 //
 // # Types

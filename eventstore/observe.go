@@ -27,7 +27,8 @@ type Operation struct {
 	//
 	// What is read one after the other, by [Reader.Read] or after [Reader.Load], is "read": it begins when the loop over it does and ends with
 	// it. A loop that never begins is no operation. Package aggregate adds "aggregate_load" and
-	// "aggregate_update", inside of which are the operations of the stream; inside of "snapshot_every" they are, too.
+	// "aggregate_update", inside of which are the operations of the stream. The "read" of [BuildSnapshots] is inside of
+	// "build_snapshots".
 	Name string
 
 	// Stream is the one that is named, also where that name is not possible.

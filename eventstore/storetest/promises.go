@@ -369,9 +369,9 @@ func snapshots(t *testing.T, target Target) {
 		a.Events++
 		return a, nil
 	}
-	made, err := eventstore.SnapshotEvery(ctx, s, 10, account{}, fold)
+	made, err := eventstore.BuildSnapshots(ctx, s, 10, account{}, fold)
 	if err != nil || !slices.Equal(made, []int64{10, 20}) {
-		t.Fatalf("SnapshotEvery: %v, %v", made, err)
+		t.Fatalf("BuildSnapshots: %v, %v", made, err)
 	}
 	if err := s.SaveSnapshot(ctx, 15, account{Balance: 150, Events: 15}); err != nil {
 		t.Fatal(err)
