@@ -28,8 +28,8 @@
 //
 // # Types
 //
-// A [Registry] leads from stored type names to Go types. When a type changes, history does not: [SchemaVersion] and [Upcast] bring
-// an old payload to the newest schema version when it is read, [Alias] keeps older names readable, [WithCodec] older or other
+// A [Registry] leads from stored type names to Go types. When a type changes, history does not: [WithSchemaVersion] and [WithUpcast] bring
+// an old payload to the newest schema version when it is read, [WithAliases] keeps older names readable, [WithCodec] older or other
 // content types. Package eventtest tests a domain, and that all that was ever stored still reads.
 //
 // # Errors

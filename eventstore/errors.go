@@ -349,7 +349,7 @@ type TypeMismatchError struct {
 }
 
 func (e *TypeMismatchError) Error() string {
-	return withCause(fmt.Sprintf("eventstore: version %d of stream %s is whole, but Go type %s does not fit it, type %q: change the Go type back, or give the change a SchemaVersion and an Upcast, or read with AsRaw",
+	return withCause(fmt.Sprintf("eventstore: version %d of stream %s is whole, but Go type %s does not fit it, type %q: change the Go type back, or give the change a WithSchemaVersion and a WithUpcast, or read with AsRaw",
 		e.Version, e.Stream, e.GoType, e.Type), e.Cause)
 }
 

@@ -39,7 +39,7 @@ func TestEveryMessageSaysWhereItHappenedAndWhatToDo(t *testing.T) {
 		{&SchemaError{labStream, 4, "t", 3, 2, nil}, []string{"EventStores:account:1", "version 4", `"t"`, "schema version 3", "newest registered is 2", "newer version of this service", "update it", "AsRaw"}},
 		{&SchemaError{labStream, 4, "t", 1, 2, cause}, []string{"EventStores:account:1", "version 4", `"t"`, "schema version 1 to 2", "upcasters in the registry", "AsRaw", "the cause"}},
 		{&SchemaError{Type: "t", Schema: 1, Newest: 2, Cause: cause}, []string{`eventstore: type "t"`, "the cause"}},
-		{&TypeMismatchError{labStream, "the key", 4, "t", "pkg.T", cause}, []string{"EventStores:account:1", "version 4", "is whole", `"t"`, "Go type pkg.T", "SchemaVersion", "Upcast", "AsRaw", "the cause"}},
+		{&TypeMismatchError{labStream, "the key", 4, "t", "pkg.T", cause}, []string{"EventStores:account:1", "version 4", "is whole", `"t"`, "Go type pkg.T", "WithSchemaVersion", "WithUpcast", "AsRaw", "the cause"}},
 		{&BatchTooLargeError{labStream, 20, 10}, []string{"EventStores:account:1", "20 bytes", "10 bytes", "nothing was stored", "max-body-size"}},
 		{&OutcomeUnknownError{Stream: labStream, CommitID: "c1", Base: 4, Cause: cause}, []string{"EventStores:account:1", "version 4", `Reader.Outcome(ctx, 4, "c1")`, "Session.Retry", "the cause"}},
 		{&StorageError{labStream, "append to", cause}, []string{"EventStores:account:1", "append to", "the cause"}},

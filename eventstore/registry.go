@@ -37,8 +37,8 @@ type typeConfig struct {
 	leaveOut  []string
 }
 
-// TypeOption says more of a type than its name: see [SchemaVersion], [Upcast], [UpcastJSON], [Alias], [WithCodec] and [LeaveOut]. A wrong
-// one is an ArgumentError of [NewRegistry].
+// TypeOption configures a type: see [WithSchemaVersion], [WithUpcast], [WithUpcastJSON], [WithAliases],
+// [WithCodec] and [WithoutFields]. [NewRegistry] returns an ArgumentError for a wrong one.
 type TypeOption func(*typeConfig) error
 
 // Type defines that values of the Go type T are stored under name. Reading gives back a T.
@@ -74,18 +74,18 @@ func (t *TypeDefinition) decode(codec Codec, payload []byte) (any, error) {
 	return p.Elem().Interface(), err
 }
 
-// LeaveOut says of fields that they are meant not to be stored, such as a cache that is filled
+// WithoutFields says of fields that they are meant not to be stored, such as a cache that is filled
 // anew when it is needed. A type with fields that its codec can't carry is refused otherwise.
 //
 // A path names a field from the type on, as "Owner.name"; pointers, slices, arrays and maps on the way are looked
 // through: "Lines.price" is a field of each line. The field is left out wherever its struct type occurs in the
 // registered type. When a value is read, the field is zero.
-func LeaveOut(paths ...string) TypeOption {
+func WithoutFields(paths ...string) TypeOption {
 	return func(c *typeConfig) error { c.leaveOut = append(c.leaveOut, paths...); return nil }
 }
 
-// Alias names older names of the type, which history still holds. They are read as the type, and never written again.
-func Alias(names ...string) TypeOption {
+// WithAliases names older names of the type, which history still holds. They are read as the type, and never written again.
+func WithAliases(names ...string) TypeOption {
 	return func(c *typeConfig) error { c.aliases = append(c.aliases, names...); return nil }
 }
 
@@ -102,7 +102,7 @@ func WithCodec(write Codec, alsoRead ...Codec) TypeOption {
 //   - if an upcaster or a codec is nil, or two codecs of a type have one content type;
 //   - if a type is written as [JSON], and JSON can never carry all of it: fields that are not exported, hidden by others or tagged
 //     json:"-", interfaces with methods, functions, channels, complex numbers, keys of maps that are no text or integer, and what else
-//     encoding/json leaves out or can't read. The message names each field and says what to do; see [LeaveOut].
+//     encoding/json leaves out or can't read. The message names each field and says what to do; see [WithoutFields].
 func NewRegistry(types ...TypeDefinition) (*Registry, error) {
 	r := &Registry{byName: map[string]*TypeDefinition{}, byType: map[reflect.Type]*TypeDefinition{}}
 	for _, t := range types {
@@ -140,7 +140,7 @@ func (t *TypeDefinition) complete() error {
 	}
 	for _, alias := range t.aliases {
 		if strings.TrimSpace(alias) == "" {
-			return bad("Alias", "an alias of type %q is blank", t.name)
+			return bad("WithAliases", "an alias of type %q is blank", t.name)
 		}
 	}
 	for i, codec := range t.codecs {
@@ -158,7 +158,7 @@ func (t *TypeDefinition) complete() error {
 		}
 	}
 	if t.schema < 1 {
-		return bad("SchemaVersion", "schema version %d of type %q is below 1", t.schema, t.name)
+		return bad("WithSchemaVersion", "schema version %d of type %q is below 1", t.schema, t.name)
 	}
 	t.upcasters = slices.SortedStableFunc(slices.Values(t.upcasters), func(a, b upcaster) int { return cmp.Compare(a.from, b.from) })
 	if err := t.checkUpcasters(); err != nil {
@@ -172,7 +172,7 @@ func (t *TypeDefinition) complete() error {
 			continue
 		}
 		if lost := t.lost(u.made); lost != "" {
-			return bad("UpcastJSON", "JSON can't carry all of what the step of type %q from schema version %d to %d makes, Go type %s: %s", t.name, u.from, u.from+1, u.made, lost)
+			return bad("WithUpcastJSON", "JSON can't carry all of what the step of type %q from schema version %d to %d makes, Go type %s: %s", t.name, u.from, u.from+1, u.made, lost)
 		}
 	}
 	if !t.writesJSON() {
@@ -182,7 +182,7 @@ func (t *TypeDefinition) complete() error {
 		return bad("type", "JSON can't carry all of type %q, Go type %s: %s", t.name, t.goType, lost)
 	}
 	if path, ok := t.unneeded(); ok {
-		return bad("LeaveOut", "field %q of type %q is stored: take the option away, or, if the field is to be left out, tag it `json:\"-\"`", path, t.name)
+		return bad("WithoutFields", "field %q of type %q is stored: take the option away, or, if the field is to be left out, tag it `json:\"-\"`", path, t.name)
 	}
 	return nil
 }
@@ -228,7 +228,7 @@ func (r *Registry) Types() []RegisteredType {
 //   - nil and an empty slice or map in a field with the tag omitempty;
 //   - a nil [json.RawMessage] and null, an empty json.Number and 0;
 //   - values of a type that has its own MarshalJSON or MarshalText, no exported fields, and an Equal or Cmp method that says so;
-//   - what [LeaveOut] names. What a [Comparer] takes for equal is its own business.
+//   - what [WithoutFields] names. What a [Comparer] takes for equal is its own business.
 func (r *Registry) Encode(value any) (Raw, error) {
 	return r.encodeAt(context.Background(), "value", &About{}, value)
 }

@@ -364,7 +364,7 @@ func TestASnapshotOfAnOlderSchemaIsNotUsedAndReplaced(t *testing.T) {
 		for range 5 {
 			update(t, r, add(1))
 		}
-		types, err := eventstore.NewRegistry(eventstore.Type[added]("added"), eventstore.Type[counter]("counter", eventstore.SchemaVersion(2)))
+		types, err := eventstore.NewRegistry(eventstore.Type[added]("added"), eventstore.Type[counter]("counter", eventstore.WithSchemaVersion(2)))
 		if err != nil {
 			t.Fatal(err)
 		}
