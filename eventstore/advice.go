@@ -86,7 +86,7 @@ func adviceOf(err error) Advice {
 	case *VersionMismatchError, *SessionLostError, *LostWritesError:
 		return AdviceConflict
 	case *ArgumentError, *NotOpenError, *BatchTooLargeError, *StreamClosedError, *StreamDeletedError,
-		*VersionNotFoundError, *SnapshotNotFoundError, *IdempotencyIDNotFoundError,
+		*StreamNotFoundError, *VersionNotFoundError, *SnapshotNotFoundError, *IdempotencyIDNotFoundError,
 		*DamagedError, *TypeNotRegisteredError, *TypeMismatchError, *SchemaError:
 		return AdviceGiveUp
 	case *OutcomeUnknownError:

@@ -34,6 +34,7 @@ var advised = []struct {
 	{&BatchTooLargeError{}, AdviceGiveUp},
 	{&StreamClosedError{}, AdviceGiveUp},
 	{&StreamDeletedError{}, AdviceGiveUp},
+	{&StreamNotFoundError{}, AdviceGiveUp},
 	{&VersionNotFoundError{}, AdviceGiveUp},
 	{&SnapshotNotFoundError{}, AdviceGiveUp},
 	{&IdempotencyIDNotFoundError{}, AdviceGiveUp},

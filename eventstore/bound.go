@@ -20,11 +20,12 @@ import (
 // NewRegistry returns an ArgumentError if the option names no aggregate type. It also returns one
 // for a name that is repeated, blank, not valid UTF-8 or longer than 200 bytes.
 func ForAggregates(aggregateTypes ...string) TypeOption {
-	return func(t *TypeDefinition) {
+	return func(t *typeConfig) error {
 		if len(aggregateTypes) == 0 {
-			t.flaw = "ForAggregates names no aggregate type"
+			return &ArgumentError{Argument: "ForAggregates", Reason: "it names no aggregate type"}
 		}
 		t.aggregates = append(t.aggregates, aggregateTypes...)
+		return nil
 	}
 }
 

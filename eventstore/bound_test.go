@@ -10,7 +10,7 @@ import (
 func bound(t *testing.T) *Registry {
 	t.Helper()
 	r, err := NewRegistry(
-		Type[noted]("noted", Alias("remarked"), ForAggregates("customer"), ForAggregates("supplier")),
+		Type[noted]("noted", WithAliases("remarked"), ForAggregates("customer"), ForAggregates("supplier")),
 		Type[*nested]("nested", ForAggregates("customer")),
 		Type[owner]("owner", ForAggregates("customer", labStream.Type)),
 		Type[amount]("amount"),

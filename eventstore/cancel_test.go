@@ -79,8 +79,8 @@ var (
 		"DeleteRecorded": func(ctx context.Context, s *Session, _ *OutcomeUnknownError) error {
 			return s.DeleteRecorded(ctx, ExpectAny())
 		},
-		"SnapshotEvery": func(ctx context.Context, s *Session, _ *OutcomeUnknownError) error {
-			_, err := SnapshotEvery(ctx, s, 2, noted{}, func(n noted, _ Event) (noted, error) { return n, nil })
+		"BuildSnapshots": func(ctx context.Context, s *Session, _ *OutcomeUnknownError) error {
+			_, err := BuildSnapshots(ctx, s, 2, noted{}, func(n noted, _ Event) (noted, error) { return n, nil })
 			return err
 		},
 	}
@@ -117,7 +117,7 @@ func TestAllThatTakesAContextIsTested(t *testing.T) {
 	reads, opens := slices.Sorted(maps.Keys(readings)), slices.Sorted(maps.Keys(openings))
 	opens = slices.DeleteFunc(opens, func(name string) bool { return name == "OpenShared" }) // is Open with an option
 	writes := append(slices.Sorted(maps.Keys(writings)), reads...)
-	writes = slices.DeleteFunc(writes, func(name string) bool { return name == "SnapshotEvery" }) // is a function
+	writes = slices.DeleteFunc(writes, func(name string) bool { return name == "BuildSnapshots" }) // is a function
 	slices.Sort(writes)
 	for of, tested := range map[reflect.Type][]string{
 		reflect.TypeFor[*Reader](): reads, reflect.TypeFor[*Session](): writes, reflect.TypeFor[*Provider](): opens,

@@ -109,7 +109,7 @@ func TestUpcastersOverMapsKeepTheDigitsOfNumbers(t *testing.T) {
 		Account int64
 		Rest    []any
 	}
-	r, err := NewRegistry(Type[moved]("moved", SchemaVersion(2), UpcastJSON(1, func(old map[string]any) (map[string]any, error) {
+	r, err := NewRegistry(Type[moved]("moved", WithSchemaVersion(2), WithUpcastJSON(1, func(old map[string]any) (map[string]any, error) {
 		old["Account"] = old["ID"]
 		delete(old, "ID")
 		return old, nil

@@ -23,13 +23,13 @@
 // # Reading
 //
 // [Reader.Read] streams events in either direction, in memory that does not grow with the stream. [Reader.Load] begins
-// at the newest snapshot, which [Session.SaveSnapshot] or [SnapshotEvery] made: snapshots are derived, so one that is missing or
+// at the newest snapshot, which [Session.SaveSnapshot] or [BuildSnapshots] made: snapshots are derived, so one that is missing or
 // unreadable costs time and nothing else.
 //
 // # Types
 //
-// A [Registry] leads from stored type names to Go types. When a type changes, history does not: [SchemaVersion] and [Upcast] bring
-// an old payload to the newest schema version when it is read, [Alias] keeps older names readable, [WithCodec] older or other
+// A [Registry] leads from stored type names to Go types. When a type changes, history does not: [WithSchemaVersion] and [WithUpcast] bring
+// an old payload to the newest schema version when it is read, [WithAliases] keeps older names readable, [WithCodec] older or other
 // content types. [ForAggregates] binds a type to aggregate types.
 // Package eventtest tests a domain, and that all that was ever stored still reads.
 //

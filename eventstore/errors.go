@@ -166,6 +166,16 @@ func (e *VersionNotFoundError) Error() string {
 	return fmt.Sprintf("eventstore: stream %s has no version %d: it is at version %d", e.Stream, e.Version, e.Current)
 }
 
+// StreamNotFoundError says that the stream does not exist: it never had an event. Only reads with the
+// option [MustExist] return it.
+type StreamNotFoundError struct {
+	Stream Stream
+}
+
+func (e *StreamNotFoundError) Error() string {
+	return fmt.Sprintf("eventstore: stream %s does not exist: it never had an event; check its database, type and id", e.Stream)
+}
+
 // SnapshotNotFoundError says that there is no snapshot at that version, or, where
 // Version is 0, none at all.
 type SnapshotNotFoundError struct {
@@ -282,7 +292,7 @@ type TypeMismatchError struct {
 }
 
 func (e *TypeMismatchError) Error() string {
-	return withCause(fmt.Sprintf("eventstore: version %d of stream %s is whole, but Go type %s does not fit it, type %q: change the Go type back, or give the change a SchemaVersion and an Upcast, or read with AsRaw",
+	return withCause(fmt.Sprintf("eventstore: version %d of stream %s is whole, but Go type %s does not fit it, type %q: change the Go type back, or give the change a WithSchemaVersion and a WithUpcast, or read with AsRaw",
 		e.Version, e.Stream, e.GoType, e.Type), e.Cause)
 }
 

@@ -19,15 +19,15 @@ type Balance struct {
 }
 
 // A field that JSON would lose is refused, unless it is meant to be left out.
-func ExampleLeaveOut() {
+func ExampleWithoutFields() {
 	_, err := eventstore.NewRegistry(eventstore.Type[Balance]("Balance"))
 	fmt.Println(err)
 
-	states := registry(eventstore.Type[Balance]("Balance", eventstore.LeaveOut("pretty")))
+	states := registry(eventstore.Type[Balance]("Balance", eventstore.WithoutFields("pretty")))
 	raw, err := states.Encode(Balance{Minor: 12_50, pretty: "12.50 €"})
 	fmt.Printf("%s %v\n", raw.Payload, err)
 	// Output:
-	// eventstore: bad argument type: JSON can't carry all of type "Balance", Go type eventstore_test.Balance: Balance.pretty is not exported and so not stored: export it, or give eventstore_test.Balance MarshalJSON and UnmarshalJSON, or, if it is to be left out, say LeaveOut("pretty")
+	// eventstore: bad argument type: JSON can't carry all of type "Balance", Go type eventstore_test.Balance: Balance.pretty is not exported and so not stored: export it, or give eventstore_test.Balance MarshalJSON and UnmarshalJSON, or, if it is to be left out, say WithoutFields("pretty")
 	// {"Minor":1250} <nil>
 }
 

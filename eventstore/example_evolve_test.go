@@ -30,14 +30,14 @@ type (
 	}
 )
 
-func ExampleUpcastJSON() {
+func ExampleWithUpcastJSON() {
 	ctx := context.Background()
 	provider := bank(eventstore.WithRegistry(registry(
-		eventstore.Type[Transfer]("Transfer", eventstore.SchemaVersion(3),
-			eventstore.UpcastJSON(1, func(old TransferV1) (TransferV2, error) {
+		eventstore.Type[Transfer]("Transfer", eventstore.WithSchemaVersion(3),
+			eventstore.WithUpcastJSON(1, func(old TransferV1) (TransferV2, error) {
 				return TransferV2{Cents: int64(math.Round(old.Amount * 100))}, nil
 			}),
-			eventstore.UpcastJSON(2, func(old TransferV2) (Transfer, error) {
+			eventstore.WithUpcastJSON(2, func(old TransferV2) (Transfer, error) {
 				return Transfer{Cents: old.Cents, Currency: "EUR"}, nil // there was no other then
 			}),
 		))))
@@ -58,9 +58,9 @@ func ExampleUpcastJSON() {
 }
 
 // At first the payload was a bare number.
-func ExampleUpcast() {
-	events := registry(eventstore.Type[FundsDeposited]("FundsDeposited", eventstore.SchemaVersion(2),
-		eventstore.Upcast(1, func(payload []byte) ([]byte, error) {
+func ExampleWithUpcast() {
+	events := registry(eventstore.Type[FundsDeposited]("FundsDeposited", eventstore.WithSchemaVersion(2),
+		eventstore.WithUpcast(1, func(payload []byte) ([]byte, error) {
 			return fmt.Appendf(nil, `{"Amount":%s}`, payload), nil
 		})))
 	fmt.Println(events.Decode(eventstore.Raw{Type: "FundsDeposited", SchemaVersion: 1, ContentType: "application/json", Payload: []byte("2500")}))
@@ -72,8 +72,8 @@ func ExampleUpcast() {
 }
 
 // The event was called Deposit once.
-func ExampleAlias() {
-	events := registry(eventstore.Type[FundsDeposited]("FundsDeposited", eventstore.Alias("Deposit")))
+func ExampleWithAliases() {
+	events := registry(eventstore.Type[FundsDeposited]("FundsDeposited", eventstore.WithAliases("Deposit")))
 	fmt.Println(events.Decode(eventstore.Raw{Type: "Deposit", ContentType: "application/json", Payload: []byte(`{"Amount":2500}`)}))
 	written, err := events.Encode(FundsDeposited{Amount: 100})
 	fmt.Println("written as", written.Type, err)
@@ -83,12 +83,12 @@ func ExampleAlias() {
 }
 
 // A snapshot of a state that looked otherwise is not used: the events are.
-func ExampleSchemaVersion() {
+func ExampleWithSchemaVersion() {
 	ctx := context.Background()
 	state := func(options ...eventstore.TypeOption) eventstore.Option {
 		return eventstore.WithRegistry(registry(eventstore.Type[FundsDeposited]("FundsDeposited"), eventstore.Type[Account]("Account", options...)))
 	}
-	provider := bank(state(eventstore.SchemaVersion(2)))
+	provider := bank(state(eventstore.WithSchemaVersion(2)))
 	session := openAccount(ctx, provider, "1", FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 200_00})
 	defer session.Close()
 	old := eventstore.Raw{Type: "Account", SchemaVersion: 1, ContentType: "application/json", Payload: []byte(`{"Total":30000}`)}
@@ -157,8 +157,8 @@ func ExampleRegistry_Decode() {
 func ExampleRegistry_Types() {
 	events := registry(
 		eventstore.Type[FundsWithdrawn]("FundsWithdrawn"),
-		eventstore.Type[FundsDeposited]("FundsDeposited", eventstore.SchemaVersion(3), eventstore.Alias("Deposit"),
-			eventstore.Upcast(2, func(payload []byte) ([]byte, error) { return payload, nil })))
+		eventstore.Type[FundsDeposited]("FundsDeposited", eventstore.WithSchemaVersion(3), eventstore.WithAliases("Deposit"),
+			eventstore.WithUpcast(2, func(payload []byte) ([]byte, error) { return payload, nil })))
 	for _, t := range events.Types() {
 		fmt.Printf("%s is %s, in schema version %d, and reads from %d on; it was %q; it is stored as %s\n",
 			t.Name, t.GoType, t.SchemaVersion, t.OldestVersion, t.Aliases, t.ContentTypes)

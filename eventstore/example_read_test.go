@@ -99,3 +99,39 @@ func ExampleAsRaw() {
 	// AccountOpened 1 application/json {"Owner":"Ada"}
 	// FundsFrozen 2 text/plain all of them
 }
+
+// A reader that comes back for more remembers the last version it has seen.
+func ExampleAfter() {
+	ctx := context.Background()
+	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00}, FundsWithdrawn{Amount: 30_00})
+	defer session.Close()
+
+	seen := int64(1) // 0 at the very beginning
+	for event, err := range session.Read(ctx, eventstore.After(seen)) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		seen = event.Version
+		fmt.Printf("%d: %+v\n", event.Version, event.Data)
+	}
+	// Output:
+	// 2: {Amount:10000}
+	// 3: {Amount:3000}
+}
+
+// Without the option a stream that does not exist, such as one whose id is misspelt, reads as empty.
+func ExampleMustExist() {
+	ctx := context.Background()
+	reader := bank().Reader(eventstore.Stream{Database: "EventStores", Type: "BankAccount", ID: "1"})
+
+	events, err := reader.Slice(ctx, 1, 10)
+	fmt.Println(len(events), err)
+	_, err = reader.Slice(ctx, 1, 10, eventstore.MustExist())
+	var missing *eventstore.StreamNotFoundError
+	if errors.As(err, &missing) {
+		fmt.Println("there is no", missing.Stream)
+	}
+	// Output:
+	// 0 <nil>
+	// there is no EventStores:BankAccount:1
+}

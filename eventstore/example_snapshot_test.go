@@ -62,13 +62,13 @@ func ExampleToVersion() {
 	// Output: from version 0 on: {Owner:Ada Balance:10000}
 }
 
-func ExampleSnapshotEvery() {
+func ExampleBuildSnapshots() {
 	ctx := context.Background()
 	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"},
 		FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 100_00})
 	defer session.Close()
 
-	versions, err := eventstore.SnapshotEvery(ctx, session, 2, Account{}, Account.apply)
+	versions, err := eventstore.BuildSnapshots(ctx, session, 2, Account{}, Account.apply)
 	fmt.Println(versions, err)
 	last, err := session.LastSnapshot(ctx)
 	fmt.Println(last.Version, last.Data, err)
@@ -81,7 +81,7 @@ func ExampleSession_ClearSnapshot() {
 	ctx := context.Background()
 	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 100_00})
 	defer session.Close()
-	if _, err := eventstore.SnapshotEvery(ctx, session, 1, Account{}, Account.apply); err != nil {
+	if _, err := eventstore.BuildSnapshots(ctx, session, 1, Account{}, Account.apply); err != nil {
 		log.Fatal(err)
 	}
 

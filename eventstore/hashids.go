@@ -28,11 +28,11 @@ const minHashKey = 16
 // HeadRebuild.Damage: pass what you log of them to [Provider.HashIDs]. Databases, aggregate types,
 // idempotency ids and session ids stay. Spans have telemetry.WithoutAggregateIDs. Defaults to off.
 func WithHashedIDs(key []byte) Option {
-	return func(p *Provider) error {
+	return func(c *config) error {
 		if len(key) < minHashKey {
 			return &ArgumentError{Argument: "WithHashedIDs", Reason: fmt.Sprintf("the key has %d bytes, at least %d are needed: take them from a random source and keep them", len(key), minHashKey)}
 		}
-		p.hasher = &idHasher{key: append([]byte(nil), key...)}
+		c.hasher = &idHasher{key: append([]byte(nil), key...)}
 		return nil
 	}
 }

@@ -164,6 +164,7 @@ func (c *confidant) all() {
 	c.ok(nil, s.Close())
 	c.Caps.MaxRequestBytes = 0
 	s = c.open()
+	c.fails(s.Event(ctx, 1, MustExist()))
 	first := confided("1")
 	first.Metadata.Context.IdempotencyID = "once"
 	c.ok(s.Append(ctx, ExpectVersion(0), first, confided("2")))

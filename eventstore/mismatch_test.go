@@ -153,16 +153,16 @@ func TestNothingOfARefusedAppendOrSnapshotIsStored(t *testing.T) {
 func TestWhatAnUpcasterMakesMustBeCarried(t *testing.T) {
 	t.Parallel()
 	type kept struct{ A int }
-	lossyStep := UpcastJSON(1, func(kept) (shy, error) { return shy{}, nil })
-	_, err := NewRegistry(Type[kept]("kept", SchemaVersion(2), lossyStep))
-	if e := want[*ArgumentError](t, err); e.Argument != "UpcastJSON" || e.Reason != `JSON can't carry all of what the step of type "kept" from schema version 1 to 2 makes, Go type eventstore.shy: shy.owner is not exported and so not stored: export it, or give eventstore.shy MarshalJSON and UnmarshalJSON` {
+	lossyStep := WithUpcastJSON(1, func(kept) (shy, error) { return shy{}, nil })
+	_, err := NewRegistry(Type[kept]("kept", WithSchemaVersion(2), lossyStep))
+	if e := want[*ArgumentError](t, err); e.Argument != "WithUpcastJSON" || e.Reason != `JSON can't carry all of what the step of type "kept" from schema version 1 to 2 makes, Go type eventstore.shy: shy.owner is not exported and so not stored: export it, or give eventstore.shy MarshalJSON and UnmarshalJSON` {
 		t.Error(err)
 	}
 	for _, step := range []TypeOption{
-		UpcastJSON(1, func(old map[string]any) (map[string]any, error) { return old, nil }),
-		UpcastJSON(1, func(old any) (any, error) { return old, nil }),
+		WithUpcastJSON(1, func(old map[string]any) (map[string]any, error) { return old, nil }),
+		WithUpcastJSON(1, func(old any) (any, error) { return old, nil }),
 	} {
-		if _, err := NewRegistry(Type[kept]("kept", SchemaVersion(2), step)); err != nil {
+		if _, err := NewRegistry(Type[kept]("kept", WithSchemaVersion(2), step)); err != nil {
 			t.Error(err)
 		}
 	}

@@ -27,7 +27,7 @@ type Operation struct {
 	//
 	// [OpRead] begins when a loop over events begins, and ends with it. A loop that never begins is not
 	// an operation. The operations of the stream are inside [OpAggregateLoad] and [OpAggregateUpdate],
-	// and also inside [OpSnapshotEvery].
+	// and also inside [OpBuildSnapshots].
 	Name string
 
 	// Stream is the one that is named, also where that name is not possible.
@@ -69,11 +69,11 @@ type OperationResult struct {
 // WithObserver has an observer told of each operation; defaults to none, which costs nothing. Operations of a [Session] or
 // [Reader] that was never opened are nobody's.
 func WithObserver(observer Observer) Option {
-	return func(p *Provider) error {
+	return func(c *config) error {
 		if observer == nil {
 			return &ArgumentError{Argument: "WithObserver", Reason: "the observer is nil: leave the option out for none"}
 		}
-		p.observer = observer
+		c.observer = observer
 		return nil
 	}
 }

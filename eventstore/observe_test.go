@@ -137,7 +137,7 @@ func TestAllThatTakesAContextIsObserved(t *testing.T) {
 				for _, s := range of[1:] {
 					switch {
 					case method == "Load" && s.Name == "read" && s.inside == nil:
-					case method == "SnapshotEvery" && s.inside == of[0] && (s.Name == "read" || s.Name == "save_snapshot"):
+					case method == "BuildSnapshots" && s.inside == of[0] && s.Name == "read":
 					default:
 						t.Errorf("observed was %s, too", s.Name)
 					}

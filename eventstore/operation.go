@@ -28,7 +28,7 @@ const (
 	OpSaveRecordedSnapshot = "save_recorded_snapshot" // [Session.SaveRecordedSnapshot]
 	OpClearSnapshot        = "clear_snapshot"         // [Session.ClearSnapshot]
 	OpClearSnapshots       = "clear_snapshots"        // [Session.ClearSnapshots]
-	OpSnapshotEvery        = "snapshot_every"         // [SnapshotEvery]
+	OpBuildSnapshots       = "build_snapshots"        // [BuildSnapshots]
 
 	OpCloseStream    = "close_stream"    // [Session.CloseStream]
 	OpDeleteStream   = "delete_stream"   // [Session.DeleteStream]

@@ -91,7 +91,7 @@ func TestWhatCouldNotBeAppendedCanNotBePrepared(t *testing.T) {
 	})
 }
 
-func TestAStateIsReadWithNoOptionButAVersion(t *testing.T) {
+func TestAStateIsReadWithAVersionAndMustExistAlone(t *testing.T) {
 	for name, test := range map[string]struct {
 		options []ReadOption
 		version int64 // -1: refused
@@ -104,6 +104,8 @@ func TestAStateIsReadWithNoOptionButAVersion(t *testing.T) {
 		"AsRaw":                        {[]ReadOption{AsRaw()}, -1},
 		"Backwards after a version":    {[]ReadOption{ToVersion(7), Backwards()}, -1},
 		"from where reads begin":       {[]ReadOption{FromVersion(1)}, -1},
+		"after no version":             {[]ReadOption{After(0)}, -1},
+		"a stream that exists":         {[]ReadOption{ToVersion(7), MustExist()}, 7},
 		"from a version":               {[]ReadOption{FromVersion(2), ToVersion(7)}, -1},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,27 +12,32 @@ import (
 // Provider opens streams of one store. It is safe for concurrent use, holds nothing open itself, and is
 // meant to live as long as the process.
 type Provider struct {
-	state    driver.State
+	config
+	state  driver.State
+	queues queues // before the locks of streams
+}
+
+// config is what the options of a provider set.
+type config struct {
 	locker   driver.Locker
 	registry *Registry
 	settings Settings
 	log      *slog.Logger
 	observer Observer  // nil: none
 	hasher   *idHasher // nil: ids are not hidden
-	queues   queues    // before the locks of streams
 }
 
 // Option configures a [Provider].
-type Option func(*Provider) error
+type Option func(*config) error
 
 // WithLocker keeps sessions apart with a lock component, as sidecar.NewLocker
 // gives. Without it sessions use a lease that is kept in the state store.
 func WithLocker(locker driver.Locker) Option {
-	return func(p *Provider) error {
+	return func(c *config) error {
 		if locker == nil {
 			return &ArgumentError{Argument: "WithLocker", Reason: "the locker is nil: leave the option out to use a lease in the state store"}
 		}
-		p.locker = locker
+		c.locker = locker
 		return nil
 	}
 }
@@ -40,19 +45,19 @@ func WithLocker(locker driver.Locker) Option {
 // WithRegistry sets the Go types of events and snapshots. Without it only [Raw] events can be
 // appended and read.
 func WithRegistry(registry *Registry) Option {
-	return func(p *Provider) error {
+	return func(c *config) error {
 		if registry == nil {
 			return &ArgumentError{Argument: "WithRegistry", Reason: "the registry is nil: make it with NewRegistry"}
 		}
-		p.registry = registry
+		c.registry = registry
 		return nil
 	}
 }
 
 // WithSettings replaces the settings; defaults to [DefaultSettings].
 func WithSettings(settings Settings) Option {
-	return func(p *Provider) error {
-		p.settings = settings
+	return func(c *config) error {
+		c.settings = settings
 		return settings.validate()
 	}
 }
@@ -60,11 +65,11 @@ func WithSettings(settings Settings) Option {
 // WithLogger sets where logs go; defaults to [slog.Default]. What goes well is logged at
 // debug, what someone may want to look at as a warning. Payloads are never logged.
 func WithLogger(logger *slog.Logger) Option {
-	return func(p *Provider) error {
+	return func(c *config) error {
 		if logger == nil {
 			return &ArgumentError{Argument: "WithLogger", Reason: "the logger is nil: use slog.New(slog.DiscardHandler) for none"}
 		}
-		p.log = logger
+		c.log = logger
 		return nil
 	}
 }
@@ -78,12 +83,12 @@ func NewProvider(state driver.State, options ...Option) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{state: state, registry: registry, settings: DefaultSettings(), log: slog.Default()}
+	p := &Provider{config: config{registry: registry, settings: DefaultSettings(), log: slog.Default()}}
 	for _, option := range options {
 		if option == nil {
 			return nil, &ArgumentError{Argument: "option", Reason: "it is nil"}
 		}
-		if err := option(p); err != nil {
+		if err := option(&p.config); err != nil {
 			return nil, err
 		}
 	}

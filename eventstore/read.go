@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
@@ -72,6 +73,24 @@ func (r *Reader) look(ctx context.Context) (view, error) {
 	return v, err
 }
 
+// lookFor is look for a read of a range, which may require that the stream exists.
+func (r *Reader) lookFor(ctx context.Context, rng readRange) (view, error) {
+	v, err := r.look(ctx)
+	if err == nil {
+		err = r.history.exists(v.head, rng)
+	}
+	return v, err
+}
+
+// exists returns a StreamNotFoundError if the range requires a stream that exists and there is none. A
+// head is first written with an event, so a stream at version 0 never had one.
+func (h *history) exists(hd head, rng readRange) error {
+	if rng.mustExist && hd.version == 0 {
+		return &StreamNotFoundError{Stream: h.Stream}
+	}
+	return nil
+}
+
 // Stream returns the stream's name.
 func (r *Reader) Stream() Stream {
 	if r == nil || r.history == nil {
@@ -102,9 +121,11 @@ func (r *Reader) Closed(ctx context.Context) (closed bool, err error) {
 type ReadOption func(*readRange) error
 
 type readRange struct {
-	from, to  int64 // to 0: up to the current version
+	from, to  int64  // to 0: up to the current version
+	after     *int64 // as After set it, until readOptions makes it from
 	backwards bool
 	raw       bool
+	mustExist bool
 }
 
 // FromVersion starts a read at that version, included; defaults to 1. Versions below 1 are an
@@ -113,6 +134,19 @@ func FromVersion(version int64) ReadOption {
 	return func(r *readRange) error {
 		r.from = version
 		return validVersion("FromVersion", version)
+	}
+}
+
+// After starts a read with the first event whose version is larger; After(0) reads from the beginning.
+// A reader that remembers the last version it has seen continues with it. A negative version is an
+// [ArgumentError], and so is After together with [FromVersion].
+func After(version int64) ReadOption {
+	return func(r *readRange) error {
+		if version < 0 {
+			return &ArgumentError{Argument: "After", Reason: fmt.Sprintf("version %d is negative; After(0) reads from the beginning", version)}
+		}
+		r.after = &version
+		return nil
 	}
 }
 
@@ -136,6 +170,14 @@ func AsRaw() ReadOption {
 	return func(r *readRange) error { r.raw = true; return nil }
 }
 
+// MustExist makes a read fail with a [StreamNotFoundError] if the stream does not exist. Without it such
+// a stream reads as an empty one. A stream exists from its first event on. It also exists when it is
+// closed, or when the range of the read is empty; a deleted one is a [StreamDeletedError] in any case.
+// The option takes no further request.
+func MustExist() ReadOption {
+	return func(r *readRange) error { r.mustExist = true; return nil }
+}
+
 func validVersion(argument string, version int64) error {
 	switch {
 	case version < 0:
@@ -147,7 +189,7 @@ func validVersion(argument string, version int64) error {
 }
 
 func readOptions(options []ReadOption) (readRange, error) {
-	r := readRange{from: 1}
+	var r readRange
 	for _, option := range options {
 		if option == nil {
 			return r, &ArgumentError{Argument: "option", Reason: "it is nil"}
@@ -156,15 +198,34 @@ func readOptions(options []ReadOption) (readRange, error) {
 			return r, err
 		}
 	}
+	if r.after != nil {
+		return r, r.follow(*r.after)
+	}
+	r.from = max(r.from, 1)
 	if r.to != 0 && r.from > r.to {
 		return r, &ArgumentError{Argument: "FromVersion", Reason: fmt.Sprintf("first version %d is above the last, %d", r.from, r.to)}
 	}
 	return r, nil
 }
 
-// AsOf returns the version that [ToVersion] sets among options, or 0 where that is left out. Any
-// other option is an [ArgumentError]. It is for functions that take read options and return a state
-// rather than events, as those of package aggregate.
+// follow begins the range after a version.
+func (r *readRange) follow(version int64) error {
+	switch {
+	case r.from != 0:
+		return &ArgumentError{Argument: "After", Reason: "FromVersion or a first version is given as well: use one of them"}
+	case r.to != 0 && version > r.to:
+		return &ArgumentError{Argument: "After", Reason: fmt.Sprintf("version %d is above the last, %d", version, r.to)}
+	}
+	r.from = version
+	if version < math.MaxInt64 { // which no event has
+		r.from++
+	}
+	return nil
+}
+
+// AsOf returns the version that [ToVersion] sets among options, or 0 where that is left out. It accepts
+// [MustExist] as well; any other option is an [ArgumentError]. It is for functions that take read options
+// and return a state rather than events, such as those of package aggregate.
 func AsOf(options ...ReadOption) (version int64, err error) {
 	for _, option := range options {
 		if option == nil {
@@ -178,15 +239,19 @@ func AsOf(options ...ReadOption) (version int64, err error) {
 		switch {
 		case r.from != 0:
 			name = "FromVersion"
+		case r.after != nil:
+			name = "After"
 		case r.backwards:
 			name = "Backwards"
 		case r.raw:
 			name = "AsRaw"
+		case r.mustExist:
+			continue
 		default:
 			version = r.to
 			continue
 		}
-		return 0, &ArgumentError{Argument: name, Reason: "it is for reading events, a state is made of all of them: use no option but ToVersion, or read events with Reader.Read"}
+		return 0, &ArgumentError{Argument: name, Reason: "it is for reading events, a state is made of all of them: use no option but ToVersion and MustExist, or read events with Reader.Read"}
 	}
 	return version, nil
 }
@@ -207,12 +272,13 @@ func rangeOf(first, last int64, options []ReadOption) (readRange, error) {
 //
 // An error ends the sequence, as its last pair: an [ArgumentError], [StorageError],
 // [DamagedError] that names the version, [TypeNotRegisteredError], [SchemaError] or [TypeMismatchError]; in a
-// session also the errors of one that has ended. A range past the end is empty without an error.
+// session also the errors of one that has ended. A range past the end is empty without an error, and so
+// is a stream that does not exist: see [MustExist].
 func (r *Reader) Read(ctx context.Context, options ...ReadOption) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		r.loop(ctx, yield, func(ctx context.Context) (v view, rng readRange, err error) {
 			if rng, err = readOptions(options); err == nil {
-				v, err = r.look(ctx)
+				v, err = r.lookFor(ctx, rng)
 			}
 			return v, rng, err
 		})
@@ -228,7 +294,7 @@ func (r *Reader) Slice(ctx context.Context, first, last int64, options ...ReadOp
 	if err != nil {
 		return nil, err
 	}
-	v, err := r.look(ctx)
+	v, err := r.lookFor(ctx, rng)
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +317,7 @@ func (r *Reader) Event(ctx context.Context, version int64, options ...ReadOption
 	if err != nil {
 		return Event{}, err
 	}
-	v, err := r.look(ctx)
+	v, err := r.lookFor(ctx, rng)
 	if err != nil {
 		return Event{}, err
 	}

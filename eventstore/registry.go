@@ -20,23 +20,28 @@ type Registry struct {
 
 // TypeDefinition is one entry of a [Registry], made by [Type].
 type TypeDefinition struct {
-	name      string
+	typeConfig
+	name    string
+	goType  reflect.Type
+	err     error            // of an option, for NewRegistry to return
+	leftOut map[fieldID]bool // that leaveOut names
+	needed  map[fieldID]bool // of those, what JSON does not carry
+}
+
+// typeConfig is what the options of a type set.
+type typeConfig struct {
 	aliases   []string
-	goType    reflect.Type
 	schema    int // that is written
 	upcasters []upcaster
 	codecs    []Codec // the first writes, all of them read
-	flaw      string  // what is wrong with an option, for NewRegistry to say
 	leaveOut  []string
-	leftOut   map[fieldID]bool // that leaveOut names
-	needed    map[fieldID]bool // of those, what JSON does not carry
 
 	aggregates []string // the aggregate types that it is bound to; none: any
 }
 
-// TypeOption says more of a type than its name: see [SchemaVersion], [Upcast], [UpcastJSON],
-// [Alias], [WithCodec], [LeaveOut] and [ForAggregates]. A wrong one is an ArgumentError of [NewRegistry].
-type TypeOption func(*TypeDefinition)
+// TypeOption configures a type: see [WithSchemaVersion], [WithUpcast], [WithUpcastJSON], [WithAliases],
+// [WithCodec], [WithoutFields] and [ForAggregates]. [NewRegistry] returns an ArgumentError for a wrong one.
+type TypeOption func(*typeConfig) error
 
 // Type defines that values of the Go type T are stored under name. Reading gives back a T.
 // The name is what history refers to for ever: choose one that does not depend
@@ -47,13 +52,15 @@ func Type[T any](name string, options ...TypeOption) TypeDefinition {
 
 // TypeOf is [Type] for a Go type that is known only when the program runs.
 func TypeOf(goType reflect.Type, name string, options ...TypeOption) TypeDefinition {
-	t := TypeDefinition{name: name, goType: goType, schema: 1, codecs: []Codec{JSON}}
+	t := TypeDefinition{name: name, goType: goType, typeConfig: typeConfig{schema: 1, codecs: []Codec{JSON}}}
 	for _, option := range options {
 		if option == nil {
-			t.flaw = "an option is nil"
-			continue
+			t.err = &ArgumentError{Argument: "option", Reason: fmt.Sprintf("an option of type %q is nil", name)}
+			break
 		}
-		option(&t)
+		if t.err = option(&t.typeConfig); t.err != nil {
+			break
+		}
 	}
 	return t
 }
@@ -69,25 +76,25 @@ func (t *TypeDefinition) decode(codec Codec, payload []byte) (any, error) {
 	return p.Elem().Interface(), err
 }
 
-// LeaveOut says of fields that they are meant not to be stored, such as a cache that is filled
+// WithoutFields says of fields that they are meant not to be stored, such as a cache that is filled
 // anew when it is needed. A type with fields that its codec can't carry is refused otherwise.
 //
 // A path names a field from the type on, as "Owner.name"; pointers, slices, arrays and maps on the way are looked
 // through: "Lines.price" is a field of each line. The field is left out wherever its struct type occurs in the
 // registered type. When a value is read, the field is zero.
-func LeaveOut(paths ...string) TypeOption {
-	return func(t *TypeDefinition) { t.leaveOut = append(t.leaveOut, paths...) }
+func WithoutFields(paths ...string) TypeOption {
+	return func(c *typeConfig) error { c.leaveOut = append(c.leaveOut, paths...); return nil }
 }
 
-// Alias names older names of the type, which history still holds. They are read as the type, and never written again.
-func Alias(names ...string) TypeOption {
-	return func(t *TypeDefinition) { t.aliases = append(t.aliases, names...) }
+// WithAliases names older names of the type, which history still holds. They are read as the type, and never written again.
+func WithAliases(names ...string) TypeOption {
+	return func(c *typeConfig) error { c.aliases = append(c.aliases, names...); return nil }
 }
 
 // WithCodec sets how values of the type become bytes, in place of [JSON]: write is the codec for what is stored from now on,
 // alsoRead are those in which history holds the type too. Which of them reads a value, the content type that is stored with it says.
 func WithCodec(write Codec, alsoRead ...Codec) TypeOption {
-	return func(t *TypeDefinition) { t.codecs = append([]Codec{write}, alsoRead...) }
+	return func(c *typeConfig) error { c.codecs = append([]Codec{write}, alsoRead...); return nil }
 }
 
 // NewRegistry makes a registry. It is an ArgumentError
@@ -98,7 +105,7 @@ func WithCodec(write Codec, alsoRead ...Codec) TypeOption {
 //   - if an aggregate type that a type is bound to is blank or repeated, see [ForAggregates];
 //   - if a type is written as [JSON], and JSON can never carry all of it: fields that are not exported, hidden by others or tagged
 //     json:"-", interfaces with methods, functions, channels, complex numbers, keys of maps that are no text or integer, and what else
-//     encoding/json leaves out or can't read. The message names each field and says what to do; see [LeaveOut].
+//     encoding/json leaves out or can't read. The message names each field and says what to do; see [WithoutFields].
 func NewRegistry(types ...TypeDefinition) (*Registry, error) {
 	r := &Registry{byName: map[string]*TypeDefinition{}, byType: map[reflect.Type]*TypeDefinition{}}
 	for _, t := range types {
@@ -131,12 +138,12 @@ func (t *TypeDefinition) complete() error {
 		return bad("type name", "the name of Go type %s is blank", t.goType)
 	case t.goType.Kind() == reflect.Interface:
 		return bad("type", "%q is the interface %s, which says nothing of what to decode: register concrete types", t.name, t.goType)
-	case t.flaw != "":
-		return bad("type option", "type %q: %s", t.name, t.flaw)
+	case t.err != nil:
+		return t.err
 	}
 	for _, alias := range t.aliases {
 		if strings.TrimSpace(alias) == "" {
-			return bad("Alias", "an alias of type %q is blank", t.name)
+			return bad("WithAliases", "an alias of type %q is blank", t.name)
 		}
 	}
 	if err := t.checkAggregates(); err != nil {
@@ -157,7 +164,7 @@ func (t *TypeDefinition) complete() error {
 		}
 	}
 	if t.schema < 1 {
-		return bad("SchemaVersion", "schema version %d of type %q is below 1", t.schema, t.name)
+		return bad("WithSchemaVersion", "schema version %d of type %q is below 1", t.schema, t.name)
 	}
 	t.upcasters = slices.SortedStableFunc(slices.Values(t.upcasters), func(a, b upcaster) int { return cmp.Compare(a.from, b.from) })
 	if err := t.checkUpcasters(); err != nil {
@@ -171,7 +178,7 @@ func (t *TypeDefinition) complete() error {
 			continue
 		}
 		if lost := t.lost(u.made); lost != "" {
-			return bad("UpcastJSON", "JSON can't carry all of what the step of type %q from schema version %d to %d makes, Go type %s: %s", t.name, u.from, u.from+1, u.made, lost)
+			return bad("WithUpcastJSON", "JSON can't carry all of what the step of type %q from schema version %d to %d makes, Go type %s: %s", t.name, u.from, u.from+1, u.made, lost)
 		}
 	}
 	if !t.writesJSON() {
@@ -181,7 +188,7 @@ func (t *TypeDefinition) complete() error {
 		return bad("type", "JSON can't carry all of type %q, Go type %s: %s", t.name, t.goType, lost)
 	}
 	if path, ok := t.unneeded(); ok {
-		return bad("LeaveOut", "field %q of type %q is stored: take the option away, or, if the field is to be left out, tag it `json:\"-\"`", path, t.name)
+		return bad("WithoutFields", "field %q of type %q is stored: take the option away, or, if the field is to be left out, tag it `json:\"-\"`", path, t.name)
 	}
 	return nil
 }
@@ -231,7 +238,7 @@ func (r *Registry) Types() []RegisteredType {
 //   - nil and an empty slice or map in a field with the tag omitempty;
 //   - a nil [json.RawMessage] and null, an empty json.Number and 0;
 //   - values of a type that has its own MarshalJSON or MarshalText, no exported fields, and an Equal or Cmp method that says so;
-//   - what [LeaveOut] names. What a [Comparer] takes for equal is its own business.
+//   - what [WithoutFields] names. What a [Comparer] takes for equal is its own business.
 func (r *Registry) Encode(value any) (Raw, error) {
 	return r.encodeAt(context.Background(), "value", &About{}, value)
 }

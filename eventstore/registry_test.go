@@ -53,34 +53,34 @@ func TestARegistryThatCannotBeIsRefused(t *testing.T) {
 	t.Parallel()
 	step := func(payload []byte) ([]byte, error) { return payload, nil }
 	for says, types := range map[string][]TypeDefinition{
-		"zero TypeDefinition":      {{}},
-		"is blank":                 {Type[owner](" ")},
-		"is the interface":         {Type[error]("error")},
-		`"x" is registered twice`:  {Type[owner]("x"), Type[amount]("x")},
-		`registered twice, as "a"`: {Type[owner]("a"), Type[owner]("b")},
-		"an option is nil":         {Type[owner]("x", nil)},
+		"zero TypeDefinition":            {{}},
+		"is blank":                       {Type[owner](" ")},
+		"is the interface":               {Type[error]("error")},
+		`"x" is registered twice`:        {Type[owner]("x"), Type[amount]("x")},
+		`registered twice, as "a"`:       {Type[owner]("a"), Type[owner]("b")},
+		"an option of type \"x\" is nil": {Type[owner]("x", nil)},
 
-		`an alias of type "x" is blank`:                                       {Type[owner]("x", Alias("y", " "))},
-		`"y" is registered twice, for`:                                        {Type[owner]("x", Alias("y")), Type[amount]("y")},
-		`"a" is registered twice, for eventstore.owner and eventstore.amount`: {Type[owner]("x", Alias("a")), Type[amount]("y", Alias("a"))},
-		`"b" is registered twice, for eventstore.owner and eventstore.owner`:  {Type[owner]("x", Alias("b", "b"))},
-		`"n" is registered twice, for eventstore.owner and eventstore.owner`:  {Type[owner]("n", Alias("n"))},
+		`an alias of type "x" is blank`:                                       {Type[owner]("x", WithAliases("y", " "))},
+		`"y" is registered twice, for`:                                        {Type[owner]("x", WithAliases("y")), Type[amount]("y")},
+		`"a" is registered twice, for eventstore.owner and eventstore.amount`: {Type[owner]("x", WithAliases("a")), Type[amount]("y", WithAliases("a"))},
+		`"b" is registered twice, for eventstore.owner and eventstore.owner`:  {Type[owner]("x", WithAliases("b", "b"))},
+		`"n" is registered twice, for eventstore.owner and eventstore.owner`:  {Type[owner]("n", WithAliases("n"))},
 
 		"a codec of type \"x\" is nil":              {Type[owner]("x", WithCodec(nil))},
 		"WithCodec: a codec of type \"x\" is nil":   {Type[owner]("x", WithCodec(JSON, nil))},
 		"type \"x\" has two codecs for application": {Type[owner]("x", WithCodec(JSON, JSON))},
 		"a codec of type \"x\" has no content type": {Type[owner]("x", WithCodec(plain("")))},
 
-		"schema version 0 of type \"x\" is below 1":                                          {Type[owner]("x", SchemaVersion(0))},
-		"schema version -1 of type \"x\" is below 1":                                         {Type[owner]("x", SchemaVersion(-1))},
-		"from schema version 1 to 2 is nil":                                                  {Type[owner]("x", SchemaVersion(2), Upcast(1, nil))},
-		"bad argument Upcast: the step of type \"x\" from schema version 2 to 3 is nil":      {Type[owner]("x", SchemaVersion(3), Upcast(1, step), UpcastJSON[owner, owner](2, nil))},
-		"from schema version 0 to 1 begins below":                                            {Type[owner]("x", SchemaVersion(2), Upcast(0, step), Upcast(1, step))},
-		"from schema version 1 to 2 leads beyond the newest schema version, 1: raise it":     {Type[owner]("x", Upcast(1, step))},
-		"from schema version 3 to 4 leads beyond the newest":                                 {Type[owner]("x", SchemaVersion(2), Upcast(1, step), Upcast(3, step))},
-		"from schema version 1 to 2 is there twice":                                          {Type[owner]("x", SchemaVersion(2), Upcast(1, step), Upcast(1, step))},
-		"from schema version 1 to 2 is not followed by one from 2 to 3":                      {Type[owner]("x", SchemaVersion(4), Upcast(3, step), Upcast(1, step))},
-		"the step of type \"x\" from schema version 1 to 2 is not followed by one from 2 to": {Type[owner]("x", SchemaVersion(3), Upcast(1, step))},
+		"schema version 0 of type \"x\" is below 1":                                          {Type[owner]("x", WithSchemaVersion(0))},
+		"schema version -1 of type \"x\" is below 1":                                         {Type[owner]("x", WithSchemaVersion(-1))},
+		"from schema version 1 to 2 is nil":                                                  {Type[owner]("x", WithSchemaVersion(2), WithUpcast(1, nil))},
+		"bad argument WithUpcast: the step of type \"x\" from schema version 2 to 3 is nil":  {Type[owner]("x", WithSchemaVersion(3), WithUpcast(1, step), WithUpcastJSON[owner, owner](2, nil))},
+		"from schema version 0 to 1 begins below":                                            {Type[owner]("x", WithSchemaVersion(2), WithUpcast(0, step), WithUpcast(1, step))},
+		"from schema version 1 to 2 leads beyond the newest schema version, 1: raise it":     {Type[owner]("x", WithUpcast(1, step))},
+		"from schema version 3 to 4 leads beyond the newest":                                 {Type[owner]("x", WithSchemaVersion(2), WithUpcast(1, step), WithUpcast(3, step))},
+		"from schema version 1 to 2 is there twice":                                          {Type[owner]("x", WithSchemaVersion(2), WithUpcast(1, step), WithUpcast(1, step))},
+		"from schema version 1 to 2 is not followed by one from 2 to 3":                      {Type[owner]("x", WithSchemaVersion(4), WithUpcast(3, step), WithUpcast(1, step))},
+		"the step of type \"x\" from schema version 1 to 2 is not followed by one from 2 to": {Type[owner]("x", WithSchemaVersion(3), WithUpcast(1, step))},
 	} {
 		if _, err := NewRegistry(types...); !isA[*ArgumentError](err) || !strings.Contains(err.Error(), says) {
 			t.Errorf("the error does not say %q: %v", says, err)
@@ -126,7 +126,7 @@ func TestACodecFillsThePointerThatIsRegistered(t *testing.T) {
 
 func TestHistoryUnderAnOlderNameIsOfTheType(t *testing.T) {
 	t.Parallel()
-	r, err := NewRegistry(Type[owner]("owner", Alias("proprietor", "holder"), Alias("person"), SchemaVersion(2), Upcast(1, func([]byte) ([]byte, error) {
+	r, err := NewRegistry(Type[owner]("owner", WithAliases("proprietor", "holder"), WithAliases("person"), WithSchemaVersion(2), WithUpcast(1, func([]byte) ([]byte, error) {
 		return []byte(`{"Name":"upcast"}`), nil
 	})))
 	if err != nil {
@@ -171,8 +171,8 @@ func TestARegistrySaysWhatItHolds(t *testing.T) {
 	t.Parallel()
 	step := func(payload []byte) ([]byte, error) { return payload, nil }
 	r, err := NewRegistry(
-		Type[owner]("owner", SchemaVersion(4), Upcast(3, step), Upcast(2, step), Alias("b", "a")),
-		Type[*nested]("nested", SchemaVersion(2)),
+		Type[owner]("owner", WithSchemaVersion(4), WithUpcast(3, step), WithUpcast(2, step), WithAliases("b", "a")),
+		Type[*nested]("nested", WithSchemaVersion(2)),
 		Type[string]("text", WithCodec(plain("text/plain"), JSON)),
 	)
 	if err != nil {

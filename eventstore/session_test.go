@@ -55,8 +55,8 @@ var operations = map[string]func(context.Context, *Session) error{
 	"SaveSnapshot":   func(ctx context.Context, s *Session) error { return s.SaveSnapshot(ctx, 1, noted{}) },
 	"ClearSnapshot":  func(ctx context.Context, s *Session) error { return s.ClearSnapshot(ctx, 1) },
 	"ClearSnapshots": func(ctx context.Context, s *Session) error { return s.ClearSnapshots(ctx) },
-	"SnapshotEvery": func(ctx context.Context, s *Session) error {
-		_, err := SnapshotEvery(ctx, s, 1, noted{}, func(n noted, _ Event) (noted, error) { return n, nil })
+	"BuildSnapshots": func(ctx context.Context, s *Session) error {
+		_, err := BuildSnapshots(ctx, s, 1, noted{}, func(n noted, _ Event) (noted, error) { return n, nil })
 		return err
 	},
 	"Read": func(ctx context.Context, s *Session) (err error) {

@@ -33,7 +33,7 @@ type jsonLoss struct {
 	path   string // from the type on; empty: the type itself
 	reason string // after "it "
 	advice string
-	field  fieldID // that LeaveOut can name; its structType is nil for what must not be
+	field  fieldID // that WithoutFields can name; its structType is nil for what must not be
 }
 
 // encodesItself reports whether values of a type have a method that encodes them.
@@ -344,7 +344,7 @@ func validTag(name string) bool {
 	})
 }
 
-// lost says what JSON does not carry of values of a Go type, but for what LeaveOut names, and what
+// lost says what JSON does not carry of values of a Go type, but for what WithoutFields names, and what
 // to do.
 func (t *TypeDefinition) lost(goType reflect.Type) string {
 	base := goType
@@ -363,7 +363,7 @@ func (t *TypeDefinition) lost(goType reflect.Type) string {
 		}
 		advice := l.advice
 		if l.field.structType != nil && goType == t.goType {
-			advice += fmt.Sprintf(", or, if it is to be left out, say LeaveOut(%q)", l.path)
+			advice += fmt.Sprintf(", or, if it is to be left out, say WithoutFields(%q)", l.path)
 		}
 		if advice != "" {
 			advice = ": " + advice
@@ -381,20 +381,20 @@ func (t *TypeDefinition) lost(goType reflect.Type) string {
 	return strings.Join(says, "; ")
 }
 
-// resolveLeftOut finds the fields that LeaveOut names, and refuses those that are none.
+// resolveLeftOut finds the fields that WithoutFields names, and refuses those that are none.
 func (t *TypeDefinition) resolveLeftOut() error {
 	t.leftOut, t.needed = map[fieldID]bool{}, map[fieldID]bool{}
 	for _, path := range t.leaveOut {
 		id, ok := fieldAt(t.goType, path)
 		if !ok {
-			return &ArgumentError{Argument: "LeaveOut", Reason: fmt.Sprintf("%q is no field of type %q, Go type %s: write it as the message that asked for it does, as in \"Owner.name\"", path, t.name, t.goType)}
+			return &ArgumentError{Argument: "WithoutFields", Reason: fmt.Sprintf("%q is no field of type %q, Go type %s: write it as the message that asked for it does, as in \"Owner.name\"", path, t.name, t.goType)}
 		}
 		t.leftOut[id] = true
 	}
 	return nil
 }
 
-// unneeded returns the first path of LeaveOut whose field JSON carries. A field within a type that
+// unneeded returns the first path of WithoutFields whose field JSON carries. A field within a type that
 // encodes itself may be left out of the comparison.
 func (t *TypeDefinition) unneeded() (string, bool) {
 	for _, path := range t.leaveOut {

@@ -75,10 +75,10 @@ func TestTypesThatJSONCannotCarryAreRefused(t *testing.T) {
 		value any
 		says  []string
 	}{
-		{shy{}, []string{`type "t", Go type eventstore.shy`, `shy.owner is not exported and so not stored: export it, or give eventstore.shy MarshalJSON and UnmarshalJSON, or, if it is to be left out, say LeaveOut("owner")`}},
+		{shy{}, []string{`type "t", Go type eventstore.shy`, `shy.owner is not exported and so not stored: export it, or give eventstore.shy MarshalJSON and UnmarshalJSON, or, if it is to be left out, say WithoutFields("owner")`}},
 		{&shy{}, []string{"shy.owner is not exported"}},
-		{holder{}, []string{`holder.Owner.name is not exported`, `LeaveOut("Owner.name")`}},
-		{[]holder{}, []string{`it.Owner.name`, `LeaveOut("Owner.name")`}},
+		{holder{}, []string{`holder.Owner.name is not exported`, `WithoutFields("Owner.name")`}},
+		{[]holder{}, []string{`it.Owner.name`, `WithoutFields("Owner.name")`}},
 		{struct{ Lines map[string][]*holder }{}, []string{`it.Lines.Owner.name`}},
 		{hidden{}, []string{"hidden.shy is an embedded pointer to the unexported struct eventstore.shy"}},
 		{embedsBy{}, []string{"embedsBy.base is an embedded pointer", "export the type, or embed it by value"}},
@@ -178,7 +178,7 @@ func TestFieldsThatAreMeantToBeLeftOutAre(t *testing.T) {
 		Cache   map[string]int `json:"-"`
 		total   int
 	}
-	leaving := func(paths ...string) TypeDefinition { return Type[account]("account", LeaveOut(paths...)) }
+	leaving := func(paths ...string) TypeDefinition { return Type[account]("account", WithoutFields(paths...)) }
 	r, err := NewRegistry(leaving("Owner.name", "Cache", "total"))
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +193,7 @@ func TestFieldsThatAreMeantToBeLeftOutAre(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for says, definition := range map[string]TypeDefinition{
-		`LeaveOut("total")`:                            leaving("Owner.name", "Cache"),
+		`WithoutFields("total")`:                       leaving("Owner.name", "Cache"),
 		`account.Owner.name`:                           leaving("Cache", "total"),
 		`"Owner.nam" is no field of type "account"`:    leaving("Owner.name", "Cache", "total", "Owner.nam"),
 		`"total.x" is no field`:                        leaving("total.x"),

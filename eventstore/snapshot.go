@@ -39,7 +39,7 @@ func (r *Reader) Snapshots(ctx context.Context) (versions []int64, err error) {
 
 // Snapshot reads the snapshot at that version. Where there is none it returns a
 // [SnapshotNotFoundError], where it can't be read a [DamagedError], and where the registered type does not fit it a
-// [TypeMismatchError], [SchemaError] or [TypeNotRegisteredError]. The option [AsRaw] is possible.
+// [TypeMismatchError], [SchemaError] or [TypeNotRegisteredError]. It takes the options [AsRaw] and [MustExist].
 func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOption) (snapshot Snapshot, err error) {
 	ctx, o := r.observe(ctx, OpSnapshot)
 	defer o.end(&err)
@@ -60,6 +60,10 @@ func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOpt
 	}
 	if hd, _, err := h.headOf(items[0]); err == nil && hd.deleted {
 		return Snapshot{}, h.endOf(hd)
+	} else if err == nil {
+		if err := h.exists(hd, rng); err != nil {
+			return Snapshot{}, err
+		}
 	}
 	snapshot, err = h.snapshotOf(ctx, items[1], version, rng.raw)
 	o.result.Version = snapshot.Version
@@ -67,7 +71,7 @@ func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOpt
 }
 
 // LastSnapshot reads the newest snapshot that can be read, with [ToVersion] the newest at or below that version.
-// Where there is none it returns a [SnapshotNotFoundError], where none can be read what is wrong with the newest. The option [AsRaw] is possible, others are an [ArgumentError].
+// Where there is none it returns a [SnapshotNotFoundError], where none can be read what is wrong with the newest. It takes the options [AsRaw] and [MustExist] as well, others are an [ArgumentError].
 func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (snapshot Snapshot, err error) {
 	ctx, o := r.observe(ctx, OpLastSnapshot)
 	defer o.end(&err)
@@ -75,7 +79,7 @@ func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (snaps
 	if err != nil {
 		return Snapshot{}, err
 	}
-	v, err := r.look(ctx)
+	v, err := r.lookFor(ctx, rng)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -86,7 +90,7 @@ func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (snaps
 
 // Load returns the newest usable snapshot, and the events after it to be read as from [Reader.Read].
 // Without one the snapshot's Version is 0 and all events follow. With [ToVersion] neither goes beyond that
-// version. Other read options but [AsRaw] are an [ArgumentError].
+// version. It takes [AsRaw] and [MustExist] as well; other read options are an [ArgumentError].
 func (r *Reader) Load(ctx context.Context, options ...ReadOption) (snapshot Snapshot, events iter.Seq2[Event, error], err error) {
 	asked := ctx // for the loop over the events, which comes after this operation
 	ctx, o := r.observe(asked, OpLoad)
@@ -95,7 +99,7 @@ func (r *Reader) Load(ctx context.Context, options ...ReadOption) (snapshot Snap
 	if err != nil {
 		return Snapshot{}, nil, err
 	}
-	v, err := r.look(ctx)
+	v, err := r.lookFor(ctx, rng)
 	if err != nil {
 		return Snapshot{}, nil, err
 	}
@@ -112,6 +116,9 @@ func (r *Reader) Load(ctx context.Context, options ...ReadOption) (snapshot Snap
 // snapshotOptions are readOptions without those that say nothing where snapshots are read.
 func snapshotOptions(options []ReadOption) (readRange, error) {
 	r, err := readOptions(options)
+	if err == nil && r.after != nil {
+		err = &ArgumentError{Argument: "After", Reason: "it is for reading events: where a snapshot is wanted use ToVersion and AsRaw"}
+	}
 	if err == nil && (r.from != 1 || r.backwards) {
 		err = &ArgumentError{Argument: "option", Reason: "FromVersion and Backwards are for reading events: where a snapshot is wanted use ToVersion and AsRaw"}
 	}
@@ -197,16 +204,25 @@ func (s *Session) saveSnapshot(ctx context.Context, snapshot Snapshot, recorded 
 	if err != nil {
 		return err
 	}
-	return s.exclusively(ctx, "save a snapshot", func(ctx context.Context) error {
+	_, err = s.saveSnapshots(ctx, []driver.Write{{Key: h.keys.snapshot(version), Value: encodeSnapshot(h.keys.partition, snapshot, raw)}}, version)
+	return err
+}
+
+// saveSnapshots stores encoded snapshots of those versions, which ascend. It returns how many the list
+// of snapshots then names.
+func (s *Session) saveSnapshots(ctx context.Context, snapshots []driver.Write, versions ...int64) (listed int, err error) {
+	h := s.history
+	err = s.exclusively(ctx, "save a snapshot", func(ctx context.Context) error {
 		if err := h.gone(s.writer.head); err != nil {
 			return err
 		}
-		if hd := s.writer.head; version < hd.first || version > hd.version {
-			return &VersionNotFoundError{Stream: h.Stream, Version: version, Current: hd.version}
-		}
-		key, value := h.keys.snapshot(version), encodeSnapshot(h.keys.partition, snapshot, raw)
-		if size, limit := h.requestBytes(len(key), len(value)), h.caps.MaxRequestBytes; limit > 0 && size > limit {
-			return &BatchTooLargeError{Stream: h.Stream, Size: size, Limit: limit}
+		for i, version := range versions {
+			if hd := s.writer.head; version < hd.first || version > hd.version {
+				return &VersionNotFoundError{Stream: h.Stream, Version: version, Current: hd.version}
+			}
+			if err := h.fitsRequest(snapshots[i]); err != nil {
+				return err
+			}
 		}
 		s.listed.Store(nil)
 		// The list first: a version in it without a snapshot costs one read, while a
@@ -215,21 +231,31 @@ func (s *Session) saveSnapshot(ctx context.Context, snapshot Snapshot, recorded 
 		if err != nil {
 			return err
 		}
-		err = h.changeSnapshots(ctx, list, func(versions []int64) []int64 {
-			if slices.Contains(versions, version) {
-				return versions
-			}
-			return slices.Sorted(slices.Values(append(versions, version)))
+		err = h.changeSnapshots(ctx, list, func(before []int64) []int64 {
+			after := slices.Compact(slices.Sorted(slices.Values(append(before, versions...))))
+			listed = len(after)
+			return after
 		})
 		if err != nil {
 			return err
 		}
-		if err := h.state.Write(ctx, h.keys.partition, []driver.Write{{Key: key, Value: value}}); err != nil {
+		if err := h.state.Write(ctx, h.keys.partition, snapshots); err != nil {
 			return h.failed("save a snapshot", err)
 		}
-		h.log.DebugContext(ctx, "saved a snapshot", "session", s.id, "version", version)
+		for _, version := range versions {
+			h.log.DebugContext(ctx, "saved a snapshot", "session", s.id, "version", version)
+		}
 		return nil
 	})
+	return listed, err
+}
+
+// fitsRequest returns a BatchTooLargeError if the store can't take that in one request.
+func (h *history) fitsRequest(w driver.Write) error {
+	if size, limit := h.requestBytes(len(w.Key), len(w.Value)), h.caps.MaxRequestBytes; limit > 0 && size > limit {
+		return &BatchTooLargeError{Stream: h.Stream, Size: size, Limit: limit}
+	}
+	return nil
 }
 
 // ClearSnapshot removes the snapshot at that version; where there is none it returns a [SnapshotNotFoundError].
@@ -295,35 +321,114 @@ func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 	})
 }
 
-// SnapshotEvery goes through the whole history and saves a snapshot at every n-th version: the fold's state, which
-// begins as initial and is of a registered Go type. It returns the versions. An error of fold ends it and is returned as it is;
-// snapshots saved before stay.
-func SnapshotEvery[S any](ctx context.Context, s *Session, n int64, initial S, fold func(S, Event) (S, error)) (versions []int64, err error) {
-	ctx, o := s.observe(ctx, OpSnapshotEvery)
+// BuildSnapshots reads the whole history and saves a snapshot at every version that is a multiple of
+// every. The state begins as initial, and fold makes the next state from an event; its type is
+// registered. Use it for streams that had no snapshots, or whose snapshots a new type made unusable.
+//
+// BuildSnapshots returns the versions at which it saved snapshots, also together with an error. It
+// returns an error of fold as it is. Snapshots that were saved before an error stay and are used.
+// Calling it again replaces them and builds the rest.
+//
+// Requests and bytes grow in proportion to the history. Memory holds the snapshots that are not saved yet:
+// 64 KiB, or 128 bytes for each snapshot of the stream where that is more.
+//
+// Every below 1, a fold that is nil and a state that can't be stored are an [ArgumentError]. Other errors
+// are those of [Reader.Read] and [Session.SaveSnapshot].
+func BuildSnapshots[S any](ctx context.Context, session *Session, every int64, initial S, fold func(state S, event Event) (S, error)) (versions []int64, err error) {
+	ctx, o := session.observe(ctx, OpBuildSnapshots)
 	defer o.end(&err)
-	if n < 1 {
-		return nil, &ArgumentError{Argument: "n", Reason: fmt.Sprintf("%d is not positive", n)}
+	defer func() {
+		if n := len(versions); n > 0 {
+			o.result.Version = versions[n-1]
+		}
+	}()
+	if every < 1 {
+		return nil, &ArgumentError{Argument: "every", Reason: fmt.Sprintf("%d is not positive", every)}
 	}
 	if fold == nil {
 		return nil, &ArgumentError{Argument: "fold", Reason: "it is nil"}
 	}
-	if err := s.check(); err != nil {
+	if err := session.check(); err != nil {
 		return nil, err
 	}
+	if err := session.history.registry.checkState(session.history.Stream, initial); err != nil {
+		return nil, err
+	}
+	b := snapshotBuilder{session: session}
 	state := initial
-	for event, err := range s.Read(ctx) {
+	for event, err := range session.Read(ctx) {
 		if err == nil {
 			state, err = fold(state, event)
 		}
-		if err == nil && event.Version%n == 0 {
-			err = s.SaveSnapshot(ctx, event.Version, state)
-			versions = append(versions, event.Version)
+		if err == nil && event.Version%every == 0 {
+			err = b.add(ctx, event.Version, state)
 		}
 		if err != nil {
-			return nil, err
+			_ = b.flush(ctx) // what was folded before is right all the same, and err says more
+			return b.saved, err
 		}
 	}
-	return versions, nil
+	err = b.flush(ctx)
+	return b.saved, err
+}
+
+// A snapshotBuilder saves many snapshots in as few bytes as it can. Each save rewrites the list of
+// snapshots, so one save for each snapshot would take bytes that grow with the square of their number.
+// The builder collects snapshots until they outweigh the list listShare times, so that lists make up
+// a bounded share of what is written.
+//
+// It could also write the whole list first. But then every reader that loads the stream during the build,
+// or after a crash, would look for snapshots that are not there. As it is, the list is written when its
+// snapshots are ready. A crash between the two requests leaves the versions of one batch without
+// snapshots. Each of them costs a reader one read, until a newer snapshot is saved.
+type snapshotBuilder struct {
+	session  *Session
+	versions []int64 // collected
+	writes   []driver.Write
+	bytes    int // of writes
+	listed   int // snapshots in the list, as far as that is known
+	saved    []int64
+}
+
+const (
+	buildBytes  = 64 << 10 // snapshots are saved from so many bytes on
+	listedBytes = 16       // about what a version takes in the list
+	listShare   = 8
+)
+
+// add takes one more snapshot and saves those that were collected if there are enough.
+func (b *snapshotBuilder) add(ctx context.Context, version int64, state any) error {
+	s := b.session
+	h := s.history
+	raw, err := s.encode(ctx, "state", &About{Version: version, Snapshot: true}, state, false)
+	if err != nil {
+		return err
+	}
+	snapshot := Snapshot{Version: version, Created: time.Now()}
+	w := driver.Write{Key: h.keys.snapshot(version), Value: encodeSnapshot(h.keys.partition, snapshot, raw)}
+	if err := h.fitsRequest(w); err != nil {
+		return err
+	}
+	b.versions, b.writes, b.bytes = append(b.versions, version), append(b.writes, w), b.bytes+len(w.Key)+len(w.Value)
+	if b.bytes < max(buildBytes, listShare*listedBytes*b.listed) {
+		return nil
+	}
+	return b.flush(ctx)
+}
+
+// flush saves the snapshots that were collected. Those that it can't save it drops.
+func (b *snapshotBuilder) flush(ctx context.Context) error {
+	if len(b.writes) == 0 {
+		return nil
+	}
+	versions, writes := b.versions, b.writes
+	b.versions, b.writes, b.bytes = nil, nil, 0
+	listed, err := b.session.saveSnapshots(ctx, writes, versions...)
+	if err != nil {
+		return err
+	}
+	b.listed, b.saved = listed, append(b.saved, versions...)
+	return nil
 }
 
 // knownAndListed reads the list of snapshots, and in the same request makes sure that the stream still

@@ -218,36 +218,3 @@ func TestASnapshotThatCannotFitIsRefused(t *testing.T) {
 		l.traced()
 	}, "the careful way")
 }
-
-func TestSnapshotEveryGoesThroughTheWholeHistory(t *testing.T) {
-	inLabs(t, func(t *testing.T, l *lab) {
-		s := l.withSnapshots(10, 5)
-		join := func(n noted, e Event) (noted, error) { return noted{n.Text + e.Data.(noted).Text + " "}, nil }
-		made, err := SnapshotEvery(t.Context(), s, 3, noted{">"}, join)
-		if err != nil || !slices.Equal(made, []int64{3, 6, 9}) {
-			t.Fatalf("%v, %v", made, err)
-		}
-		l.wantSnapshots(s.Reader, 3, 5, 6, 9)
-		if last, err := s.LastSnapshot(t.Context()); err != nil || last.Data != (noted{">1 2 3 4 5 6 7 8 9 "}) {
-			t.Errorf("%+v, %v", last, err)
-		}
-		// What fold says is what the caller gets.
-		failure := errors.New("no more")
-		_, err = SnapshotEvery(t.Context(), s, 2, noted{}, func(n noted, e Event) (noted, error) {
-			if e.Version == 3 {
-				return n, failure
-			}
-			return n, nil
-		})
-		if err != failure {
-			t.Errorf("got %v", err)
-		}
-		l.wantSnapshots(s.Reader, 2, 3, 5, 6, 9)
-		_, err = SnapshotEvery(t.Context(), s, 0, noted{}, join)
-		want[*ArgumentError](t, err)
-		_, err = SnapshotEvery[noted](t.Context(), s, 1, noted{}, nil)
-		want[*ArgumentError](t, err)
-		_, err = SnapshotEvery(t.Context(), s, 1, 0, func(n int, e Event) (int, error) { return n, nil })
-		want[*TypeNotRegisteredError](t, err)
-	})
-}

@@ -10,20 +10,20 @@ import (
 type upcaster struct {
 	from int
 	step func(payload []byte) ([]byte, error)
-	made reflect.Type // what the step makes by UpcastJSON, else nil
+	made reflect.Type // what the step makes by WithUpcastJSON, else nil
 }
 
-// SchemaVersion says which schema version of the type is written; defaults to 1. What is stored in an older one is read through
-// the steps that [Upcast] gives, or not at all. Raise it when what a payload means changes. A field that is added, and may be
+// WithSchemaVersion says which schema version of the type is written; defaults to 1. What is stored in an older one is read through
+// the steps that [WithUpcast] gives, or not at all. Raise it when what a payload means changes. A field that is added, and may be
 // absent, needs no new version.
 //
 // Snapshots need no upcasters: with the schema version of a state raised, older snapshots can't be used, so that
 // loading takes the events, and those that are saved from then on can.
-func SchemaVersion(n int) TypeOption {
-	return func(t *TypeDefinition) { t.schema = n }
+func WithSchemaVersion(n int) TypeOption {
+	return func(c *typeConfig) error { c.schema = n; return nil }
 }
 
-// Upcast gives the step from schema version from of the type to from+1. When a stored payload is read, the steps from its own schema version on
+// WithUpcast gives the step from schema version from of the type to from+1. When a stored payload is read, the steps from its own schema version on
 // are run, one after the other, before the codec sees it. What is stored never changes.
 //
 // A step is a pure function: the same payload in, the same out, whenever and on whichever machine it is read, so it knows
@@ -31,19 +31,23 @@ func SchemaVersion(n int) TypeOption {
 // stored, which is to be that of the result.
 //
 // An error of it becomes the cause of a [SchemaError], less its words, which may quote the payload; errors.As gets at it.
-func Upcast(from int, step func(payload []byte) ([]byte, error)) TypeOption {
-	return func(t *TypeDefinition) { t.upcasters = append(t.upcasters, upcaster{from: from, step: step}) }
+func WithUpcast(from int, step func(payload []byte) ([]byte, error)) TypeOption {
+	return func(c *typeConfig) error {
+		c.upcasters = append(c.upcasters, upcaster{from: from, step: step})
+		return nil
+	}
 }
 
-// UpcastJSON is [Upcast] for payloads in JSON, between Go types that look as the payload did at the two schema versions. What
+// WithUpcastJSON is [WithUpcast] for payloads in JSON, between Go types that look as the payload did at the two schema versions. What
 // is in the payload and not in Old is lost. In maps and fields of type any a number is a [json.Number], with all of its digits. A New that [JSON] can't
 // carry is an ArgumentError of [NewRegistry].
-func UpcastJSON[Old, New any](from int, step func(Old) (New, error)) TypeOption {
+func WithUpcastJSON[Old, New any](from int, step func(Old) (New, error)) TypeOption {
 	if step == nil {
-		return Upcast(from, nil)
+		return WithUpcast(from, nil)
 	}
-	return func(t *TypeDefinition) {
-		t.upcasters = append(t.upcasters, upcaster{from: from, step: jsonStep(step), made: reflect.TypeFor[New]()})
+	return func(c *typeConfig) error {
+		c.upcasters = append(c.upcasters, upcaster{from: from, step: jsonStep(step), made: reflect.TypeFor[New]()})
+		return nil
 	}
 }
 
@@ -76,7 +80,7 @@ func (t *TypeDefinition) checkUpcasters() error {
 		case u.from < 1:
 			reason = "begins below schema version 1"
 		case u.from >= t.schema:
-			reason = fmt.Sprintf("leads beyond the newest schema version, %d: raise it with SchemaVersion(%d)", t.schema, u.from+1)
+			reason = fmt.Sprintf("leads beyond the newest schema version, %d: raise it with WithSchemaVersion(%d)", t.schema, u.from+1)
 		case i > 0 && u.from == t.upcasters[i-1].from:
 			reason = "is there twice"
 		case u.from+1 < next:
@@ -84,7 +88,7 @@ func (t *TypeDefinition) checkUpcasters() error {
 		default:
 			continue
 		}
-		return &ArgumentError{Argument: "Upcast", Reason: fmt.Sprintf("the step of type %q from schema version %d to %d %s", t.name, u.from, u.from+1, reason)}
+		return &ArgumentError{Argument: "WithUpcast", Reason: fmt.Sprintf("the step of type %q from schema version %d to %d %s", t.name, u.from, u.from+1, reason)}
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func textRegistry(t testing.TB, options ...TypeOption) *Registry {
 
 func TestUpcastersRunFromTheStoredSchemaVersionOn(t *testing.T) {
 	t.Parallel()
-	r := textRegistry(t, SchemaVersion(4), Upcast(2, adding(" 2")), Upcast(3, adding(" 3")), Upcast(1, adding(" 1")))
+	r := textRegistry(t, WithSchemaVersion(4), WithUpcast(2, adding(" 2")), WithUpcast(3, adding(" 3")), WithUpcast(1, adding(" 1")))
 	for schema, want := range []string{"x 1 2 3", "x 1 2 3", "x 2 3", "x 3", "x"} { // 0, that of a Raw that does not say, counts as 1
 		if value, err := r.Decode(Raw{Type: "text", SchemaVersion: schema, ContentType: "text", Payload: []byte("x")}); err != nil || value != want {
 			t.Errorf("schema version %d is read as %q, %v, want %q", schema, value, err, want)
@@ -46,9 +46,9 @@ func TestAnUpcasterBetweenGoTypes(t *testing.T) {
 			Currency string
 		}
 	)
-	r, err := NewRegistry(Type[v3]("deposit", SchemaVersion(3),
-		UpcastJSON(1, func(old v1) (v2, error) { return v2{int64(old.Amount * 100)}, nil }),
-		UpcastJSON(2, func(old v2) (v3, error) {
+	r, err := NewRegistry(Type[v3]("deposit", WithSchemaVersion(3),
+		WithUpcastJSON(1, func(old v1) (v2, error) { return v2{int64(old.Amount * 100)}, nil }),
+		WithUpcastJSON(2, func(old v2) (v3, error) {
 			if old.Cents < 0 {
 				return v3{}, fs.ErrInvalid
 			}
@@ -79,15 +79,15 @@ func TestAnUpcasterBetweenGoTypes(t *testing.T) {
 func TestWhatCannotBeBroughtToTheNewestSchemaSaysWhy(t *testing.T) {
 	t.Parallel()
 	failure := errors.New("the payload is 86753094210")
-	r := textRegistry(t, SchemaVersion(5),
-		Upcast(2, adding("")),
-		Upcast(3, func(payload []byte) ([]byte, error) {
+	r := textRegistry(t, WithSchemaVersion(5),
+		WithUpcast(2, adding("")),
+		WithUpcast(3, func(payload []byte) ([]byte, error) {
 			if string(payload) == "fail" {
 				return nil, failure
 			}
 			return payload, nil
 		}),
-		Upcast(4, func([]byte) ([]byte, error) { return nil, nil }))
+		WithUpcast(4, func([]byte) ([]byte, error) { return nil, nil }))
 	for _, c := range []struct {
 		schema  int
 		payload string
@@ -148,9 +148,9 @@ func FuzzAChainIsItsStepsOneAfterAnother(f *testing.F) {
 		if len(payload) > 100 || len(kinds) > 8 || schema < 1 || schema > len(kinds)+1 {
 			return
 		}
-		options := []TypeOption{SchemaVersion(len(kinds) + 1)}
+		options := []TypeOption{WithSchemaVersion(len(kinds) + 1)}
 		for i, kind := range kinds {
-			options = append(options, Upcast(i+1, fuzzedSteps[int(kind)%len(fuzzedSteps)]))
+			options = append(options, WithUpcast(i+1, fuzzedSteps[int(kind)%len(fuzzedSteps)]))
 		}
 		want, fails := bytes.Clone(payload), false
 		for _, kind := range kinds[schema-1:] {
@@ -175,7 +175,7 @@ func FuzzAChainIsItsStepsOneAfterAnother(f *testing.F) {
 // schemas is a registry in which the labs' event is of that schema version, with these options.
 func schemas(t *testing.T, version int, options ...TypeOption) Option {
 	t.Helper()
-	r, err := NewRegistry(Type[noted]("noted", append([]TypeOption{SchemaVersion(version)}, options...)...))
+	r, err := NewRegistry(Type[noted]("noted", append([]TypeOption{WithSchemaVersion(version)}, options...)...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestUpcastingChangesNothingThatIsStored(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.fill(3) // schema version 1; what stands in the head's tail is among it
 		before := l.Values()
-		scribbling := schemas(t, 2, Upcast(1, func(payload []byte) ([]byte, error) {
+		scribbling := schemas(t, 2, WithUpcast(1, func(payload []byte) ([]byte, error) {
 			copy(payload, "scribbled all over it")
 			return []byte(`{"Text":"upcast"}`), nil
 		}))
@@ -215,7 +215,7 @@ func TestUpcastingChangesNothingThatIsStored(t *testing.T) {
 func TestASnapshotOfAnotherSchemaVersionIsNotUsed(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.withSnapshots(10, 8)
-		raised := schemas(t, 2, Alias("told"))
+		raised := schemas(t, 2, WithAliases("told"))
 		s := l.open(raised)
 		load := func(want int64) {
 			t.Helper()

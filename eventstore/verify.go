@@ -37,24 +37,29 @@ type Verification struct {
 }
 
 // MaxFindings is how many errors of each kind a [Verification] holds, so that memory stays bounded also
-// where a stream is damaged from end to end. [OnFinding] gives all of them.
+// where a stream is damaged from end to end. [WithFindings] gives all of them.
 const MaxFindings = 1000
 
 // Sound reports whether nothing is damaged.
 func (v Verification) Sound() bool { return v.Damaged == 0 }
 
-// VerifyOption changes what [Reader.Verify] does.
-type VerifyOption func(*verification) error
+// VerifyOption configures a [Reader.Verify].
+type VerifyOption func(*verifyConfig) error
 
-// OnFinding calls found with each error as it is found: a [DamagedError], or one of those that
-// Verification.Unreadable is of. An error that found returns ends the verification, which returns it.
-// Calls come one at a time, from the goroutine that called [Reader.Verify].
-func OnFinding(found func(error) error) VerifyOption {
-	return func(v *verification) error {
+// verifyConfig is what the options of a verification set.
+type verifyConfig struct {
+	each func(error) error
+}
+
+// WithFindings calls found with each error as it is found: a [DamagedError], or an error of a kind that
+// Verification.Unreadable lists. If found returns an error, Verify ends and returns that error. Calls
+// come one at a time, from the goroutine that called [Reader.Verify].
+func WithFindings(found func(error) error) VerifyOption {
+	return func(c *verifyConfig) error {
 		if found == nil {
-			return &ArgumentError{Argument: "OnFinding", Reason: "the function is nil"}
+			return &ArgumentError{Argument: "WithFindings", Reason: "the function is nil"}
 		}
-		v.each = found
+		c.each = found
 		return nil
 	}
 }
@@ -62,7 +67,7 @@ func OnFinding(found func(error) error) VerifyOption {
 // verification is one verification on its way.
 type verification struct {
 	Verification
-	each func(error) error
+	verifyConfig
 }
 
 // add notes an error if it is damage, and returns it if it is not.
@@ -100,10 +105,10 @@ func (v *verification) tell(finding error) error {
 // decoded if the provider has a registry, and what does not decode is no damage: see Verification.Unreadable.
 //
 // The time that it takes grows with the number of events, also where all of them are damaged, and memory
-// does not grow. [OnFinding] tells of each finding as it is made.
+// does not grow. [WithFindings] tells of each finding as it is made.
 //
 // The error says that the stream could not be read to its end, a [StorageError], those of a session that has
-// ended, or what [OnFinding] returned; what was found until then is in the Verification. It returns at
+// ended, or what [WithFindings] returned; what was found until then is in the Verification. It returns at
 // once when the context ends. Damage is not an error.
 func (r *Reader) Verify(ctx context.Context, progress func(checked, of int64), options ...VerifyOption) (_ Verification, err error) {
 	ctx, seen := r.observe(ctx, OpVerify)
@@ -114,7 +119,7 @@ func (r *Reader) Verify(ctx context.Context, progress func(checked, of int64), o
 		if option == nil {
 			return found.Verification, &ArgumentError{Argument: "option", Reason: "it is nil"}
 		}
-		if err := option(found); err != nil {
+		if err := option(&found.verifyConfig); err != nil {
 			return found.Verification, err
 		}
 	}

@@ -184,7 +184,7 @@ func TestAStreamDamagedFromEndToEndIsVerifiedInFewRequestsAndBoundedMemory(t *te
 		l.ruin(events - 1)
 		l.Trace()
 		var last int64
-		found, err := l.reader().Verify(t.Context(), nil, OnFinding(func(err error) error {
+		found, err := l.reader().Verify(t.Context(), nil, WithFindings(func(err error) error {
 			if d := want[*DamagedError](t, err); d.Version != last+1 {
 				t.Errorf("version %d is found after %d", d.Version, last)
 			}
@@ -213,7 +213,7 @@ func TestWhatTypesCannotReadIsToldAndCountedAndHeldInBounds(t *testing.T) {
 		}
 		r := l.provider(WithRegistry(registry)).Reader(labStream)
 		told := 0
-		found, err := r.Verify(t.Context(), nil, OnFinding(func(err error) error {
+		found, err := r.Verify(t.Context(), nil, WithFindings(func(err error) error {
 			want[*TypeNotRegisteredError](t, err)
 			told++
 			return nil
@@ -228,17 +228,17 @@ func TestAVerificationEndsWithItsContextAndWithItsFindings(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.ruin(999)
 		ctx, cancel := context.WithCancel(t.Context())
-		found, err := l.reader().Verify(ctx, nil, OnFinding(func(error) error { cancel(); return nil }))
+		found, err := l.reader().Verify(ctx, nil, WithFindings(func(error) error { cancel(); return nil }))
 		if want[*StorageError](t, err); !errors.Is(err, context.Canceled) || found.Damaged > firstEvents {
 			t.Errorf("%v after %d findings", err, found.Damaged)
 		}
 		enough := errors.New("enough")
 		l.Trace()
-		found, err = l.reader().Verify(t.Context(), nil, OnFinding(func(error) error { return enough }))
+		found, err = l.reader().Verify(t.Context(), nil, WithFindings(func(error) error { return enough }))
 		if err != enough || found.Damaged != 1 {
 			t.Errorf("%v after %d findings", err, found.Damaged)
 		}
-		for _, option := range []VerifyOption{nil, OnFinding(nil)} {
+		for _, option := range []VerifyOption{nil, WithFindings(nil)} {
 			_, err := l.reader().Verify(t.Context(), nil, option)
 			want[*ArgumentError](t, err)
 		}

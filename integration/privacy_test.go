@@ -262,7 +262,7 @@ func TestAShopWithAnErasedCustomerLoadsCopiesAndVerifiesAndNothingHoldsTheName(t
 			}
 			shop := provider(events.state)
 			open := func(p *eventstore.Provider) *aggregate.Repository[shopState] {
-				r, err := aggregate.NewRepository(p, "Customer", fold, aggregate.SnapshotEvery(2))
+				r, err := aggregate.NewRepository(p, "Customer", fold, aggregate.WithSnapshotEvery(2))
 				if err != nil {
 					t.Fatal(err)
 				}

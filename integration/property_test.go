@@ -117,7 +117,7 @@ func (s *saver) step(ctx context.Context, id string, n int) error {
 	case kind < 15: // a command that comes twice
 		command := fmt.Sprintf("%p-%d", s, n)
 		for range 2 {
-			a, err := repository.Update(ctx, id, func(purse) ([]any, error) { return []any{received{1}}, nil }, aggregate.Once(command))
+			a, err := repository.Update(ctx, id, func(purse) ([]any, error) { return []any{received{1}}, nil }, aggregate.WithIdempotencyID(command))
 			if err != nil {
 				return err
 			}
@@ -197,7 +197,7 @@ func agree(t *testing.T, state driver.State, locker driver.Locker) {
 		t.Fatal(err)
 	}
 	repository := func(options ...aggregate.Option) *aggregate.Repository[purse] {
-		r, err := aggregate.NewRepository(p, "purse", purse.apply, append(options, aggregate.SnapshotEvery(25))...)
+		r, err := aggregate.NewRepository(p, "purse", purse.apply, append(options, aggregate.WithSnapshotEvery(25))...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -47,6 +47,10 @@ func startZipkin(t *testing.T) (url string, spans <-chan zipkinSpan) {
 
 func TestTheSidecarsSpansAreChildrenOfTheRequests(t *testing.T) {
 	t.Parallel()
+	tracing, err := telemetry.DialOption(telemetry.WithPropagator(propagation.TraceContext{}))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		token string
 		dial  []grpc.DialOption
@@ -54,7 +58,7 @@ func TestTheSidecarsSpansAreChildrenOfTheRequests(t *testing.T) {
 		"with the context's metadata": {},
 		"with an API token and the dial option": {
 			token: "secret",
-			dial:  []grpc.DialOption{telemetry.DialOption(telemetry.WithPropagator(propagation.TraceContext{}))},
+			dial:  []grpc.DialOption{tracing},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -80,10 +84,19 @@ func TestTheSidecarsSpansAreChildrenOfTheRequests(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := eventstore.NewProvider(telemetry.State(s, options...),
-				eventstore.WithLocker(telemetry.Locker(l, options...)),
-				eventstore.WithObserver(telemetry.NewObserver(options...)),
-				eventstore.WithRegistry(registry))
+			tracedState, err := telemetry.State(s, options...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tracedLocker, err := telemetry.Locker(l, options...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			observer, err := telemetry.NewObserver(options...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := eventstore.NewProvider(tracedState, eventstore.WithLocker(tracedLocker), eventstore.WithObserver(observer), eventstore.WithRegistry(registry))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -150,7 +163,14 @@ func TestATracedSidecarIsAsFitAsOneThatIsNot(t *testing.T) {
 	r := servers.StartRedis(t)
 	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{servers.RedisState("statestore", r), servers.RedisLock("lockstore", r)}})
 	tracers := telemetry.WithTracerProvider(sdktrace.NewTracerProvider())
-	s, l := telemetry.State(state(t, d), tracers), telemetry.Locker(locker(t, d), tracers)
+	s, err := telemetry.State(state(t, d), tracers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := telemetry.Locker(locker(t, d), tracers)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Run("state", func(t *testing.T) { storetest.TestState(t, s, storetest.Limits{}) })
 	t.Run("lock", func(t *testing.T) { storetest.TestLocker(t, l) })
 	t.Run("event store", func(t *testing.T) { storetest.TestEventStore(t, storetest.Target{State: s, Locker: l}) })

@@ -56,7 +56,7 @@ func ExampleNewState_aggregates() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	accounts, err := aggregate.NewRepository(provider, "BankAccount", Account.Apply, aggregate.SnapshotEvery(100))
+	accounts, err := aggregate.NewRepository(provider, "BankAccount", Account.Apply, aggregate.WithSnapshotEvery(100))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -102,7 +102,7 @@ func TestWhatCanNotWorkIsRefusedAtTheStart(t *testing.T) {
 		{"memcached, which has none", state(memcached, "statestore"), []string{`"statestore"`, "state.memcached", "no ETags", "overwrite each other", "Choose a store"}},
 		{"Cassandra, which has none", state(cassandra, "statestore"), []string{`"statestore"`, "state.cassandra", "no ETags", "overwrite each other", "Choose a store"}},
 		{"a store that declares nothing at all", state(rethinkdb, "statestore"), []string{"state.rethinkdb", "no ETags"}},
-		{"a nil option", state(sqlite, "statestore", sidecar.WithMaxRequestBytes(1<<20), nil), []string{"option 2 is nil"}},
+		{"a nil option", state(sqlite, "statestore", sidecar.WithMaxRequestBytes(1<<20), nil), []string{"bad argument option: it is nil"}},
 		{"no logger", state(sqlite, "statestore", sidecar.WithLogger(nil)), []string{"WithLogger", "nil"}},
 		{"etcd, whose ETags do not hold", state(etcd, "statestore"), []string{"state.etcd", "would lose events"}},
 		{"a request size that is too small", state(sqlite, "statestore", sidecar.WithMaxRequestBytes(4)), []string{"WithMaxRequestBytes", "4 is not between"}},

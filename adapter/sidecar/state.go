@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -10,6 +9,7 @@ import (
 
 	dapr "github.com/dapr/go-sdk/client"
 
+	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/internal/statekind"
 )
@@ -36,7 +36,6 @@ type State struct {
 	caps      driver.Capabilities
 	transacts bool // several writes go as one transaction
 	textOnly  bool // the store keeps nothing but UTF-8
-	unprobed  bool // it is not tried out
 	log       *slog.Logger
 	portions  portions
 	expires   sync.Once // says that what is stored expires
@@ -44,8 +43,16 @@ type State struct {
 
 var _ driver.State = (*State)(nil)
 
-// Option changes how [NewState] sets a [State] up.
-type Option func(*State) error
+// Option configures a [State], see [NewState].
+type Option func(*config) error
+
+// config is what the options of a state set.
+type config struct {
+	maxRequestBytes     int
+	withoutTransactions bool
+	withoutProbe        bool
+	log                 *slog.Logger
+}
 
 // WithMaxRequestBytes says what --max-body-size the sidecar was given, in bytes. The default is
 // 4 MiB, as is the sidecar's. For more, the client has to be dialled with as much, too, to
@@ -55,11 +62,11 @@ type Option func(*State) error
 //
 // On stores that are known to take less in one value, as DynamoDB, it stays at what they take.
 func WithMaxRequestBytes(n int) Option {
-	return func(s *State) error {
+	return func(c *config) error {
 		if n < 4*headroom || n > math.MaxInt32 {
-			return fmt.Errorf("sidecar: WithMaxRequestBytes: %d is not between %d and %d", n, 4*headroom, math.MaxInt32)
+			return &eventstore.ArgumentError{Argument: "WithMaxRequestBytes", Reason: fmt.Sprintf("%d is not between %d and %d", n, 4*headroom, math.MaxInt32)}
 		}
-		s.caps.MaxRequestBytes = n - headroom
+		c.maxRequestBytes = n - headroom
 		return nil
 	}
 }
@@ -68,8 +75,8 @@ func WithMaxRequestBytes(n int) Option {
 // Dapr's automatic encryption (primaryEncryptionKey): the sidecar damages values that it encrypts in a transaction. Together with
 // [WithoutProbe] the caller has to know.
 func WithoutTransactions() Option {
-	return func(s *State) error {
-		s.transacts, s.caps.Atomic = false, false
+	return func(c *config) error {
+		c.withoutTransactions = true
 		return nil
 	}
 }
@@ -78,19 +85,19 @@ func WithoutTransactions() Option {
 // when it starts, and for one that only reads. A component with Dapr's automatic encryption then needs [WithoutTransactions], and a store
 // that is not fit is not refused.
 func WithoutProbe() Option {
-	return func(s *State) error {
-		s.unprobed = true
+	return func(c *config) error {
+		c.withoutProbe = true
 		return nil
 	}
 }
 
 // WithLogger sets where logs go: a warning that what is stored expires, and what trying the store out has found; defaults to [slog.Default].
 func WithLogger(logger *slog.Logger) Option {
-	return func(s *State) error {
+	return func(c *config) error {
 		if logger == nil {
-			return errors.New("sidecar: WithLogger: the logger is nil: use slog.New(slog.DiscardHandler) for none")
+			return &eventstore.ArgumentError{Argument: "WithLogger", Reason: "the logger is nil: use slog.New(slog.DiscardHandler) for none"}
 		}
-		s.log = logger
+		c.log = logger
 		return nil
 	}
 }
@@ -134,10 +141,20 @@ var findsAll = map[string]bool{
 // whose transactions do not roll back. Where only transactions damage what is written, as with Dapr's automatic
 // encryption, it takes the careful way. [WithoutProbe] turns that off. Any number of processes may start at once.
 //
-// Each request ends after 15 s, or with ctx.
+// A wrong option is an [eventstore.ArgumentError], and nothing is sent. Each request ends after 15 s, or
+// with ctx.
 //
 // The client stays the caller's, to be closed after the last use of the State.
 func NewState(ctx context.Context, client dapr.Client, store string, options ...Option) (*State, error) {
+	set := config{maxRequestBytes: sidecarMaxBody - headroom, log: slog.Default()}
+	for _, option := range options {
+		if option == nil {
+			return nil, &eventstore.ArgumentError{Argument: "option", Reason: "it is nil"}
+		}
+		if err := option(&set); err != nil {
+			return nil, err
+		}
+	}
 	c, err := find(ctx, client, "state", store)
 	if err != nil {
 		return nil, err
@@ -152,32 +169,27 @@ func NewState(ctx context.Context, client dapr.Client, store string, options ...
 	s := &State{
 		client: client,
 		store:  store,
-		log:    slog.Default(),
+		log:    set.log,
 		caps: driver.Capabilities{
 			Store:           c.kind,
 			Atomic:          c.can("TRANSACTIONAL") && rollsBack[c.kind],
 			CountedETags:    redis,
 			UniqueETags:     randomETags[c.kind+" "+c.version],
 			BulkMisses:      !findsAll[c.kind],
-			MaxRequestBytes: sidecarMaxBody - headroom,
+			MaxRequestBytes: set.maxRequestBytes,
 			MaxKeyBytes:     maxKeyBytes(c, store),
 		},
 		// Of other kinds it is not known how much one transaction may hold.
 		transacts: c.can("TRANSACTIONAL") && (rollsBack[c.kind] || redis),
 		textOnly:  statekind.TextOnly(c.kind),
 	}
-	for i, option := range options {
-		if option == nil {
-			return nil, fmt.Errorf("sidecar: NewState: option %d is nil", i+1)
-		}
-		if err := option(s); err != nil {
-			return nil, err
-		}
+	if set.withoutTransactions {
+		s.transacts, s.caps.Atomic = false, false
 	}
 	if limit := statekind.MaxValue(c.kind); limit > 0 {
 		s.caps.MaxRequestBytes = min(s.caps.MaxRequestBytes, limit-besidesValue)
 	}
-	if !s.unprobed {
+	if !set.withoutProbe {
 		if err := s.probe(ctx); err != nil {
 			return nil, err
 		}

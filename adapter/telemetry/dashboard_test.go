@@ -31,7 +31,7 @@ func scraped(t *testing.T) map[string]map[string]bool {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, telemetry.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(e))))
 		walk(l, func(_ string, operation func(context.Context)) { operation(t.Context()) })
-		o := telemetry.NewObserver(l.options...)
+		o := must(telemetry.NewObserver(l.options...))
 		for _, name := range []string{eventstore.OpOpen, eventstore.OpAggregateUpdate} {
 			operation := eventstore.Operation{Name: name}
 			o.End(o.Begin(t.Context(), operation), operation, eventstore.OperationResult{Waited: time.Second, Attempts: 2})

@@ -1,11 +1,13 @@
 // Package telemetry traces and measures an event store by OpenTelemetry: its operations ([NewObserver]), the requests that they send
 // ([State], [Locker]), and the way of a trace through the sidecar ([DialOption]). [LogHandler] gives log records the trace that they belong to.
 //
-//	client, err := dapr.NewClient(append(sidecar.DialOptions(), telemetry.DialOption())...)
+//	tracing, err := telemetry.DialOption()
+//	client, err := dapr.NewClient(append(sidecar.DialOptions(), tracing)...)
 //	state, err := sidecar.NewState(ctx, client, "statestore")
-//	provider, err := eventstore.NewProvider(
-//		telemetry.State(state, telemetry.WithComponent("statestore")),
-//		eventstore.WithObserver(telemetry.NewObserver()),
+//	traced, err := telemetry.State(state, telemetry.WithComponent("statestore"))
+//	observer, err := telemetry.NewObserver()
+//	provider, err := eventstore.NewProvider(traced,
+//		eventstore.WithObserver(observer),
 //		eventstore.WithLogger(slog.New(telemetry.LogHandler(slog.Default().Handler()))))
 //
 // Where spans and metrics go is said by the global providers of OpenTelemetry, or by options. This package uses
@@ -58,7 +60,7 @@
 //
 // By OpenTelemetry's conventions an operation that returns an error has failed, so also one that was refused as it should be, as an append at a version
 // that is not the stream's any more: its span has the status error. That something was looked for and is not there is an answer and no
-// failure: a VersionNotFoundError, SnapshotNotFoundError or IdempotencyIDNotFoundError. An alert should name the error types that it is for.
+// failure: a StreamNotFoundError, VersionNotFoundError, SnapshotNotFoundError or IdempotencyIDNotFoundError. An alert should name the error types that it is for.
 //
 // The text of an error is in the span's status where it is one of package eventstore, which say nothing of payloads. With [WithoutAggregateIDs] it is left out.
 //

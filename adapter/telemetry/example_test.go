@@ -34,9 +34,16 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	provider, err := eventstore.NewProvider(
-		telemetry.State(inMemory, telemetry.WithComponent("statestore")),
-		eventstore.WithObserver(telemetry.NewObserver()),
+	state, err := telemetry.State(inMemory, telemetry.WithComponent("statestore"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	observer, err := telemetry.NewObserver()
+	if err != nil {
+		log.Fatal(err)
+	}
+	provider, err := eventstore.NewProvider(state,
+		eventstore.WithObserver(observer),
 		eventstore.WithLogger(slog.New(telemetry.LogHandler(slog.NewJSONHandler(os.Stderr, nil)))),
 		eventstore.WithRegistry(types))
 	if err != nil {

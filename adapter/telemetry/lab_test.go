@@ -130,6 +130,14 @@ func inMemory(t *testing.T) *memory.State {
 	return s
 }
 
+// must returns a value that can't fail here.
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
 func newLab(t *testing.T, options ...telemetry.Option) *lab {
 	t.Helper()
 	l := &lab{t: t, spans: tracetest.NewSpanRecorder(), metrics: sdkmetric.NewManualReader(), state: &flaky{State: inMemory(t)}}
@@ -148,11 +156,11 @@ func newLab(t *testing.T, options ...telemetry.Option) *lab {
 	}
 	settings := eventstore.DefaultSettings()
 	settings.OpenTimeout, settings.CommitTimeout = 0, time.Millisecond
-	l.provider, err = eventstore.NewProvider(telemetry.State(l.state, options...),
+	l.provider, err = eventstore.NewProvider(must(telemetry.State(l.state, options...)),
 		eventstore.WithRegistry(registry),
 		eventstore.WithSettings(settings),
-		eventstore.WithLocker(telemetry.Locker(free{}, append(slices.Clone(options), telemetry.WithComponent("lockstore"))...)),
-		eventstore.WithObserver(telemetry.NewObserver(options...)),
+		eventstore.WithLocker(must(telemetry.Locker(free{}, append(slices.Clone(options), telemetry.WithComponent("lockstore"))...))),
+		eventstore.WithObserver(must(telemetry.NewObserver(options...))),
 		eventstore.WithLogger(slog.New(telemetry.LogHandler(slog.NewJSONHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})))),
 	)
 	if err != nil {

@@ -37,13 +37,17 @@ type observer struct {
 	conflicts, unknowns, retries, lookups, updateRetries metric.Int64Counter
 }
 
-// NewObserver traces and measures operations, for [eventstore.WithObserver]. It is safe for concurrent use; several providers can share one.
-func NewObserver(options ...Option) eventstore.Observer {
-	s := newSettings(options)
-	i := s.instruments()
+// NewObserver returns an observer that traces and measures operations, for [eventstore.WithObserver]. It
+// is safe for concurrent use, and several providers can share it.
+func NewObserver(options ...Option) (eventstore.Observer, error) {
+	c, err := newConfig(options)
+	if err != nil {
+		return nil, err
+	}
+	i := c.instruments()
 	return &observer{
-		tracer:     s.tracer(),
-		withoutIDs: s.withoutIDs,
+		tracer:     c.tracer(),
+		withoutIDs: c.withoutIDs,
 
 		duration:      i.seconds("eventstore.operation.duration", "Duration of operations of the event store."),
 		wait:          i.seconds("eventstore.open.wait.duration", "How long those that opened a stream waited for other sessions."),
@@ -54,7 +58,7 @@ func NewObserver(options ...Option) eventstore.Observer {
 		retries:       i.counter("eventstore.append.retries", "{attempt}", "Commits that were sent again."),
 		lookups:       i.counter("eventstore.append.lookups", "{lookup}", "Looks at what had become of an append whose commit failed or was not answered."),
 		updateRetries: i.counter("eventstore.aggregate.update.retries", "{attempt}", "Updates of aggregates that were decided again."),
-	}
+	}, nil
 }
 
 // Begin implements [eventstore.Observer].
@@ -154,7 +158,7 @@ func (o *observer) measure(ctx context.Context, operation eventstore.Operation, 
 // isAnswer reports whether an error says no more than that something is not there.
 func isAnswer(err error) bool {
 	switch find(err, isOurs).(type) {
-	case *eventstore.VersionNotFoundError, *eventstore.SnapshotNotFoundError, *eventstore.IdempotencyIDNotFoundError:
+	case *eventstore.StreamNotFoundError, *eventstore.VersionNotFoundError, *eventstore.SnapshotNotFoundError, *eventstore.IdempotencyIDNotFoundError:
 		return true
 	}
 	return false

@@ -13,7 +13,7 @@ import (
 func TestWaitingAndDecidingAgainAreMeasured(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	o := telemetry.NewObserver(l.options...)
+	o := must(telemetry.NewObserver(l.options...))
 	stream := eventstore.Stream{Database: "d", Type: "account", ID: "1"}
 	for _, done := range []struct {
 		eventstore.Operation
@@ -46,7 +46,7 @@ append account eventstore.operation.name=append eventstore.database=d eventstore
 
 func TestWithoutAnSDKAllGoesOn(t *testing.T) {
 	t.Parallel()
-	provider, err := eventstore.NewProvider(telemetry.State(inMemory(t)), eventstore.WithObserver(telemetry.NewObserver()))
+	provider, err := eventstore.NewProvider(must(telemetry.State(inMemory(t))), eventstore.WithObserver(must(telemetry.NewObserver())))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,21 +1,26 @@
 package telemetry
 
 import (
+	"strings"
+
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/hexalith/eventstores-go/eventstore"
 )
 
 // scope is the name under which spans and metrics are made.
 const scope = "github.com/hexalith/eventstores-go/adapter/telemetry"
 
-// Option says more of what is traced and measured. Each function of this package takes all of them, and leaves aside what does not
-// concern it. A nil Option says nothing.
-type Option func(*settings)
+// Option configures what is traced and measured. Each function of this package takes all options and
+// ignores those that do not concern it. A wrong or nil option is an [eventstore.ArgumentError].
+type Option func(*config) error
 
-type settings struct {
+// config is what the options set.
+type config struct {
 	tracers    trace.TracerProvider
 	meters     metric.MeterProvider
 	propagator propagation.TextMapPropagator
@@ -24,66 +29,100 @@ type settings struct {
 	withoutIDs bool
 }
 
-// WithTracerProvider sets where spans go; defaults to OpenTelemetry's global one, as it is then or becomes later, and so
-// does nil.
+// WithTracerProvider sets where spans go. It defaults to OpenTelemetry's global provider, also to one
+// that is set later.
 func WithTracerProvider(provider trace.TracerProvider) Option {
-	return func(s *settings) {
-		if provider != nil {
-			s.tracers = provider
+	return func(c *config) error {
+		if provider == nil {
+			return bad("WithTracerProvider", "the provider is nil: leave the option out for the global one")
 		}
+		c.tracers = provider
+		return nil
 	}
 }
 
-// WithMeterProvider sets where metrics go; defaults to OpenTelemetry's global one, as it is then or becomes later, and so
-// does nil.
+// WithMeterProvider sets where metrics go. It defaults to OpenTelemetry's global provider, also to one
+// that is set later.
 func WithMeterProvider(provider metric.MeterProvider) Option {
-	return func(s *settings) {
-		if provider != nil {
-			s.meters = provider
+	return func(c *config) error {
+		if provider == nil {
+			return bad("WithMeterProvider", "the provider is nil: leave the option out for the global one")
 		}
+		c.meters = provider
+		return nil
 	}
 }
 
-// WithPropagator sets how a trace is told to the sidecar; defaults to OpenTelemetry's global one, which without
-// otel.SetTextMapPropagator tells nothing; nil is that default. The sidecar understands propagation.TraceContext.
+// WithPropagator sets how a trace is passed to the sidecar. It defaults to OpenTelemetry's global
+// propagator, which passes nothing without otel.SetTextMapPropagator. The sidecar understands
+// propagation.TraceContext.
 func WithPropagator(propagator propagation.TextMapPropagator) Option {
-	return func(s *settings) {
-		if propagator != nil {
-			s.propagator = propagator
+	return func(c *config) error {
+		if propagator == nil {
+			return bad("WithPropagator", "the propagator is nil: leave the option out for the global one")
 		}
+		c.propagator = propagator
+		return nil
 	}
 }
 
-// WithComponent names the Dapr component of a [State] or [Locker], as "statestore"; defaults to none. It is the attribute db.collection.name.
-func WithComponent(name string) Option { return func(s *settings) { s.component = name } }
+// WithComponent names the Dapr component of a [State] or [Locker], as "statestore". It is the attribute
+// db.collection.name; defaults to none.
+func WithComponent(name string) Option {
+	return func(c *config) error {
+		if strings.TrimSpace(name) == "" {
+			return bad("WithComponent", "the name is blank: leave the option out for none")
+		}
+		c.component = name
+		return nil
+	}
+}
 
-// WithSystem names the kind of store of a [State] or [Locker], the attribute db.system.name; defaults to what the State's capabilities
-// say, by the name that the conventions have for it ("redis" for state.redis), and to "lock" for a Locker.
-func WithSystem(name string) Option { return func(s *settings) { s.system = name } }
+// WithSystem names the kind of store of a [State] or [Locker], the attribute db.system.name. It defaults
+// to the kind in the State's capabilities, by its name in the conventions ("redis" for state.redis), and
+// to "lock" for a Locker.
+func WithSystem(name string) Option {
+	return func(c *config) error {
+		if strings.TrimSpace(name) == "" {
+			return bad("WithSystem", "the name is blank: leave the option out for the kind in the capabilities")
+		}
+		c.system = name
+		return nil
+	}
+}
 
-// WithoutAggregateIDs leaves the ids of aggregates out of spans, for where they say something of persons. The texts of errors go
-// with them, which name streams.
-func WithoutAggregateIDs() Option { return func(s *settings) { s.withoutIDs = true } }
+// WithoutAggregateIDs leaves the ids of aggregates out of spans, for ids that identify persons. It also
+// leaves out the texts of errors, because these name streams.
+func WithoutAggregateIDs() Option {
+	return func(c *config) error { c.withoutIDs = true; return nil }
+}
 
-func newSettings(options []Option) settings {
-	s := settings{tracers: otel.GetTracerProvider(), meters: otel.GetMeterProvider(), propagator: otel.GetTextMapPropagator()}
+func newConfig(options []Option) (config, error) {
+	c := config{tracers: otel.GetTracerProvider(), meters: otel.GetMeterProvider(), propagator: otel.GetTextMapPropagator()}
 	for _, option := range options {
-		if option != nil {
-			option(&s)
+		if option == nil {
+			return config{}, bad("option", "it is nil")
+		}
+		if err := option(&c); err != nil {
+			return config{}, err
 		}
 	}
-	return s
+	return c, nil
 }
 
-func (s settings) tracer() trace.Tracer {
-	return s.tracers.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL))
+func bad(argument, reason string) error {
+	return &eventstore.ArgumentError{Argument: argument, Reason: reason}
+}
+
+func (c config) tracer() trace.Tracer {
+	return c.tracers.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL))
 }
 
 // instruments makes metrics. A meter that can't make one gives one that does nothing, and the error goes to OpenTelemetry's handler.
 type instruments struct{ metric.Meter }
 
-func (s settings) instruments() instruments {
-	return instruments{s.meters.Meter(scope, metric.WithSchemaURL(semconv.SchemaURL))}
+func (c config) instruments() instruments {
+	return instruments{c.meters.Meter(scope, metric.WithSchemaURL(semconv.SchemaURL))}
 }
 
 // seconds is a histogram of durations, with the buckets that the conventions advise for databases.

@@ -1,44 +1,44 @@
 package telemetry_test
 
 import (
+	"errors"
 	"testing"
 
-	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/adapter/telemetry"
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-func TestNilOptionsAndWhatIsNilInThemAreTheDefaults(t *testing.T) {
+func TestWrongOptionsAreRefused(t *testing.T) {
 	t.Parallel()
-	for name, option := range map[string]telemetry.Option{
-		"a nil option":       nil,
-		"no tracer provider": telemetry.WithTracerProvider(nil),
-		"no meter provider":  telemetry.WithMeterProvider(nil),
-		"no propagator":      telemetry.WithPropagator(nil),
+	refused := func(t *testing.T, argument string, err error) {
+		t.Helper()
+		var wrong *eventstore.ArgumentError
+		if !errors.As(err, &wrong) || wrong.Argument != argument {
+			t.Errorf("got %v, want an ArgumentError about %s", err, argument)
+		}
+	}
+	for argument, option := range map[string]telemetry.Option{
+		"option":             nil,
+		"WithTracerProvider": telemetry.WithTracerProvider(nil),
+		"WithMeterProvider":  telemetry.WithMeterProvider(nil),
+		"WithPropagator":     telemetry.WithPropagator(nil),
+		"WithComponent":      telemetry.WithComponent(" "),
+		"WithSystem":         telemetry.WithSystem(""),
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(argument, func(t *testing.T) {
 			t.Parallel()
-			inMemory := memory.New()
-			defer inMemory.Close()
-			state := telemetry.State(inMemory, option)
-			locker := telemetry.Locker(free{}, option)
-			provider, err := eventstore.NewProvider(state, eventstore.WithLocker(locker), eventstore.WithObserver(telemetry.NewObserver(option)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			session, err := provider.Open(t.Context(), provider.Stream("account", "1"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := session.Append(t.Context(), eventstore.ExpectAny(), eventstore.Raw{Type: "opened", ContentType: "text/plain", Payload: []byte("Ada")}); err != nil {
-				t.Error(err)
-			}
-			if err := session.Close(); err != nil {
-				t.Error(err)
-			}
-			if telemetry.DialOption(option) == nil {
-				t.Error("there is no dial option")
-			}
+			_, err := telemetry.State(inMemory(t), option)
+			refused(t, argument, err)
+			_, err = telemetry.Locker(free{}, option)
+			refused(t, argument, err)
+			_, err = telemetry.NewObserver(option)
+			refused(t, argument, err)
+			_, err = telemetry.DialOption(option)
+			refused(t, argument, err)
 		})
 	}
+	_, err := telemetry.State(nil)
+	refused(t, "state", err)
+	_, err = telemetry.Locker(nil)
+	refused(t, "locker", err)
 }

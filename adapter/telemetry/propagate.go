@@ -25,16 +25,21 @@ func propagate(ctx context.Context, propagator propagation.TextMapPropagator) co
 	return metadata.NewOutgoingContext(ctx, md)
 }
 
-// DialOption has a client of Dapr's SDK tell its sidecar the trace of each request, so that the sidecar's spans become
-// children of those of [State] and [Locker]:
+// DialOption makes a client of Dapr's SDK pass the trace of each request to its sidecar, so that the
+// sidecar's spans become children of the spans of [State] and [Locker]:
 //
-//	client, err := dapr.NewClient(append(sidecar.DialOptions(), telemetry.DialOption())...)
+//	tracing, err := telemetry.DialOption()
+//	// …
+//	client, err := dapr.NewClient(append(sidecar.DialOptions(), tracing)...)
 //
-// It is needed where the sidecar has an API token: a client that was given one, as by DAPR_API_TOKEN, replaces the metadata of each request by that token,
-// before this option comes to it. Of the options it heeds [WithPropagator].
-func DialOption(options ...Option) grpc.DialOption {
-	propagator := newSettings(options).propagator
+// Use it where the sidecar has an API token. A client with a token, as from DAPR_API_TOKEN, replaces the
+// metadata of each request by that token, and this option comes after that. It heeds [WithPropagator].
+func DialOption(options ...Option) (grpc.DialOption, error) {
+	c, err := newConfig(options)
+	if err != nil {
+		return nil, err
+	}
 	return grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-		return invoke(propagate(ctx, propagator), method, request, reply, conn, opts...)
-	})
+		return invoke(propagate(ctx, c.propagator), method, request, reply, conn, opts...)
+	}), nil
 }

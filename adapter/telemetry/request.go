@@ -24,22 +24,25 @@ type requests struct {
 	component  string
 }
 
-func newRequests(system string, options []Option) requests {
-	s := newSettings(options)
-	if s.system != "" {
-		system = s.system
+func newRequests(system string, options []Option) (requests, error) {
+	c, err := newConfig(options)
+	if err != nil {
+		return requests{}, err
+	}
+	if c.system != "" {
+		system = c.system
 	}
 	r := requests{
-		tracer:     s.tracer(),
-		propagator: s.propagator,
-		duration:   s.instruments().seconds("db.client.operation.duration", "Duration of database client operations."),
+		tracer:     c.tracer(),
+		propagator: c.propagator,
+		duration:   c.instruments().seconds("db.client.operation.duration", "Duration of database client operations."),
 		target:     []attribute.KeyValue{semconv.DBSystemNameKey.String(system)},
-		component:  s.component,
+		component:  c.component,
 	}
-	if s.component != "" {
-		r.target = append(r.target, semconv.DBCollectionName(s.component))
+	if c.component != "" {
+		r.target = append(r.target, semconv.DBCollectionName(c.component))
 	}
-	return r
+	return r, nil
 }
 
 // request traces and measures one, which consists of a number of operations on keys.
@@ -109,17 +112,22 @@ type state struct {
 	requests requests
 }
 
-// State traces and measures the requests to a state, for [eventstore.NewProvider]; of nil it is nil. The names of operations are those of
-// driver.State's methods: "get", "get_many", "swap", "write", "commit". Whatever an adapter makes of one request, as a sidecar that is asked
-// in portions, is one.
+// State returns a state that traces and measures the requests to another one, for
+// [eventstore.NewProvider]. Operations are named after the methods of driver.State: "get", "get_many",
+// "swap", "write", "commit". A request that an adapter divides, as for a sidecar, counts as one.
 //
-// The trace goes into the outgoing gRPC metadata of each request. A client of Dapr's SDK with an API token drops it: dial it with
-// [DialOption].
-func State(of driver.State, options ...Option) driver.State {
+// The trace goes into the outgoing gRPC metadata of each request. A client of Dapr's SDK with an API token
+// drops it: dial it with [DialOption]. A state that is nil and a wrong option are an
+// [eventstore.ArgumentError].
+func State(of driver.State, options ...Option) (driver.State, error) {
 	if of == nil {
-		return nil
+		return nil, bad("state", "it is nil")
 	}
-	return &state{State: of, requests: newRequests(systemOf(of.Capabilities()), options)}
+	r, err := newRequests(systemOf(of.Capabilities()), options)
+	if err != nil {
+		return nil, err
+	}
+	return &state{State: of, requests: r}, nil
 }
 
 func (s *state) Get(ctx context.Context, partition, key string) (driver.Item, error) {
@@ -157,13 +165,17 @@ type locker struct {
 	requests requests
 }
 
-// Locker traces and measures the requests to a lock, for [eventstore.WithLocker]; of nil it is nil. They are "try_lock" and "unlock". Otherwise it
-// is as [State].
-func Locker(of driver.Locker, options ...Option) driver.Locker {
+// Locker returns a locker that traces and measures the requests to another one, for
+// [eventstore.WithLocker]. Its operations are "try_lock" and "unlock". Otherwise it works like [State].
+func Locker(of driver.Locker, options ...Option) (driver.Locker, error) {
 	if of == nil {
-		return nil
+		return nil, bad("locker", "it is nil")
 	}
-	return &locker{of: of, requests: newRequests("lock", options)}
+	r, err := newRequests("lock", options)
+	if err != nil {
+		return nil, err
+	}
+	return &locker{of: of, requests: r}, nil
 }
 
 func (l *locker) TryLock(ctx context.Context, resource, owner string, expiry time.Duration) (driver.Lock, error) {

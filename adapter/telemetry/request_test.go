@@ -21,7 +21,7 @@ import (
 
 func TestATracedStateIsAsFitAsTheOneBelow(t *testing.T) {
 	t.Parallel()
-	s := telemetry.State(inMemory(t))
+	s := must(telemetry.State(inMemory(t)))
 	t.Run("state", func(t *testing.T) { storetest.TestState(t, s, storetest.Limits{}) })
 	t.Run("event store", func(t *testing.T) { storetest.TestEventStore(t, storetest.Target{State: s}) })
 }
@@ -38,16 +38,9 @@ func TestATracedStateCanDoWhatTheOneBelowCan(t *testing.T) {
 	t.Parallel()
 	all := driver.Capabilities{Store: "state.x", Atomic: true, CountedETags: true, BulkMisses: true, MaxRequestBytes: 1, MaxCommitWrites: 2, MaxKeyBytes: 3}
 	for _, caps := range []driver.Capabilities{{}, all} {
-		if got := telemetry.State(able{caps: caps}).Capabilities(); got != caps {
+		if got := must(telemetry.State(able{caps: caps})).Capabilities(); got != caps {
 			t.Errorf("it declares %+v, want %+v", got, caps)
 		}
-	}
-}
-
-func TestWhatIsNilStaysNilSoThatTheProviderRefusesIt(t *testing.T) {
-	t.Parallel()
-	if telemetry.State(nil) != nil || telemetry.Locker(nil) != nil {
-		t.Error("nil is not nil")
 	}
 }
 
@@ -72,7 +65,7 @@ func TestAStoreIsNamedAsTheConventionsNameIt(t *testing.T) {
 
 // requested sends one request to a state that is traced as that of the lab.
 func requested(l *lab, of driver.State) {
-	_, _ = telemetry.State(of, l.options...).Get(l.t.Context(), "partition", "key")
+	_, _ = must(telemetry.State(of, l.options...)).Get(l.t.Context(), "partition", "key")
 }
 
 // myError is an error of some library.
@@ -119,7 +112,7 @@ func (partly) GetMany(context.Context, string, []string) ([]driver.Item, error) 
 func TestABulkReadThatFailedInPartHasFailed(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	items, err := telemetry.State(partly{l.state}, l.options...).GetMany(t.Context(), "partition", []string{"a", "b"})
+	items, err := must(telemetry.State(partly{l.state}, l.options...)).GetMany(t.Context(), "partition", []string{"a", "b"})
 	if err != nil || len(items) != 2 || !errors.Is(items[1].Err, errDown) {
 		t.Errorf("it gave %v, %v", items, err)
 	}
@@ -161,7 +154,7 @@ func TestATraceGoesIntoTheMetadataOfItsRequests(t *testing.T) {
 func TestWithoutATraceTheContextStaysAsItIs(t *testing.T) {
 	t.Parallel()
 	s := &flaky{State: inMemory(t)}
-	traced := telemetry.State(s, telemetry.WithTracerProvider(noop.NewTracerProvider()), telemetry.WithPropagator(propagation.TraceContext{}))
+	traced := must(telemetry.State(s, telemetry.WithTracerProvider(noop.NewTracerProvider()), telemetry.WithPropagator(propagation.TraceContext{})))
 	if _, err := traced.Get(t.Context(), "partition", "key"); err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func walk(l *lab, at func(name string, operation func(ctx context.Context))) {
 			ok(nil, err)
 		}
 		ok(nil, s.ClearSnapshot(ctx, 2))
-		ok(eventstore.SnapshotEvery(ctx, s, 3, deposited{}, func(d deposited, _ eventstore.Event) (deposited, error) { return d, nil }))
+		ok(eventstore.BuildSnapshots(ctx, s, 3, deposited{}, func(d deposited, _ eventstore.Event) (deposited, error) { return d, nil }))
 		ok(nil, s.ClearSnapshots(ctx))
 	})
 	at("conflict", func(ctx context.Context) { fails(s.Append(ctx, eventstore.ExpectVersion(2), deposited{confidential})) })
@@ -241,7 +241,7 @@ func TestEachLogRecordSaysOfWhichTraceAndOperationItIs(t *testing.T) {
 			of[record.Msg] = operations[record.SpanID]
 		}
 		for message, operation := range map[string]string{
-			"appended": "append account", "closed": "close account", "saved a snapshot": "save_snapshot account",
+			"appended": "append account", "closed": "close account", "saved a snapshot": "build_snapshots account",
 			"outcome of an append is unknown": "append account", "deleted the stream": "delete_stream account",
 		} {
 			if of[message] != operation {

@@ -194,8 +194,11 @@ func openBank(ctx context.Context, open func(context.Context) (store, error), lo
 			s.close()
 		}
 	}()
-	provider, err := newProvider(s, openTimeout(2*time.Second), eventstore.WithLogger(log),
-		eventstore.WithObserver(telemetry.NewObserver()))
+	observer, err := telemetry.NewObserver()
+	if err != nil {
+		return store{}, service.Bank{}, err
+	}
+	provider, err := newProvider(s, openTimeout(2*time.Second), eventstore.WithLogger(log), eventstore.WithObserver(observer))
 	if err != nil {
 		return store{}, service.Bank{}, err
 	}

@@ -66,7 +66,11 @@ func openSidecar(ctx context.Context) (_ store, err error) {
 		variable, address = "DAPR_GRPC_PORT="+os.Getenv("DAPR_GRPC_PORT"), net.JoinHostPort("127.0.0.1", os.Getenv("DAPR_GRPC_PORT"))
 	}
 	// Not dapr.NewClient: that gives the same client each time, also after it was closed.
-	client, err := dapr.NewClientWithAddressContext(ctx, address, append(sidecar.DialOptions(), telemetry.DialOption())...)
+	tracing, err := telemetry.DialOption()
+	if err != nil {
+		return store{}, err
+	}
+	client, err := dapr.NewClientWithAddressContext(ctx, address, append(sidecar.DialOptions(), tracing)...)
 	if err != nil {
 		return store{}, fmt.Errorf("no Dapr sidecar answers at %s: its log says why, if it did start; unset the variable to run without one: %w", variable, err)
 	}
@@ -104,9 +108,17 @@ func newProvider(s store, options ...eventstore.Option) (*eventstore.Provider, e
 	}
 	options = append(options, eventstore.WithRegistry(registry))
 	if s.locker != nil {
-		options = append(options, eventstore.WithLocker(telemetry.Locker(s.locker, telemetry.WithComponent(lockComponent))))
+		locker, err := telemetry.Locker(s.locker, telemetry.WithComponent(lockComponent))
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, eventstore.WithLocker(locker))
 	}
-	return eventstore.NewProvider(telemetry.State(s.state, telemetry.WithComponent(stateComponent)), options...)
+	state, err := telemetry.State(s.state, telemetry.WithComponent(stateComponent))
+	if err != nil {
+		return nil, err
+	}
+	return eventstore.NewProvider(state, options...)
 }
 
 // openTimeout is how long a session waits for another.

@@ -246,7 +246,7 @@ func (t *tour) snapshot(ctx context.Context) error {
 func (t *tour) command(ctx context.Context) error {
 	for delivery := range 2 {
 		after, err := t.accounts.Update(ctx, t.session.Stream().ID,
-			func(a bank.Account) ([]any, error) { return a.Withdraw(200_00) }, aggregate.Once("command 1"))
+			func(a bank.Account) ([]any, error) { return a.Withdraw(200_00) }, aggregate.WithIdempotencyID("command 1"))
 		if err != nil {
 			return err
 		}

@@ -74,7 +74,7 @@ func runCopy(ctx context.Context, c *call, args []string) int {
 	defer closeTarget()
 
 	well, bad := each(ctx, m, streams, n.parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
-		result, err := transfer.Copy(ctx, fromStore, toStore, stream, transfer.OnProgress(func(p transfer.Progress) {
+		result, err := transfer.Copy(ctx, fromStore, toStore, stream, transfer.WithProgress(func(p transfer.Progress) {
 			what := [...]string{"checked", "verified", "copied", "verified"}[p.Stage]
 			m.tell(stream, what, progress{stage: int(p.Stage), stages: 4, done: p.Done, of: p.Of})
 		}))

@@ -27,7 +27,7 @@ func verify(ctx context.Context, m *meter, p *eventstore.Provider, stream events
 	reader := p.Reader(stream)
 	found, err := reader.Verify(ctx, func(checked, of int64) {
 		m.tell(stream, "verified", progress{stages: 1, done: checked, of: of})
-	}, eventstore.OnFinding(func(found error) error {
+	}, eventstore.WithFindings(func(found error) error {
 		m.say("         " + found.Error())
 		return nil
 	}))

@@ -30,7 +30,7 @@ func bound(t *testing.T, store *memstate.Store) *eventstore.Provider {
 
 func TestAnUpdateByAnEventOfAnotherAggregateIsRefused(t *testing.T) {
 	onEach(t, func(t *testing.T, store *memstate.Store) {
-		r, err := aggregate.NewRepository(bound(t, store), "counter", count, aggregate.SnapshotEvery(1))
+		r, err := aggregate.NewRepository(bound(t, store), "counter", count, aggregate.WithSnapshotEvery(1))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +51,7 @@ func TestAnUpdateByAnEventOfAnotherAggregateIsRefused(t *testing.T) {
 func TestASnapshotTypeOfAnotherAggregateIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	p := bound(t, memstate.Transactional())
-	_, err := aggregate.NewRepository(p, "tally", count, aggregate.SnapshotEvery(1))
+	_, err := aggregate.NewRepository(p, "tally", count, aggregate.WithSnapshotEvery(1))
 	if !errors.As(err, new(*eventstore.ArgumentError)) || !strings.Contains(err.Error(), `"sum"`) || !strings.Contains(err.Error(), `"counter"`) {
 		t.Error(err)
 	}

@@ -3,7 +3,7 @@
 // A state S is any Go type, usually a struct; a fold makes the next state of one more event; a decision looks at a
 // state and says which events follow, or refuses:
 //
-//	accounts, err := aggregate.NewRepository(provider, "BankAccount", Account.Apply, aggregate.SnapshotEvery(100))
+//	accounts, err := aggregate.NewRepository(provider, "BankAccount", Account.Apply, aggregate.WithSnapshotEvery(100))
 //	account, err := accounts.Update(ctx, "123456000", func(a Account) ([]any, error) {
 //		return a.Withdraw(500_00)
 //	})

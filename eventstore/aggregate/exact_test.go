@@ -130,8 +130,8 @@ func TestAnUpdateReturnsExactlyWhatIsLoadedLater(t *testing.T) {
 			return []any{stamped(m)}
 		}},
 		"what the update says of all": {events: func() []any { return []any{noted{}, stamped(eventstore.Metadata{})} }, options: []aggregate.UpdateOption{
-			aggregate.Once("once"), aggregate.With(eventstore.ContextMetadata{CorrelationID: "c", CausationID: "d", UserID: "u",
-				PartitionID: "EventStores", Timestamp: time.Date(2001, 1, 1, 0, 0, 0, 0, zone), Scopes: []string{"s"}})}},
+			aggregate.WithIdempotencyID("once"), aggregate.WithMetadata(eventstore.Metadata{Context: eventstore.ContextMetadata{CorrelationID: "c", CausationID: "d", UserID: "u",
+				PartitionID: "EventStores", Timestamp: time.Date(2001, 1, 1, 0, 0, 0, 0, zone), Scopes: []string{"s"}}, Custom: map[string]string{"k": "v"}})}},
 		"nothing": {events: func() []any { return nil }},
 	}
 	for name, test := range tests {
@@ -183,7 +183,7 @@ func TestWhatADecisionDoesWithItsEventsAfterwardsChangesNothing(t *testing.T) {
 // A command is delivered twice. The first delivery is stored while the second is between two of its
 // requests, whichever.
 func TestACommandThatIsStoredInBetweenIsReturnedWithItsEvents(t *testing.T) {
-	for name, expects := range map[string][]aggregate.UpdateOption{"of any version": nil, "of an expected version": {aggregate.ExpectVersion(1)}} {
+	for name, expects := range map[string][]aggregate.UpdateOption{"of any version": nil, "of an expected version": {aggregate.WithExpectedVersion(1)}} {
 		for _, retries := range []int{0, 1, aggregate.DefaultRetries} {
 			t.Run(fmt.Sprintf("%s, %d retries", name, retries), func(t *testing.T) {
 				onEach(t, func(t *testing.T, store *memstate.Store) {
@@ -213,8 +213,8 @@ func emptyLike(store *memstate.Store) *memstate.Store {
 // reports whether there was such a request.
 func deliveredTwice(t *testing.T, store *memstate.Store, at, retries int, expects []aggregate.UpdateOption) bool {
 	t.Helper()
-	first, second := diaries(t, store), diaries(t, store, aggregate.Retries(retries))
-	options := append([]aggregate.UpdateOption{aggregate.Once("command")}, expects...)
+	first, second := diaries(t, store), diaries(t, store, aggregate.WithRetries(retries))
+	options := append([]aggregate.UpdateOption{aggregate.WithIdempotencyID("command")}, expects...)
 	write := func(text string) aggregate.Decide[diary] {
 		return func(d diary) ([]any, error) {
 			for _, page := range d.Pages {
@@ -303,7 +303,7 @@ func TestADecisionsErrorIsReturnedWhateverItIs(t *testing.T) {
 		r := counters(t, store)
 		for _, refusal := range []error{&eventstore.VersionMismatchError{}, &eventstore.SessionLostError{}, &eventstore.IdempotencyIDUsedError{IdempotencyID: "c"}} {
 			decided := 0
-			_, err := r.Update(t.Context(), "1", func(counter) ([]any, error) { decided++; return nil, refusal }, aggregate.Once("c"))
+			_, err := r.Update(t.Context(), "1", func(counter) ([]any, error) { decided++; return nil, refusal }, aggregate.WithIdempotencyID("c"))
 			if err != refusal || decided != 1 {
 				t.Errorf("decided %d times, returned %v, want %v", decided, err, refusal)
 			}
@@ -311,9 +311,9 @@ func TestADecisionsErrorIsReturnedWhateverItIs(t *testing.T) {
 	})
 }
 
-func TestLoadingAnAggregateTakesNoOptionButAVersion(t *testing.T) {
+func TestLoadingAnAggregateRefusesOptionsOfEvents(t *testing.T) {
 	onEach(t, func(t *testing.T, store *memstate.Store) {
-		r := counters(t, store, aggregate.SnapshotEvery(2))
+		r := counters(t, store, aggregate.WithSnapshotEvery(2))
 		for range 3 {
 			update(t, r, add(1))
 		}
@@ -322,6 +322,7 @@ func TestLoadingAnAggregateTakesNoOptionButAVersion(t *testing.T) {
 			"AsRaw":               {eventstore.AsRaw()},
 			"AsRaw and a version": {eventstore.ToVersion(2), eventstore.AsRaw()},
 			"Backwards":           {eventstore.Backwards()},
+			"after version 0":     {eventstore.After(0)},
 			"from version 1":      {eventstore.FromVersion(1)},
 			"from version 2":      {eventstore.FromVersion(2)},
 			"to version 0":        {eventstore.ToVersion(0)},
@@ -338,6 +339,26 @@ func TestLoadingAnAggregateTakesNoOptionButAVersion(t *testing.T) {
 		}
 		if a := load(t, r, eventstore.ToVersion(2)); a.Version != 2 || a.State.Sum != 2 {
 			t.Errorf("to version 2: %+v", a)
+		}
+	})
+}
+
+func TestAnAggregateThatMustExistIsToldFromTheZeroState(t *testing.T) {
+	onEach(t, func(t *testing.T, store *memstate.Store) {
+		r := counters(t, store)
+		store.Trace()
+		_, err := r.Load(t.Context(), "1", eventstore.MustExist())
+		var missing *eventstore.StreamNotFoundError
+		if !errors.As(err, &missing) || missing.Stream.ID != "1" {
+			t.Errorf("got %v, want a StreamNotFoundError", err)
+		}
+		if sent := store.Trace(); len(sent) != 1 {
+			t.Errorf("it sent %q, want one request", sent)
+		}
+		update(t, r, add(1))
+		update(t, r, add(2))
+		if a := load(t, r, eventstore.MustExist(), eventstore.ToVersion(1)); a.Version != 1 {
+			t.Errorf("to version 1: %+v", a)
 		}
 	})
 }

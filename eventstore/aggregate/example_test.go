@@ -85,7 +85,7 @@ func newAccounts(options ...aggregate.Option) *aggregate.Repository[Account] {
 
 func Example() {
 	ctx := context.Background()
-	accounts := newAccounts(aggregate.SnapshotEvery(100))
+	accounts := newAccounts(aggregate.WithSnapshotEvery(100))
 
 	account, err := accounts.Update(ctx, "123456000", OpenAccount("Ada", 1_500_00))
 	fmt.Println(account.State, "at version", account.Version, err)
@@ -158,7 +158,7 @@ func ExampleOnce() {
 	// The command is delivered twice.
 	for range 2 {
 		account, err := accounts.Update(ctx, "123456000",
-			func(a Account) ([]any, error) { return a.Withdraw(1_000_00) }, aggregate.Once("command 4711"))
+			func(a Account) ([]any, error) { return a.Withdraw(1_000_00) }, aggregate.WithIdempotencyID("command 4711"))
 		fmt.Println("balance", account.State.Balance, "repeat of version", account.RepeatOf, err)
 	}
 	// Output:
@@ -175,7 +175,7 @@ func ExampleExpectVersion() {
 
 	// Whoever sent this has seen the account at version 1.
 	_, err := accounts.Update(ctx, "123456000",
-		func(a Account) ([]any, error) { return a.Withdraw(500_00) }, aggregate.ExpectVersion(1))
+		func(a Account) ([]any, error) { return a.Withdraw(500_00) }, aggregate.WithExpectedVersion(1))
 	var mismatch *eventstore.VersionMismatchError
 	if errors.As(err, &mismatch) {
 		fmt.Println("expected version", mismatch.Expected, "but it is at", mismatch.Actual)
@@ -188,7 +188,7 @@ func ExampleWith() {
 	ctx := context.Background()
 	accounts := newAccounts(aggregate.Exclusive())
 	account, err := accounts.Update(ctx, "123456000", OpenAccount("Ada", 1_500_00),
-		aggregate.With(eventstore.ContextMetadata{CorrelationID: "request 1", UserID: "ada"}))
+		aggregate.WithMetadata(eventstore.Metadata{Context: eventstore.ContextMetadata{CorrelationID: "request 1", UserID: "ada"}}))
 	if err != nil {
 		log.Fatal(err)
 	}

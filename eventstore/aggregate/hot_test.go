@@ -44,7 +44,7 @@ func TestWithTheDefaultsEachOfManyWritersGetsThrough(t *testing.T) {
 		{repositories: 1, writers: 4, once: true},
 		{repositories: 1, writers: 32, once: true},
 		{repositories: 1, writers: 32, once: true, with: ", exclusive", options: []aggregate.Option{aggregate.Exclusive()}},
-		{repositories: 1, writers: 32, once: true, with: ", no retries", options: []aggregate.Option{aggregate.Retries(0)}},
+		{repositories: 1, writers: 32, once: true, with: ", no retries", options: []aggregate.Option{aggregate.WithRetries(0)}},
 		{repositories: 4, writers: 2},
 		{repositories: 4, writers: 8},
 		{repositories: 32, writers: 1}, // which do not know of each other, as processes do not
@@ -123,7 +123,7 @@ func TestADecisionMayUpdateTheSameAggregate(t *testing.T) {
 
 func TestAnUpdateThatIsGivenUpSaysWhyAndWhatToDo(t *testing.T) {
 	overtake := func(t *testing.T, store *memstate.Store, ctx context.Context, then func(), options ...aggregate.Option) (int, error) {
-		decided, other := 0, counters(t, store, aggregate.SnapshotEvery(20))
+		decided, other := 0, counters(t, store, aggregate.WithSnapshotEvery(20))
 		_, err := counters(t, store, options...).Update(ctx, "1", func(counter) ([]any, error) {
 			decided++
 			update(t, other, add(1))
@@ -134,11 +134,11 @@ func TestAnUpdateThatIsGivenUpSaysWhyAndWhatToDo(t *testing.T) {
 	}
 	t.Run("after its tries", func(t *testing.T) {
 		onEach(t, func(t *testing.T, store *memstate.Store) {
-			decided, err := overtake(t, store, t.Context(), func() {}, aggregate.Retries(4))
+			decided, err := overtake(t, store, t.Context(), func() {}, aggregate.WithRetries(4))
 			if decided != 5 || !errors.As(err, new(*eventstore.VersionMismatchError)) {
 				t.Fatalf("decided %d times, %v", decided, err)
 			}
-			for _, part := range []string{"counter:1", "5 tries", "nothing was stored", "Retries"} {
+			for _, part := range []string{"counter:1", "5 tries", "nothing was stored", "WithRetries"} {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("the error does not say %q: %v", part, err)
 				}

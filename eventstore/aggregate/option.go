@@ -9,9 +9,10 @@ import (
 )
 
 // Option configures a [Repository].
-type Option func(*settings) error
+type Option func(*config) error
 
-type settings struct {
+// config is what the options of a repository set.
+type config struct {
 	database  string
 	exclusive bool
 	retries   int
@@ -19,109 +20,120 @@ type settings struct {
 	age       time.Duration
 }
 
-// DefaultRetries is how often [Repository.Update] decides anew unless [Retries] says otherwise. In
-// each of its tries another update was stored, so that even of a hundred processes that update one
-// aggregate all the time each gets through.
+// DefaultRetries is how often [Repository.Update] decides again unless [WithRetries] says otherwise. In
+// each of its tries another update was stored. So even when a hundred processes update one aggregate
+// all the time, each of them gets through.
 const DefaultRetries = 1000
 
-// InDatabase sets the database of the streams; defaults to the provider's default database.
-func InDatabase(database string) Option {
-	return func(s *settings) error {
+// WithDatabase sets the database of the streams; defaults to the provider's default database.
+func WithDatabase(database string) Option {
+	return func(c *config) error {
 		if strings.TrimSpace(database) == "" {
-			return bad("InDatabase", "it is blank: leave the option out for the provider's default database")
+			return bad("WithDatabase", "it is blank: leave the option out for the provider's default database")
 		}
-		s.database = database
+		c.database = database
 		return nil
 	}
 }
 
-// Exclusive has updates take the stream's lock, so that a second one waits for the first instead of deciding on a
-// state that is about to change: where conflicts are frequent or decisions expensive. It costs two requests an update.
-// Without it updates are optimistic, they rely on the version alone; both may be mixed on one stream.
+// Exclusive makes updates take the stream's lock. A second update then waits for the first, instead of
+// deciding on a state that is about to change. Use it where conflicts are frequent or decisions
+// expensive; it costs two requests an update. Without it updates rely on the expected version alone.
+// Both kinds may be mixed on one stream.
 func Exclusive() Option {
-	return func(s *settings) error { s.exclusive = true; return nil }
+	return func(c *config) error { c.exclusive = true; return nil }
 }
 
-// Retries sets how often an update that another one came before is loaded, decided and appended
-// anew; defaults to [DefaultRetries], 0 never does. The pauses between take up to 128 ms each: to
-// give up after some time, use a context with a deadline.
-func Retries(n int) Option {
-	return func(s *settings) error {
+// WithRetries sets how often an update is loaded, decided and appended again after another update came
+// before it. It defaults to [DefaultRetries]; 0 means never. The pauses between the tries take up to
+// 128 ms each. To give up after some time, use a context with a deadline.
+func WithRetries(n int) Option {
+	return func(c *config) error {
 		if n < 0 {
-			return bad("Retries", "%d is negative", n)
+			return bad("WithRetries", "%d is negative", n)
 		}
-		s.retries = n
+		c.retries = n
 		return nil
 	}
 }
 
-// SnapshotEvery has an update save a snapshot after its append if the newest usable one lies n events or more back; defaults to
-// none. The state's type must be registered.
-func SnapshotEvery(n int64) Option {
-	return func(s *settings) error {
+// WithSnapshotEvery makes an update save a snapshot after its append if the newest usable snapshot lies
+// n events or more back; defaults to no snapshots. The state's type must be registered.
+func WithSnapshotEvery(n int64) Option {
+	return func(c *config) error {
 		if n < 1 {
-			return bad("SnapshotEvery", "%d is not positive", n)
+			return bad("WithSnapshotEvery", "%d is not positive", n)
 		}
-		s.every = n
+		c.every = n
 		return nil
 	}
 }
 
-// SnapshotAfter has an update save a snapshot after its append if the newest usable one, or without one the first event, is that old or
-// older; defaults to never. With [SnapshotEvery] either is enough.
-func SnapshotAfter(age time.Duration) Option {
-	return func(s *settings) error {
+// WithSnapshotAfter makes an update save a snapshot after its append if the newest usable snapshot is
+// that old or older. Without a snapshot the age of the first event counts. Defaults to never. Together
+// with [WithSnapshotEvery] either of the two is enough.
+func WithSnapshotAfter(age time.Duration) Option {
+	return func(c *config) error {
 		if age <= 0 {
-			return bad("SnapshotAfter", "%s is not positive", age)
+			return bad("WithSnapshotAfter", "%s is not positive", age)
 		}
-		s.age = age
+		c.age = age
 		return nil
 	}
 }
 
-// UpdateOption says more of one [Repository.Update].
-type UpdateOption func(*update) error
+// UpdateOption configures one [Repository.Update].
+type UpdateOption func(*updateConfig) error
 
-// update is what one Update is told.
-type update struct {
+// updateConfig is what the options of an update set.
+type updateConfig struct {
 	once     string
 	expected int64 // -1: any
-	context  eventstore.ContextMetadata
+	metadata eventstore.Metadata
 }
 
-// Once gives the command an idempotency id: if one with that id has been stored in the stream, nothing is decided and nothing
-// stored again, and the Aggregate's RepeatOf says where the first stands. The first event of the append carries the id. A
-// decision without events leaves no trace of it.
-func Once(idempotencyID string) UpdateOption {
-	return func(u *update) error {
-		if strings.TrimSpace(idempotencyID) == "" {
-			return bad("Once", "the idempotency id is blank")
+// WithIdempotencyID gives the command an idempotency id. If an event with that id is already in the
+// stream, Update decides nothing and stores nothing, and the Aggregate's RepeatOf is the version of that
+// event. The first event of the append carries the id. A decision without events leaves no trace of it.
+func WithIdempotencyID(id string) UpdateOption {
+	return func(c *updateConfig) error {
+		if strings.TrimSpace(id) == "" {
+			return bad("WithIdempotencyID", "the idempotency id is blank")
 		}
-		u.once = idempotencyID
+		c.once = id
 		return nil
 	}
 }
 
-// ExpectVersion has the update fail with an [eventstore.VersionMismatchError], undecided, unless the aggregate is at that version: the one that
-// whoever sent the command had seen.
-func ExpectVersion(version int64) UpdateOption {
-	return func(u *update) error {
+// WithExpectedVersion makes the update fail with an [eventstore.VersionMismatchError], before it decides,
+// unless the aggregate is at that version. It is the version that the sender of the command had seen.
+func WithExpectedVersion(version int64) UpdateOption {
+	return func(c *updateConfig) error {
 		if version < 0 {
-			return bad("ExpectVersion", "version %d is negative", version)
+			return bad("WithExpectedVersion", "version %d is negative", version)
 		}
-		u.expected = version
+		c.expected = version
 		return nil
 	}
 }
 
-// With sets how the events came about, as correlation, causation and user. Its idempotency id and sequence number must be empty: see [Once] and
-// [ExpectVersion]. What an event that is an [eventstore.Event] says itself stays.
-func With(context eventstore.ContextMetadata) UpdateOption {
-	return func(u *update) error {
-		if context.IdempotencyID != "" || context.SequenceNumber != 0 {
-			return bad("With", "an idempotency id is given by Once, a version by ExpectVersion")
+// WithMetadata sets metadata of all events that the update appends, such as correlation, causation and
+// user in its Context. What an [eventstore.Event] of the decision says itself takes precedence.
+//
+// Message must be empty, because it differs from event to event. The context's idempotency id and
+// sequence number must be empty as well: see [WithIdempotencyID] and [WithExpectedVersion].
+func WithMetadata(metadata eventstore.Metadata) UpdateOption {
+	return func(c *updateConfig) error {
+		if metadata.Message != (eventstore.MessageMetadata{}) {
+			return bad("WithMetadata", "Message differs from event to event: let the decision return an eventstore.Event that says it")
 		}
-		u.context = context
+		if metadata.Context.IdempotencyID != "" {
+			return bad("WithMetadata", "the context has an idempotency id: use WithIdempotencyID")
+		}
+		if metadata.Context.SequenceNumber != 0 {
+			return bad("WithMetadata", "the context has a sequence number: use WithExpectedVersion")
+		}
+		c.metadata = metadata
 		return nil
 	}
 }

@@ -21,7 +21,7 @@ type Repository[S any] struct {
 	provider *eventstore.Provider
 	name     string
 	fold     func(state S, event eventstore.Event) (S, error)
-	settings settings
+	config   config
 	queue    queue // of the updates under way
 }
 
@@ -38,16 +38,16 @@ func NewRepository[S any](provider *eventstore.Provider, aggregateType string, f
 	case fold == nil:
 		return nil, bad("fold", "it is nil")
 	}
-	r := &Repository[S]{provider: provider, name: aggregateType, fold: fold, settings: settings{retries: DefaultRetries}}
+	r := &Repository[S]{provider: provider, name: aggregateType, fold: fold, config: config{retries: DefaultRetries}}
 	for _, option := range options {
 		if option == nil {
 			return nil, bad("option", "it is nil")
 		}
-		if err := option(&r.settings); err != nil {
+		if err := option(&r.config); err != nil {
 			return nil, err
 		}
 	}
-	if r.settings.every > 0 || r.settings.age > 0 {
+	if r.config.every > 0 || r.config.age > 0 {
 		var zero S
 		if _, err := provider.Registry().Encode(zero); err != nil {
 			return nil, bad("fold", "snapshots are wanted but the state can't be stored: %v", err)
@@ -72,13 +72,14 @@ type Aggregate[S any] struct {
 	// Appended are the events that the update stored.
 	Appended []eventstore.Event
 
-	// RepeatOf is the version that an earlier command with the same idempotency id has stored; 0: there was none. See [Once].
+	// RepeatOf is the version that an earlier command with the same idempotency id has stored; 0: there was none. See [WithIdempotencyID].
 	RepeatOf int64
 }
 
-// Load loads an aggregate: from its newest usable snapshot and the events after it. An aggregate without events
-// is the zero state at version 0, not an error. The only option is [eventstore.ToVersion], for the aggregate
-// as it was; its version is then at most that. Any other is an [eventstore.ArgumentError].
+// Load loads an aggregate: from its newest usable snapshot and the events after it. An aggregate without
+// events is the zero state at version 0. With [eventstore.MustExist] it is an
+// [eventstore.StreamNotFoundError] instead. With [eventstore.ToVersion] Load returns the aggregate as it
+// was; its version is then at most that. Any other option is an [eventstore.ArgumentError].
 //
 // Errors are those of [eventstore.Reader.Read], and the fold's.
 func (r *Repository[S]) Load(ctx context.Context, id string, options ...eventstore.ReadOption) (Aggregate[S], error) {
@@ -106,17 +107,17 @@ type Decide[S any] = func(state S) (events []any, err error)
 //
 // Updates of one aggregate by one repository take turns, in the order in which they came. If an
 // update by somebody else came before, all three are done anew after a short, random pause, as
-// often as [Retries] says, and until ctx ends. A decision that itself updates the same aggregate
+// often as [WithRetries] says, and until ctx ends. A decision that itself updates the same aggregate
 // holds up the others for half a second.
 //
-// Update returns the decision's error; an [eventstore.VersionMismatchError] with [ExpectVersion],
+// Update returns the decision's error; an [eventstore.VersionMismatchError] with [WithExpectedVersion],
 // or if an event names another version than it would get; that or an [eventstore.SessionLostError]
 // if others came before in every try; and the errors of [eventstore.Provider.Open],
 // [eventstore.Reader.Read] and [eventstore.Session.Append]. Nothing was stored then, unless it is
-// an [eventstore.OutcomeUnknownError]: repeat the command with the same id, see [Once].
+// an [eventstore.OutcomeUnknownError]: repeat the command with the same id, see [WithIdempotencyID].
 func (r *Repository[S]) Update(ctx context.Context, id string, decide Decide[S], options ...UpdateOption) (Aggregate[S], error) {
 	return r.observed(ctx, eventstore.OpAggregateUpdate, id, func(ctx context.Context, tries *int) (Aggregate[S], error) {
-		u := update{expected: -1}
+		u := updateConfig{expected: -1}
 		if decide == nil {
 			return Aggregate[S]{}, bad("decide", "it is nil")
 		}
@@ -143,7 +144,7 @@ const (
 
 // tryUpdates tries to update, in a turn of the stream's queue, until that has ended one way or the
 // other.
-func (r *Repository[S]) tryUpdates(ctx context.Context, stream eventstore.Stream, decide Decide[S], u update, tries *int) (Aggregate[S], error) {
+func (r *Repository[S]) tryUpdates(ctx context.Context, stream eventstore.Stream, decide Decide[S], u updateConfig, tries *int) (Aggregate[S], error) {
 	turn := r.queue.enter(ctx, stream)
 	defer turn.leave()
 	decided := 0
@@ -163,7 +164,7 @@ func (r *Repository[S]) tryUpdates(ctx context.Context, stream eventstore.Stream
 	*tries = 1
 	for n := 0; ; n++ {
 		turn.goOn()
-		if decided > r.settings.retries {
+		if decided > r.config.retries {
 			counted = nil
 		}
 		after, how, err := r.update(ctx, stream, counted, u)
@@ -175,8 +176,8 @@ func (r *Repository[S]) tryUpdates(ctx context.Context, stream eventstore.Stream
 		}
 		// Where the command may be the one that came before, it takes another look to know.
 		look := u.once != "" || u.expected >= 0
-		if how == undecided || decided > r.settings.retries && !look || n >= max(r.settings.retries, DefaultRetries) {
-			return after, givenUp("repeat it later, or allow more tries with Retries")
+		if how == undecided || decided > r.config.retries && !look || n >= max(r.config.retries, DefaultRetries) {
+			return after, givenUp("repeat it later, or allow more tries with WithRetries")
 		}
 		if !pause(ctx, n) {
 			return after, fmt.Errorf("%w; %w", givenUp("its context has ended"), over(ctx))
@@ -208,7 +209,7 @@ func over(ctx context.Context) error {
 
 func (r *Repository[S]) stream(id string) eventstore.Stream {
 	stream := r.provider.Stream(r.name, id)
-	stream.Database = cmp.Or(r.settings.database, stream.Database)
+	stream.Database = cmp.Or(r.config.database, stream.Database)
 	return stream
 }
 
@@ -261,7 +262,7 @@ func (r *Repository[S]) apply(a *Aggregate[S], event eventstore.Event) (err erro
 }
 
 // update is one try. Without decide it only looks whether there is anything to decide.
-func (r *Repository[S]) update(ctx context.Context, stream eventstore.Stream, decide Decide[S], u update) (Aggregate[S], end, error) {
+func (r *Repository[S]) update(ctx context.Context, stream eventstore.Stream, decide Decide[S], u updateConfig) (Aggregate[S], end, error) {
 	session, err := r.open(ctx, stream)
 	if err != nil {
 		return Aggregate[S]{}, final, err
@@ -317,7 +318,7 @@ func (r *Repository[S]) update(ctx context.Context, stream eventstore.Stream, de
 }
 
 func (r *Repository[S]) open(ctx context.Context, stream eventstore.Stream) (*eventstore.Session, error) {
-	if r.settings.exclusive {
+	if r.config.exclusive {
 		return r.provider.Open(ctx, stream)
 	}
 	return r.provider.Open(ctx, stream, eventstore.Shared())
@@ -326,7 +327,7 @@ func (r *Repository[S]) open(ctx context.Context, stream eventstore.Stream) (*ev
 // decided returns an aggregate as it will be with what was decided, and the events to be stored.
 // What is folded now is what will be folded when they are read, so that nothing is stored that
 // could never be loaded again.
-func (r *Repository[S]) decided(ctx context.Context, session *eventstore.Session, before Aggregate[S], decided []any, u update) (after Aggregate[S], stored []any, err error) {
+func (r *Repository[S]) decided(ctx context.Context, session *eventstore.Session, before Aggregate[S], decided []any, u updateConfig) (after Aggregate[S], stored []any, err error) {
 	given := make([]any, len(decided))
 	for i, data := range decided {
 		event, ok := data.(eventstore.Event)
@@ -336,7 +337,7 @@ func (r *Repository[S]) decided(ctx context.Context, session *eventstore.Session
 		if !ok {
 			event.Data = data
 		}
-		if err := u.complete(&event.Metadata.Context, i == 0); err != nil {
+		if err := u.complete(&event.Metadata, i == 0); err != nil {
 			return before, nil, err
 		}
 		given[i] = event
@@ -359,22 +360,26 @@ func (r *Repository[S]) decided(ctx context.Context, session *eventstore.Session
 	return after, stored, nil
 }
 
-// complete adds to the context of an event what the update was told, where the event says nothing
-// of it itself.
-func (u update) complete(c *eventstore.ContextMetadata, first bool) error {
-	c.CorrelationID = cmp.Or(c.CorrelationID, u.context.CorrelationID)
-	c.CausationID = cmp.Or(c.CausationID, u.context.CausationID)
-	c.UserID = cmp.Or(c.UserID, u.context.UserID)
-	c.PartitionID = cmp.Or(c.PartitionID, u.context.PartitionID)
+// complete adds what the options of the update say to an event, where the event does not say it
+// itself.
+func (u updateConfig) complete(m *eventstore.Metadata, first bool) error {
+	c, given := &m.Context, u.metadata.Context
+	c.CorrelationID = cmp.Or(c.CorrelationID, given.CorrelationID)
+	c.CausationID = cmp.Or(c.CausationID, given.CausationID)
+	c.UserID = cmp.Or(c.UserID, given.UserID)
+	c.PartitionID = cmp.Or(c.PartitionID, given.PartitionID)
 	if c.Timestamp.IsZero() {
-		c.Timestamp = u.context.Timestamp
+		c.Timestamp = given.Timestamp
 	}
 	if c.Scopes == nil {
-		c.Scopes = u.context.Scopes
+		c.Scopes = given.Scopes
+	}
+	if m.Custom == nil {
+		m.Custom = u.metadata.Custom
 	}
 	if first && u.once != "" {
 		if c.IdempotencyID != "" {
-			return bad("Once", "the first event has an idempotency id of its own, %q", c.IdempotencyID)
+			return bad("WithIdempotencyID", "the first event has an idempotency id of its own, %q", c.IdempotencyID)
 		}
 		c.IdempotencyID = u.once
 	}
@@ -383,12 +388,12 @@ func (u update) complete(c *eventstore.ContextMetadata, first bool) error {
 
 // snapshot saves one if it is time for it. It never fails an update: without it the next ones take longer.
 func (r *Repository[S]) snapshot(ctx context.Context, session *eventstore.Session, before loaded[S], after Aggregate[S]) {
-	due := r.settings.every > 0 && after.Version-before.Snapshot >= r.settings.every
+	due := r.config.every > 0 && after.Version-before.Snapshot >= r.config.every
 	since := before.since
 	if since.IsZero() {
 		since = after.Appended[0].Metadata.Message.Created
 	}
-	due = due || r.settings.age > 0 && time.Since(since) >= r.settings.age
+	due = due || r.config.age > 0 && time.Since(since) >= r.config.age
 	if !due {
 		return
 	}

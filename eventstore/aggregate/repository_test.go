@@ -139,8 +139,8 @@ func TestAnUpdateReturnsTheEventsAsTheyAreRead(t *testing.T) {
 		r := counters(t, store)
 		own := eventstore.Event{Data: added{2}}
 		own.Metadata.Context.UserID = "Grace"
-		a := update(t, r, func(counter) ([]any, error) { return []any{added{1}, own}, nil }, aggregate.Once("c1"),
-			aggregate.With(eventstore.ContextMetadata{CorrelationID: "request", CausationID: "command", UserID: "Ada", Scopes: []string{"write"}}))
+		a := update(t, r, func(counter) ([]any, error) { return []any{added{1}, own}, nil }, aggregate.WithIdempotencyID("c1"),
+			aggregate.WithMetadata(eventstore.Metadata{Context: eventstore.ContextMetadata{CorrelationID: "request", CausationID: "command", UserID: "Ada", Scopes: []string{"write"}}}))
 		reader := provider(t, store).Reader(eventstore.Stream{Database: "EventStores", Type: "counter", ID: "1"})
 		stored, err := reader.Slice(t.Context(), 1, 2)
 		if err != nil {
@@ -187,7 +187,7 @@ func TestUpdatesThatMeetAreDecidedAnew(t *testing.T) {
 	for _, mode := range []struct {
 		name    string
 		options []aggregate.Option
-	}{{"optimistic", []aggregate.Option{aggregate.Retries(1000)}}, {"exclusive", []aggregate.Option{aggregate.Exclusive()}}} {
+	}{{"optimistic", []aggregate.Option{aggregate.WithRetries(1000)}}, {"exclusive", []aggregate.Option{aggregate.Exclusive()}}} {
 		t.Run(mode.name, func(t *testing.T) {
 			onEach(t, func(t *testing.T, store *memstate.Store) {
 				const writers, updates = 8, 25
@@ -226,18 +226,18 @@ func TestAnUpdateIsRetriedAsOftenAsAskedAndNotWithAnExpectedVersion(t *testing.T
 			return decided, err
 		}
 		for _, retries := range []int{0, 2} {
-			decided, err := overtaken(counters(t, store, aggregate.Retries(retries)))
+			decided, err := overtaken(counters(t, store, aggregate.WithRetries(retries)))
 			if decided != retries+1 || !errors.As(err, new(*eventstore.VersionMismatchError)) {
 				t.Errorf("%d retries: decided %d times, %v", retries, decided, err)
 			}
 		}
 		r := counters(t, store)
 		at := load(t, r).Version
-		decided, err := overtaken(r, aggregate.ExpectVersion(at))
+		decided, err := overtaken(r, aggregate.WithExpectedVersion(at))
 		if decided != 1 || !errors.As(err, new(*eventstore.VersionMismatchError)) {
 			t.Errorf("with a version: decided %d times, %v", decided, err)
 		}
-		_, err = r.Update(t.Context(), "1", func(counter) ([]any, error) { t.Error("decided at another version"); return nil, nil }, aggregate.ExpectVersion(at))
+		_, err = r.Update(t.Context(), "1", func(counter) ([]any, error) { t.Error("decided at another version"); return nil, nil }, aggregate.WithExpectedVersion(at))
 		var mismatch *eventstore.VersionMismatchError
 		if !errors.As(err, &mismatch) || mismatch.Actual != at+1 || mismatch.Expected != at {
 			t.Errorf("at another version: %v", err)
@@ -252,17 +252,17 @@ func TestACommandIsDoneOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, store *memstate.Store) {
 		r := counters(t, store)
 		update(t, r, add(1))
-		first := update(t, r, add(10), aggregate.Once("c"))
+		first := update(t, r, add(10), aggregate.WithIdempotencyID("c"))
 		update(t, r, add(100))
-		again, err := r.Update(t.Context(), "1", func(counter) ([]any, error) { t.Error("decided again"); return nil, nil }, aggregate.Once("c"))
+		again, err := r.Update(t.Context(), "1", func(counter) ([]any, error) { t.Error("decided again"); return nil, nil }, aggregate.WithIdempotencyID("c"))
 		if err != nil || first.RepeatOf != 0 || again.RepeatOf != 2 || again.Version != 3 || again.State.Sum != 111 {
 			t.Errorf("first %+v, again %+v, %v", first, again, err)
 		}
 		// It comes twice at the same time.
 		a, err := r.Update(t.Context(), "1", func(counter) ([]any, error) {
-			update(t, r, add(1000), aggregate.Once("d"))
+			update(t, r, add(1000), aggregate.WithIdempotencyID("d"))
 			return []any{added{1000}}, nil
-		}, aggregate.Once("d"))
+		}, aggregate.WithIdempotencyID("d"))
 		if err != nil || a.RepeatOf != 4 || a.State.Sum != 1111 {
 			t.Errorf("at the same time: %+v, %v", a, err)
 		}
@@ -276,9 +276,9 @@ func TestSnapshotsAreSavedAsThePolicySays(t *testing.T) {
 		want   []int64 // after ten updates of one event, an hour apart
 	}{
 		{"none", nil, nil},
-		{"every 4 events", []aggregate.Option{aggregate.SnapshotEvery(4)}, []int64{4, 8}},
-		{"after 3 hours", []aggregate.Option{aggregate.SnapshotAfter(3 * time.Hour)}, []int64{4, 7, 10}},
-		{"whichever comes first", []aggregate.Option{aggregate.SnapshotEvery(2), aggregate.SnapshotAfter(3 * time.Hour)}, []int64{2, 4, 6, 8, 10}},
+		{"every 4 events", []aggregate.Option{aggregate.WithSnapshotEvery(4)}, []int64{4, 8}},
+		{"after 3 hours", []aggregate.Option{aggregate.WithSnapshotAfter(3 * time.Hour)}, []int64{4, 7, 10}},
+		{"whichever comes first", []aggregate.Option{aggregate.WithSnapshotEvery(2), aggregate.WithSnapshotAfter(3 * time.Hour)}, []int64{2, 4, 6, 8, 10}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			onEach(t, func(t *testing.T, store *memstate.Store) {
@@ -303,7 +303,7 @@ func TestSnapshotsAreSavedAsThePolicySays(t *testing.T) {
 
 func TestASnapshotThatCanNotBeSavedFailsNoUpdate(t *testing.T) {
 	onEach(t, func(t *testing.T, store *memstate.Store) {
-		r := counters(t, store, aggregate.SnapshotEvery(1))
+		r := counters(t, store, aggregate.WithSnapshotEvery(1))
 		store.Around = func(_ context.Context, request *memstate.Request, next func() error) error {
 			if request.Op != "getmany" && request.Has(":snapshots") {
 				return errors.New("no snapshots today")
@@ -321,7 +321,7 @@ func TestASnapshotThatCanNotBeSavedFailsNoUpdate(t *testing.T) {
 
 func TestASnapshotOfSomethingElseIsNotUsedAndReplaced(t *testing.T) {
 	onEach(t, func(t *testing.T, store *memstate.Store) {
-		r := counters(t, store, aggregate.SnapshotEvery(3))
+		r := counters(t, store, aggregate.WithSnapshotEvery(3))
 		update(t, r, add(1))
 		update(t, r, add(2))
 		s, err := provider(t, store).Open(t.Context(), eventstore.Stream{Database: "EventStores", Type: "counter", ID: "1"})
@@ -351,11 +351,11 @@ func TestASnapshotOfSomethingElseIsNotUsedAndReplaced(t *testing.T) {
 
 func TestASnapshotOfAnOlderSchemaIsNotUsedAndReplaced(t *testing.T) {
 	onEach(t, func(t *testing.T, store *memstate.Store) {
-		r := counters(t, store, aggregate.SnapshotEvery(2))
+		r := counters(t, store, aggregate.WithSnapshotEvery(2))
 		for range 5 {
 			update(t, r, add(1))
 		}
-		types, err := eventstore.NewRegistry(eventstore.Type[added]("added"), eventstore.Type[counter]("counter", eventstore.SchemaVersion(2)))
+		types, err := eventstore.NewRegistry(eventstore.Type[added]("added"), eventstore.Type[counter]("counter", eventstore.WithSchemaVersion(2)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -363,7 +363,7 @@ func TestASnapshotOfAnOlderSchemaIsNotUsedAndReplaced(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r, err = aggregate.NewRepository(p, "counter", count, aggregate.SnapshotEvery(2)); err != nil {
+		if r, err = aggregate.NewRepository(p, "counter", count, aggregate.WithSnapshotEvery(2)); err != nil {
 			t.Fatal(err)
 		}
 		if a := load(t, r); a.State != (counter{5, 5}) || a.Snapshot != 0 {
@@ -401,8 +401,8 @@ func TestWhatCanNotWorkIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	p := provider(t, memstate.Transactional())
 	options := map[string]aggregate.Option{
-		"InDatabase": aggregate.InDatabase(" "), "Retries": aggregate.Retries(-1), "SnapshotEvery": aggregate.SnapshotEvery(0),
-		"SnapshotAfter": aggregate.SnapshotAfter(0), "option": nil,
+		"WithDatabase": aggregate.WithDatabase(" "), "WithRetries": aggregate.WithRetries(-1), "WithSnapshotEvery": aggregate.WithSnapshotEvery(0),
+		"WithSnapshotAfter": aggregate.WithSnapshotAfter(0), "option": nil,
 	}
 	for name, option := range options {
 		if _, err := aggregate.NewRepository(p, "counter", count, option); !errors.As(err, new(*eventstore.ArgumentError)) || !strings.Contains(err.Error(), name) {
@@ -410,7 +410,7 @@ func TestWhatCanNotWorkIsRefusedAtOnce(t *testing.T) {
 		}
 	}
 	unstorable := func(f func(), _ eventstore.Event) (func(), error) { return f, nil }
-	if _, err := aggregate.NewRepository(p, "f", unstorable, aggregate.SnapshotEvery(1)); !errors.As(err, new(*eventstore.ArgumentError)) {
+	if _, err := aggregate.NewRepository(p, "f", unstorable, aggregate.WithSnapshotEvery(1)); !errors.As(err, new(*eventstore.ArgumentError)) {
 		t.Errorf("a state that can't be stored: %v", err)
 	}
 	_, err1 := aggregate.NewRepository(nil, "counter", count)
@@ -419,12 +419,15 @@ func TestWhatCanNotWorkIsRefusedAtOnce(t *testing.T) {
 	r := counters(t, memstate.Transactional())
 	_, err4 := r.Update(t.Context(), "1", nil)
 	_, err5 := r.Update(t.Context(), "1", add(1), nil)
-	_, err6 := r.Update(t.Context(), "1", add(1), aggregate.Once(""))
-	_, err7 := r.Update(t.Context(), "1", add(1), aggregate.ExpectVersion(-1))
-	_, err8 := r.Update(t.Context(), "1", add(1), aggregate.With(eventstore.ContextMetadata{IdempotencyID: "x"}))
+	_, err6 := r.Update(t.Context(), "1", add(1), aggregate.WithIdempotencyID(""))
+	_, err7 := r.Update(t.Context(), "1", add(1), aggregate.WithExpectedVersion(-1))
+	_, err8 := r.Update(t.Context(), "1", add(1), aggregate.WithMetadata(eventstore.Metadata{Context: eventstore.ContextMetadata{IdempotencyID: "x"}}))
+	_, err8b := r.Update(t.Context(), "1", add(1), aggregate.WithMetadata(eventstore.Metadata{Context: eventstore.ContextMetadata{SequenceNumber: 1}}))
+	_, err8c := r.Update(t.Context(), "1", add(1), aggregate.WithMetadata(eventstore.Metadata{Message: eventstore.MessageMetadata{ID: "x"}}))
+	_, err8d := r.Update(t.Context(), "1", add(1), aggregate.WithMetadata(eventstore.Metadata{Message: eventstore.MessageMetadata{AggregateType: "counter"}}))
 	_, err9 := r.Update(t.Context(), " ", add(1))
 	_, err10 := r.Load(t.Context(), "")
-	for i, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9, err10} {
+	for i, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err8b, err8c, err8d, err9, err10} {
 		if !errors.As(err, new(*eventstore.ArgumentError)) {
 			t.Errorf("%d: %v", i+1, err)
 		}
@@ -433,7 +436,7 @@ func TestWhatCanNotWorkIsRefusedAtOnce(t *testing.T) {
 
 func TestAggregatesOfAnotherDatabaseAreOthers(t *testing.T) {
 	onEach(t, func(t *testing.T, store *memstate.Store) {
-		ours, theirs := counters(t, store), counters(t, store, aggregate.InDatabase("theirs"))
+		ours, theirs := counters(t, store), counters(t, store, aggregate.WithDatabase("theirs"))
 		update(t, ours, add(1))
 		if a := load(t, theirs); a.Version != 0 {
 			t.Errorf("%+v", a)

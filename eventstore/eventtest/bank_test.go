@@ -46,18 +46,18 @@ type Account struct {
 // bankTypes are the types as they are stored.
 func bankTypes() []eventstore.TypeDefinition {
 	return []eventstore.TypeDefinition{
-		eventstore.Type[AccountOpened]("AccountOpened", eventstore.Alias("AccountCreated")),
+		eventstore.Type[AccountOpened]("AccountOpened", eventstore.WithAliases("AccountCreated")),
 		eventstore.Type[FundsDeposited]("FundsDeposited",
-			eventstore.SchemaVersion(3),
-			eventstore.UpcastJSON(1, func(old fundsDepositedV1) (fundsDepositedV2, error) {
+			eventstore.WithSchemaVersion(3),
+			eventstore.WithUpcastJSON(1, func(old fundsDepositedV1) (fundsDepositedV2, error) {
 				return fundsDepositedV2{AmountMinor: int64(math.Round(old.Amount * 100))}, nil
 			}),
-			eventstore.UpcastJSON(2, func(old fundsDepositedV2) (FundsDeposited, error) {
+			eventstore.WithUpcastJSON(2, func(old fundsDepositedV2) (FundsDeposited, error) {
 				return FundsDeposited{Amount: Money{Minor: old.AmountMinor, Currency: "EUR"}}, nil
 			}),
 		),
 		eventstore.Type[FundsWithdrawn]("FundsWithdrawn"),
-		eventstore.Type[Account]("Account", eventstore.SchemaVersion(2)), // older snapshots are not used
+		eventstore.Type[Account]("Account", eventstore.WithSchemaVersion(2)), // older snapshots are not used
 	}
 }
 

@@ -267,7 +267,7 @@ func (g *golden) stranger(file string) string {
 			case err != nil || schema > registered.SchemaVersion:
 				return fmt.Sprintf("type %q is registered up to schema version %d: raise it with SchemaVersion, or is that a newer version's file?", name, registered.SchemaVersion)
 			case schema < registered.OldestVersion:
-				return fmt.Sprintf("type %q reads from schema version %d on, and history of before can't be read any more: give it an Upcast from %d on, or, if it is the type of a snapshot, which is derived, delete the file",
+				return fmt.Sprintf("type %q reads from schema version %d on, and history of before can't be read any more: give it a WithUpcast from %d on, or, if it is the type of a snapshot, which is derived, delete the file",
 					name, registered.OldestVersion, schema)
 			default:
 				return fmt.Sprintf("type %q is registered with %s: give it the codec of the file's content type too (WithCodec), or history in it can't be read any more",

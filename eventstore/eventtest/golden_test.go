@@ -101,29 +101,29 @@ func TestGoldenFilesThatDoNotFitFail(t *testing.T) {
 
 		"no file, no sample": {types: plain, says: []string{"type \"added\" of schema version 1 has no golden file DIR/added.v1.json: give Golden a sample, a eventtest_test.added with all fields set, and run the test once with EVENTTEST_UPDATE=1"}},
 		"no file, a sample":  {types: plain, samples: []any{&added{1}}, says: []string{"has no golden file DIR/added.v1.json: run the test once with EVENTTEST_UPDATE=1, which writes it from the sample"}},
-		"no file of what is now the newest": {files: added1, types: types{eventstore.Type[added]("added", eventstore.SchemaVersion(2), eventstore.Upcast(1, same))},
+		"no file of what is now the newest": {files: added1, types: types{eventstore.Type[added]("added", eventstore.WithSchemaVersion(2), eventstore.WithUpcast(1, same))},
 			says: []string{"of schema version 2 has no golden file DIR/added.v2.json"}},
 		"no file of an older schema version": {files: map[string]string{"added.v3.json": `{"N":1}`, "added.v3.json.reads-as": "{\n  \"N\": 1\n}\n"},
-			types: types{eventstore.Type[added]("added", eventstore.SchemaVersion(3), eventstore.Upcast(1, same), eventstore.Upcast(2, same))},
+			types: types{eventstore.Type[added]("added", eventstore.WithSchemaVersion(3), eventstore.WithUpcast(1, same), eventstore.WithUpcast(2, same))},
 			says:  []string{`type "added" reads schema version 1 and has no golden file of it: copy a payload of it from what is stored (read the event with AsRaw) to DIR/added.v1.json`, "schema version 2"}},
-		"no file of an alias":       {files: added1, types: types{eventstore.Type[added]("added", eventstore.Alias("plus"))}, says: []string{`type "added" has the alias "plus" and no golden file of it: copy a payload of it from what is stored (read the event with AsRaw) to DIR/plus.v1.json`}},
-		"no file under a new name":  {files: added1, types: types{eventstore.Type[added]("plus", eventstore.Alias("added"))}, says: []string{`type "plus" of schema version 1 has no golden file DIR/plus.v1.json`}},
+		"no file of an alias":       {files: added1, types: types{eventstore.Type[added]("added", eventstore.WithAliases("plus"))}, says: []string{`type "added" has the alias "plus" and no golden file of it: copy a payload of it from what is stored (read the event with AsRaw) to DIR/plus.v1.json`}},
+		"no file under a new name":  {files: added1, types: types{eventstore.Type[added]("plus", eventstore.WithAliases("added"))}, says: []string{`type "plus" of schema version 1 has no golden file DIR/plus.v1.json`}},
 		"no file of a content type": {files: added1, types: types{eventstore.Type[added]("added", eventstore.WithCodec(eventstore.JSON, asXML("application/xml")))}, says: []string{`type "added" reads application/xml and has no golden file of it: copy a payload of it from what is stored (read the event with AsRaw) to DIR/added.v1.xml`}},
 		"no file of the content type that is written": {files: added1, types: types{eventstore.Type[added]("added", eventstore.WithCodec(asXML("application/xml"), eventstore.JSON))},
 			says: []string{"has no golden file DIR/added.v1.xml"}},
 		"an alias of an older schema version": {
 			files: with(added1, "plus.v2.json", `{"N":2}`, "plus.v2.json.reads-as", "{\n  \"N\": 2\n}\n"),
-			types: types{eventstore.Type[added]("plus", eventstore.Alias("added"), eventstore.SchemaVersion(2), eventstore.Upcast(1, same))}},
+			types: types{eventstore.Type[added]("plus", eventstore.WithAliases("added"), eventstore.WithSchemaVersion(2), eventstore.WithUpcast(1, same))}},
 
 		"nothing says what it reads as": {files: with(added1, "added.v1.json.reads-as", ""), types: plain, says: []string{"DIR/added.v1.json.reads-as is missing: run the test once with EVENTTEST_UPDATE=1"}},
 		"it reads as something else": {files: added1, types: types{eventstore.Type[struct{ M int }]("added")},
 			says: []string{`DIR/added.v1.json reads as something else than before (-before +now): repair the type or its upcasters`}},
 		"it can't be read": {files: added1, types: types{eventstore.Type[struct{ N string }]("added")}, says: []string{"DIR/added.v1.json can't be read, and no more can such events: eventstore: "}},
 		"its upcaster fails": {files: with(added1, "added.v2.json", `{"N":1}`, "added.v2.json.reads-as", added1["added.v1.json.reads-as"]),
-			types: types{eventstore.Type[added]("added", eventstore.SchemaVersion(2), eventstore.Upcast(1, func([]byte) ([]byte, error) { return nil, errors.New("the step's own words") }))},
+			types: types{eventstore.Type[added]("added", eventstore.WithSchemaVersion(2), eventstore.WithUpcast(1, func([]byte) ([]byte, error) { return nil, errors.New("the step's own words") }))},
 			says:  []string{"the step's own words"}},
 		"its upcaster is not pure": {files: with(added1, "added.v2.json", `{"N":1}`, "added.v2.json.reads-as", added1["added.v1.json.reads-as"]),
-			types: types{eventstore.Type[added]("added", eventstore.SchemaVersion(2), eventstore.UpcastJSON(1, func(added) (added, error) { return added{int(calls.Add(1))}, nil }))},
+			types: types{eventstore.Type[added]("added", eventstore.WithSchemaVersion(2), eventstore.WithUpcastJSON(1, func(added) (added, error) { return added{int(calls.Add(1))}, nil }))},
 			says:  []string{"DIR/added.v1.json reads differently each time, an upcaster or the codec is no pure function"}},
 		"what it reads as can't be shown": {files: map[string]string{"f.v1.xml": "<f></f>"}, types: types{eventstore.Type[func()]("f", eventstore.WithCodec(nothing{}))}, says: []string{"json: unsupported type: func()"}},
 
@@ -132,8 +132,8 @@ func TestGoldenFilesThatDoNotFitFail(t *testing.T) {
 		"a schema version that is not reached": {files: with(added1, "added.v2.json", "{}"), types: plain, says: []string{`DIR/added.v2.json: type "added" is registered up to schema version 1`}},
 		"a schema version beyond all numbers":  {files: with(added1, "added.v99999999999999999999.json", "{}"), types: plain, says: []string{`type "added" is registered up to schema version 1`}},
 		"a schema version that can't be read any more": {files: with(added1, "added.v2.json", `{"N":1}`, "added.v2.json.reads-as", added1["added.v1.json.reads-as"]),
-			types: types{eventstore.Type[added]("added", eventstore.SchemaVersion(2))},
-			says:  []string{`DIR/added.v1.json: type "added" reads from schema version 2 on, and history of before can't be read any more: give it an Upcast from 1 on, or, if it is the type of a snapshot`, "DIR/added.v1.json.reads-as"}},
+			types: types{eventstore.Type[added]("added", eventstore.WithSchemaVersion(2))},
+			says:  []string{`DIR/added.v1.json: type "added" reads from schema version 2 on, and history of before can't be read any more: give it a WithUpcast from 1 on, or, if it is the type of a snapshot`, "DIR/added.v1.json.reads-as"}},
 		"a content type that is not registered": {files: with(added1, "added.v1.xml", "<added/>"), types: plain, says: []string{`DIR/added.v1.xml: type "added" is registered with application/json: give it the codec of the file's content type too (WithCodec)`}},
 		"a file that is none":                   {files: with(added1, "README", "x"), types: plain, says: []string{"DIR/README: it is no golden file"}},
 		"what it reads as, without the payload": {files: with(added1, "added.v1.xml.reads-as", "x"), types: types{eventstore.Type[added]("added", eventstore.WithCodec(eventstore.JSON, asXML("application/xml")))}, says: []string{"reads application/xml and has no golden file", "DIR/added.v1.xml.reads-as: the payload that reads so, added.v1.xml, is not there"}},
@@ -201,7 +201,7 @@ func TestAnUpdateWritesWhatIsMissingAndNoPayloadTwice(t *testing.T) {
 	holds(with(added1, "added.v1.json.reads-as", "{\n  \"M\": 0\n}\n"))
 
 	// A new schema version has a payload of its own.
-	v2 := []eventstore.TypeDefinition{eventstore.Type[added]("added", eventstore.SchemaVersion(2), eventstore.UpcastJSON(1, func(old added) (added, error) { return added{old.N * 100}, nil }))}
+	v2 := []eventstore.TypeDefinition{eventstore.Type[added]("added", eventstore.WithSchemaVersion(2), eventstore.WithUpcastJSON(1, func(old added) (added, error) { return added{old.N * 100}, nil }))}
 	golden(t, dir, v2).wantFailures(t, "give Golden a sample")
 	golden(t, dir, v2, added{300}).wantFailures(t)
 	holds(with(added1, "added.v1.json.reads-as", "{\n  \"N\": 100\n}\n", "added.v2.json", `{"N":300}`, "added.v2.json.reads-as", "{\n  \"N\": 300\n}\n"))

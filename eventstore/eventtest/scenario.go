@@ -24,7 +24,7 @@ type Scenario[S any] struct {
 }
 
 // Given begins a scenario: the events that have happened, oldest first, as values or as an [eventstore.Event] with
-// metadata. Fold, as of [eventstore.SnapshotEvery], makes a state of them that begins as the zero value of S; they get the versions 1, 2, 3, …. An event
+// metadata. Fold, as of [eventstore.BuildSnapshots], makes a state of them that begins as the zero value of S; they get the versions 1, 2, 3, …. An event
 // that can't be folded ends the test, and so does a scenario without a Then when the test ends.
 //
 //	eventtest.Given(t, Account.Apply, AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100}).

@@ -69,7 +69,7 @@ func TestScenariosThatHold(t *testing.T) {
 		"no events": func(t testing.TB) { eventtest.Given(t, total).When(deciding(nil)).Then() },
 		"nothing":   func(t testing.TB) { eventtest.Given(t, total).When(deciding(nil)).ThenNothing() },
 		"fields that are left out": func(t testing.TB) {
-			registry := mustRegistry(eventstore.Type[hidden]("hidden", eventstore.LeaveOut("n")))
+			registry := mustRegistry(eventstore.Type[hidden]("hidden", eventstore.WithoutFields("n")))
 			eventtest.Given(t, total, hidden{1}).Using(registry).When(deciding(nil, hidden{1})).Then(hidden{1})
 		},
 		"a state that is never in a snapshot": func(t testing.TB) {

@@ -18,17 +18,24 @@ const Marker = "[erased]"
 // erased. Erased is called after the value was decoded and marked.
 type Eraser interface{ Erased() }
 
-// Option says more of a codec, see [New].
-type Option func(*codec) error
+// Option configures a codec, see [New].
+type Option func(*config) error
+
+// config is what the options of a codec set.
+type config struct {
+	inner   eventstore.Codec
+	subject func(eventstore.About, any) string
+	whole   bool
+}
 
 // WithInner sets the codec whose payloads are sealed; defaults to [eventstore.JSON]. One that makes no
-// JSON objects needs [WholePayload].
+// JSON objects needs [WithWholePayload].
 func WithInner(inner eventstore.Codec) Option {
-	return func(c *codec) error {
+	return func(c *config) error {
 		if _, twice := inner.(eventstore.Sealer); inner == nil || twice {
 			return &eventstore.ArgumentError{Argument: "WithInner", Reason: "it is nil, or seals payloads itself"}
 		}
-		c.Codec = inner
+		c.inner = inner
 		return nil
 	}
 }
@@ -36,7 +43,7 @@ func WithInner(inner eventstore.Codec) Option {
 // WithSubject sets how the subject of a value is found: it defaults to the field tagged
 // sealed:"subject", and to the id of the stream's aggregate where there is none. It is a pure function.
 func WithSubject(subject func(about eventstore.About, value any) string) Option {
-	return func(c *codec) error {
+	return func(c *config) error {
 		if subject == nil {
 			return &eventstore.ArgumentError{Argument: "WithSubject", Reason: "the function is nil"}
 		}
@@ -45,10 +52,10 @@ func WithSubject(subject func(about eventstore.About, value any) string) Option 
 	}
 }
 
-// WholePayload seals all of a value, not only the fields tagged sealed:"data". Once the subject was
+// WithWholePayload seals all of a value, not only the fields tagged sealed:"data". Once the subject was
 // forgotten, reads give the zero value, with [Marker] in tagged text fields.
-func WholePayload() Option {
-	return func(c *codec) error {
+func WithWholePayload() Option {
+	return func(c *config) error {
 		c.whole = true
 		return nil
 	}
@@ -58,28 +65,27 @@ func WholePayload() Option {
 // content type is that of the inner codec with ";sealed=1". It is safe for concurrent use.
 //
 // The tags of a type are checked when a value of it is first stored, and a wrong one is an
-// ArgumentError of the append. So is a type without any tag, except with [WholePayload].
+// ArgumentError of the append. So is a type without any tag, except with [WithWholePayload].
 func New(keys Keys, options ...Option) (eventstore.Codec, error) {
 	if keys == nil {
 		return nil, &eventstore.ArgumentError{Argument: "keys", Reason: "they are nil: make them with NewStateKeys"}
 	}
-	c := &codec{Codec: eventstore.JSON, keys: keys}
+	c := config{inner: eventstore.JSON}
 	for _, option := range options {
 		if option == nil {
-			continue
+			return nil, &eventstore.ArgumentError{Argument: "option", Reason: "it is nil"}
 		}
-		if err := option(c); err != nil {
+		if err := option(&c); err != nil {
 			return nil, err
 		}
 	}
-	return c, nil
+	return &codec{Codec: c.inner, config: c, keys: keys}, nil
 }
 
 type codec struct {
 	eventstore.Codec // the inner one
-	keys             Keys
-	subject          func(eventstore.About, any) string
-	whole            bool
+	config
+	keys Keys
 }
 
 var _ eventstore.Sealer = (*codec)(nil)
@@ -99,7 +105,7 @@ func (c *codec) Seal(ctx context.Context, about eventstore.About, value any, pay
 	case tagged.err != nil:
 		return nil, unfit("%s can't be sealed: %v", v.Type(), tagged.err)
 	case !c.whole && len(tagged.data) == 0:
-		return nil, unfit(`no field of %s has the tag sealed:"data": tag what is personal, or use sealed.WholePayload`, v.Type())
+		return nil, unfit(`no field of %s has the tag sealed:"data": tag what is personal, or use sealed.WithWholePayload`, v.Type())
 	}
 	if !c.says(v, tagged) {
 		return c.unsealed(payload)

@@ -14,7 +14,7 @@
 // The field tagged sealed:"subject" says whose data it is. It stays readable, so it is to be an id
 // that says nothing by itself. Without such a field the subject is the id of the stream's aggregate;
 // [WithSubject] gives another. Fields tagged sealed:"data" are encrypted together, with AES-256-GCM.
-// With [WholePayload] all of the value is. History that was stored before, as JSON, is read as ever,
+// With [WithWholePayload] all of the value is. History that was stored before, as JSON, is read as ever,
 // and is not encrypted by that.
 //
 // [Keys.Forget] erases a subject. From then on reads give [Marker] in place of texts and zero values

@@ -91,7 +91,7 @@ func (l *lab) open(t *testing.T, options ...sealed.KeysOption) {
 	t.Helper()
 	l.keys = must[*sealed.StateKeys](t)(sealed.NewStateKeys(l.keyStore, options...))
 	codec := must[eventstore.Codec](t)(sealed.New(l.keys))
-	whole := must[eventstore.Codec](t)(sealed.New(l.keys, sealed.WholePayload()))
+	whole := must[eventstore.Codec](t)(sealed.New(l.keys, sealed.WithWholePayload()))
 	l.registry = must[*eventstore.Registry](t)(eventstore.NewRegistry(
 		eventstore.Type[registered]("Registered", eventstore.WithCodec(codec, eventstore.JSON)),
 		eventstore.Type[bought]("Bought"),

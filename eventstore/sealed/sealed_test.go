@@ -184,7 +184,7 @@ func TestWhatCanNotBeSealedIsRefused(t *testing.T) {
 		`has the tag sealed:"data"`: untagged{"x"}, `it is "subject" or "data"`: wrongTag{"x"}, "export it": hidden{"x"}, "give it to the field itself": inList{[]noted{{"x"}}},
 		"one field of a string type": twice{"a", "b", "c"}, "$sealed": collides{"a", "b"},
 	} {
-		definition := eventstore.TypeOf(reflect.TypeOf(value), "T", eventstore.WithCodec(codec), eventstore.LeaveOut())
+		definition := eventstore.TypeOf(reflect.TypeOf(value), "T", eventstore.WithCodec(codec), eventstore.WithoutFields())
 		registry, err := eventstore.NewRegistry(definition)
 		if err == nil {
 			_, err = registry.EncodeFor(t.Context(), eventstore.About{Stream: stream}, value)
@@ -200,7 +200,7 @@ func TestWhatCanNotBeSealedIsRefused(t *testing.T) {
 		t.Errorf("without a subject: %v", err)
 	}
 	for _, err := range []error{
-		second(sealed.New(nil)), second(sealed.New(l.keys, sealed.WithInner(nil))), second(sealed.New(l.keys, sealed.WithInner(codec))), second(sealed.New(l.keys, sealed.WithSubject(nil))),
+		second(sealed.New(nil)), second(sealed.New(l.keys, nil)), second(sealed.NewStateKeys(l.keyStore, nil)), second(sealed.New(l.keys, sealed.WithInner(nil))), second(sealed.New(l.keys, sealed.WithInner(codec))), second(sealed.New(l.keys, sealed.WithSubject(nil))),
 		second(sealed.NewStateKeys(nil)), second(sealed.NewStateKeys(l.keyStore, sealed.WithWrapper(nil))), second(sealed.NewStateKeys(l.keyStore, sealed.WithCache(-1, 0))),
 	} {
 		if !errors.As(err, new(*eventstore.ArgumentError)) {
@@ -234,8 +234,8 @@ func TestHistoryFromBeforeSealingIsReadAndUpcastersSeePlainPayloads(t *testing.T
 	}
 	must[int64](t)(with(eventstore.Type[old]("T")).Append(t.Context(), stream, eventstore.ExpectVersion(0), old{"Ada", "London"}))
 	must[int64](t)(with(eventstore.Type[oldSealed]("T", eventstore.WithCodec(codec))).Append(t.Context(), stream, eventstore.ExpectVersion(1), oldSealed{"Grace", "Paris"}))
-	l.provider = with(eventstore.Type[today]("T", eventstore.WithCodec(codec, eventstore.JSON), eventstore.SchemaVersion(2),
-		eventstore.UpcastJSON(1, func(o old) (today, error) { return today{o.Name, o.Town}, nil })))
+	l.provider = with(eventstore.Type[today]("T", eventstore.WithCodec(codec, eventstore.JSON), eventstore.WithSchemaVersion(2),
+		eventstore.WithUpcastJSON(1, func(o old) (today, error) { return today{o.Name, o.Town}, nil })))
 	check := func(want ...today) {
 		t.Helper()
 		for i, event := range l.read(t, stream) {
@@ -305,7 +305,7 @@ func TestASnapshotOfWhoWasForgottenIsNotUsed(t *testing.T) {
 func TestAnAggregateOfWhoWasForgottenGoesOn(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	customers := must[*aggregate.Repository[customer]](t)(aggregate.NewRepository(l.provider, "Customer", fold, aggregate.SnapshotEvery(2)))
+	customers := must[*aggregate.Repository[customer]](t)(aggregate.NewRepository(l.provider, "Customer", fold, aggregate.WithSnapshotEvery(2)))
 	update := func(events ...any) aggregate.Aggregate[customer] {
 		t.Helper()
 		return must[aggregate.Aggregate[customer]](t)(customers.Update(t.Context(), "c-1", func(customer) ([]any, error) { return events, nil }))

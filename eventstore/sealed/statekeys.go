@@ -41,17 +41,24 @@ type StateKeys struct {
 
 var _ Keys = (*StateKeys)(nil)
 
-// KeysOption says more of keys, see [NewStateKeys].
-type KeysOption func(*StateKeys) error
+// KeysOption configures keys, see [NewStateKeys].
+type KeysOption func(*keysConfig) error
+
+// keysConfig is what the options of keys set.
+type keysConfig struct {
+	wrapper   Wrapper // nil: none
+	cacheKeys int
+	cacheTime time.Duration
+}
 
 // WithWrapper has keys encrypted before they are stored; defaults to none. Keys that were stored without a
 // wrapper are still read, those that were stored with one need it.
 func WithWrapper(wrapper Wrapper) KeysOption {
-	return func(k *StateKeys) error {
+	return func(c *keysConfig) error {
 		if wrapper == nil {
 			return &eventstore.ArgumentError{Argument: "WithWrapper", Reason: "the wrapper is nil: leave the option out for none"}
 		}
-		k.wrapper = wrapper
+		c.wrapper = wrapper
 		return nil
 	}
 }
@@ -60,11 +67,11 @@ func WithWrapper(wrapper Wrapper) KeysOption {
 // asked for in the store. Defaults to [DefaultCacheKeys] and [DefaultCacheTime]; not negative. With 0 of
 // either nothing is kept, and each event that is read takes a request to the key store.
 func WithCache(keys int, keep time.Duration) KeysOption {
-	return func(k *StateKeys) error {
+	return func(c *keysConfig) error {
 		if keys < 0 || keep < 0 {
 			return &eventstore.ArgumentError{Argument: "WithCache", Reason: fmt.Sprintf("%d keys for %s: neither can be negative", keys, keep)}
 		}
-		k.cache.limit, k.cache.keep = keys, keep
+		c.cacheKeys, c.cacheTime = keys, keep
 		return nil
 	}
 }
@@ -75,16 +82,16 @@ func NewStateKeys(state driver.State, options ...KeysOption) (*StateKeys, error)
 	if state == nil {
 		return nil, &eventstore.ArgumentError{Argument: "state", Reason: "it is nil: make one with sidecar.NewState, sqlite.Open or memory.New"}
 	}
-	k := &StateKeys{state: state, cache: cache{limit: DefaultCacheKeys, keep: DefaultCacheTime}}
+	c := keysConfig{cacheKeys: DefaultCacheKeys, cacheTime: DefaultCacheTime}
 	for _, option := range options {
 		if option == nil {
-			continue
+			return nil, &eventstore.ArgumentError{Argument: "option", Reason: "it is nil"}
 		}
-		if err := option(k); err != nil {
+		if err := option(&c); err != nil {
 			return nil, err
 		}
 	}
-	return k, nil
+	return &StateKeys{state: state, wrapper: c.wrapper, cache: cache{limit: c.cacheKeys, keep: c.cacheTime}}, nil
 }
 
 // keyRecord is what stands in the store for a subject.

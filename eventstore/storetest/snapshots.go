@@ -26,7 +26,7 @@ func testSnapshots(t *testing.T, target Target) {
 		a.Events++
 		return a, nil
 	}
-	made, err := eventstore.SnapshotEvery(ctx, s, 10, account{}, fold)
+	made, err := eventstore.BuildSnapshots(ctx, s, 10, account{}, fold)
 	if err != nil || !slices.Equal(made, []int64{10, 20}) {
 		t.Fatalf("SnapshotEvery: %v, %v", made, err)
 	}

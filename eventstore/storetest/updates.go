@@ -60,7 +60,7 @@ func (target Target) ledgers(t *testing.T, options ...aggregate.Option) *aggrega
 func testUpdates(t *testing.T, target Target) {
 	writers := []*aggregate.Repository[ledger]{
 		target.ledgers(t),
-		target.ledgers(t, aggregate.SnapshotEvery(5)),
+		target.ledgers(t, aggregate.WithSnapshotEvery(5)),
 		target.ledgers(t, aggregate.Exclusive()),
 	}
 	const commands = 6 // of each pair of writers
@@ -119,7 +119,7 @@ func (u *updating) deliver(ctx context.Context, writer *aggregate.Repository[led
 		stated.Metadata.Context.Scopes = make([]string, n%3)
 		stated.Metadata.Custom = map[string]string{"command=\n": command}
 		return []any{&deposited{Amount: int64(n)}, stated, opened{}}[:1+n%3], nil
-	}, aggregate.Once(command), aggregate.With(eventstore.ContextMetadata{UserID: command}))
+	}, aggregate.WithIdempotencyID(command), aggregate.WithMetadata(eventstore.Metadata{Context: eventstore.ContextMetadata{UserID: command}}))
 	if err != nil {
 		return err
 	}

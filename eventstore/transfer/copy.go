@@ -67,12 +67,15 @@ func Copy(ctx context.Context, from, to *eventstore.Provider, stream eventstore.
 
 // copyStream is Copy, whose errors name streams.
 func copyStream(ctx context.Context, from, to *eventstore.Provider, stream eventstore.Stream, options []Option) (Result, error) {
-	j := &job{stream: stream, to: to, batchEvents: batchEvents, batchBytes: batchBytes, progress: func(Progress) {}, result: Result{Stream: stream}}
+	j := &job{
+		config: config{batchEvents: batchEvents, batchBytes: batchBytes, progress: func(Progress) {}},
+		stream: stream, to: to, result: Result{Stream: stream},
+	}
 	for _, option := range options {
 		if option == nil {
 			return j.result, &eventstore.ArgumentError{Argument: "option", Reason: "it is nil"}
 		}
-		if err := option(j); err != nil {
+		if err := option(&j.config); err != nil {
 			return j.result, err
 		}
 	}
@@ -91,14 +94,13 @@ func copyStream(ctx context.Context, from, to *eventstore.Provider, stream event
 
 // job is one copy on its way.
 type job struct {
+	config
 	stream         eventstore.Stream
 	source, target *eventstore.Reader
 	to             *eventstore.Provider
 	log            *slog.Logger
 
-	batchEvents, batchBytes int
-	progress                func(Progress)
-	result                  Result
+	result Result
 
 	session *eventstore.Session // on the target; nil while it is not needed
 	renew   time.Time           // when to open a new one
@@ -166,7 +168,7 @@ func (j *job) look(ctx context.Context) (s state, err error) {
 
 // check reads all of the source. Damage of what is made from events is no hindrance.
 func (j *job) check(ctx context.Context) (eventstore.Verification, error) {
-	return j.source.Verify(ctx, func(checked, of int64) { j.tell(Checking, checked, of) }, eventstore.OnFinding(func(found error) error {
+	return j.source.Verify(ctx, func(checked, of int64) { j.tell(Checking, checked, of) }, eventstore.WithFindings(func(found error) error {
 		damage, ok := found.(*eventstore.DamagedError)
 		if !ok {
 			return nil

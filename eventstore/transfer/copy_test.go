@@ -30,7 +30,7 @@ func TestACopyIsTheStreamWithAllThatGoesWithIt(t *testing.T) {
 			if i%2 == 1 {
 				source.close(stream)
 			}
-			result := must(t, source, target, stream, transfer.Batches(7, 1<<20))
+			result := must(t, source, target, stream, transfer.WithBatches(7, 1<<20))
 			var bytes int64
 			for _, e := range source.content(stream).Events {
 				bytes += int64(len(e.Data.(eventstore.Raw).Payload))
@@ -96,7 +96,7 @@ func TestACopyGoesOnAfterWhateverRequestFailed(t *testing.T) {
 						defer cancel()
 						f := &nth{n: n, do: failure(cancel)}
 						source.Around, target.Around = f.around, f.around
-						result, err := transfer.Copy(ctx, source.Provider, target.Provider, plain, transfer.Batches(5, 1<<20))
+						result, err := transfer.Copy(ctx, source.Provider, target.Provider, plain, transfer.WithBatches(5, 1<<20))
 						source.Around, target.Around = nil, nil
 						if reached = f.reached(); err != nil {
 							failed++
@@ -185,8 +185,8 @@ func TestALongStreamIsCopiedInBoundedPieces(t *testing.T) {
 			}
 			return next()
 		}
-		if must(t, source, target, plain, transfer.Batches(bounds[0], bounds[1])); requests != 10 {
-			t.Errorf("with Batches(%v) it took %d appends, want 10", bounds, requests)
+		if must(t, source, target, plain, transfer.WithBatches(bounds[0], bounds[1])); requests != 10 {
+			t.Errorf("with WithBatches(%v) it took %d appends, want 10", bounds, requests)
 		}
 	}
 }
@@ -393,7 +393,7 @@ func TestATargetToWhichSomebodyElseWritesIsBusy(t *testing.T) {
 			}
 			return next()
 		}
-		result, err := transfer.Copy(t.Context(), source.Provider, target.Provider, plain, transfer.Batches(5, 1000))
+		result, err := transfer.Copy(t.Context(), source.Provider, target.Provider, plain, transfer.WithBatches(5, 1000))
 		if busy := want[*transfer.BusyError](t, err); busy.Stream != plain {
 			t.Errorf("%+v", busy)
 		}
@@ -499,7 +499,7 @@ func TestALongCopyOutlivesItsSessions(t *testing.T) {
 			pass(time.Second)
 			return next()
 		}
-		result := must(t, source, target, plain, transfer.Batches(5, 1000))
+		result := must(t, source, target, plain, transfer.WithBatches(5, 1000))
 		target.Around = nil
 		if result.Copied != 100 {
 			t.Errorf("%+v", result)
@@ -550,7 +550,7 @@ func TestProgressIsTold(t *testing.T) {
 	source, target := houseOf(t, 1200), newHouse(t, memstate.Transactional())
 	copyFirst(t, source, target, 600)
 	var told []string
-	must(t, source, target, plain, transfer.Batches(400, 1<<20), transfer.OnProgress(func(p transfer.Progress) {
+	must(t, source, target, plain, transfer.WithBatches(400, 1<<20), transfer.WithProgress(func(p transfer.Progress) {
 		told = append(told, fmt.Sprintf("%s %d/%d", p.Stage, p.Done, p.Of))
 		if p.Stream != plain {
 			t.Errorf("it is of %s", p.Stream)
@@ -566,12 +566,18 @@ func TestWrongArgumentsAreRefused(t *testing.T) {
 	t.Parallel()
 	a, b := newHouse(t, memstate.Transactional()).Provider, newHouse(t, memstate.Transactional()).Provider
 	for name, call := range map[string]func() error{
-		"one provider":   func() error { _, err := transfer.Copy(t.Context(), a, a, plain); return err },
-		"no provider":    func() error { _, err := transfer.Copy(t.Context(), a, nil, plain); return err },
-		"a blank name":   func() error { _, err := transfer.Copy(t.Context(), a, b, eventstore.Stream{}); return err },
-		"a nil option":   func() error { _, err := transfer.Copy(t.Context(), a, b, plain, nil); return err },
-		"empty batches":  func() error { _, err := transfer.Copy(t.Context(), a, b, plain, transfer.Batches(0, 1)); return err },
-		"nobody to tell": func() error { _, err := transfer.Copy(t.Context(), a, b, plain, transfer.OnProgress(nil)); return err },
+		"one provider": func() error { _, err := transfer.Copy(t.Context(), a, a, plain); return err },
+		"no provider":  func() error { _, err := transfer.Copy(t.Context(), a, nil, plain); return err },
+		"a blank name": func() error { _, err := transfer.Copy(t.Context(), a, b, eventstore.Stream{}); return err },
+		"a nil option": func() error { _, err := transfer.Copy(t.Context(), a, b, plain, nil); return err },
+		"empty batches": func() error {
+			_, err := transfer.Copy(t.Context(), a, b, plain, transfer.WithBatches(0, 1))
+			return err
+		},
+		"nobody to tell": func() error {
+			_, err := transfer.Copy(t.Context(), a, b, plain, transfer.WithProgress(nil))
+			return err
+		},
 	} {
 		if err := call(); !errors.As(err, new(*eventstore.ArgumentError)) {
 			t.Errorf("%s: %v", name, err)

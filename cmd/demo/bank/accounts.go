@@ -24,11 +24,11 @@ const SnapshotEvery = 10
 
 // NewAccounts makes the accounts of the store that a provider with the types of [Types] opens.
 func NewAccounts(provider *eventstore.Provider) (*Accounts, error) {
-	accounts, err := aggregate.NewRepository(provider, AccountType, Account.Apply, aggregate.SnapshotEvery(SnapshotEvery))
+	accounts, err := aggregate.NewRepository(provider, AccountType, Account.Apply, aggregate.WithSnapshotEvery(SnapshotEvery))
 	if err != nil {
 		return nil, err
 	}
-	directory, err := aggregate.NewRepository(provider, directoryType, Directory.Apply, aggregate.SnapshotEvery(100))
+	directory, err := aggregate.NewRepository(provider, directoryType, Directory.Apply, aggregate.WithSnapshotEvery(100))
 	if err != nil {
 		return nil, err
 	}
@@ -58,12 +58,12 @@ type Command struct {
 }
 
 func (c Command) options() []aggregate.UpdateOption {
-	options := []aggregate.UpdateOption{aggregate.With(c.Context)}
+	options := []aggregate.UpdateOption{aggregate.WithMetadata(eventstore.Metadata{Context: c.Context})}
 	if c.ID != "" {
-		options = append(options, aggregate.Once(c.ID))
+		options = append(options, aggregate.WithIdempotencyID(c.ID))
 	}
 	if c.ExpectedVersion >= 0 {
-		options = append(options, aggregate.ExpectVersion(c.ExpectedVersion))
+		options = append(options, aggregate.WithExpectedVersion(c.ExpectedVersion))
 	}
 	return options
 }
@@ -83,7 +83,7 @@ func (a *Accounts) Open(ctx context.Context, number, owner string, amount Money,
 	}
 	if _, err := a.directory.Update(ctx, directoryID, func(Directory) ([]any, error) {
 		return []any{AccountListed{Number: number}}, nil
-	}, aggregate.Once(number), aggregate.With(c.Context)); err != nil {
+	}, aggregate.WithIdempotencyID(number), aggregate.WithMetadata(eventstore.Metadata{Context: c.Context})); err != nil {
 		return Status{}, fmt.Errorf("list the account: %w", err)
 	}
 	return a.accounts.Update(ctx, number, func(account Account) ([]any, error) {

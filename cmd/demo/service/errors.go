@@ -71,6 +71,7 @@ var kinds = []kind{
 	always[*eventstore.OpenTimeoutError](&Problem{Type: problemType("account-held"), Title: "Another request holds the account", Status: http.StatusLocked,
 		Detail: "Another request has the account to itself, and nothing was stored. Send the request again after the seconds that Retry-After says.", retryAfter: time.Second}),
 
+	always[*eventstore.StreamNotFoundError](noAccountProblem),
 	of(func(e *eventstore.VersionNotFoundError) *Problem {
 		return &Problem{Type: problemType("no-such-version"), Title: "There is no such version", Status: http.StatusNotFound,
 			Detail:  fmt.Sprintf("The account has no version %d: it is at version %d. Ask for one from 1 to that.", e.Version, e.Current),
@@ -115,10 +116,13 @@ var kinds = []kind{
 	always[*eventstore.NotOpenError](internalProblem()),
 }
 
+// noAccountProblem is the answer about an account that was never opened.
+var noAccountProblem = &Problem{Type: problemType("no-account"), Title: "There is no such account", Status: http.StatusNotFound,
+	Detail: "No account of that number was opened. Check the number, or open it: POST /api/v1/accounts."}
+
 // refusals are the errors that are no types: of the bank, of this package, and of contexts.
 var refusals = map[error]*Problem{
-	bank.ErrNoAccount: {Type: problemType("no-account"), Title: "There is no such account", Status: http.StatusNotFound,
-		Detail: "No account of that number was opened. Check the number, or open it: POST /api/v1/accounts."},
+	bank.ErrNoAccount: noAccountProblem,
 	bank.ErrAccountExists: {Type: problemType("account-exists"), Title: "The account exists already", Status: http.StatusConflict,
 		Detail: "An account of that number was opened before. Choose another number."},
 	bank.ErrBadNumber: {Type: problemType("bad-number"), Title: "This is no account number", Status: http.StatusBadRequest,

@@ -99,6 +99,7 @@ func TestAnErrorIsAnsweredWithItsStatus(t *testing.T) {
 		"held":                           {&eventstore.OpenTimeoutError{Holder: "x"}, 423, "account-held", "Retry-After"},
 		"held until the deadline":        {&eventstore.OpenTimeoutError{Cause: context.DeadlineExceeded}, 423, "account-held", "Retry-After"},
 		"no account":                     {bank.ErrNoAccount, 404, "no-account", "number"},
+		"no stream":                      {&eventstore.StreamNotFoundError{Stream: ofAccount}, 404, "no-account", "number"},
 		"no version":                     {&eventstore.VersionNotFoundError{Version: 9, Current: 4}, 404, "no-such-version", "no version 9"},
 		"no snapshot":                    {&eventstore.SnapshotNotFoundError{}, 404, "no-such-snapshot", "snapshot"},
 		"no command":                     {&eventstore.IdempotencyIDNotFoundError{}, 404, "no-such-command", "idempotency id"},
@@ -162,7 +163,7 @@ func TestAStatusFollowsTheAdvice(t *testing.T) {
 	account := eventstore.Stream{Database: "EventStores", Type: bank.AccountType, ID: "A1"}
 	for _, err := range []error{
 		&eventstore.VersionMismatchError{Stream: account}, &eventstore.SessionLostError{Stream: account}, &eventstore.StreamClosedError{},
-		&eventstore.IdempotencyIDUsedError{}, &eventstore.OpenTimeoutError{}, &eventstore.VersionNotFoundError{}, &eventstore.SnapshotNotFoundError{},
+		&eventstore.IdempotencyIDUsedError{}, &eventstore.OpenTimeoutError{}, &eventstore.StreamNotFoundError{}, &eventstore.VersionNotFoundError{}, &eventstore.SnapshotNotFoundError{},
 		&eventstore.IdempotencyIDNotFoundError{}, &eventstore.StreamDeletedError{}, &eventstore.ArgumentError{}, &eventstore.BatchTooLargeError{},
 		&eventstore.StorageError{}, &eventstore.SessionExpiredError{}, &eventstore.OutcomeUnknownError{}, &eventstore.DamagedError{},
 		&eventstore.SchemaError{}, &eventstore.TypeNotRegisteredError{}, &eventstore.NotOpenError{},
