@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,8 +118,7 @@ func (w *world) around(ctx context.Context, r *memstate.Request, next func() err
 		w.mu.Unlock()
 		return errCrashed
 	}
-	p.requests++
-	f := &flight{from: p, number: p.requests, request: r, next: next, answer: make(chan error, 1), refused: w.restarting}
+	f := &flight{from: p, request: r, next: next, answer: make(chan error, 1), refused: w.restarting}
 	w.flights = append(w.flights, f)
 	w.mu.Unlock()
 	done := ctx.Done()
@@ -144,6 +144,22 @@ func (w *world) around(ctx context.Context, r *memstate.Request, next func() err
 	}
 }
 
+// number numbers the requests that were sent since the step before. A process may send several at once,
+// in an order that differs from run to run, so they are sorted first.
+func (w *world) number() {
+	i := slices.IndexFunc(w.flights, func(f *flight) bool { return f.number == 0 })
+	if i < 0 {
+		return
+	}
+	slices.SortStableFunc(w.flights[i:], func(a, b *flight) int {
+		return cmp.Or(cmp.Compare(a.from.id, b.from.id), cmp.Compare(a.request.String(), b.request.String()))
+	})
+	for _, f := range w.flights[i:] {
+		f.from.requests++
+		f.number = f.from.requests
+	}
+}
+
 // maxSteps bounds a run; it ends by itself long before.
 const maxSteps = 20_000
 
@@ -155,6 +171,7 @@ func (w *world) run() error {
 	for range maxSteps {
 		synctest.Wait()
 		w.mu.Lock()
+		w.number()
 		over := w.step()
 		violation := w.violation
 		w.mu.Unlock()
