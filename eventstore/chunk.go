@@ -60,7 +60,7 @@ func fitting(bytes int64) int64 {
 // The next chunk is under way while one that holds something is looked at, so two are in memory. An error
 // is in the last chunk.
 // A loop that ends early leaves no request behind.
-func (h *history) chunks(ctx context.Context, operation string, hd head, first, last int64, backwards bool) iter.Seq[chunk] {
+func (h *streamHandle) chunks(ctx context.Context, operation string, hd head, first, last int64, backwards bool) iter.Seq[chunk] {
 	return func(yield func(chunk) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		from, to := first, last
@@ -110,7 +110,7 @@ func (h *history) chunks(ctx context.Context, operation string, hd head, first, 
 }
 
 // fetch reads the records of a chunk: from the tail, or from their keys.
-func (h *history) fetch(ctx context.Context, operation string, hd head, c chunk) chunk {
+func (h *streamHandle) fetch(ctx context.Context, operation string, hd head, c chunk) chunk {
 	c.data = make([][]byte, c.to-c.from+1)
 	keys := make([]string, 0, len(c.data))
 	places := make([]int, 0, len(c.data))

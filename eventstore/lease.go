@@ -18,11 +18,6 @@ type lease struct {
 	state driver.State
 }
 
-type leaseRecord struct {
-	owner   string // empty: free
-	expires time.Time
-}
-
 func (r leaseRecord) heldAt(now time.Time) bool { return r.owner != "" && now.Before(r.expires) }
 
 func (l lease) TryLock(ctx context.Context, resource, owner string, expiry time.Duration) (driver.Lock, error) {
@@ -100,24 +95,4 @@ func (l lease) read(ctx context.Context, resource, key string) (leaseRecord, str
 		return leaseRecord{}, "", &DamagedError{Stream: stream, Key: key, Cause: fmt.Errorf("no session can open while the lease is unreadable: remove the key if no session is open: %w", err)}
 	}
 	return r, item.ETag, nil
-}
-
-func (r leaseRecord) encode(resource string) []byte {
-	w := newRecord(kindLease, resource, 0)
-	w.text("owner", r.owner)
-	w.time("expires", r.expires)
-	return w.finish()
-}
-
-func decodeLease(resource string, data []byte) (r leaseRecord, err error) {
-	_, err = readRecord(data, kindLease, resource, func(field, value string) error {
-		switch field {
-		case "owner":
-			r.owner = value
-		case "expires":
-			return parseTime(value, &r.expires)
-		}
-		return nil
-	})
-	return r, err
 }

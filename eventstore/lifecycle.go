@@ -58,7 +58,7 @@ func (s *Session) DeleteStream(ctx context.Context, expected Expected) (err erro
 }
 
 // deleteStream is DeleteStream of a stream whose head is allowed to end so.
-func (s *Session) deleteStream(ctx context.Context, o *observed, expected Expected, allowed func(now head) error) error {
+func (s *Session) deleteStream(ctx context.Context, o *observation, expected Expected, allowed func(now head) error) error {
 	const operation = "delete the stream"
 	return s.endStream(ctx, operation, expected, func(ctx context.Context) error {
 		w := s.writer
@@ -131,7 +131,7 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, c
 			return err
 		}
 		if w.head.deleted {
-			return w.endOf(w.head)
+			return w.endError(w.head)
 		}
 		if elsewhere {
 			return &VersionMismatchError{Stream: w.Stream, Expected: expected.version, Actual: actual}
@@ -146,15 +146,15 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, c
 		}
 		w.fresh = false
 	}
-	cause := over(ctx)
+	cause := contextErr(ctx)
 	if last != nil {
 		cause = fmt.Errorf("%w; before that: %w", cause, last)
 	}
 	return w.failed(operation, cause)
 }
 
-// endOf is the error of what a stream with that head no longer takes, nil if it takes appends.
-func (h *history) endOf(hd head) error {
+// endError is the error of what a stream with that head no longer takes, nil if it takes appends.
+func (h *streamHandle) endError(hd head) error {
 	switch {
 	case hd.deleted:
 		return &StreamDeletedError{Stream: h.Stream, Version: hd.version, DeletedAt: hd.time}
@@ -164,16 +164,16 @@ func (h *history) endOf(hd head) error {
 	return nil
 }
 
-// gone is the error of reading a stream with that head, nil unless it was deleted.
-func (h *history) gone(hd head) error {
+// deletedError is the error of reading a stream with that head, nil unless it was deleted.
+func (h *streamHandle) deletedError(hd head) error {
 	if hd.deleted {
-		return h.endOf(hd)
+		return h.endError(hd)
 	}
 	return nil
 }
 
 // sweep removes what a deleted stream has left. Idempotency keys go before the events that name them.
-func (h *history) sweep(ctx context.Context, operation string, deleted head) error {
+func (h *streamHandle) sweep(ctx context.Context, operation string, deleted head) error {
 	remove := func(keys []string) error {
 		if len(keys) == 0 {
 			return nil
@@ -212,7 +212,7 @@ func (h *history) sweep(ctx context.Context, operation string, deleted head) err
 	if err != nil || !list.Found() {
 		return err
 	}
-	versions, _ := h.listed(list) // of one that is damaged the snapshots can't be known
+	versions, _ := h.listedVersions(list) // of one that is damaged the snapshots can't be known
 	if len(versions) == 0 {
 		return nil
 	}

@@ -2,8 +2,6 @@ package eventstore
 
 import (
 	"context"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -37,13 +35,13 @@ const triesAtOnce = 3
 // lockStream waits for the lock of the stream and returns when the time it was given for began.
 // Sessions of one provider ask in the order in which they came. One whose time is over asks
 // once more, in its turn or not, so that nobody is refused unasked.
-func lockStream(ctx context.Context, h *history, locker driver.Locker, id string, o *observed) (time.Time, error) {
+func lockStream(ctx context.Context, h *streamHandle, locker driver.Locker, id string, o *observation) (time.Time, error) {
 	if _, shared := locker.(noLock); shared {
 		o.result.Attempts++
 		return time.Now(), nil
 	}
 	began := time.Now()
-	q := &claim{history: h, locker: locker, owner: id}
+	q := &claim{streamHandle: h, locker: locker, owner: id}
 	timeout := func(cause error) error {
 		o.result.Waited = time.Since(began)
 		if q.standing != "" {
@@ -99,7 +97,7 @@ func (e *unheldError) Unwrap() error { return e.cause }
 
 // claim is what a session does to get the lock of a stream.
 type claim struct {
-	*history
+	*streamHandle
 	locker driver.Locker
 	owner  string
 
@@ -170,7 +168,7 @@ func (q *claim) giveUp(ctx context.Context) {
 }
 
 // unlock gives the session's lock back.
-func (s *Session) unlock(ctx context.Context, h *history) (driver.UnlockStatus, error) {
+func (s *Session) unlock(ctx context.Context, h *streamHandle) (driver.UnlockStatus, error) {
 	if _, shared := s.locker.(noLock); shared {
 		return driver.Unlocked, nil
 	}
@@ -179,7 +177,7 @@ func (s *Session) unlock(ctx context.Context, h *history) (driver.UnlockStatus, 
 
 // unlockStream gives a lock back. Where the answer is an error it asks once more. That the lock is gone then is no loss, since
 // the first request may have given it back.
-func unlockStream(ctx context.Context, h *history, locker driver.Locker, owner string) (driver.UnlockStatus, error) {
+func unlockStream(ctx context.Context, h *streamHandle, locker driver.Locker, owner string) (driver.UnlockStatus, error) {
 	ctx, cancel := releasing(ctx, unlockTimeout)
 	defer cancel()
 	status, err := locker.Unlock(ctx, h.keys.partition, owner)
@@ -195,20 +193,20 @@ func unlockStream(ctx context.Context, h *history, locker driver.Locker, owner s
 	return status, nil
 }
 
-// gone is what Close says of a lock that was not there any more, within the session's time. The lease tells that
+// lockGone is what Close says of a lock that was not there any more, within the session's time. The lease tells that
 // it was lost. A lock component does not: the first of two deliveries of the unlock may have given it back, and
 // another may have taken it since. What became of the session, if anything, its appends have told.
-func (s *Session) gone(ctx context.Context) error {
+func (s *Session) lockGone(ctx context.Context) error {
 	tells := tellsOfLoss(s.locker)
 	about := []any{"session", s.id}
 	if !tells {
 		about = append(about, "unless", "the request that gave it back was delivered twice, then all is well")
 	}
-	s.history.log.WarnContext(ctx, "the session's lock was gone before its time", about...)
+	s.handle.log.WarnContext(ctx, "the session's lock was gone before its time", about...)
 	if !tells {
 		return nil
 	}
-	return &SessionLostError{Stream: s.history.Stream, Session: s.id}
+	return &SessionLostError{Stream: s.handle.Stream, Session: s.id}
 }
 
 // tellsOfLoss reports whether a locker can tell a lock that was lost from one that was given back twice.
@@ -243,166 +241,4 @@ func (noLock) TryLock(context.Context, string, string, time.Duration) (driver.Lo
 
 func (noLock) Unlock(context.Context, string, string) (driver.UnlockStatus, error) {
 	return driver.Unlocked, nil
-}
-
-// queues are the queues of a provider before the locks of its streams. The zero value is empty.
-type queues struct {
-	mu    sync.Mutex
-	of    map[string]*queue // by partition; what is empty is not there
-	swept time.Time         // when of was last looked through
-}
-
-// queue is who waits for the lock of one stream. Only the first asks the store.
-type queue struct {
-	places    []*place
-	handed    int         // how often in a row a session was told that the one before it has closed
-	abandoned []abandoned // owners that may have the lock, or get it yet, and whose sessions have given up
-}
-
-// place is that of one session in the queue of a stream.
-type place struct {
-	partition string
-	first     chan struct{} // closed when it is its turn
-	freed     chan bool     // is told when a session of this provider has given the lock back, and whether to let others go first
-}
-
-type abandoned struct {
-	owner string
-	until time.Time
-}
-
-const (
-	// handOvers bounds how many sessions of one process follow each other without a pause, so that
-	// those of other processes get in between. The pause is as long as the shortest wait.
-	handOvers = 16
-
-	// maxAbandoned bounds what is remembered, and asked about, of each stream.
-	maxAbandoned = 4
-)
-
-// queue returns the queue of a stream. The caller holds qs.mu.
-func (qs *queues) queue(partition string) *queue {
-	q := qs.of[partition]
-	if q == nil {
-		if qs.of == nil {
-			qs.of = map[string]*queue{}
-		}
-		q = &queue{}
-		qs.of[partition] = q
-	}
-	return q
-}
-
-// enter takes the last place in the queue of a stream.
-func (qs *queues) enter(partition string) *place {
-	qs.mu.Lock()
-	defer qs.mu.Unlock()
-	q := qs.queue(partition)
-	p := &place{partition: partition, first: make(chan struct{}), freed: make(chan bool, 1)}
-	if q.places = append(q.places, p); len(q.places) == 1 {
-		close(p.first)
-	}
-	return p
-}
-
-// leave ends the wait of one, and makes the next the first.
-func (qs *queues) leave(p *place) {
-	qs.mu.Lock()
-	defer qs.mu.Unlock()
-	q := qs.of[p.partition]
-	i := slices.Index(q.places, p)
-	q.places = slices.Delete(q.places, i, i+1)
-	if i == 0 && len(q.places) > 0 {
-		close(q.places[0].first)
-	}
-	qs.tidy(p.partition)
-}
-
-// tidy forgets what has no use any more. The caller holds qs.mu.
-func (qs *queues) tidy(partition string) {
-	q, now := qs.of[partition], time.Now()
-	q.abandoned = slices.DeleteFunc(q.abandoned, func(a abandoned) bool { return !now.Before(a.until) })
-	if len(q.places) == 0 && len(q.abandoned) == 0 {
-		delete(qs.of, partition)
-	}
-}
-
-// released tells the first in the queue that the lock was given back.
-func (qs *queues) released(partition string) {
-	qs.mu.Lock()
-	defer qs.mu.Unlock()
-	q := qs.of[partition]
-	if q == nil || len(q.places) == 0 {
-		return
-	}
-	pause := q.handed == handOvers
-	select {
-	case q.places[0].freed <- pause:
-		if q.handed++; pause {
-			q.handed = 0
-		}
-	default: // it has been told
-	}
-}
-
-// abandon notes that an owner may have the lock although its session has ended. The lock may be taken as long after
-// that as the request is under way; what comes later than the time of a session is not looked for.
-func (qs *queues) abandon(partition, owner string, sessionTimeout time.Duration) {
-	qs.mu.Lock()
-	defer qs.mu.Unlock()
-	now := time.Now()
-	if now.Sub(qs.swept) > sessionTimeout { // those of streams that nobody comes back to would stay for ever
-		qs.swept = now
-		for other := range qs.of {
-			qs.tidy(other)
-		}
-	}
-	q := qs.queue(partition)
-	q.abandoned = append(q.abandoned, abandoned{owner, now.Add(2 * sessionTimeout)})
-	if n := len(q.abandoned) - maxAbandoned; n > 0 {
-		q.abandoned = slices.Delete(q.abandoned, 0, n)
-	}
-}
-
-// abandonedBy returns the owners that may have the lock of a stream although their sessions have ended.
-func (qs *queues) abandonedBy(partition string) (owners []string) {
-	qs.mu.Lock()
-	defer qs.mu.Unlock()
-	if q := qs.of[partition]; q != nil {
-		for _, a := range q.abandoned {
-			owners = append(owners, a.owner)
-		}
-	}
-	return owners
-}
-
-// recovered forgets an owner whose lock was given back.
-func (qs *queues) recovered(partition, owner string) {
-	qs.mu.Lock()
-	defer qs.mu.Unlock()
-	if q := qs.of[partition]; q != nil {
-		q.abandoned = slices.DeleteFunc(q.abandoned, func(a abandoned) bool { return a.owner == owner })
-	}
-}
-
-func (p *place) isFirst() bool {
-	select {
-	case <-p.first:
-		return true
-	default:
-		return false
-	}
-}
-
-// await waits until told, or for so long, and returns what it was told. It returns an error if the context ends before.
-func await[T any](ctx context.Context, told <-chan T, atMost time.Duration) (what T, err error) {
-	timer := time.NewTimer(atMost)
-	defer timer.Stop()
-	select {
-	case what = <-told:
-	case <-timer.C:
-	case <-ctx.Done():
-		err = over(ctx)
-	}
-	return what, err
 }

@@ -403,7 +403,7 @@ func TestACodecsErrorSaysWhatIsWrongWithoutThePayload(t *testing.T) {
 
 // mayLog are the files that may import log/slog. The adapters' are for warnings about a store as a whole, made when there is no stream in sight; that
 // these hold no values the adapters' own tests say.
-var mayLog = []string{"provider.go", "history.go", "hashids.go", "../adapter/embedded/redis/redis.go", "../adapter/sidecar/state.go"}
+var mayLog = []string{"provider.go", "handle.go", "hashids.go", "../adapter/embedded/redis/redis.go", "../adapter/sidecar/state.go"}
 
 // inSource finds in the source the messages of all log records about streams, and the types of errors.
 func inSource(t *testing.T) (messages, errorTypes []string) {
@@ -427,7 +427,7 @@ func inSource(t *testing.T) (messages, errorTypes []string) {
 			}
 			for _, imported := range file.Imports {
 				if p := imported.Path.Value; p == `"log"` || p == `"log/slog"` && !slices.Contains(mayLog, filepath.ToSlash(path)) {
-					t.Errorf("%s imports %s: what is about a stream is logged by history.log, which says which", path, p)
+					t.Errorf("%s imports %s: what is about a stream is logged by streamHandle.log, which says which", path, p)
 				}
 			}
 			ast.Inspect(file, func(n ast.Node) bool {

@@ -83,8 +83,8 @@ var (
 	errExited   = errors.New("eventstore: the operation did not return: its goroutine ended by runtime.Goexit, as t.FailNow ends it")
 )
 
-// observed is an operation under way, and what is known of its result.
-type observed struct {
+// observation is an operation under way, and what is known of its result.
+type observation struct {
 	observer  Observer  // nil: nobody is told
 	hasher    *idHasher // nil: ids are not hidden
 	ctx       context.Context
@@ -94,14 +94,14 @@ type observed struct {
 }
 
 // observe begins an operation. Its end must be deferred.
-func observe(ctx context.Context, observer Observer, hasher *idHasher, operation Operation) (context.Context, observed) {
+func observe(ctx context.Context, observer Observer, hasher *idHasher, operation Operation) (context.Context, observation) {
 	if observer == nil {
 		if hasher == nil {
-			return ctx, observed{}
+			return ctx, observation{}
 		}
-		return ctx, observed{hasher: hasher, operation: operation}
+		return ctx, observation{hasher: hasher, operation: operation}
 	}
-	o := observed{observer: observer, hasher: hasher, began: time.Now(), operation: operation}
+	o := observation{observer: observer, hasher: hasher, began: time.Now(), operation: operation}
 	if o.ctx = observer.Begin(ctx, operation); o.ctx == nil {
 		o.ctx = ctx
 	}
@@ -109,7 +109,7 @@ func observe(ctx context.Context, observer Observer, hasher *idHasher, operation
 }
 
 // end is called by defer, with the error that the operation is to return.
-func (o *observed) end(err *error) {
+func (o *observation) end(err *error) {
 	*err = o.hasher.hide(*err, o.operation.Stream)
 	if o.observer == nil {
 		return
@@ -129,25 +129,25 @@ func (o *observed) end(err *error) {
 }
 
 // observe begins an operation of a reader that asks for no version.
-func (r *Reader) observe(ctx context.Context, name string) (context.Context, observed) {
+func (r *Reader) observe(ctx context.Context, name string) (context.Context, observation) {
 	return r.observeAt(ctx, Operation{Name: name, Expected: -1})
 }
 
-func (r *Reader) observeAt(ctx context.Context, operation Operation) (context.Context, observed) {
-	if r == nil || r.history == nil {
-		return ctx, observed{}
+func (r *Reader) observeAt(ctx context.Context, operation Operation) (context.Context, observation) {
+	if r == nil || r.handle == nil {
+		return ctx, observation{}
 	}
-	operation.Stream, operation.Session = r.history.Stream, r.session
-	return observe(ctx, r.history.observer, r.history.hasher, operation)
+	operation.Stream, operation.Session = r.handle.Stream, r.session
+	return observe(ctx, r.handle.observer, r.handle.hasher, operation)
 }
 
 // observe is that of the session's reader.
-func (s *Session) observe(ctx context.Context, name string) (context.Context, observed) {
+func (s *Session) observe(ctx context.Context, name string) (context.Context, observation) {
 	return s.observeAt(ctx, Operation{Name: name, Expected: -1})
 }
 
 // observeExpecting begins an operation that expects a version of the stream.
-func (s *Session) observeExpecting(ctx context.Context, name string, expected Expected, events int) (context.Context, observed) {
+func (s *Session) observeExpecting(ctx context.Context, name string, expected Expected, events int) (context.Context, observation) {
 	return s.observeAt(ctx, expecting(Operation{Name: name, Events: events}, expected))
 }
 
@@ -159,38 +159,9 @@ func expecting(operation Operation, expected Expected) Operation {
 	return operation
 }
 
-func (s *Session) observeAt(ctx context.Context, operation Operation) (context.Context, observed) {
+func (s *Session) observeAt(ctx context.Context, operation Operation) (context.Context, observation) {
 	if s == nil {
-		return ctx, observed{}
+		return ctx, observation{}
 	}
 	return s.Reader.observeAt(ctx, operation)
 }
-
-// loop is one loop over the events of a range, as of a view, both of which start finds: an operation. What yield is given is not handed
-// on to be kept, so that the bodies of loops need no memory of their own.
-func (r *Reader) loop(ctx context.Context, yield func(Event, error) bool, start func(context.Context) (view, readRange, error)) {
-	var failed error
-	ctx, o := r.observe(ctx, OpRead)
-	defer o.end(&failed)
-	v, rng, err := start(ctx)
-	if err != nil {
-		failed = o.hasher.hide(err, o.operation.Stream)
-		yield(Event{}, failed)
-		return
-	}
-	for event, err := range r.events(ctx, v, rng) {
-		err = o.hasher.hide(err, o.operation.Stream)
-		if failed = err; err == nil {
-			o.result.Version = event.Version
-			o.result.Events++
-		}
-		if !yield(event, err) {
-			return
-		}
-	}
-}
-
-// effort is what the writer's operation under way has taken so far.
-type effort struct{ attempts, lookups int }
-
-func (e *effort) tell(o *observed) { o.result.Attempts, o.result.Lookups = e.attempts, e.lookups }

@@ -477,7 +477,7 @@ func TestWithoutAnObserverNothingIsAllocatedForOne(t *testing.T) {
 		},
 		"outcome": {
 			func() { _, _ = r.Outcome(ctx, 0, "commit") },
-			func() { _, _, _, _ = r.history.lookup(ctx, commit{id: "commit"}) },
+			func() { _, _ = r.handle.lookup(ctx, commit{id: "commit"}) },
 		},
 		"read": {
 			func() {

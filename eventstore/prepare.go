@@ -21,13 +21,13 @@ func (s *Session) Prepare(version int64, events ...any) ([]Event, error) {
 // It also returns the [StorageError] of one that gets none.
 func (s *Session) PrepareFor(ctx context.Context, version int64, events ...any) ([]Event, error) {
 	if err := s.check(); err != nil {
-		if s == nil || s.Reader == nil || s.history == nil {
+		if s == nil || s.Reader == nil || s.handle == nil {
 			return nil, err
 		}
-		return nil, s.history.hasher.hide(err, s.history.Stream)
+		return nil, s.handle.hasher.hide(err, s.handle.Stream)
 	}
 	prepared, err := s.prepare(ctx, version, events)
-	return prepared, s.history.hasher.hide(err, s.history.Stream)
+	return prepared, s.handle.hasher.hide(err, s.handle.Stream)
 }
 
 // prepare is PrepareFor in a session that is open.
@@ -37,10 +37,10 @@ func (s *Session) prepare(ctx context.Context, version int64, events []any) ([]E
 	if err != nil {
 		return nil, err
 	}
-	if err := s.fit(expected, drafts, version); err != nil {
+	if err := s.checkVersions(expected, drafts, version); err != nil {
 		return nil, err
 	}
-	h := s.history
+	h := s.handle
 	prepared := make([]Event, len(drafts))
 	for i, d := range drafts {
 		d.metadata.Context.SequenceNumber = version + int64(i) + 1

@@ -177,13 +177,13 @@ func (p *Provider) open(asked context.Context, operation string, stream Stream, 
 	if s, err = p.openObserved(ctx, &o, stream, locker); err != nil {
 		return nil, err
 	}
-	s.asked = context.WithoutCancel(asked)
+	s.openContext = context.WithoutCancel(asked)
 	return s, nil
 }
 
 // openObserved is open inside of an operation that is observed already.
-func (p *Provider) openObserved(ctx context.Context, o *observed, stream Stream, locker driver.Locker) (*Session, error) {
-	h, err := p.history(stream)
+func (p *Provider) openObserved(ctx context.Context, o *observation, stream Stream, locker driver.Locker) (*Session, error) {
+	h, err := p.handle(stream)
 	if err != nil {
 		return nil, err
 	}
@@ -225,14 +225,14 @@ func (p *Provider) StreamOf(m Metadata) Stream {
 // session, never waits for a writer and never delays one. Its first read returns an [ArgumentError]
 // if the name is not possible.
 func (p *Provider) Reader(stream Stream) *Reader {
-	h, err := p.history(stream)
+	h, err := p.handle(stream)
 	if err != nil {
-		return &Reader{history: &history{Stream: stream, observer: p.observer, hasher: p.hasher}, guard: func() error { return err }}
+		return &Reader{handle: &streamHandle{Stream: stream, observer: p.observer, hasher: p.hasher}, guard: func() error { return err }}
 	}
 	return newReader(h)
 }
 
-func (p *Provider) history(stream Stream) (*history, error) {
+func (p *Provider) handle(stream Stream) (*streamHandle, error) {
 	if p.state == nil {
 		return nil, &ArgumentError{Argument: "provider", Reason: "it was not made by NewProvider"}
 	}
@@ -244,7 +244,7 @@ func (p *Provider) history(stream Stream) (*history, error) {
 		return nil, &ArgumentError{Argument: "stream name",
 			Reason: fmt.Sprintf("with %s keys would have up to %d bytes, the store takes %d", stream, k.longest(), caps.MaxKeyBytes)}
 	}
-	return &history{
+	return &streamHandle{
 		Stream:   stream,
 		keys:     k,
 		state:    p.state,

@@ -3,9 +3,7 @@ package eventstore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
-	"math"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
@@ -16,7 +14,7 @@ import (
 // began; what is appended later a call already begun does not see. In a [Session] that is the
 // stream as the session stands at it.
 type Reader struct {
-	history *history
+	handle  *streamHandle
 	session string       // the id of its session; empty: none
 	guard   func() error // says whether it may still be used
 	view    func(context.Context) (view, error)
@@ -29,10 +27,10 @@ type view struct {
 	snapshots *driver.Item // the snapshot list, where it was read with the head
 }
 
-func newReader(h *history) *Reader {
+func newReader(h *streamHandle) *Reader {
 	return &Reader{
-		history: h,
-		guard:   func() error { return nil },
+		handle: h,
+		guard:  func() error { return nil },
 		view: func(ctx context.Context) (view, error) {
 			o, err := h.open(ctx, "read")
 			if err != nil {
@@ -44,7 +42,7 @@ func newReader(h *history) *Reader {
 }
 
 func (r *Reader) usable() error {
-	if r == nil || r.history == nil {
+	if r == nil || r.handle == nil {
 		return &NotOpenError{}
 	}
 	return r.guard()
@@ -56,7 +54,7 @@ func (r *Reader) begin(ctx context.Context) error {
 		return err
 	}
 	if ctx.Err() != nil {
-		return r.history.notBegun(ctx, "read")
+		return r.handle.notBegun(ctx, "read")
 	}
 	return nil
 }
@@ -68,7 +66,7 @@ func (r *Reader) look(ctx context.Context) (view, error) {
 	}
 	v, err := r.view(ctx)
 	if err == nil {
-		err = r.history.gone(v.head)
+		err = r.handle.deletedError(v.head)
 	}
 	return v, err
 }
@@ -77,14 +75,14 @@ func (r *Reader) look(ctx context.Context) (view, error) {
 func (r *Reader) lookFor(ctx context.Context, rng readRange) (view, error) {
 	v, err := r.look(ctx)
 	if err == nil {
-		err = r.history.exists(v.head, rng)
+		err = r.handle.exists(v.head, rng)
 	}
 	return v, err
 }
 
 // exists returns a StreamNotFoundError if the range requires a stream that exists and there is none. A
 // head is first written with an event, so a stream at version 0 never had one.
-func (h *history) exists(hd head, rng readRange) error {
+func (h *streamHandle) exists(hd head, rng readRange) error {
 	if rng.mustExist && hd.version == 0 {
 		return &StreamNotFoundError{Stream: h.Stream}
 	}
@@ -93,10 +91,10 @@ func (h *history) exists(hd head, rng readRange) error {
 
 // Stream returns the stream's name.
 func (r *Reader) Stream() Stream {
-	if r == nil || r.history == nil {
+	if r == nil || r.handle == nil {
 		return Stream{}
 	}
-	return r.history.Stream
+	return r.handle.Stream
 }
 
 // Version returns the stream's current version: that of its last event, 0 if it is empty.
@@ -115,154 +113,6 @@ func (r *Reader) Closed(ctx context.Context) (closed bool, err error) {
 	v, err := r.look(ctx)
 	o.result.Version = v.head.version
 	return v.head.closed && err == nil, err
-}
-
-// ReadOption says what of a stream to read.
-type ReadOption func(*readRange) error
-
-type readRange struct {
-	from, to  int64  // to 0: up to the current version
-	after     *int64 // as After set it, until readOptions makes it from
-	backwards bool
-	raw       bool
-	mustExist bool
-}
-
-// FromVersion starts a read at that version, included; defaults to 1. Versions below 1 are an
-// [ArgumentError].
-func FromVersion(version int64) ReadOption {
-	return func(r *readRange) error {
-		r.from = version
-		return validVersion("FromVersion", version)
-	}
-}
-
-// After starts a read with the first event whose version is larger; After(0) reads from the beginning.
-// A reader that remembers the last version it has seen continues with it. A negative version is an
-// [ArgumentError], and so is After together with [FromVersion].
-func After(version int64) ReadOption {
-	return func(r *readRange) error {
-		if version < 0 {
-			return &ArgumentError{Argument: "After", Reason: fmt.Sprintf("version %d is negative; After(0) reads from the beginning", version)}
-		}
-		r.after = &version
-		return nil
-	}
-}
-
-// ToVersion ends a read at that version, included; defaults to the current version, and so does
-// what lies past it. Versions below 1 are an [ArgumentError].
-func ToVersion(version int64) ReadOption {
-	return func(r *readRange) error {
-		r.to = version
-		return validVersion("ToVersion", version)
-	}
-}
-
-// Backwards reads from the last version down to the first.
-func Backwards() ReadOption {
-	return func(r *readRange) error { r.backwards = true; return nil }
-}
-
-// AsRaw leaves events and snapshots as they are stored: their Data is a [Raw], and no type needs to
-// be registered.
-func AsRaw() ReadOption {
-	return func(r *readRange) error { r.raw = true; return nil }
-}
-
-// MustExist makes a read fail with a [StreamNotFoundError] if the stream does not exist. Without it such
-// a stream reads as an empty one. A stream exists from its first event on. It also exists when it is
-// closed, or when the range of the read is empty; a deleted one is a [StreamDeletedError] in any case.
-// The option takes no further request.
-func MustExist() ReadOption {
-	return func(r *readRange) error { r.mustExist = true; return nil }
-}
-
-func validVersion(argument string, version int64) error {
-	switch {
-	case version < 0:
-		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("version %d is negative", version)}
-	case version == 0:
-		return &ArgumentError{Argument: argument, Reason: "version 0 is the empty stream, events begin at 1"}
-	}
-	return nil
-}
-
-func readOptions(options []ReadOption) (readRange, error) {
-	var r readRange
-	for _, option := range options {
-		if option == nil {
-			return r, &ArgumentError{Argument: "option", Reason: "it is nil"}
-		}
-		if err := option(&r); err != nil {
-			return r, err
-		}
-	}
-	if r.after != nil {
-		return r, r.follow(*r.after)
-	}
-	r.from = max(r.from, 1)
-	if r.to != 0 && r.from > r.to {
-		return r, &ArgumentError{Argument: "FromVersion", Reason: fmt.Sprintf("first version %d is above the last, %d", r.from, r.to)}
-	}
-	return r, nil
-}
-
-// follow begins the range after a version.
-func (r *readRange) follow(version int64) error {
-	switch {
-	case r.from != 0:
-		return &ArgumentError{Argument: "After", Reason: "FromVersion or a first version is given as well: use one of them"}
-	case r.to != 0 && version > r.to:
-		return &ArgumentError{Argument: "After", Reason: fmt.Sprintf("version %d is above the last, %d", version, r.to)}
-	}
-	r.from = version
-	if version < math.MaxInt64 { // which no event has
-		r.from++
-	}
-	return nil
-}
-
-// AsOf returns the version that [ToVersion] sets among options, or 0 where that is left out. It accepts
-// [MustExist] as well; any other option is an [ArgumentError]. It is for functions that take read options
-// and return a state rather than events, such as those of package aggregate.
-func AsOf(options ...ReadOption) (version int64, err error) {
-	for _, option := range options {
-		if option == nil {
-			return 0, &ArgumentError{Argument: "option", Reason: "it is nil"}
-		}
-		var r readRange
-		if err := option(&r); err != nil {
-			return 0, err
-		}
-		name := ""
-		switch {
-		case r.from != 0:
-			name = "FromVersion"
-		case r.after != nil:
-			name = "After"
-		case r.backwards:
-			name = "Backwards"
-		case r.raw:
-			name = "AsRaw"
-		case r.mustExist:
-			continue
-		default:
-			version = r.to
-			continue
-		}
-		return 0, &ArgumentError{Argument: name, Reason: "it is for reading events, a state is made of all of them: use no option but ToVersion and MustExist, or read events with Reader.Read"}
-	}
-	return version, nil
-}
-
-// rangeOf is the range of a read that names its versions itself, which leaves options only the manner.
-func rangeOf(first, last int64, options []ReadOption) (readRange, error) {
-	r, err := readOptions(append([]ReadOption{FromVersion(first), ToVersion(last)}, options...))
-	if err == nil && (r.from != first || r.to != last) {
-		err = &ArgumentError{Argument: "option", Reason: "FromVersion and ToVersion contradict the versions that are given already"}
-	}
-	return r, err
 }
 
 // Read reads events one after the other, in the order of their versions unless [Backwards] is given. Memory does not grow
@@ -327,7 +177,7 @@ func (r *Reader) Event(ctx context.Context, version int64, options ...ReadOption
 		}
 		return event, err
 	}
-	return Event{}, &VersionNotFoundError{Stream: r.history.Stream, Version: version, Current: v.head.version}
+	return Event{}, &VersionNotFoundError{Stream: r.handle.Stream, Version: version, Current: v.head.version}
 }
 
 // VersionOf returns the version of the event that was appended with that idempotency
@@ -342,10 +192,10 @@ func (r *Reader) VersionOf(ctx context.Context, idempotencyID string) (version i
 	if err != nil {
 		return 0, err
 	}
-	version, err = r.history.versionOf(ctx, v.head, idempotencyID)
+	version, err = r.handle.versionOfID(ctx, v.head, idempotencyID)
 	o.result.Version = version
 	if err == nil && version == 0 {
-		err = &IdempotencyIDNotFoundError{Stream: r.history.Stream, IdempotencyID: idempotencyID}
+		err = &IdempotencyIDNotFoundError{Stream: r.handle.Stream, IdempotencyID: idempotencyID}
 	}
 	return version, err
 }
@@ -362,8 +212,8 @@ func (r *Reader) Outcome(ctx context.Context, base int64, commitID string) (outc
 	if base < 0 || commitID == "" {
 		return OutcomePending, &ArgumentError{Argument: "base, commitID", Reason: "take them from an OutcomeUnknownError"}
 	}
-	outcome, _, _, err = r.history.lookup(ctx, commit{base: base, id: commitID})
-	return outcome, err
+	found, err := r.handle.lookup(ctx, commit{base: base, id: commitID})
+	return found.outcome, err
 }
 
 // events reads the range as it is committed in view.
@@ -373,7 +223,7 @@ func (r *Reader) events(ctx context.Context, v view, rng readRange) iter.Seq2[Ev
 		if rng.to != 0 {
 			last = min(last, rng.to)
 		}
-		for c := range r.history.chunks(ctx, "read", v.head, first, last, rng.backwards) {
+		for c := range r.handle.chunks(ctx, "read", v.head, first, last, rng.backwards) {
 			if err := r.guard(); err != nil {
 				c.err = err
 			}
@@ -386,7 +236,7 @@ func (r *Reader) events(ctx context.Context, v view, rng readRange) iter.Seq2[Ev
 					i = len(c.data) - 1 - i
 				}
 				if ctx.Err() != nil {
-					yield(Event{}, r.history.failed("read", over(ctx)))
+					yield(Event{}, r.handle.failed("read", contextErr(ctx)))
 					return
 				}
 				event, err := r.decode(ctx, c.from+int64(i), c.data[i], rng.raw)
@@ -402,7 +252,7 @@ func (r *Reader) events(ctx context.Context, v view, rng readRange) iter.Seq2[Ev
 // decode makes the event of a committed record. One that is missing or unreadable is damage, but
 // only after a fresh look at head and then key. (Rule 5)
 func (r *Reader) decode(ctx context.Context, version int64, data []byte, raw bool) (Event, error) {
-	h := r.history
+	h := r.handle
 	_, m, stored, err := decodeEventAt(h.Stream, h.keys.partition, version, data)
 	if err != nil {
 		if data, err = h.readAgain(ctx, version); err != nil {
@@ -423,12 +273,12 @@ func (r *Reader) decode(ctx context.Context, version int64, data []byte, raw boo
 }
 
 // readAgain reads one committed record afresh: head, then key.
-func (h *history) readAgain(ctx context.Context, version int64) ([]byte, error) {
+func (h *streamHandle) readAgain(ctx context.Context, version int64) ([]byte, error) {
 	hd, _, err := h.readHead(ctx, "read")
 	if err != nil {
 		return nil, err
 	}
-	if err := h.gone(hd); err != nil {
+	if err := h.deletedError(hd); err != nil {
 		return nil, err
 	}
 	if version < hd.first {
@@ -451,3 +301,27 @@ func (h *history) readAgain(ctx context.Context, version int64) ([]byte, error) 
 }
 
 var errMissing = errors.New("the event is committed but its key is missing")
+
+// loop is one loop over the events of a range, as of a view, both of which start finds: an operation. What yield is given is not handed
+// on to be kept, so that the bodies of loops need no memory of their own.
+func (r *Reader) loop(ctx context.Context, yield func(Event, error) bool, start func(context.Context) (view, readRange, error)) {
+	var failed error
+	ctx, o := r.observe(ctx, OpRead)
+	defer o.end(&failed)
+	v, rng, err := start(ctx)
+	if err != nil {
+		failed = o.hasher.hide(err, o.operation.Stream)
+		yield(Event{}, failed)
+		return
+	}
+	for event, err := range r.events(ctx, v, rng) {
+		err = o.hasher.hide(err, o.operation.Stream)
+		if failed = err; err == nil {
+			o.result.Version = event.Version
+			o.result.Events++
+		}
+		if !yield(event, err) {
+			return
+		}
+	}
+}

@@ -42,7 +42,7 @@ func (p *Provider) RebuildHead(ctx context.Context, stream Stream, progress func
 	ctx, o := observe(ctx, p.observer, p.hasher, Operation{Name: OpRebuildHead, Stream: stream, Expected: -1})
 	defer o.end(&err)
 	defer func() { o.result.Version, o.result.Events = found.Version, int(found.Events) }()
-	h, err := p.history(stream)
+	h, err := p.handle(stream)
 	if err != nil {
 		return HeadRebuild{Stream: stream}, err
 	}
@@ -50,7 +50,7 @@ func (p *Provider) RebuildHead(ctx context.Context, stream Stream, progress func
 		return HeadRebuild{Stream: stream}, h.notBegun(ctx, rebuilding)
 	}
 	// A long stream takes longer to read than a lock lasts. Under the lock only what came since is read.
-	r := rebuild{history: h, progress: progress, found: HeadRebuild{Stream: stream}}
+	r := rebuild{streamHandle: h, progress: progress, found: HeadRebuild{Stream: stream}}
 	if err := r.look(ctx); err != nil || r.found.Damage == nil {
 		return r.found, err
 	}
@@ -75,7 +75,7 @@ const rebuilding = "rebuild the head"
 
 // rebuild is a head on its way back.
 type rebuild struct {
-	*history
+	*streamHandle
 	found    HeadRebuild
 	progress func(int64)
 

@@ -20,8 +20,8 @@ func (s *Session) AppendRecorded(ctx context.Context, expected Expected, events 
 	return s.append(ctx, OpAppendRecorded, expected, values, true)
 }
 
-// whole checks that an event is one that was read, with all that an append would fill in otherwise.
-func whole(argument string, e Event) error {
+// checkRecordedEvent checks that an event is one that was read, with all that an append would fill in otherwise.
+func checkRecordedEvent(argument string, e Event) error {
 	lacks := ""
 	switch _, raw := e.Data.(Raw); {
 	case !raw:

@@ -27,7 +27,7 @@ type Session struct {
 	writer    *writer
 	turn      chan struct{} // holds a token while writer is in use
 
-	asked context.Context // what it was opened with, but for its end: for Close, which is given none
+	openContext context.Context // what it was opened with, but for its end: for Close, which is given none
 
 	// listed is the list of snapshots as it was found when opening, until the session changes it. What others have added since it
 	// lacks, which costs time only.
@@ -39,7 +39,7 @@ type Session struct {
 }
 
 // openSession takes the lock, then reads what the stream consists of.
-func openSession(ctx context.Context, h *history, locker driver.Locker, id string, o *observed) (*Session, error) {
+func openSession(ctx context.Context, h *streamHandle, locker driver.Locker, id string, o *observation) (*Session, error) {
 	if ctx.Err() != nil {
 		return nil, h.notBegun(ctx, "open")
 	}
@@ -62,7 +62,7 @@ func openSession(ctx context.Context, h *history, locker driver.Locker, id strin
 	s.writer = newWriter(h, opened)
 	_, s.writer.shared = locker.(noLock)
 	s.listed.Store(opened.snapshots)
-	s.Reader = &Reader{history: h, session: id, guard: s.check, view: s.view}
+	s.Reader = &Reader{handle: h, session: id, guard: s.check, view: s.view}
 	o.result.Version = opened.head.version
 	h.log.DebugContext(ctx, "opened", "session", id, "version", opened.head.version, "duration", time.Since(began))
 	return s, nil
@@ -94,9 +94,9 @@ func (s *Session) Close() (err error) {
 	if closed {
 		return nil
 	}
-	ctx, o := s.observe(s.asked, OpClose)
+	ctx, o := s.observe(s.openContext, OpClose)
 	defer o.end(&err)
-	h := s.history
+	h := s.handle
 	status, err := s.unlock(ctx, h)
 	h.log.DebugContext(ctx, "closed", "session", s.id)
 	switch {
@@ -109,7 +109,7 @@ func (s *Session) Close() (err error) {
 	case err != nil:
 		return h.failed("unlock", err)
 	case status != driver.Unlocked:
-		return s.gone(ctx)
+		return s.lockGone(ctx)
 	}
 	return nil
 }
@@ -123,7 +123,7 @@ func (s *Session) check() error {
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
-		return &NotOpenError{Stream: s.history.Stream, Session: s.id}
+		return &NotOpenError{Stream: s.handle.Stream, Session: s.id}
 	case !time.Now().Before(s.expiresAt):
 		return s.expired()
 	case s.lost != nil:
@@ -133,13 +133,13 @@ func (s *Session) check() error {
 }
 
 func (s *Session) expired() error {
-	return &SessionExpiredError{Stream: s.history.Stream, Session: s.id, ExpiredAt: s.expiresAt}
+	return &SessionExpiredError{Stream: s.handle.Stream, Session: s.id, ExpiredAt: s.expiresAt}
 }
 
 // exclusively runs an operation when it has the writer for itself. The operation's context ends with the session.
 func (s *Session) exclusively(ctx context.Context, operation string, run func(context.Context) error) error {
 	if ctx.Err() != nil {
-		return s.history.notBegun(ctx, operation)
+		return s.handle.notBegun(ctx, operation)
 	}
 	ctx, cancel := context.WithDeadlineCause(ctx, s.expiresAt, s.expired())
 	defer cancel()
@@ -150,7 +150,7 @@ func (s *Session) exclusively(ctx context.Context, operation string, run func(co
 		if err := s.check(); err != nil {
 			return err
 		}
-		return s.history.failed(operation, fmt.Errorf("%w: another operation of the session did not end: %w", driver.ErrRefused, over(ctx)))
+		return s.handle.failed(operation, fmt.Errorf("%w: another operation of the session did not end: %w", driver.ErrRefused, contextErr(ctx)))
 	}
 	if err := s.check(); err != nil {
 		return err
@@ -175,16 +175,16 @@ func (s *Session) ended(ctx context.Context, err error) error {
 		if lostWrites.CommitID == w.head.commit { // else it is the base of an append of another session
 			s.lose(lostWrites)
 		}
-		s.history.log.WarnContext(ctx, "the store has lost what it acknowledged", "session", s.id, "version", lostWrites.Version, "actual", lostWrites.Actual)
+		s.handle.log.WarnContext(ctx, "the store has lost what it acknowledged", "session", s.id, "version", lostWrites.Version, "actual", lostWrites.Actual)
 	case w.shared && errors.As(err, &mismatch) && mismatch.Actual > w.head.version:
 		// The next operation starts from the head as it is then.
-		s.history.log.DebugContext(ctx, "another came before the shared session", "session", s.id, "version", w.head.version)
+		s.handle.log.DebugContext(ctx, "another came before the shared session", "session", s.id, "version", w.head.version)
 	case errors.Is(err, errMoved), errors.As(err, &mismatch) && mismatch.Actual > w.head.version:
-		lost := &SessionLostError{Stream: s.history.Stream, Session: s.id}
+		lost := &SessionLostError{Stream: s.handle.Stream, Session: s.id}
 		s.lose(lost)
-		s.history.log.WarnContext(ctx, "the session lost its stream to another", "session", s.id, "version", w.head.version)
+		s.handle.log.WarnContext(ctx, "the session lost its stream to another", "session", s.id, "version", w.head.version)
 		if mismatch != nil {
-			return &SessionLostError{Stream: s.history.Stream, Session: s.id, Cause: mismatch}
+			return &SessionLostError{Stream: s.handle.Stream, Session: s.id, Cause: mismatch}
 		}
 		return lost
 	case expired && errors.As(err, &unknown):

@@ -131,7 +131,7 @@ func (r *Reader) verify(ctx context.Context, progress func(checked, of int64), f
 	if err := r.begin(ctx); err != nil {
 		return err
 	}
-	h := r.history
+	h := r.handle
 	o, err := h.open(ctx, "verify")
 	if err != nil {
 		return found.add(err)
@@ -167,12 +167,12 @@ type leading struct {
 
 // verifyChunk checks events, and what leads to them from their idempotency ids.
 func (r *Reader) verifyChunk(ctx context.Context, v view, c chunk, found *verification) error {
-	h := r.history
+	h := r.handle
 	var named []leading
 	// check checks one event, and reports whether it is whole.
 	check := func(version int64, data []byte) (bool, error) {
 		if ctx.Err() != nil {
-			return false, h.failed("verify", over(ctx))
+			return false, h.failed("verify", contextErr(ctx))
 		}
 		_, m, raw, err := decodeEventAt(h.Stream, h.keys.partition, version, data)
 		if err != nil {
@@ -207,12 +207,12 @@ func (r *Reader) verifyChunk(ctx context.Context, v view, c chunk, found *verifi
 
 // verifyAgain checks events that seemed to be damaged, as they stand now.
 func (r *Reader) verifyAgain(ctx context.Context, versions []int64, check func(int64, []byte) (bool, error), found *verification) error {
-	h := r.history
+	h := r.handle
 	hd, _, err := h.readHead(ctx, "verify")
 	if err != nil {
 		return found.add(err)
 	}
-	if err := h.gone(hd); err != nil {
+	if err := h.deletedError(hd); err != nil {
 		return err
 	}
 	keys := make([]string, len(versions))
@@ -256,7 +256,7 @@ func (r *Reader) verifyAgain(ctx context.Context, versions []int64, check func(i
 
 // verifyNamed checks what leads to events from their idempotency ids.
 func (r *Reader) verifyNamed(ctx context.Context, v view, named []leading, found *verification) error {
-	h := r.history
+	h := r.handle
 	hd := v.head
 	for look := range 2 {
 		if len(named) == 0 {
@@ -285,7 +285,7 @@ func (r *Reader) verifyNamed(ctx context.Context, v view, named []leading, found
 		}
 		var doubtful []leading
 		for i, event := range named {
-			version, err := h.versionIn(hd, event.id, items[i])
+			version, err := h.versionFromKey(hd, event.id, items[i])
 			if inTail, ok := tail[event.id]; ok {
 				version, err = inTail, nil
 			}
@@ -309,7 +309,7 @@ func (r *Reader) verifyNamed(ctx context.Context, v view, named []leading, found
 
 // verifyType checks that the registry reads what is whole, and reports it.
 func (r *Reader) verifyType(ctx context.Context, key string, version int64, data any, found *verification) (bool, error) {
-	registry := r.history.registry
+	registry := r.handle.registry
 	if len(registry.byName) == 0 {
 		return true, nil
 	}
@@ -321,20 +321,20 @@ func (r *Reader) verifyType(ctx context.Context, key string, version int64, data
 	case err != nil:
 		err = registry.located(err, found.Stream, key, version, raw)
 	case sealed: // to look inside takes keys, which who verifies need not have
-	case key == r.history.keys.snapshot(version):
+	case key == r.handle.keys.snapshot(version):
 		_, err = registry.decodeSnapshot(ctx, about, key, raw)
 	default:
 		_, _, err = registry.decodeAt(ctx, about, key, raw)
 	}
 	if err != nil {
-		return false, found.misfit(r.history.hasher.hide(err, found.Stream))
+		return false, found.misfit(r.handle.hasher.hide(err, found.Stream))
 	}
 	return true, nil
 }
 
 // verifyTail checks that events that the head carries are the same under their own keys, where they stand there too. (Rule 4)
 func (r *Reader) verifyTail(ctx context.Context, v view, found *verification) error {
-	h := r.history
+	h := r.handle
 	for _, record := range v.head.tail {
 		key := h.keys.event(record.version)
 		item, err := h.get(ctx, "verify", key)
@@ -352,7 +352,7 @@ func (r *Reader) verifyTail(ctx context.Context, v view, found *verification) er
 
 // verifyEnd checks that no event stands above the head. (Rule 2)
 func (r *Reader) verifyEnd(ctx context.Context, v view, found *verification) error {
-	h := r.history
+	h := r.handle
 	above := v.head.version + 1
 	item, err := h.get(ctx, "verify", h.keys.event(above))
 	if err != nil || !item.Found() {
@@ -376,7 +376,7 @@ func (r *Reader) verifySnapshots(ctx context.Context, v view, found *verificatio
 		return found.add(err)
 	}
 	for _, version := range versions {
-		snapshot, err := r.history.snapshot(ctx, version, true)
+		snapshot, err := r.handle.snapshot(ctx, version, true)
 		if isA[*SnapshotNotFoundError](err) {
 			continue
 		}
@@ -386,7 +386,7 @@ func (r *Reader) verifySnapshots(ctx context.Context, v view, found *verificatio
 			}
 			continue
 		}
-		readable, err := r.verifyType(ctx, r.history.keys.snapshot(version), version, snapshot.Data, found)
+		readable, err := r.verifyType(ctx, r.handle.keys.snapshot(version), version, snapshot.Data, found)
 		if err != nil {
 			return err
 		}

@@ -15,91 +15,90 @@ import (
 type planted struct {
 	rule     string // number, as in ARCHITECTURE.md
 	fault    string
-	file     string
-	old, new string // what stands in the code, once, and what is put in its place
+	old, new string // a text that the code has once, and what replaces it
 }
 
 var faults = []planted{
-	{"1", "the head is written without a condition", "commit.go",
+	{"1", "the head is written without a condition",
 		"if err := w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}); err != nil {",
 		"_, e, _ := w.readHead(ctx, \"\")\n\tif err := w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: e}); err != nil {"},
-	{"1", "any head is taken over together with its ETag", "commit.go",
+	{"1", "any head is taken over together with its ETag",
 		"\t\tcase !w.shared:\n\t\t\treturn actual, errMoved\n\t\t}\n\t\tw.take(h, etag)", "\t\t}\n\t\tw.etag, w.fresh, w.told = etag, true, time.Now()"},
-	{"1", "an ETag is counted on after a failure", "commit.go",
+	{"1", "an ETag is counted on after a failure",
 		"\terr := w.try(ctx, c)\n\tif err != nil {", "\terr := w.try(ctx, c)\n\tif err != nil {\n\t\tw.written(head{version: c.version(), first: w.head.first, commit: c.id, tail: c.events})\n\t\treturn nil"},
-	{"1", "a head that is older than the known one is taken over", "commit.go",
+	{"1", "a head that is older than the known one is taken over",
 		"case h.version < w.head.version: // a stale read\n\t\t\tcontinue", "case h.version < w.head.version: // a stale read\n\t\t\tw.adopt(h, etag, sent)"},
-	{"1", "an ETag that can come back is used however old it is", "commit.go",
+	{"1", "an ETag that can come back is used however old it is",
 		"return w.fresh && (w.caps.UniqueETags || time.Since(w.told) < etagTrust)", "return w.fresh"},
-	{"1", "a head of the known version is taken for the known head", "commit.go",
+	{"1", "a head of the known version is taken for the known head",
 		"return h.commit == w.head.commit\n\t}\n\t_, ours", "return true\n\t}\n\t_, ours"},
-	{"1", "a shared session goes on without a look whether what it knew is still there", "commit.go",
+	{"1", "a shared session goes on without a look whether what it knew is still there",
 		"case !follows:", "case !follows && false:"},
-	{"2", "events are written before the commit", "commit.go",
+	{"2", "events are written before the commit",
 		"\tnext.tail = append(w.carry()", "\t_ = w.state.Write(ctx, w.keys.partition, w.eventWrites(c.events))\n\tnext.tail = append(w.carry()"},
-	{"3", "the head carries no tail", "commit.go",
+	{"3", "the head carries no tail",
 		"\tnext.tail = append(w.carry(), c.events...)\n\tif err", "\tif err"},
-	{"3", "having sent an event is taken for knowing that it stands", "commit.go",
+	{"3", "having sent an event is taken for knowing that it stands",
 		"\"count\", len(w.unsettled), \"error\", err)\n\t\t\treturn\n", "\"count\", len(w.unsettled), \"error\", err)\n\t\t\tw.unsettled, w.known = nil, time.Now()\n"},
-	{"3", "a later commit does not carry along what is not known to stand", "commit.go",
+	{"3", "a later commit does not carry along what is not known to stand",
 		"next.tail = append(w.carry(), c.events...)", "next.tail = c.events"},
-	{"3", "a transaction does not take along the tail that it replaces", "commit.go",
+	{"3", "a transaction does not take along the tail that it replaces",
 		"w.eventWrites(append(w.carry(), c.events...))", "w.eventWrites(c.events)"},
-	{"3", "the tail found when opening is taken for standing", "commit.go",
+	{"3", "the tail found when opening is taken for standing",
 		"told: time.Now(), unsettled: o.head.tail,", "told: time.Now(), known: time.Now(),"},
-	{"3", "what stood before the store was restarted is taken for standing", "commit.go",
+	{"3", "what stood before the store was restarted is taken for standing",
 		"return at.Sub(w.known) < etagTrust", "return !w.known.IsZero()"},
-	{"3", "the tail of a head of somebody else is taken for standing", "commit.go",
+	{"3", "the tail of a head of somebody else is taken for standing",
 		"\t\tw.take(h, etag)\n\t}\n\tswitch {", "\t\tw.take(h, etag)\n\t\tw.unsettled = nil\n\t}\n\tswitch {"},
-	{"4", "another attempt writes other bytes", "commit.go",
+	{"4", "another attempt writes other bytes",
 		"if last = w.makeRoom(ctx, c); last == nil && w.current() {", "c.id += \"x\"\n\t\t\tif last = w.makeRoom(ctx, c); last == nil && w.current() {"},
-	{"5", "an item of a bulk read that failed is taken for absent", "history.go",
+	{"5", "an item of a bulk read that failed is taken for absent",
 		"if item.Err != nil {", "if false {"},
-	{"6", "an append whose answer was lost is not looked up", "commit.go",
+	{"6", "an append whose answer was lost is not looked up",
 		"if refused(err) {\n\t\t\treturn w.failed(\"append\", err)", "if true {\n\t\t\treturn w.failed(\"append\", err)"},
-	{"6", "an append whose answer was lost is done again as a new one", "commit.go",
-		"case hd.commit == id:\n\t\t\treturn OutcomeCommitted, hd, etag, nil", "case hd.commit == id:\n\t\t\treturn OutcomeRejected, hd, etag, nil"},
-	{"6", "an event that is missing is taken for somebody else's", "commit.go",
-		"case !found: // missing is never \"not ours\"\n\t\t\tcontinue", "case !found:\n\t\t\treturn OutcomeRejected, hd, etag, nil"},
-	{"6", "a head that still stands at the base is taken for a mismatch", "commit.go",
-		"case hd.version == base:\n\t\t\treturn OutcomePending, hd, etag, nil", "case hd.version == base:\n\t\t\treturn OutcomeRejected, hd, etag, nil"},
-	{"6", "an append is tried again on a base that is no longer what it was", "commit.go",
+	{"6", "an append whose answer was lost is done again as a new one",
+		"case hd.commit == id:\n\t\t\treturn lookedUp{OutcomeCommitted, hd, etag}, nil", "case hd.commit == id:\n\t\t\treturn lookedUp{OutcomeRejected, hd, etag}, nil"},
+	{"6", "an event that is missing is taken for somebody else's",
+		"case !found: // missing is never \"not ours\"\n\t\t\tcontinue", "case !found:\n\t\t\treturn lookedUp{OutcomeRejected, hd, etag}, nil"},
+	{"6", "a head that still stands at the base is taken for a mismatch",
+		"case hd.version == base:\n\t\t\treturn lookedUp{OutcomePending, hd, etag}, nil", "case hd.version == base:\n\t\t\treturn lookedUp{OutcomeRejected, hd, etag}, nil"},
+	{"6", "an append is tried again on a base that is no longer what it was",
 		"case hd.version == base && c.after != \"\" && c.after != hd.commit:", "case false:"},
-	{"7", "a missing head is not read again", "history.go",
-		"if headItem, err = h.get(ctx, operation, h.keys.head()); err != nil {\n\t\t\treturn opening{}, err\n\t\t}", ""},
-	{"8", "the lock is trusted: the head is swapped on whatever ETag it has now", "commit.go",
+	{"7", "a missing head is not read again",
+		"if headItem, err = h.get(ctx, operation, h.keys.head()); err != nil {\n\t\t\treturn openedStream{}, err\n\t\t}", ""},
+	{"8", "the lock is trusted: the head is swapped on whatever ETag it has now",
 		"swap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}",
 		"_, e, _ := w.readHead(ctx, \"\")\n\t\tswap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: e}"},
-	{"8", "a lock that is said to be taken is believed to be another's", "lock.go",
+	{"8", "a lock that is said to be taken is believed to be another's",
 		"if taken, err := q.taken(ctx, lock.Holder); taken || err != nil {\n\t\t\treturn at, false, err\n\t\t}",
 		"if q.holder = lock.Holder; true {\n\t\t\treturn at, false, nil\n\t\t}"},
-	{"8", "a lock that is gone when it is given back is believed to be lost", "lock.go",
+	{"8", "a lock that is gone when it is given back is believed to be lost",
 		"\ttells := tellsOfLoss(s.locker)", "\ttells := true"},
-	{"8", "a session that gave up on the lock is forgotten", "lock.go",
+	{"8", "a session that gave up on the lock is forgotten",
 		"q.abandoned = append(q.abandoned, abandoned{owner, now.Add(2 * sessionTimeout)})", ""},
-	{"8", "a lease that was given back by the first of two deliveries is believed to be lost", "lease.go",
+	{"8", "a lease that was given back by the first of two deliveries is believed to be lost",
 		"return status, nil // the answer was lost", "return driver.LockAbsent, nil // the answer was lost"},
-	{"9", "a command that is delivered twice is told of a mismatch", "append.go",
+	{"9", "a command that is delivered twice is told of a mismatch",
 		"if len(ids) == 0 {", "if true {"},
-	{"9", "idempotency is not checked in the head's tail", "append.go",
+	{"9", "idempotency is not checked in the head's tail",
 		"if r.idempotencyID == id && r.version >= hd.first {", "if false {"},
-	{"9", "idempotency is not checked under its key", "append.go",
-		"return h.versionIn(hd, id, item)", "_ = item\n\treturn 0, nil"},
-	{"9", "an idempotency key is not written with its event", "commit.go",
+	{"9", "idempotency is not checked under its key",
+		"return h.versionFromKey(hd, id, item)", "_ = item\n\treturn 0, nil"},
+	{"9", "an idempotency key is not written with its event",
 		"if r.idempotencyID != \"\" {\n\t\t\twrites = append(", "if false {\n\t\t\twrites = append("},
-	{"10", "an append goes on where the stream was closed", "commit.go",
-		"case hd.version == base && hd.closed:\n\t\t\treturn OutcomeRejected, hd, etag, nil\n\t\t", ""},
-	{"10", "a stream that is closed drops what only its head carries", "lifecycle.go",
+	{"10", "an append goes on where the stream was closed",
+		"case hd.version == base && hd.closed:\n\t\t\treturn lookedUp{OutcomeRejected, hd, etag}, nil\n\t\t", ""},
+	{"10", "a stream that is closed drops what only its head carries",
 		"next.closed, next.tail = true, w.carry()", "next.closed, next.tail = true, nil"},
-	{"10", "the versions of a deleted stream begin anew", "lifecycle.go",
+	{"10", "the versions of a deleted stream begin anew",
 		"version := now.version + 1", "version := int64(1)"},
-	{"10", "what a deleted stream has left is read", "read.go",
-		"\t\terr = r.history.gone(v.head)\n", "\t\t_ = v\n"},
-	{"11", "a tail is dropped before its events are known to stand", "commit.go",
+	{"10", "what a deleted stream has left is read",
+		"\t\terr = r.handle.deletedError(v.head)\n", "\t\t_ = v\n"},
+	{"11", "a tail is dropped before its events are known to stand",
 		"if len(w.head.tail) == 0 || len(w.unsettled) > 0 {", "if len(w.head.tail) == 0 {"},
-	{"12", "a snapshot is saved of events that the store has lost", "snapshot.go",
+	{"12", "a snapshot is saved of events that the store has lost",
 		"if hd.version != w.head.version || hd.commit != w.head.commit {", "if hd.version < 0 {"},
-	{"12", "a snapshot may stand above the head", "snapshot.go",
+	{"12", "a snapshot may stand above the head",
 		"version < hd.first || version > hd.version {", "version < hd.first {"},
 }
 
@@ -121,23 +120,39 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 	}
 }
 
+// find returns the file of the event store that has the code to replace, and what the file holds.
+func (p planted) find(t *testing.T) (path, code string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", "..", "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(content), p.old); n > 0 && !strings.HasSuffix(file, "_test.go") {
+			path, code, found = file, string(content), found+n
+		}
+	}
+	if found != 1 {
+		t.Fatalf("the event store has the code to replace %d times, want once:\n%s", found, p.old)
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		t.Fatal(err)
+	}
+	return path, code
+}
+
 // run runs the simulation over the code with the fault.
 func (p planted) run(t *testing.T) (string, error) {
 	t.Helper()
-	path, err := filepath.Abs(filepath.Join("..", "..", p.file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	code, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(code), p.old); n != 1 {
-		t.Fatalf("the code to replace stands %d times in %s:\n%s", n, p.file, p.old)
-	}
+	path, code := p.find(t)
 	dir := t.TempDir()
-	faulty := filepath.Join(dir, p.file)
-	if err := os.WriteFile(faulty, []byte(strings.Replace(string(code), p.old, p.new, 1)), 0o600); err != nil {
+	faulty := filepath.Join(dir, filepath.Base(path))
+	if err := os.WriteFile(faulty, []byte(strings.Replace(code, p.old, p.new, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{path: faulty}})

@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// history is one stream as a provider reaches it: its name, its keys, the store they are
+// streamHandle is one stream as a provider reaches it: its name, its keys, the store they are
 // in. It knows how to read what the protocol consists of, and holds nothing of what it has read but
 // about how large an event is.
-type history struct {
+type streamHandle struct {
 	Stream
 	keys     keys
 	state    driver.State
@@ -32,7 +31,7 @@ type history struct {
 const readAttempts = 8
 
 // get reads one key with the strongest consistency.
-func (h *history) get(ctx context.Context, operation, key string) (driver.Item, error) {
+func (h *streamHandle) get(ctx context.Context, operation, key string) (driver.Item, error) {
 	item, err := h.state.Get(ctx, h.keys.partition, key)
 	if err != nil {
 		return driver.Item{}, h.failed(operation, err)
@@ -42,7 +41,7 @@ func (h *history) get(ctx context.Context, operation, key string) (driver.Item, 
 
 // getMany reads keys in one request; an item that failed fails the whole. What is absent in the answer is asked for alone where
 // the store's bulk reads are no proof of that.
-func (h *history) getMany(ctx context.Context, operation string, keys []string) ([]driver.Item, error) {
+func (h *streamHandle) getMany(ctx context.Context, operation string, keys []string) ([]driver.Item, error) {
 	items, err := h.getManyUnproven(ctx, operation, keys)
 	if err != nil {
 		return nil, err
@@ -55,7 +54,7 @@ const proveAtOnce = 32
 
 // prove asks for each key that a bulk read has called absent, where that is no proof. It ends with the first that can't be read: a store that
 // is away is not asked for a thousand more.
-func (h *history) prove(ctx context.Context, operation string, items []driver.Item) error {
+func (h *streamHandle) prove(ctx context.Context, operation string, items []driver.Item) error {
 	if !h.caps.BulkMisses {
 		return nil
 	}
@@ -87,13 +86,13 @@ func (h *history) prove(ctx context.Context, operation string, items []driver.It
 	}
 	all.Wait()
 	if first == nil && ctx.Err() != nil {
-		return h.failed(operation, over(ctx))
+		return h.failed(operation, contextErr(ctx))
 	}
 	return first
 }
 
 // getManyUnproven reads keys in one request. What it calls absent may have been missed, see Capabilities.BulkMisses.
-func (h *history) getManyUnproven(ctx context.Context, operation string, keys []string) ([]driver.Item, error) {
+func (h *streamHandle) getManyUnproven(ctx context.Context, operation string, keys []string) ([]driver.Item, error) {
 	items, err := h.state.GetMany(ctx, h.keys.partition, keys)
 	if err != nil {
 		return nil, h.failed(operation, err)
@@ -111,7 +110,7 @@ func (h *history) getManyUnproven(ctx context.Context, operation string, keys []
 
 // readHead reads the head and the ETag that belongs to it. A stream without a head is empty, with
 // the ETag "".
-func (h *history) readHead(ctx context.Context, operation string) (head, string, error) {
+func (h *streamHandle) readHead(ctx context.Context, operation string) (head, string, error) {
 	item, err := h.get(ctx, operation, h.keys.head())
 	if err != nil {
 		return head{}, "", err
@@ -119,7 +118,7 @@ func (h *history) readHead(ctx context.Context, operation string) (head, string,
 	return h.headOf(item)
 }
 
-func (h *history) headOf(item driver.Item) (head, string, error) {
+func (h *streamHandle) headOf(item driver.Item) (head, string, error) {
 	if !item.Found() {
 		return emptyHead(), "", nil
 	}
@@ -130,8 +129,8 @@ func (h *history) headOf(item driver.Item) (head, string, error) {
 	return hd, item.ETag, nil
 }
 
-// opening is what a stream is found as.
-type opening struct {
+// openedStream is what a stream is found as.
+type openedStream struct {
 	head      head
 	etag      string
 	snapshots *driver.Item // the list of snapshots; nil where it was not found, which is no proof that there is none
@@ -139,29 +138,29 @@ type opening struct {
 
 // open reads head, snapshot list and event 1 in one request. A missing head means
 // an empty stream only if nothing else stands.
-func (h *history) open(ctx context.Context, operation string) (opening, error) {
+func (h *streamHandle) open(ctx context.Context, operation string) (openedStream, error) {
 	items, err := h.getManyUnproven(ctx, operation, []string{h.keys.head(), h.keys.snapshots(), h.keys.event(1)})
 	proven := !h.caps.BulkMisses
 	if err == nil && !items[0].Found() { // of a stream with a head nothing else matters yet
 		proven, err = true, h.prove(ctx, operation, items)
 	}
 	if err != nil {
-		return opening{}, err
+		return openedStream{}, err
 	}
 	headItem, snapshots, first := items[0], items[1], items[2]
 	if !headItem.Found() && (snapshots.Found() || first.Found()) {
 		// A bulk read is no snapshot in time: the stream may just have begun.
 		if headItem, err = h.get(ctx, operation, h.keys.head()); err != nil {
-			return opening{}, err
+			return openedStream{}, err
 		}
 		if !headItem.Found() {
-			return opening{}, h.damaged(h.keys.head(), 0,
+			return openedStream{}, h.damaged(h.keys.head(), 0,
 				errors.New("the head is missing but events or snapshots are there: did the store evict or expire it? Provider.RebuildHead can make it anew"))
 		}
 	}
 	hd, etag, err := h.headOf(headItem)
 	if err != nil {
-		return opening{}, err
+		return openedStream{}, err
 	}
 	if h.size.bytes.Load() == 0 {
 		largest := len(first.Value)
@@ -170,7 +169,7 @@ func (h *history) open(ctx context.Context, operation string) (opening, error) {
 		}
 		h.size.saw(largest, 1)
 	}
-	o := opening{head: hd, etag: etag, snapshots: &snapshots}
+	o := openedStream{head: hd, etag: etag, snapshots: &snapshots}
 	if !proven && !snapshots.Found() {
 		o.snapshots = nil
 	}
@@ -178,7 +177,7 @@ func (h *history) open(ctx context.Context, operation string) (opening, error) {
 }
 
 // event reads one committed event from its key.
-func (h *history) event(ctx context.Context, operation string, version int64) (r record, found bool, err error) {
+func (h *streamHandle) event(ctx context.Context, operation string, version int64) (r record, found bool, err error) {
 	key := h.keys.event(version)
 	item, err := h.get(ctx, operation, key)
 	if err != nil || !item.Found() {
@@ -191,66 +190,26 @@ func (h *history) event(ctx context.Context, operation string, version int64) (r
 	return r, true, nil
 }
 
-func (h *history) failed(operation string, cause error) error {
+func (h *streamHandle) failed(operation string, cause error) error {
 	return &StorageError{Stream: h.Stream, Operation: operation, Cause: cause}
 }
 
 // notBegun is the error of an operation whose context had ended before anything was sent.
-func (h *history) notBegun(ctx context.Context, operation string) error {
-	return h.failed(operation, fmt.Errorf("%w: %w", driver.ErrRefused, over(ctx)))
+func (h *streamHandle) notBegun(ctx context.Context, operation string) error {
+	return h.failed(operation, fmt.Errorf("%w: %w", driver.ErrRefused, contextErr(ctx)))
 }
 
-// over is why a context has ended: its error, with the cause that was given where there is one.
-func over(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if errors.Is(cause, err) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", err, cause)
-}
-
-func (h *history) damaged(key string, version int64, cause error) error {
+func (h *streamHandle) damaged(key string, version int64, cause error) error {
 	return &DamagedError{Stream: h.Stream, Key: key, Version: version, Cause: cause}
 }
 
 // requestBytes is an upper bound of what a key and its value take of a request to the store, with
 // the partition and options that go with them.
-func (h *history) requestBytes(keyBytes, valueBytes int) int {
+func (h *streamHandle) requestBytes(keyBytes, valueBytes int) int {
 	return keyBytes + valueBytes + len(h.keys.partition) + 256
 }
 
 // headBytes is requestBytes of a head without its tail.
-func (h *history) headBytes() int {
+func (h *streamHandle) headBytes() int {
 	return h.requestBytes(len(h.keys.head()), len(h.keys.partition)+256)
-}
-
-// backoff waits before attempt n, counted from 0: not at all, then 10 ms, doubling up to 500 ms. It
-// reports whether the context lived on.
-func backoff(ctx context.Context, n int) bool {
-	if n == 0 {
-		return ctx.Err() == nil
-	}
-	return wait(ctx, min(10*time.Millisecond<<min(n-1, 10), 500*time.Millisecond))
-}
-
-// pauseBefore waits before an append is placed again, after n tries: not at all, then 1 ms, doubling up
-// to 16 ms. The wait is short, since others get in the way only by appending. It reports whether the
-// context lived on.
-func pauseBefore(ctx context.Context, n int) bool {
-	if n == 0 {
-		return ctx.Err() == nil
-	}
-	return wait(ctx, time.Millisecond<<min(n-1, 4))
-}
-
-// wait waits and reports whether the context lived on.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

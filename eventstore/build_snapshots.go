@@ -1,0 +1,119 @@
+package eventstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// BuildSnapshots reads the whole history and saves a snapshot at every version that is a multiple of
+// every. The state begins as initial, and fold makes the next state from an event; its type is
+// registered. Use it for streams that had no snapshots, or whose snapshots a new type made unusable.
+//
+// BuildSnapshots returns the versions at which it saved snapshots, also together with an error. It
+// returns an error of fold as it is. Snapshots that were saved before an error stay and are used.
+// Calling it again replaces them and builds the rest.
+//
+// Requests and bytes grow in proportion to the history. Memory holds the snapshots that are not saved yet:
+// 64 KiB, or 128 bytes for each snapshot of the stream where that is more.
+//
+// Every below 1, a fold that is nil and a state that can't be stored are an [ArgumentError]. Other errors
+// are those of [Reader.Read] and [Session.SaveSnapshot].
+func BuildSnapshots[S any](ctx context.Context, session *Session, every int64, initial S, fold func(state S, event Event) (S, error)) (versions []int64, err error) {
+	ctx, o := session.observe(ctx, OpBuildSnapshots)
+	defer o.end(&err)
+	defer func() {
+		if n := len(versions); n > 0 {
+			o.result.Version = versions[n-1]
+		}
+	}()
+	if every < 1 {
+		return nil, &ArgumentError{Argument: "every", Reason: fmt.Sprintf("%d is not positive", every)}
+	}
+	if fold == nil {
+		return nil, &ArgumentError{Argument: "fold", Reason: "it is nil"}
+	}
+	if err := session.check(); err != nil {
+		return nil, err
+	}
+	if err := session.handle.registry.checkState(session.handle.Stream, initial); err != nil {
+		return nil, err
+	}
+	b := snapshotBuilder{session: session}
+	state := initial
+	for event, err := range session.Read(ctx) {
+		if err == nil {
+			state, err = fold(state, event)
+		}
+		if err == nil && event.Version%every == 0 {
+			err = b.add(ctx, event.Version, state)
+		}
+		if err != nil {
+			_ = b.flush(ctx) // what was folded before is right all the same, and err says more
+			return b.saved, err
+		}
+	}
+	err = b.flush(ctx)
+	return b.saved, err
+}
+
+// A snapshotBuilder saves many snapshots in as few bytes as it can. Each save rewrites the list of
+// snapshots, so one save for each snapshot would take bytes that grow with the square of their number.
+// The builder collects snapshots until they outweigh the list listShare times, so that lists make up
+// a bounded share of what is written.
+//
+// It could also write the whole list first. But then every reader that loads the stream during the build,
+// or after a crash, would look for snapshots that are not there. As it is, the list is written when its
+// snapshots are ready. A crash between the two requests leaves the versions of one batch without
+// snapshots. Each of them costs a reader one read, until a newer snapshot is saved.
+type snapshotBuilder struct {
+	session  *Session
+	versions []int64 // collected
+	writes   []driver.Write
+	bytes    int // of writes
+	listed   int // snapshots in the list, as far as that is known
+	saved    []int64
+}
+
+const (
+	buildBytes  = 64 << 10 // snapshots are saved from so many bytes on
+	listedBytes = 16       // about what a version takes in the list
+	listShare   = 8
+)
+
+// add takes one more snapshot and saves those that were collected if there are enough.
+func (b *snapshotBuilder) add(ctx context.Context, version int64, state any) error {
+	s := b.session
+	h := s.handle
+	raw, err := s.encode(ctx, "state", &About{Version: version, Snapshot: true}, state, false)
+	if err != nil {
+		return err
+	}
+	snapshot := Snapshot{Version: version, Created: time.Now()}
+	w := driver.Write{Key: h.keys.snapshot(version), Value: encodeSnapshot(h.keys.partition, snapshot, raw)}
+	if err := h.fitsRequest(w); err != nil {
+		return err
+	}
+	b.versions, b.writes, b.bytes = append(b.versions, version), append(b.writes, w), b.bytes+len(w.Key)+len(w.Value)
+	if b.bytes < max(buildBytes, listShare*listedBytes*b.listed) {
+		return nil
+	}
+	return b.flush(ctx)
+}
+
+// flush saves the snapshots that were collected. Those that it can't save it drops.
+func (b *snapshotBuilder) flush(ctx context.Context) error {
+	if len(b.writes) == 0 {
+		return nil
+	}
+	versions, writes := b.versions, b.writes
+	b.versions, b.writes, b.bytes = nil, nil, 0
+	listed, err := b.session.saveSnapshots(ctx, writes, versions...)
+	if err != nil {
+		return err
+	}
+	b.listed, b.saved = listed, append(b.saved, versions...)
+	return nil
+}

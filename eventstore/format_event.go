@@ -1,0 +1,117 @@
+package eventstore
+
+import (
+	"errors"
+	"fmt"
+)
+
+// record is one event as it is stored: its final bytes and what the protocol
+// needs to know of them. Once committed the bytes never change; who writes them
+// again writes these.
+type record struct {
+	version       int64
+	commit        string
+	idempotencyID string
+	data          []byte
+}
+
+// encodeEvent makes the record of one event. The event's metadata is complete.
+func encodeEvent(name, commit string, m Metadata, raw Raw) record {
+	version := m.Context.SequenceNumber
+	w := newRecord(kindEvent, name, len(raw.Payload)+256)
+	w.number("version", version)
+	w.text("commit", commit)
+	w.text("id", m.Message.ID)
+	w.text("type", raw.Type)
+	w.number("schema", int64(raw.SchemaVersion))
+	w.text("content", raw.ContentType)
+	w.time("created", m.Message.Created)
+	w.text("correlation", m.Context.CorrelationID)
+	w.text("causation", m.Context.CausationID)
+	w.text("user", m.Context.UserID)
+	if !m.Context.Timestamp.Equal(m.Message.Created) {
+		w.time("timestamp", m.Context.Timestamp)
+	}
+	w.text("session", m.Context.SessionID)
+	w.text("idempotency", m.Context.IdempotencyID)
+	for _, scope := range m.Context.Scopes {
+		w.line("scope", scope)
+	}
+	w.custom(m.Custom)
+	return record{
+		version:       version,
+		commit:        commit,
+		idempotencyID: m.Context.IdempotencyID,
+		data:          w.finish(raw.Payload),
+	}
+}
+
+// decodeEvent reads the record of one event; the payload shares data's memory.
+func decodeEvent(stream Stream, name string, data []byte) (record, Metadata, Raw, error) {
+	var (
+		r      = record{data: data}
+		raw    Raw
+		schema int64
+		m      Metadata
+	)
+	payload, err := readRecord(data, kindEvent, name, func(field, value string) error {
+		switch field {
+		case "version":
+			return parseNumber(value, &r.version)
+		case "commit":
+			r.commit = value
+		case "id":
+			m.Message.ID = value
+		case "type":
+			raw.Type = value
+		case "schema":
+			return parseNumber(value, &schema)
+		case "content":
+			raw.ContentType = value
+		case "created":
+			return parseTime(value, &m.Message.Created)
+		case "correlation":
+			m.Context.CorrelationID = value
+		case "causation":
+			m.Context.CausationID = value
+		case "user":
+			m.Context.UserID = value
+		case "timestamp":
+			return parseTime(value, &m.Context.Timestamp)
+		case "session":
+			m.Context.SessionID = value
+		case "idempotency":
+			m.Context.IdempotencyID = value
+		case "scope":
+			m.Context.Scopes = append(m.Context.Scopes, value)
+		default:
+			return readCustom(&m.Custom, field, value)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return record{}, Metadata{}, Raw{}, err
+	case r.version < 1 || r.commit == "" || raw.Type == "":
+		return record{}, Metadata{}, Raw{}, errors.New("the header lacks version, commit or type")
+	}
+	raw.SchemaVersion, raw.Payload = int(schema), payload
+	m.Message.Type, m.Message.SchemaVersion = raw.Type, raw.SchemaVersion
+	m.Message.AggregateType, m.Message.AggregateID = stream.Type, stream.ID
+	m.Context.PartitionID = stream.Database
+	m.Context.SequenceNumber = r.version
+	if m.Context.Timestamp.IsZero() {
+		m.Context.Timestamp = m.Message.Created
+	}
+	r.idempotencyID = m.Context.IdempotencyID
+	return r, m, raw, nil
+}
+
+// decodeEventAt is decodeEvent of a record that must be that of one version.
+func decodeEventAt(stream Stream, name string, version int64, data []byte) (record, Metadata, Raw, error) {
+	r, m, raw, err := decodeEvent(stream, name, data)
+	if err == nil && r.version != version {
+		err = fmt.Errorf("it holds version %d", r.version)
+	}
+	return r, m, raw, err
+}

@@ -1,0 +1,154 @@
+package eventstore
+
+import (
+	"fmt"
+	"math"
+)
+
+// ReadOption says what of a stream to read.
+type ReadOption func(*readRange) error
+
+type readRange struct {
+	from, to  int64  // to 0: up to the current version
+	after     *int64 // as After set it, until readOptions makes it from
+	backwards bool
+	raw       bool
+	mustExist bool
+}
+
+// FromVersion starts a read at that version, included; defaults to 1. Versions below 1 are an
+// [ArgumentError].
+func FromVersion(version int64) ReadOption {
+	return func(r *readRange) error {
+		r.from = version
+		return validVersion("FromVersion", version)
+	}
+}
+
+// After starts a read with the first event whose version is larger; After(0) reads from the beginning.
+// A reader that remembers the last version it has seen continues with it. A negative version is an
+// [ArgumentError], and so is After together with [FromVersion].
+func After(version int64) ReadOption {
+	return func(r *readRange) error {
+		if version < 0 {
+			return &ArgumentError{Argument: "After", Reason: fmt.Sprintf("version %d is negative; After(0) reads from the beginning", version)}
+		}
+		r.after = &version
+		return nil
+	}
+}
+
+// ToVersion ends a read at that version, included; defaults to the current version, and so does
+// what lies past it. Versions below 1 are an [ArgumentError].
+func ToVersion(version int64) ReadOption {
+	return func(r *readRange) error {
+		r.to = version
+		return validVersion("ToVersion", version)
+	}
+}
+
+// Backwards reads from the last version down to the first.
+func Backwards() ReadOption {
+	return func(r *readRange) error { r.backwards = true; return nil }
+}
+
+// AsRaw leaves events and snapshots as they are stored: their Data is a [Raw], and no type needs to
+// be registered.
+func AsRaw() ReadOption {
+	return func(r *readRange) error { r.raw = true; return nil }
+}
+
+// MustExist makes a read fail with a [StreamNotFoundError] if the stream does not exist. Without it such
+// a stream reads as an empty one. A stream exists from its first event on. It also exists when it is
+// closed, or when the range of the read is empty; a deleted one is a [StreamDeletedError] in any case.
+// The option takes no further request.
+func MustExist() ReadOption {
+	return func(r *readRange) error { r.mustExist = true; return nil }
+}
+
+func validVersion(argument string, version int64) error {
+	switch {
+	case version < 0:
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("version %d is negative", version)}
+	case version == 0:
+		return &ArgumentError{Argument: argument, Reason: "version 0 is the empty stream, events begin at 1"}
+	}
+	return nil
+}
+
+func readOptions(options []ReadOption) (readRange, error) {
+	var r readRange
+	for _, option := range options {
+		if option == nil {
+			return r, &ArgumentError{Argument: "option", Reason: "it is nil"}
+		}
+		if err := option(&r); err != nil {
+			return r, err
+		}
+	}
+	if r.after != nil {
+		return r, r.follow(*r.after)
+	}
+	r.from = max(r.from, 1)
+	if r.to != 0 && r.from > r.to {
+		return r, &ArgumentError{Argument: "FromVersion", Reason: fmt.Sprintf("first version %d is above the last, %d", r.from, r.to)}
+	}
+	return r, nil
+}
+
+// AsOf returns the version that [ToVersion] sets among options, or 0 where that is left out. It accepts
+// [MustExist] as well; any other option is an [ArgumentError]. It is for functions that take read options
+// and return a state rather than events, such as those of package aggregate.
+func AsOf(options ...ReadOption) (version int64, err error) {
+	for _, option := range options {
+		if option == nil {
+			return 0, &ArgumentError{Argument: "option", Reason: "it is nil"}
+		}
+		var r readRange
+		if err := option(&r); err != nil {
+			return 0, err
+		}
+		name := ""
+		switch {
+		case r.from != 0:
+			name = "FromVersion"
+		case r.after != nil:
+			name = "After"
+		case r.backwards:
+			name = "Backwards"
+		case r.raw:
+			name = "AsRaw"
+		case r.mustExist:
+			continue
+		default:
+			version = r.to
+			continue
+		}
+		return 0, &ArgumentError{Argument: name, Reason: "it is for reading events, a state is made of all of them: use no option but ToVersion and MustExist, or read events with Reader.Read"}
+	}
+	return version, nil
+}
+
+// rangeOf is the range of a read that names its versions itself, which leaves options only the manner.
+func rangeOf(first, last int64, options []ReadOption) (readRange, error) {
+	r, err := readOptions(append([]ReadOption{FromVersion(first), ToVersion(last)}, options...))
+	if err == nil && (r.from != first || r.to != last) {
+		err = &ArgumentError{Argument: "option", Reason: "FromVersion and ToVersion contradict the versions that are given already"}
+	}
+	return r, err
+}
+
+// follow begins the range after a version.
+func (r *readRange) follow(version int64) error {
+	switch {
+	case r.from != 0:
+		return &ArgumentError{Argument: "After", Reason: "FromVersion or a first version is given as well: use one of them"}
+	case r.to != 0 && version > r.to:
+		return &ArgumentError{Argument: "After", Reason: fmt.Sprintf("version %d is above the last, %d", version, r.to)}
+	}
+	r.from = version
+	if version < math.MaxInt64 { // which no event has
+		r.from++
+	}
+	return nil
+}
