@@ -10,10 +10,10 @@ import (
 )
 
 var (
-	casesFlag  = flag.String("cases", "", "cases to measure, with commas between; all if empty")
-	storesFlag = flag.String("stores", "", "stores to measure on, with commas between; all if empty")
-	roundsFlag = flag.Int("rounds", 0, "rounds of each comparison; as many as the time allows if 0")
-	timeFlag   = flag.Duration("time", 5*time.Second, "time for the rounds of each comparison")
+	casesFlag  = flag.String("cases", "", "cases to measure, separated by commas; all if empty")
+	storesFlag = flag.String("stores", "", "stores to measure on, separated by commas; all if empty")
+	roundsFlag = flag.Int("rounds", 0, "rounds of each comparison; 0 means as many as -time allows")
+	timeFlag   = flag.Duration("time", 5*time.Second, "how long the rounds of each comparison may take together")
 	writeFlag  = flag.Bool("write", false, "write the results of a full run into "+document+" and "+picture)
 )
 
@@ -22,9 +22,9 @@ func BenchmarkAll(b *testing.B) {
 	p := plan{rounds: *roundsFlag, time: *timeFlag}
 	cases, stores := chosen(b, "case", *casesFlag, caseNames()), chosen(b, "store", *storesFlag, kindNames())
 	if *writeFlag && (*casesFlag != "" || *storesFlag != "" || *roundsFlag != 0) {
-		b.Fatal("only a full run is written: leave out CASES, STORES and ROUNDS, or WRITE")
+		b.Fatal("WRITE=1 needs a full run: leave out CASES, STORES and ROUNDS")
 	}
-	fmt.Println() // the testing package has begun a line
+	fmt.Println() // the testing package has started a line
 	b.ReportMetric(0, "ns/op")
 	began := time.Now()
 	r := measure(b, cases, stores, full, p)
@@ -56,7 +56,8 @@ func kindNames() []string {
 	return names
 }
 
-// chosen are those of all names that a flag chooses.
+// chosen returns the names that a flag lists, or all names if the flag is empty. An unknown name
+// fails the test.
 func chosen(t testing.TB, what, flag string, all []string) []string {
 	t.Helper()
 	if flag == "" {
@@ -65,13 +66,13 @@ func chosen(t testing.TB, what, flag string, all []string) []string {
 	names := strings.Split(flag, ",")
 	for _, name := range names {
 		if !slices.Contains(all, name) {
-			t.Fatalf("there is no %s %q, there are %s", what, name, strings.Join(all, ", "))
+			t.Fatalf("unknown %s %q: choose from %s", what, name, strings.Join(all, ", "))
 		}
 	}
 	return names
 }
 
-// scope is a part of a test or benchmark, whose cleanups run when it ends.
+// scope is a part of a test or benchmark. Its cleanups run when the part ends.
 type scope struct {
 	testing.TB
 	undo []func()
@@ -79,7 +80,7 @@ type scope struct {
 
 func (s *scope) Cleanup(f func()) { s.undo = append(s.undo, f) }
 
-// within runs f in a scope of its own.
+// within runs f in a new scope.
 func within(t testing.TB, f func(testing.TB)) {
 	s := &scope{TB: t}
 	defer func() {
@@ -90,7 +91,7 @@ func within(t testing.TB, f func(testing.TB)) {
 	f(s)
 }
 
-// measure runs the cases on the stores, and prints the row of each when it is there.
+// measure runs the cases on the stores. It prints each row as soon as it is measured.
 func measure(t testing.TB, cases, stores []string, z sizes, p plan) (r report) {
 	for _, k := range kinds {
 		if slices.Contains(stores, k.name) {
@@ -100,7 +101,7 @@ func measure(t testing.TB, cases, stores []string, z sizes, p plan) (r report) {
 	return r
 }
 
-// on measures on one store.
+// on measures the cases on one store and adds the results to the report.
 func (r *report) on(t testing.TB, k kind, cases []string, z sizes, p plan) {
 	next := k.start(t)
 	for _, c := range comparisons {

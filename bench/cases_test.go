@@ -14,18 +14,19 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// comparison is what is compared, and with what.
+// comparison is one case: what it measures, and what it compares that with.
 type comparison struct {
 	name    string // as in the rows
-	against string // what with: the floor or hallgren
-	what    string // for who reads the results
-	floor   string // what the other side does, where that is not plain
+	against string // the other side: "floor" or "hallgren"
+	what    string // a description for docs/benchmarks.md
+	floor   string // what the floor does, for docs/benchmarks.md
 	only    func(*store) bool
 	limit   func(*store) limit
-	once    bool // is long enough by itself
-	allocs  bool // in the embedded store in memory allocations are counted too
+	once    bool // one run is long enough for a turn
+	allocs  bool // count allocations too, on embedded/memory
 
-	// sides are the event store, what it is compared with, and others that are told for information.
+	// sides returns the event store, the side that it is compared with, and further sides that are
+	// reported for information.
 	sides func(*lab) []side
 }
 
@@ -33,47 +34,47 @@ var comparisons = []comparison{
 	{
 		name: "append1", against: "floor", sides: append1, limit: budget(1.15, 2.1),
 		what:  "the first append of 1 event in a session",
-		floor: "one transaction of head and event; on Redis one first-write save of the head with the event in it",
+		floor: "one transaction of head and event. On Redis: one first-write of the head with the event in it",
 	},
 	{
 		name: "appendloop", against: "floor", sides: appendLoop, limit: budget(1.15, 2.1),
 		what:  "each further append of 1 event in a session",
-		floor: "a get of the head's ETag and the transaction; on Redis one first-write save, the ETag being counted",
+		floor: "a get of the head's ETag, and the transaction. On Redis: one first-write, because the ETag can be counted",
 	},
 	{
 		name: "append1000", against: "floor", sides: append1000, limit: budget(1.15, 1.6), once: true, allocs: true,
-		what:  "1,000 events in one call",
-		floor: "one transaction of head and events; on Redis a bulk save of the events (`transaction`: one transaction of them)",
+		what:  "one append of 1,000 events",
+		floor: "one transaction of head and events. On Redis: a bulk save of the events; `transaction` sends them in one transaction instead",
 	},
 	{
 		name: "read10000", against: "floor", sides: read10000, limit: budget(1.15, 1.1), once: true, allocs: true,
-		what:  "10,000 events read in a session and decoded, one by one",
-		floor: "bulk reads of the same keys in the same chunks, nothing decoded",
+		what:  "a read of 10,000 events in a session, each of them decoded",
+		floor: "bulk reads of the same keys in the same chunks, without decoding",
 	},
 	{
 		name: "snapshotload", against: "floor", sides: snapshotLoad, limit: budget(0.03, 0.03), once: true,
-		what:  "a stream of 10,000 events loaded by a snapshot at 9,900, without a session",
-		floor: "the event store's own read of all 10,000 (`requests`: the raw requests of the load)",
+		what:  "a load of 10,000 events from a snapshot at version 9,900, without a session",
+		floor: "the event store reads all 10,000 events. `requests` sends the raw requests of the load",
 	},
 	{
 		name: "openclose", against: "floor", sides: openClose, limit: budget(1.15, 1.15),
-		what:  "a session opened and closed",
-		floor: "lock, one bulk read, unlock; where there is no lock component the lock is a lease in the store: a get and a first-write save, to take it and to give it back",
+		what:  "opening and closing a session",
+		floor: "lock, one bulk read, unlock. Without a lock component the lock is a lease in the store: locking and unlocking take a get and a first-write each",
 	},
 	{
 		name: "parallel16", against: "floor", sides: parallel16, limit: budget(1/0.85, 1/0.45), once: true,
-		what:  "appends of 1 event in 16 sessions on 16 streams at once, time for each of all",
-		floor: "16 loops of a get and the transaction; on Redis of saves",
+		what:  "appends of 1 event, by 16 concurrent sessions on 16 streams. The time is the total time divided by the number of appends",
+		floor: "16 loops of a get and the transaction. On Redis: 16 loops of first-writes",
 	},
 	{
 		name: "growth", against: "floor", sides: growth, limit: budget(1.05, 1.05),
 		what:  "the first append of 1 event in a session on a stream of 100,000 events",
-		floor: "the event store's own on a stream that begins with 10",
+		floor: "the same by the event store, on a stream that starts with 10 events",
 	},
 	{
 		name: "writeread1000", against: "floor", sides: writeRead1000, once: true,
-		what:  "1,000 events written in one call and read back",
-		floor: "one transaction (on Redis a bulk save) and one bulk read",
+		what:  "one append of 1,000 events, and a read of them",
+		floor: "one transaction and one bulk read. On Redis: a bulk save and one bulk read",
 		limit: func(s *store) limit {
 			if s.name != "sidecar/redis" {
 				return limit{}
@@ -83,8 +84,8 @@ var comparisons = []comparison{
 	},
 	{
 		name: "encode1000", against: "floor", sides: encode1000, only: hasNoRequests, once: true, allocs: true,
-		what:  "1,000 events encoded, each with the check that it comes back as it was; no request",
-		floor: "`json.Marshal` of the same (`decoded`: the event store's own, of a type whose values are decoded and compared, since one field is of type any)",
+		what:  "encoding 1,000 events without a request. The event store checks that each will come back unchanged",
+		floor: "`json.Marshal` of the same events. `decoded` is the event store with a type that has a field of type `any`, so that it decodes and compares each value",
 	},
 	{
 		name: "append1", against: "hallgren", sides: rivalAppend(append1, one), only: hasRival, limit: rivalLimit("embedded/sqlite", limit{ratio: 2}),
@@ -96,15 +97,16 @@ var comparisons = []comparison{
 	},
 	{
 		name: "append1000", against: "hallgren", sides: rivalAppend(append1000, batch), only: hasRival, once: true, limit: rivalLimit("sidecar/postgresql", limit{ratio: 1, below: true}),
-		what: "1,000 events in one call",
+		what: "one append of 1,000 events",
 	},
 	{
 		name: "read10000", against: "hallgren", sides: rivalRead, only: hasRival, once: true, limit: rivalLimit("embedded/sqlite", limit{ratio: 2}),
-		what: "10,000 events read and decoded",
+		what: "a read of 10,000 events, each of them decoded",
 	},
 }
 
-// appendTo opens a session on a stream, appends n events to it in one call, which is timed, and closes the session.
+// appendTo opens a session on a stream, appends n events in one call, and closes the session. It
+// times the append only.
 func (l *lab) appendTo(ctx context.Context, id string, n int) (time.Duration, int, error) {
 	s, err := l.events.Open(ctx, l.events.Stream(aggregate, id))
 	if err != nil {
@@ -129,8 +131,8 @@ func append1(l *lab) []side {
 	}
 }
 
-// inSession times the request of an append of n, after a lock and a read as those that open a session, so that sidecar and store are
-// as awake as for the event store's.
+// inSession times the request of an append of n events. Before it, it locks and reads as an opened
+// session does, so that sidecar and store are equally busy for both sides.
 func (f *floor) inSession(n int, request func([]driver.Write) func(context.Context, string) error) func(context.Context) (time.Duration, int, error) {
 	f.t.Helper()
 	lock, unlock := f.locking(f.keys)
@@ -155,7 +157,7 @@ func (f *floor) inSession(n int, request func([]driver.Write) func(context.Conte
 	}
 }
 
-// append is the one request of an append of 1.
+// append returns the one request of an append of 1 event.
 func (f *floor) append(writes []driver.Write) func(context.Context, string) error {
 	if f.counted() {
 		return f.raw.swap(f.partition, f.head)
@@ -181,7 +183,8 @@ func appendLoop(l *lab) []side {
 	}
 }
 
-// appending appends event by event in one session, whose first append has been.
+// appending returns a function that appends one event in an open session. The session has appended
+// once before.
 func (l *lab) appending(id string) func(context.Context, any) error {
 	l.t.Helper()
 	s := l.open(id)
@@ -192,7 +195,8 @@ func (l *lab) appending(id string) func(context.Context, any) error {
 	}
 }
 
-// appending appends event by event, knowing only what it needs to.
+// appending returns a function that appends one event with the fewest requests: on Redis it counts
+// the ETag, elsewhere it gets it first.
 func (f *floor) appending() func(context.Context, []driver.Write) error {
 	f.t.Helper()
 	etag := must(f.etag(f.t.Context()))(f.t)
@@ -209,7 +213,7 @@ func (f *floor) appending() func(context.Context, []driver.Write) error {
 	count := must(f.etag(f.t.Context()))(f.t)
 	var n int
 	if _, err := fmt.Sscan(count, &n); err != nil {
-		f.t.Fatalf("the ETag %q is no number", count)
+		f.t.Fatalf("the ETag %q is not a number", count)
 	}
 	return func(ctx context.Context, writes []driver.Write) error {
 		err := f.append(writes)(ctx, fmt.Sprint(n))
@@ -239,10 +243,10 @@ func append1000(l *lab) []side {
 	)
 }
 
-// hasNoRequests reports whether what is measured without a request is measured there, once for all stores.
+// hasNoRequests selects the one store on which cases without requests are measured.
 func hasNoRequests(s *store) bool { return s.name == "embedded/memory" }
 
-// imported is an event of which it is not known before what it holds.
+// imported is an event whose fields are not known in advance.
 type imported struct{ Fields map[string]any }
 
 func encode1000(l *lab) []side {
@@ -272,7 +276,7 @@ func encode1000(l *lab) []side {
 	}
 }
 
-// drain reads events to the end, counts them, and checks that each was decoded.
+// drain reads all events, counts them, and checks that each was decoded.
 func drain(all iter.Seq2[eventstore.Event, error]) (n int, err error) {
 	for e, err := range all {
 		if err != nil {
@@ -292,7 +296,7 @@ func read10000(l *lab) []side {
 	return []side{l.reading(id), {"floor", floor, nil}}
 }
 
-// reading reads a stream in a session.
+// reading returns the side that reads a whole stream in a session.
 func (l *lab) reading(id string) side {
 	s := l.open(id)
 	return side{"ours", func(ctx context.Context) (time.Duration, int, error) {
@@ -305,7 +309,7 @@ func (l *lab) reading(id string) side {
 	}, nil}
 }
 
-// bulkReads reads the chunks, one after the other.
+// bulkReads returns a function that reads the chunks one after the other.
 func (l *lab) bulkReads(k keys, chunks [][]string) func(context.Context) (time.Duration, int, error) {
 	requests := make([]func(context.Context) (int, error), len(chunks))
 	for i, chunk := range chunks {
@@ -356,7 +360,7 @@ func snapshotLoad(l *lab) []side {
 				n, err := drain(rest)
 				reached = int(snapshot.Version) + n
 				if snapshot.Version != int64(l.snapshotAt) && err == nil {
-					err = fmt.Errorf("it was loaded from version %d", snapshot.Version)
+					err = fmt.Errorf("loaded from a snapshot at version %d, want %d", snapshot.Version, l.snapshotAt)
 				}
 				return err
 			})
@@ -388,7 +392,7 @@ func snapshotLoad(l *lab) []side {
 	}
 }
 
-// opening are the keys that are read when a stream is opened.
+// opening returns the keys that opening a stream reads.
 func (k keys) opening() []string { return []string{k.named("head"), k.named("snapshots"), k.event(1)} }
 
 func openClose(l *lab) []side {
@@ -413,7 +417,7 @@ func openClose(l *lab) []side {
 					return err
 				}
 				if found, err := read(ctx); err != nil || found != 2 {
-					return fmt.Errorf("head and event 1 were not read but %d keys: %w", found, err)
+					return fmt.Errorf("read %d keys, want the head and event 1: %w", found, err)
 				}
 				return unlock(ctx)
 			})
@@ -422,7 +426,8 @@ func openClose(l *lab) []side {
 	}
 }
 
-// locking locks a stream and unlocks it by raw requests: to the lock component, or for a lease with the records that the event store writes.
+// locking returns raw requests that lock a stream and unlock it. They go to the lock component or,
+// without one, write the same lease records as the event store.
 func (l *lab) locking(k keys) (lock, unlock func(context.Context) error) {
 	l.t.Helper()
 	if l.locks != nil {
@@ -449,7 +454,7 @@ func (l *lab) locking(k keys) (lock, unlock func(context.Context) error) {
 	return change(held), change(free)
 }
 
-// perSession is how many appends each of the sessions makes at once.
+// perSession is how many appends each session of parallel16 makes in one run.
 const perSession = 10
 
 func parallel16(l *lab) []side {

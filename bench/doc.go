@@ -1,4 +1,8 @@
-// Package bench measures the event store over real sidecars and stores, in turns with the fewest requests that could carry the same bytes
-// (the floor), and with what a Go user would pick instead. `make bench` runs it; docs/benchmarks.md has the results
-// of a full run, and how it measures. An ordinary go test only checks that every case runs and that both sides do the same.
+// Package bench measures the event store on real sidecars and stores. It compares the event store
+// with the floor, which is the fewest requests that could carry the same bytes, and with another Go
+// library.
+//
+// `make bench` runs the benchmarks. docs/benchmarks.md explains how they measure, and has the
+// results of a full run. An ordinary go test only checks that every case runs and that its sides do
+// the same work.
 package bench

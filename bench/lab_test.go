@@ -11,13 +11,13 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// sizes of what is measured: those of a full run, or small ones to see that everything works.
+// sizes says how large the streams and appends of a run are.
 type sizes struct {
 	batch      int // events of one large append
 	many       int // events of a stream that is read
 	snapshotAt int // version of its snapshot
 	long       int // events of a long stream
-	streams    int // that are appended to at once
+	streams    int // that are appended to concurrently
 }
 
 var (
@@ -25,21 +25,22 @@ var (
 	small = sizes{batch: 100, many: 1_100, snapshotAt: 1_000, long: 1_500, streams: 4}
 )
 
-// short is how many events a short stream has.
+// short is the number of events of a short stream.
 const short = 10
 
-// side is one of those that are compared.
+// side is one of the programs that a case compares.
 type side struct {
 	name string
 
-	// run does the thing once: how long that took, without what only prepares it, and how many events it was for.
+	// run does the work of the case once. It returns how long that took, without the preparation,
+	// and the number of events.
 	run func(ctx context.Context) (took time.Duration, events int, err error)
 
-	// stored counts the events that it has left in the store; nil for what leaves none.
+	// stored counts the events that the side has left in the store. It is nil if it leaves none.
 	stored func(ctx context.Context) (int, error)
 }
 
-// lab is where one comparison is set up.
+// lab holds what the sides of one comparison need.
 type lab struct {
 	*store
 	sizes
@@ -54,7 +55,7 @@ func newLab(t testing.TB, s *store, z sizes) *lab {
 	return l
 }
 
-// must ends the test on an error.
+// must returns value, or fails the test if there is an error.
 func must[T any](value T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()
@@ -72,12 +73,12 @@ func (l *lab) check(err error) {
 	}
 }
 
-// allocations are counted in what is timed, where the context asks for it.
+// allocations counts the allocations of what is timed. A context that carries one asks for it.
 type allocations struct{ objects, bytes uint64 }
 
 type allocationsKey struct{}
 
-// timed times f, or counts its allocations.
+// timed runs f and returns how long it took. It counts allocations if ctx asks for it.
 func timed(ctx context.Context, f func() error) (time.Duration, error) {
 	if count, ok := ctx.Value(allocationsKey{}).(*allocations); ok {
 		var before, after runtime.MemStats
@@ -93,7 +94,7 @@ func timed(ctx context.Context, f func() error) (time.Duration, error) {
 	return time.Since(began), err
 }
 
-// open opens a session until the test ends.
+// open opens a session that is closed when the test ends.
 func (l *lab) open(id string) *eventstore.Session {
 	l.t.Helper()
 	s := must(l.events.Open(l.t.Context(), l.events.Stream(aggregate, id)))(l.t)
@@ -101,7 +102,7 @@ func (l *lab) open(id string) *eventstore.Session {
 	return s
 }
 
-// stream makes a stream of n events.
+// stream makes a stream of n events and returns its id.
 func (l *lab) stream(n int) string {
 	l.t.Helper()
 	id := newName()
@@ -124,7 +125,7 @@ func (l *lab) fill(ctx context.Context, id string, n int) error {
 	return s.Close()
 }
 
-// longStream is a stream of l.long events, the same for all comparisons on one store.
+// longStream returns the id of a stream of l.long events. All comparisons on one store share it.
 func (l *lab) longStream() string {
 	l.t.Helper()
 	if l.longID == "" {
@@ -133,7 +134,7 @@ func (l *lab) longStream() string {
 	return l.longID
 }
 
-// version is how many events a stream of the event store has.
+// version returns a function that counts the events of a stream.
 func (l *lab) version(id string) func(context.Context) (int, error) {
 	return func(ctx context.Context) (int, error) {
 		r := l.events.Reader(l.events.Stream(aggregate, id))
@@ -142,17 +143,18 @@ func (l *lab) version(id string) func(context.Context) (int, error) {
 	}
 }
 
-// value is what the event store has written under a key.
+// value returns what the event store has written under a key.
 func (l *lab) value(k keys, key string) []byte {
 	l.t.Helper()
 	item := must(l.state.Get(l.t.Context(), k.partition, key))(l.t)
 	if !item.Found() {
-		l.t.Fatalf("there is no %s", key)
+		l.t.Fatalf("%s is missing", key)
 	}
 	return item.Value
 }
 
-// raws makes what the event store has written of a stream of n events there for the floor, under the same keys.
+// raws makes a stream of n events available to the floor, under the same keys, and returns the
+// keys.
 func (l *lab) raws(id string, n int) keys {
 	l.t.Helper()
 	if l.apart {
@@ -161,7 +163,7 @@ func (l *lab) raws(id string, n int) keys {
 	return keysOf(id)
 }
 
-// copy writes for the floor what the event store has written of a stream of n events.
+// copy copies the records of a stream of n events from the event store's store to the floor's.
 func (l *lab) copy(from, to keys, n int) {
 	l.t.Helper()
 	ctx := l.t.Context()
@@ -174,7 +176,7 @@ func (l *lab) copy(from, to keys, n int) {
 		writes := make([]driver.Write, len(items))
 		for i, item := range items {
 			if !item.Found() {
-				l.t.Fatalf("%s can't be read: %v", item.Key, item.Err)
+				l.t.Fatalf("cannot read %s: %v", item.Key, item.Err)
 			}
 			writes[i] = driver.Write{Key: to.event(first + i), Value: item.Value}
 		}
@@ -184,16 +186,17 @@ func (l *lab) copy(from, to keys, n int) {
 	l.check(l.raw.swap(to.partition, head)(ctx, ""))
 }
 
-// floor appends by raw requests to a stream of its own, with the bytes that the event store writes for an append of 1.
+// floor appends to its own stream by raw requests. It writes the bytes that the event store writes
+// for an append of 1 event.
 type floor struct {
 	*lab
 	keys
 	version int
-	head    driver.Write // as it is after an append of 1: on Redis with the event in it
+	head    driver.Write // as after an append of 1 event: on Redis with the event in it
 	event   []byte       // one event's record
 }
 
-// newFloor begins with a stream of short events.
+// newFloor returns a floor whose stream has short events.
 func (l *lab) newFloor() *floor {
 	l.t.Helper()
 	id := l.stream(short)
@@ -206,7 +209,7 @@ func (l *lab) newFloor() *floor {
 	return f
 }
 
-// next are the writes of the next n events.
+// next returns the writes of the next n events.
 func (f *floor) next(n int) []driver.Write {
 	writes := make([]driver.Write, n)
 	for i := range writes {
@@ -216,14 +219,14 @@ func (f *floor) next(n int) []driver.Write {
 	return writes
 }
 
-// etag reads the head's.
+// etag reads the ETag of the head.
 func (f *floor) etag(ctx context.Context) (string, error) {
 	return f.raw.get(ctx, f.partition, f.head.Key)
 }
 
-// stored counts the events that stand.
+// stored counts the events of the stream.
 func (f *floor) stored(ctx context.Context) (int, error) {
-	if f.counted() { // each is in the head that the next one replaced
+	if f.counted() { // each event was only in a head, which the next append replaced
 		return f.version, nil
 	}
 	names := make([]string, f.version)
@@ -233,7 +236,7 @@ func (f *floor) stored(ctx context.Context) (int, error) {
 	return f.raw.read(f.partition, names)(ctx)
 }
 
-// recorder notes the bulk reads.
+// recorder records the keys of each bulk read.
 type recorder struct {
 	driver.State
 	read chan []string
@@ -244,12 +247,12 @@ func (r recorder) GetMany(ctx context.Context, partition string, keys []string) 
 	return r.State.GetMany(ctx, partition, keys)
 }
 
-// chunks are the bulk reads of a whole stream in a session.
+// chunks returns the keys of each bulk read that reading a whole stream in a session sends.
 func (l *lab) chunks(id string) [][]string {
 	l.t.Helper()
 	r := recorder{l.state, make(chan []string, 1000)}
 	s := must(must(l.provider(r))(l.t).Open(l.t.Context(), eventstore.Stream{Database: "EventStores", Type: aggregate, ID: id}))(l.t)
-	<-r.read // that of opening
+	<-r.read // sent by Open
 	for _, err := range s.Read(l.t.Context()) {
 		l.check(err)
 	}
@@ -260,7 +263,7 @@ func (l *lab) chunks(id string) [][]string {
 		chunks = append(chunks, c)
 	}
 	if len(chunks) == 0 {
-		l.t.Fatal(fmt.Errorf("reading stream %s took no bulk read", id))
+		l.t.Fatal(fmt.Errorf("reading stream %s sent no bulk read", id))
 	}
 	return chunks
 }

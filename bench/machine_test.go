@@ -16,7 +16,7 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// machine describes where it was measured, a line each, without anything that names it.
+// machine describes the machine of the run, one fact per line, without names or addresses.
 func machine(t testing.TB) []string {
 	t.Helper()
 	lines := []string{
@@ -27,11 +27,11 @@ func machine(t testing.TB) []string {
 	}
 	modules := read(t, "go.mod")
 	version := func(path string) string { return field(modules, `(?m)^\s*`+path+` (\S+)`) }
-	return append(lines, fmt.Sprintf("go-sdk %s, in the process components-contrib %s, hallgren/eventsourcing/eventstore/sql %s",
+	return append(lines, fmt.Sprintf("go-sdk %s, components-contrib %s (embedded), hallgren/eventsourcing/eventstore/sql %s",
 		version("github.com/dapr/go-sdk"), version("github.com/dapr/components-contrib"), version("github.com/hallgren/eventsourcing/eventstore/sql")))
 }
 
-// daprVersion is that of the sidecar that is built here.
+// daprVersion returns the version of Dapr that bin/daprd was built from.
 func daprVersion(t testing.TB) string {
 	t.Helper()
 	root := must(servers.Root())(t)
@@ -41,7 +41,7 @@ func daprVersion(t testing.TB) string {
 			return "Dapr " + strings.TrimPrefix(m.Version, "v")
 		}
 	}
-	t.Fatal("bin/daprd does not tell what it was built of")
+	t.Fatal("bin/daprd has no build information about Dapr: run \"make daprd\"")
 	return ""
 }
 
@@ -69,7 +69,7 @@ func memorySize(t testing.TB) string {
 	return fmt.Sprintf("%.0f GiB", float64(kib)/(1<<20))
 }
 
-// fileSystem is the kind of file system that a folder is on.
+// fileSystem returns the type of the file system that holds a folder.
 func fileSystem(t testing.TB, folder string) string {
 	t.Helper()
 	longest, kind := "", "unknown"
@@ -86,7 +86,7 @@ func fileSystem(t testing.TB, folder string) string {
 	return kind
 }
 
-// redisVersion asks a Redis server.
+// redisVersion asks a Redis server for its version.
 func redisVersion(t testing.TB, addr string) string {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -102,6 +102,6 @@ func redisVersion(t testing.TB, addr string) string {
 			return version
 		}
 	}
-	t.Fatal("Redis does not tell its version")
+	t.Fatal("Redis did not report its version")
 	return ""
 }

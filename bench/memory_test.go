@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// memoryUse is the peak of this process's heap while a stream is read, above what it was before.
+// memoryUse is by how much the heap of this process grew at most while it read a stream.
 type memoryUse struct {
 	store       string
-	long, short float64 // of a long stream and one batch, MiB
+	long, short float64 // for a long stream and for one batch, in MiB
 }
 
-// memoryLimit is how much more a long stream may take, MiB.
+// memoryLimit is how much more a long stream may take than a short one, in MiB.
 const memoryLimit = 64
 
 func (m memoryUse) met() bool { return m.long-m.short < memoryLimit }
@@ -24,10 +24,10 @@ func (m memoryUse) row() string {
 		verdict(true, fmt.Sprintf("<%dMiB", memoryLimit), m.met())
 }
 
-// hasMemoryOfItsOwn leaves out the store whose events lie in the heap that is measured.
+// hasMemoryOfItsOwn excludes the store that keeps its events in the heap that is measured.
 func hasMemoryOfItsOwn(s *store) bool { return s.name != "embedded/memory" }
 
-// memory reads a long stream and a short one.
+// measureMemory reads a long stream and a short one.
 func measureMemory(ctx context.Context, l *lab) (memoryUse, error) {
 	peak := func(id string, want int) (most float64, err error) {
 		r := l.events.Reader(l.events.Stream(aggregate, id))
@@ -35,7 +35,7 @@ func measureMemory(ctx context.Context, l *lab) (memoryUse, error) {
 			used, err := peakHeap(func() error {
 				n, err := drain(r.Read(ctx))
 				if err == nil && n != want {
-					err = fmt.Errorf("%d events were read, not %d", n, want)
+					err = fmt.Errorf("read %d events, want %d", n, want)
 				}
 				return err
 			})
@@ -59,7 +59,8 @@ func measureMemory(ctx context.Context, l *lab) (memoryUse, error) {
 	return memoryUse{store: l.name, short: short, long: long}, err
 }
 
-// peakHeap is the most that is on the heap while f runs, garbage included, above what was before, in MiB.
+// peakHeap runs f and returns by how much the heap grew at most meanwhile, garbage included, in
+// MiB.
 func peakHeap(f func() error) (float64, error) {
 	heap := func() uint64 {
 		sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// The picture has a panel for each case, two in a row: a bar for each store, as long as the ratio, and a mark where its target is.
+// The picture has a panel for each case, two panels in a row. A panel has a bar for each store, as
+// long as the ratio, and a mark at the target.
 const (
 	panelWidth  = 440
 	rowHeight   = 18
@@ -31,7 +32,7 @@ text { fill: #e6edf3 }
 </style>
 `
 
-// plot draws the ratios to the floor.
+// plot returns an SVG picture of the ratios to the floor.
 func (r report) plot() string {
 	var panels [][]result
 	for _, c := range comparisons {
@@ -58,12 +59,12 @@ func (r report) plot() string {
 	}
 	width, height := 2*plotMargin+plotColumns*panelWidth, y+highest
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="Ratio of the event store to the floor, by case and store">
-%s<text x="%d" y="24">Time of the event store / time of the floor. The line across a bar is the target; blue keeps to it.</text>
+%s<text x="%d" y="24">Time of the event store / time of the floor. The line across a bar marks the target. Blue bars meet it.</text>
 %s</svg>
 `, width, height, width, height, plotStyle, plotMargin, body.String())
 }
 
-// drawPanel draws the results of one case. A bar that is too long ends in an arrow.
+// drawPanel draws the results of one case. A bar that is too long for the panel ends in an arrow.
 func drawPanel(b *strings.Builder, x, y int, panel []result) {
 	longest := 0.0
 	for _, r := range panel {

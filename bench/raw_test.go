@@ -11,26 +11,27 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// raw makes the requests that the floor consists of, and nothing around them: what a request carries is made ready before it is timed.
-// Options and metadata are those that the adapters send.
+// raw sends the requests of the floor and does nothing else. It prepares the content of each
+// request before it is timed. Options and metadata are the same as the adapters send.
 type raw interface {
 	// get reads one key and returns its ETag.
 	get(ctx context.Context, partition, key string) (etag string, err error)
 
-	// read makes a bulk read ready, which returns how many of the keys there were.
+	// read prepares a bulk read, which returns how many of the keys exist.
 	read(partition string, keys []string) func(ctx context.Context) (found int, err error)
 
-	// swap makes a first-write of one key ready.
+	// swap prepares a first-write of one key.
 	swap(partition string, w driver.Write) func(ctx context.Context, etag string) error
 
-	// transaction makes a transaction ready: a first-write of the head, if there is one, and last-writes of the others.
+	// transaction prepares a transaction: a first-write of the head, if it is not nil, and
+	// last-writes of the others.
 	transaction(partition string, head *driver.Write, others []driver.Write) func(ctx context.Context, etag string) error
 }
 
-// parallelism is that of the adapters' bulk reads.
+// parallelism is the same as in the adapters' bulk reads.
 const parallelism = 32
 
-// viaSidecar makes requests by the Dapr SDK.
+// viaSidecar sends requests through the Dapr SDK.
 type viaSidecar struct {
 	client dapr.Client
 	store  string
@@ -105,7 +106,7 @@ func (r viaSidecar) transaction(partition string, head *driver.Write, others []d
 	}
 }
 
-// save makes a bulk save of last-writes ready.
+// save prepares a bulk save of last-writes.
 func (r viaSidecar) save(partition string, writes []driver.Write) func(context.Context) error {
 	items := make([]*dapr.SetStateItem, len(writes))
 	for i, w := range writes {
@@ -114,7 +115,7 @@ func (r viaSidecar) save(partition string, writes []driver.Write) func(context.C
 	return func(ctx context.Context) error { return r.client.SaveBulkState(ctx, r.store, items...) }
 }
 
-// inProcess makes requests to a Dapr component in this process.
+// inProcess sends requests to a Dapr component in this process.
 type inProcess struct {
 	store state.Store
 }
@@ -189,7 +190,7 @@ func (r inProcess) transaction(_ string, head *driver.Write, others []driver.Wri
 	}
 }
 
-// locks makes raw requests for a lock.
+// locks sends raw requests to a lock component.
 type locks struct {
 	client dapr.Client
 	store  string

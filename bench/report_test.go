@@ -13,11 +13,11 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// report is what came of a run.
+// report holds the results of a run.
 type report struct {
 	results  []result
 	memory   []memoryUse
-	versions []string // of what ran
+	versions []string // of the servers and libraries that ran
 	took     time.Duration
 }
 
@@ -32,7 +32,7 @@ func (r report) rows() []string {
 	return rows
 }
 
-// against are the results of comparisons with that.
+// against returns the results of the comparisons with one other side.
 func (r report) against(what string) []result {
 	return slices.Collect(func(yield func(result) bool) {
 		for _, result := range r.results {
@@ -43,12 +43,12 @@ func (r report) against(what string) []result {
 	})
 }
 
-// columns are those of all tables.
+// columns returns the titles of all tables.
 func columns(other string) []string {
 	return []string{"case", "store", "ours", other, "ratio", "of rounds", "ours p99", other + " p99", "target", "met"}
 }
 
-// cells are what the columns hold.
+// cells returns the cells of a result, one for each column.
 func (r result) cells() []string {
 	target, met := "", ""
 	if r.limit != (limit{}) {
@@ -64,7 +64,7 @@ func (r result) cells() []string {
 		ratio(r.pairQ1) + "–" + ratio(r.pairQ3), human(r.ours.p99), human(r.other.p99), target, met}
 }
 
-// ratio writes a ratio for people.
+// ratio formats a ratio for people.
 func ratio(value float64) string {
 	switch {
 	case value < 0.1:
@@ -76,7 +76,7 @@ func ratio(value float64) string {
 	}
 }
 
-// human writes microseconds for people.
+// human formats a time in microseconds for people.
 func human(us float64) string {
 	unit := "µs"
 	if us >= 1000 {
@@ -92,7 +92,7 @@ func human(us float64) string {
 	}
 }
 
-// table is the report for a terminal.
+// table returns the report for a terminal.
 func (r report) table() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -116,7 +116,7 @@ const (
 	endsWith   = "<!-- to here -->\n"
 )
 
-// write puts the report into the document, between its two marks, and draws the picture.
+// write puts the report between the two marks of the document, and writes the picture.
 func (r report) write(t testing.TB) {
 	t.Helper()
 	root := must(servers.Root())(t)
@@ -132,23 +132,23 @@ func (r report) write(t testing.TB) {
 	}
 }
 
-// between replaces what a document has between the two marks.
+// between replaces the text between the two marks of a document.
 func between(document, content string) (string, error) {
 	before, rest, begins := strings.Cut(document, beginsWith)
 	_, after, ends := strings.Cut(rest, endsWith)
 	if !begins || !ends {
-		return "", fmt.Errorf("it lacks the line %q or, after it, %q", strings.TrimSpace(beginsWith), strings.TrimSpace(endsWith))
+		return "", fmt.Errorf("the line %q is missing, or %q after it", strings.TrimSpace(beginsWith), strings.TrimSpace(endsWith))
 	}
 	return before + beginsWith + content + endsWith + after, nil
 }
 
-// markdown is the report for the document.
+// markdown returns the report for the document.
 func (r report) markdown(t testing.TB) string {
 	t.Helper()
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("\n## The machine\n")
-	line("Measured on %s in %s.\n", time.Now().UTC().Format("2 January 2006"), r.took.Round(time.Second))
+	line("Measured on %s. The run took %s.\n", time.Now().UTC().Format("2 January 2006"), r.took.Round(time.Second))
 	for _, text := range machine(t) {
 		line("- %s", text)
 	}
@@ -164,10 +164,10 @@ func (r report) markdown(t testing.TB) string {
 	b.WriteString(markdownTable("floor", r.against("floor")))
 	for _, result := range r.results {
 		for _, other := range result.more {
-			line("\n%s on %s against `%s`: %s, %s times as much.", result.name, result.store, other.name, human(other.median), ratio(result.ours.median/other.median))
+			line("\n`%s` on %s took %s times as long as `%s` (%s).", result.name, result.store, ratio(result.ours.median/other.median), other.name, human(other.median))
 		}
 	}
-	line("\n### Allocations for each event\n")
+	line("\n### Allocations per event\n")
 	line("| case | store | ours | | floor | |\n|---|---|---|---|---|---|")
 	for _, result := range r.results {
 		if a, f := result.ours.perEvent, result.other.perEvent; a != nil && f != nil {
@@ -175,8 +175,8 @@ func (r report) markdown(t testing.TB) string {
 		}
 	}
 	line("\n### Memory\n")
-	line("The most that is on the heap while a stream is read, above what was there before. Target: less than %d MiB more for %d events than for %d.\n",
-		memoryLimit, full.long, full.batch)
+	line("By how much the heap grew at most while a stream was read.")
+	line("Target: reading %d events takes less than %d MiB more than reading %d events.\n", full.long, memoryLimit, full.batch)
 	line("| store | %d events | %d events | difference | met |\n|---|---|---|---|---|", full.long, full.batch)
 	for _, m := range r.memory {
 		met := "no"
@@ -185,9 +185,9 @@ func (r report) markdown(t testing.TB) string {
 		}
 		line("| %s | %.1f MiB | %.1f MiB | %.1f MiB | %s |", m.store, m.long, m.short, m.long-m.short, met)
 	}
-	line("\n## Against what a Go user would pick instead\n")
-	line("`github.com/hallgren/eventsourcing/eventstore/sql`, which talks to the database directly, on the same disk and the same server, each commit synced:")
-	line("SQLite by `modernc.org/sqlite` in WAL mode with synchronous=FULL, PostgreSQL by pgx.\n")
+	line("\n## Against another Go library\n")
+	line("`github.com/hallgren/eventsourcing/eventstore/sql` is what a Go user might pick instead. It talks to\nthe database directly, on the same disk and the same server, and each commit is synced.")
+	line("SQLite: `modernc.org/sqlite` in WAL mode with synchronous=FULL. PostgreSQL: pgx.\n")
 	b.WriteString(markdownTable("hallgren", r.against("hallgren")))
 	line("\n## The rows\n")
 	line("```\n%s\n```\n", strings.Join(r.rows(), "\n"))

@@ -8,14 +8,15 @@ import (
 	"time"
 )
 
-// limit is a number to reach. The zero value is none.
+// limit is a target. The zero value is no target.
 type limit struct {
-	ratio    float64       // to the other side
-	below    bool          // less than ratio, not as much
-	duration time.Duration // of ours
+	ratio    float64       // the highest ratio to the other side
+	below    bool          // the ratio itself does not meet the target
+	duration time.Duration // the longest time of ours
 }
 
-// budget is the limit of a ratio to the floor, on stores whose transactions roll back, and on Redis.
+// budget returns the limit of a ratio to the floor. There is one for stores whose transactions roll
+// back, and one for Redis.
 func budget(transactional, redis float64) func(*store) limit {
 	return func(s *store) limit {
 		if s.counted() {
@@ -37,7 +38,7 @@ func (l limit) String() string {
 	return "none"
 }
 
-// met reports whether r keeps to the limit, which is no zero value.
+// met reports whether r meets the limit, which must not be the zero value.
 func (l limit) met(r result) bool {
 	switch {
 	case l.duration > 0:
@@ -48,7 +49,7 @@ func (l limit) met(r result) bool {
 	return r.ratio <= l.ratio
 }
 
-// timing is what one side took, in microseconds.
+// timing holds the times of one side, in microseconds.
 type timing struct {
 	name        string
 	median, p99 float64
@@ -56,7 +57,7 @@ type timing struct {
 	perEvent    *allocations // in hundredths
 }
 
-// result is what came of one comparison on one store.
+// result is the result of one comparison on one store.
 type result struct {
 	comparison
 	store           string
@@ -80,7 +81,7 @@ func timingOf(s series) timing {
 	}
 }
 
-// compare runs a comparison on a store.
+// compare runs a comparison on the store of a lab.
 func compare(ctx context.Context, c comparison, l *lab, p plan) (result, error) {
 	sides := c.sides(l)
 	all, err := inTurns(ctx, sides, c.once, p)
@@ -117,11 +118,12 @@ func compare(ctx context.Context, c comparison, l *lab, p plan) (result, error) 
 	return r, nil
 }
 
-// alike checks that all sides did the same, and, if asked to, that they left the same in the store.
+// alike checks that all sides worked on the same number of events. With verify it also checks that
+// they left the same number in the store.
 func alike(ctx context.Context, sides []side, all []series, verify bool) error {
 	for i, s := range all {
 		if s.events == 0 || s.events != all[0].events {
-			return fmt.Errorf("%s did it for %d events, %s for %d", all[0].name, all[0].events, s.name, s.events)
+			return fmt.Errorf("%s processed %d events, %s %d", all[0].name, all[0].events, s.name, s.events)
 		}
 		if !verify || sides[0].stored == nil || sides[i].stored == nil {
 			continue
@@ -135,13 +137,13 @@ func alike(ctx context.Context, sides []side, all []series, verify bool) error {
 			return err
 		}
 		if ours < all[0].events || ours != theirs {
-			return fmt.Errorf("of %d events %s stored %d, %s %d", s.events, all[0].name, ours, s.name, theirs)
+			return fmt.Errorf("of %d events, %s stored %d and %s %d", s.events, all[0].name, ours, s.name, theirs)
 		}
 	}
 	return nil
 }
 
-// perEvent counts a side's allocations for each event, in hundredths.
+// perEvent counts the allocations of a side per event, in hundredths.
 func perEvent(ctx context.Context, s side) (*allocations, error) {
 	total, n := &allocations{}, 0
 	for range 3 {
@@ -154,13 +156,14 @@ func perEvent(ctx context.Context, s side) (*allocations, error) {
 	return &allocations{objects: 100 * total.objects / uint64(n), bytes: 100 * total.bytes / uint64(n)}, nil
 }
 
-// ratioError is about how far off the ratio may be by chance: the standard error of the median of the rounds' ratios.
+// ratioError estimates how far off the ratio may be by chance. It is the standard error of the
+// median of the rounds' ratios.
 func (r result) ratioError() float64 {
-	const toMedian, toSigma = 1.2533, 1.349 // of values that are distributed normally
+	const toMedian, toSigma = 1.2533, 1.349 // for a normal distribution
 	return toMedian * (r.pairQ3 - r.pairQ1) / toSigma / math.Sqrt(float64(r.rounds))
 }
 
-// row is the result for machines to read.
+// row returns the result as a line for programs to read.
 func (r result) row() string {
 	var b strings.Builder
 	number := func(name string, value float64) { fmt.Fprintf(&b, " %s=%s", name, digits(value)) }
@@ -201,7 +204,7 @@ func verdict(limited bool, target string, met bool) string {
 	return fmt.Sprintf(" target=%s met=%t", target, met)
 }
 
-// digits writes microseconds with as many digits as say something.
+// digits formats a time in microseconds with its significant digits.
 func digits(value float64) string {
 	switch {
 	case value >= 1000:

@@ -12,7 +12,8 @@ import (
 	eventsql "github.com/hallgren/eventsourcing/eventstore/sql"
 )
 
-// rival is what a Go user would pick instead: github.com/hallgren/eventsourcing over database/sql, without a sidecar.
+// rival is a library that a Go user might pick instead: github.com/hallgren/eventsourcing over
+// database/sql, without a sidecar.
 type rival struct{ core.EventStore }
 
 func startRival(t testing.TB, driverName, source string) *rival {
@@ -26,7 +27,7 @@ func startRival(t testing.TB, driverName, source string) *rival {
 
 func hasRival(s *store) bool { return s.rival != nil }
 
-// rivalLimit is the limit on one store; on others the comparison is for information.
+// rivalLimit returns the limit on one store. On other stores the comparison is for information.
 func rivalLimit(name string, to limit) func(*store) limit {
 	return func(s *store) limit {
 		if s.name != name {
@@ -36,7 +37,7 @@ func rivalLimit(name string, to limit) func(*store) limit {
 	}
 }
 
-// append encodes and saves n events from a version on.
+// append encodes and saves n events, the first of them at version from.
 func (r *rival) append(id string, from, n int) error {
 	batch := make([]core.Event, n)
 	for i := range batch {
@@ -83,7 +84,8 @@ func (r *rival) read(ctx context.Context, id string) (n int, err error) {
 	return n, nil
 }
 
-// rivalAppend compares the event store's side of another comparison.
+// rivalAppend compares the event store's side of another comparison with the rival. n returns how
+// many events the rival appends at once.
 func rivalAppend(sides func(*lab) []side, n func(sizes) int) func(*lab) []side {
 	return func(l *lab) []side {
 		r, id, version := l.rival(l.t), newName(), 0

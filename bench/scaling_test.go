@@ -20,25 +20,26 @@ import (
 
 const scalingDocument = "docs/scaling.md"
 
-// scalingStores are those that many processes can share.
+// scalingStores lists stores that many processes can share.
 var scalingStores = []string{"sidecar/redis", "sidecar/postgresql"}
 
-// scaled is one measurement of how cost grows.
+// scaled is one measurement of how the cost of an append grows.
 type scaled struct {
 	store, what string // "payload", "writers" or "hotstream"
 	n           int    // bytes, or writers
 	perSecond   float64
 	us          float64 // median of one append
-	sidecarUS   float64 // CPU time of the sidecar for each append
+	sidecarUS   float64 // CPU time of the sidecar per append
 }
 
 func (s scaled) row() string {
 	return fmt.Sprintf("scaling what=%s store=%s n=%d append_us=%s per_s=%.0f sidecar_cpu_us=%s", s.what, s.store, s.n, digits(s.us), s.perSecond, digits(s.sidecarUS))
 }
 
-// BenchmarkScaling measures how the cost of an append grows with payload, writers and writers of one stream. `make scaling` runs it.
+// BenchmarkScaling measures how the cost of an append grows with the payload, with the number of
+// writers, and with the number of writers on one stream. `make scaling` runs it.
 func BenchmarkScaling(b *testing.B) {
-	fmt.Println() // the testing package has begun a line
+	fmt.Println() // the testing package has started a line
 	b.ReportMetric(0, "ns/op")
 	var all []scaled
 	for _, k := range kinds {
@@ -79,9 +80,9 @@ func scaling(t testing.TB, l *lab, each time.Duration) (all []scaled) {
 	return all
 }
 
-// measured is what some writers did.
+// measured is what a group of writers did.
 type measured struct {
-	took []time.Duration // of the appends that stand
+	took []time.Duration // of each append that succeeded
 	in   time.Duration
 	cpu  time.Duration // of the sidecar
 }
@@ -89,8 +90,8 @@ type measured struct {
 func (m measured) perSecond() float64 { return float64(len(m.took)) / m.in.Seconds() }
 func (m measured) sidecarUS() float64 { return micros(m.cpu) / float64(len(m.took)) }
 
-// appends lets writers append to the streams that they are given, without a lock, as fast as they can. A writer that another came before opens a
-// session anew, and its append takes as long as both together.
+// appends lets writers append to their streams as fast as they can, without a lock. A writer that
+// another writer overtakes opens a session again. Its append takes as long as all of its tries.
 func (l *lab) appends(t testing.TB, d time.Duration, writers int, stream func(writer int) string, bytes int) measured {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -137,10 +138,10 @@ func (l *lab) appends(t testing.TB, d time.Duration, writers int, stream func(wr
 	return m
 }
 
-// sidecarCPU is the CPU time that the sidecars of this test have taken, as Linux counts it.
+// sidecarCPU returns the CPU time that the sidecars of this test have used, as Linux counts it.
 func sidecarCPU(t testing.TB) time.Duration {
 	t.Helper()
-	const tick = 10 * time.Millisecond // a hundredth of a second, USER_HZ on all common machines
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on all common machines
 	total := time.Duration(0)
 	for _, path := range must(filepath.Glob("/proc/[0-9]*/cmdline"))(t) {
 		line, err := os.ReadFile(path)
@@ -159,29 +160,30 @@ func sidecarCPU(t testing.TB) time.Duration {
 		}
 	}
 	if total == 0 {
-		t.Fatal("no sidecar was found in /proc: it is measured where sidecars run as processes, set EVENTSTORES_PARTS=process")
+		t.Fatal("no sidecar found in /proc: set EVENTSTORES_PARTS=process to run sidecars as processes")
 	}
 	return total
 }
 
-// target is what the arithmetic is done for.
+// The system that the arithmetic is done for.
 const (
 	targetStreams   = 1_000_000
 	targetPerSecond = 100_000
 	recordBytes     = 850 // an event of 512 bytes with its header
 	headBytes       = 200
 	eventsAStream   = 100
-	sidecarLoad     = 0.6 // of a core, so that there is room for peaks
+	sidecarLoad     = 0.6 // of a core, which leaves room for peaks
 )
 
-// scalingMarkdown is what was measured, and what follows from it by arithmetic.
+// scalingMarkdown returns the measurements for the document, and the arithmetic that follows from
+// them.
 func scalingMarkdown(t testing.TB, all []scaled) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("\nMeasured on %s on the machine of [benchmarks.md](benchmarks.md): client, sidecar and store share 2 cores.\n", time.Now().UTC().Format("2 January 2006"))
-	titles := map[string]string{"payload": "bytes of the payload, one writer", "writers": "writers, each on a stream of its own", "hotstream": "writers on one stream, without a lock"}
+	line("\nMeasured on %s on the machine of [benchmarks.md](benchmarks.md). Client, sidecar and store share\nits 2 cores.\n", time.Now().UTC().Format("2 January 2006"))
+	titles := map[string]string{"payload": "bytes of payload, one writer", "writers": "writers, each on its own stream", "hotstream": "writers on one stream, without a lock"}
 	for _, what := range []string{"payload", "writers", "hotstream"} {
-		line("| %s | store | an append | appends a second | CPU of the sidecar, each |\n|---|---|---|---|---|", titles[what])
+		line("| %s | store | time of an append | appends per second | sidecar CPU per append |\n|---|---|---|---|---|", titles[what])
 		for _, s := range all {
 			if s.what == what {
 				line("| %d | %s | %s | %.0f | %s |", s.n, s.store, human(s.us), s.perSecond, human(s.sidecarUS))
@@ -189,9 +191,9 @@ func scalingMarkdown(t testing.TB, all []scaled) string {
 		}
 		line("")
 	}
-	line("### A million streams, 100,000 appends a second\n")
-	line("From the CPU time that a sidecar takes for an append with 16 writers, with sidecars kept at %.0f %% of a core:\n", 100*sidecarLoad)
-	line("| store | appends a second of one sidecar on one core | sidecars for %d appends a second |\n|---|---|---|", targetPerSecond)
+	line("### A million streams, 100,000 appends per second\n")
+	line("The table uses the CPU time that a sidecar takes per append with 16 writers. Sidecars are kept at\n%.0f %% of a core.\n", 100*sidecarLoad)
+	line("| store | appends per second of one sidecar on one core | sidecars for %d appends per second |\n|---|---|---|", targetPerSecond)
 	for _, s := range all {
 		if s.what == "writers" && s.n == 16 {
 			perCore := 1e6 / s.sidecarUS * sidecarLoad
@@ -199,9 +201,9 @@ func scalingMarkdown(t testing.TB, all []scaled) string {
 		}
 	}
 	events := float64(targetStreams) * eventsAStream
-	line("\n%d streams of %d events of %d bytes, with a head of some %d bytes each, are %.0f million keys and %.0f GB, before what the store adds to a key.",
+	line("\n%d streams of %d events of %d bytes, with a head of about %d bytes each, take\n%.0f million keys and %.0f GB, without the store's overhead for each key.",
 		targetStreams, eventsAStream, recordBytes, headBytes, (events+targetStreams)/1e6, (events*recordBytes+targetStreams*headBytes)/1e9)
-	line("At %d appends a second the store grows by %.1f TB a day, and each stream has %.1f appends a minute.\n",
+	line("At %d appends per second the store grows by %.1f TB a day. Each stream gets %.1f appends per\nminute.\n",
 		targetPerSecond, targetPerSecond*recordBytes*86400/1e12, float64(targetPerSecond)/targetStreams*60)
 	line("```")
 	for _, s := range all {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Nothing timed decides a test: that the sides of each comparison did the same work, and left as much in the store, is
-// what compare checks.
+// No time decides this test. compare checks that the sides of each comparison did the same work and
+// left the same number of events in the store.
 func TestEveryCaseYieldsARowAndItsSidesDoTheSame(t *testing.T) {
 	stores := []string{"sidecar/in-memory", "embedded/memory", "embedded/sqlite"}
 	r := measure(t, caseNames(), stores, small, plan{rounds: 1, verify: true})
@@ -30,7 +30,7 @@ func TestEveryCaseYieldsARowAndItsSidesDoTheSame(t *testing.T) {
 	for _, store := range stores {
 		for _, c := range comparisons {
 			switch {
-			case c.name == "encode1000" && store != "embedded/memory": // takes no store
+			case c.name == "encode1000" && store != "embedded/memory": // it needs no store
 			case c.against == "floor":
 				want = append(want, c.name+" "+store)
 			case store == "embedded/sqlite":
@@ -44,7 +44,7 @@ func TestEveryCaseYieldsARowAndItsSidesDoTheSame(t *testing.T) {
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
-		t.Errorf("there are rows of\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("got rows\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 
 	markdown := r.markdown(t)
@@ -58,7 +58,7 @@ func TestEveryCaseYieldsARowAndItsSidesDoTheSame(t *testing.T) {
 		if _, err := picture.Token(); err == io.EOF {
 			break
 		} else if err != nil {
-			t.Fatalf("the picture is no XML: %v", err)
+			t.Fatalf("the picture is not XML: %v", err)
 		}
 	}
 }
@@ -67,11 +67,11 @@ func TestTheDocumentChangesBetweenItsMarksOnly(t *testing.T) {
 	t.Parallel()
 	got, err := between("by hand\n"+beginsWith+"old\n"+endsWith+"more by hand\n", "new\n")
 	if want := "by hand\n" + beginsWith + "new\n" + endsWith + "more by hand\n"; err != nil || got != want {
-		t.Errorf("it becomes %q, %v, want %q", got, err, want)
+		t.Errorf("between: %q, %v, want %q", got, err, want)
 	}
 	for _, document := range []string{"", beginsWith, endsWith + beginsWith} {
 		if _, err := between(document, "new\n"); err == nil {
-			t.Errorf("%q, which lacks a mark, is written to", document)
+			t.Errorf("between accepts %q, in which a mark is missing", document)
 		}
 	}
 }
@@ -79,8 +79,8 @@ func TestTheDocumentChangesBetweenItsMarksOnly(t *testing.T) {
 func TestASideThatDoesLessIsNoticed(t *testing.T) {
 	t.Parallel()
 	err := alike(t.Context(), []side{{name: "ours"}, {name: "floor"}}, []series{{name: "ours", events: 10}, {name: "floor", events: 9}}, false)
-	if err == nil || !strings.Contains(err.Error(), "ours did it for 10 events, floor for 9") {
-		t.Errorf("it says %v", err)
+	if err == nil || !strings.Contains(err.Error(), "ours processed 10 events, floor 9") {
+		t.Errorf("alike: %v", err)
 	}
 }
 
@@ -93,7 +93,7 @@ func TestQuantilesLieBetweenTheValues(t *testing.T) {
 		}
 	}
 	if got := quantile([]float64{7}, 0.99); got != 7 {
-		t.Errorf("of one value it is %v", got)
+		t.Errorf("quantile of one value is %v, want the value", got)
 	}
 }
 

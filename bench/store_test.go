@@ -27,26 +27,29 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// store is one store under measurement.
+// store is one store to measure on.
 type store struct {
 	name   string
-	state  driver.State // that of the event store
+	state  driver.State // used by the event store
 	locker driver.Locker
-	raw    raw    // the floor's way: to the same store, or, in the process, to another of its kind
-	apart  bool   // raw is on another
-	locks  *locks // the floor's locks; nil: it takes a lease
+	raw    raw    // used by the floor: the same store or, embedded, another of the same kind
+	apart  bool   // raw uses another store
+	locks  *locks // used by the floor; nil if it takes a lease
 
-	// rival opens the database of what a Go user would pick instead, on the same disk or server; nil: it is not compared.
+	// rival opens the database of the rival on the same disk or server. It is nil where there is no
+	// comparison with the rival.
 	rival func(t testing.TB) *rival
 
-	versions []string // of what runs
-	longID   string   // a stream of sizes.long events, once there is one
+	versions []string // of the servers and libraries that run
+	longID   string   // of the long stream; empty until it is made
 }
 
-// counted reports whether ETags are counted and transactions don't roll back: Redis.
+// counted reports whether the store counts its ETags, as Redis does. There transactions do not roll
+// back.
 func (s *store) counted() bool { return s.state.Capabilities().CountedETags }
 
-// kind names a store, and starts it. What it returns is called for each comparison, with the t of that.
+// kind names a store and starts it. start returns a function that is called for each comparison
+// with the t of that comparison.
 type kind struct {
 	name  string
 	start func(t testing.TB) func(testing.TB) *store
@@ -88,7 +91,7 @@ func startSidecarPostgreSQL(t testing.TB) func(testing.TB) *store {
 	return func(testing.TB) *store { return s }
 }
 
-// viaDaprd starts a sidecar and connects the event store and the floor by one client.
+// viaDaprd starts a sidecar and connects the event store and the floor through one client.
 func viaDaprd(t testing.TB, name string, config servers.DaprdConfig, locking bool) *store {
 	t.Helper()
 	config.AppID = "bench"
@@ -106,7 +109,8 @@ func viaDaprd(t testing.TB, name string, config servers.DaprdConfig, locking boo
 	return s
 }
 
-// startInMemory makes a new store for each comparison: what is in it weighs on the garbage collection of all that follow.
+// startInMemory makes a new store for each comparison. The content of an old one would slow down
+// the garbage collection of all later comparisons.
 func startInMemory(testing.TB) func(testing.TB) *store {
 	return func(t testing.TB) *store {
 		state := memory.New()
@@ -128,7 +132,7 @@ func startSQLite(t testing.TB) func(testing.TB) *store {
 	return func(testing.TB) *store { return s }
 }
 
-// sqliteComponent is Dapr's component with the settings that the adapter gives it.
+// sqliteComponent starts Dapr's component with the settings that the adapter gives it.
 func sqliteComponent(t testing.TB, path string) state.Store {
 	t.Helper()
 	component := contrib.NewSQLiteStateStore(silent())
@@ -149,7 +153,7 @@ func sqliteURL(path string, pragmas ...string) string {
 
 func silent() logger.Logger { return logger.FromContextOrDefault(context.Background()) }
 
-// openDB opens a database until the test ends.
+// openDB opens a database that is closed when the test ends.
 func openDB(t testing.TB, driverName, source string) *sql.DB {
 	t.Helper()
 	db := must(sql.Open(driverName, source))(t)
@@ -157,7 +161,7 @@ func openDB(t testing.TB, driverName, source string) *sql.DB {
 	return db
 }
 
-// sessionTimeout lets a session last as long as a comparison.
+// sessionTimeout is longer than any comparison.
 const sessionTimeout = time.Hour
 
 // payloadBytes is the size of an event's payload.
@@ -173,7 +177,7 @@ type deposited struct {
 	Note      string
 }
 
-// event makes a deposited of payloadBytes.
+// event returns an event whose payload has payloadBytes.
 func event() deposited {
 	d := deposited{Account: "DE02120300000000202051", Amount: 1_234_567, Currency: "EUR", Reference: uuid.NewString(), Tags: []string{"salary", "monthly"}}
 	raw, err := eventstore.JSON.Marshal(d)
@@ -193,13 +197,13 @@ func events(n int) []any {
 	return all
 }
 
-// aggregate is the type of all streams.
+// aggregate is the aggregate type of all streams.
 const aggregate = "BankAccount"
 
-// names of streams are all of one length, so that keys are.
+// newName returns the id of a new stream. All ids have the same length, so that keys have it too.
 func newName() string { return uuid.NewString() }
 
-// keys are the keys of a stream.
+// keys makes the keys of one stream.
 type keys struct{ partition, prefix string }
 
 func keysOf(id string) keys {
@@ -210,7 +214,7 @@ func keysOf(id string) keys {
 func (k keys) event(version int) string { return k.prefix + strconv.Itoa(version) }
 func (k keys) named(what string) string { return k.prefix + what }
 
-// provider is the event store on state.
+// provider returns an event store on state.
 func (s *store) provider(state driver.State) (*eventstore.Provider, error) {
 	registry, err := eventstore.NewRegistry(eventstore.Type[deposited]("deposited"))
 	if err != nil {

@@ -11,29 +11,31 @@ import (
 
 // plan says how long a comparison runs.
 type plan struct {
-	rounds int           // 0: as many as the time allows, within fewestRounds and mostRounds
+	rounds int           // 0: as many as time allows, from fewestRounds to mostRounds
 	time   time.Duration // for the rounds of one comparison
-	verify bool          // look into the store afterwards
+	verify bool          // check the content of the store afterwards
 }
 
 const (
 	fewestRounds = 10
 	mostRounds   = 300
 
-	// turnTime is about how long one turn of a side is, and mostInTurn how often it does the thing in it.
+	// turnTime is about how long one turn of a side takes. mostInTurn is how often a side runs at
+	// most in one turn.
 	turnTime   = 20 * time.Millisecond
 	mostInTurn = 32
 )
 
-// series is what one side took.
+// series holds the times of one side.
 type series struct {
 	name    string
-	took    []time.Duration // each time
+	took    []time.Duration // of each run
 	medians []time.Duration // of each round
-	events  int             // in all
+	events  int             // of all runs
 }
 
-// inTurns lets the sides do the thing in turns, forth and back (A B B A …), so that a machine that drifts weighs on all alike.
+// inTurns runs the sides in turns, forwards and backwards (A B B A …). A machine whose speed drifts
+// then affects all sides alike.
 func inTurns(ctx context.Context, sides []side, once bool, p plan) ([]series, error) {
 	all := make([]series, len(sides))
 	for i, s := range sides {
@@ -46,14 +48,14 @@ func inTurns(ctx context.Context, sides []side, once bool, p plan) ([]series, er
 	began := time.Now()
 	most := mostRounds
 	if once {
-		most /= 3 // each leaves much in the store
+		most /= 3 // each run leaves much in the store
 	}
 	for round := 0; !p.over(round, most, time.Since(began)); round++ {
 		for i := range sides {
 			if round%2 == 1 {
 				i = len(sides) - 1 - i
 			}
-			runtime.GC() // nobody pays for what another leaves
+			runtime.GC() // no side pays for the garbage of another
 			if err := sides[i].turn(ctx, &all[i], n); err != nil {
 				return nil, err
 			}
@@ -62,7 +64,7 @@ func inTurns(ctx context.Context, sides []side, once bool, p plan) ([]series, er
 	return all, nil
 }
 
-// over reports whether so many rounds are enough.
+// over reports whether that many rounds, or that much time, are enough.
 func (p plan) over(rounds, most int, took time.Duration) bool {
 	if p.rounds > 0 {
 		return rounds >= p.rounds
@@ -70,7 +72,7 @@ func (p plan) over(rounds, most int, took time.Duration) bool {
 	return rounds >= fewestRounds && (took >= p.time || rounds >= most)
 }
 
-// warmUp lets each side do the thing twice, untimed, and finds how often it fits a turn.
+// warmUp runs each side twice without recording times. It returns how many runs fit into a turn.
 func warmUp(ctx context.Context, sides []side, all []series, once bool) (n int, err error) {
 	slowest := time.Duration(1)
 	for range 2 {
@@ -90,7 +92,7 @@ func warmUp(ctx context.Context, sides []side, all []series, once bool) (n int, 
 	return int(min(max(turnTime/slowest, 1), mostInTurn)), nil
 }
 
-// turn does the thing n times. A profile tells the sides apart by the label side.
+// turn runs the side n times. In a profile the label "side" tells the sides apart.
 func (s side) turn(ctx context.Context, to *series, n int) (err error) {
 	took := make([]time.Duration, n)
 	pprof.Do(ctx, pprof.Labels("side", s.name), func(ctx context.Context) {
@@ -108,7 +110,7 @@ func (s side) turn(ctx context.Context, to *series, n int) (err error) {
 	return err
 }
 
-// quantile of values, between two of which it is interpolated.
+// quantile returns the quantile q of values, interpolated between two neighbours.
 func quantile[T ~int64 | ~float64](values []T, q float64) T {
 	sorted := slices.Sorted(slices.Values(values))
 	at := q * float64(len(sorted)-1)
@@ -119,7 +121,7 @@ func quantile[T ~int64 | ~float64](values []T, q float64) T {
 	return sorted[below] + T((at-float64(below))*float64(sorted[below+1]-sorted[below]))
 }
 
-// pairs are the ratios of two sides, round by round.
+// pairs returns the ratio of two sides for each round.
 func pairs(a, b series) []float64 {
 	ratios := make([]float64, len(a.medians))
 	for i := range ratios {
