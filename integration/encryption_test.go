@@ -13,7 +13,8 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// encrypted adds Dapr's automatic encryption to a component file. What comes back is the file of the store with the key as well.
+// encrypted adds Dapr's automatic encryption to a component file. It returns that file and the file
+// of the secret store with the key, and their folder.
 func encrypted(t *testing.T, component string) (files []string, folder string) {
 	t.Helper()
 	folder = t.TempDir()

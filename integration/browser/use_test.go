@@ -150,7 +150,7 @@ func TestAConflictIsProvokedAndExplained(t *testing.T) {
 	if version, err := s.Version(t.Context(), "1001"); err != nil || version != 37 {
 		t.Errorf("version %d, %v: one of two was to be stored", version, err)
 	}
-	// What was provoked stays while others go on.
+	// The result of the conflict stays on the page while other writers append.
 	b.until(`document.getElementById("live")?.textContent === "Live"`)
 	if _, err := s.Deposit(t.Context(), "1001", 1_00, anyVersion); err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// echo is a server that sends back what it gets.
+// echo starts a server that sends back what it receives.
 func echo(t *testing.T) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -42,7 +42,7 @@ func connect(t *testing.T, l *link) net.Conn {
 	return c
 }
 
-// say sends a byte and returns why it does not come back, or nil.
+// say sends a byte. It returns nil if the byte comes back, and otherwise the error.
 func say(t *testing.T, c net.Conn) error {
 	t.Helper()
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second)) // far more than it takes
@@ -59,7 +59,7 @@ func TestALinkThatIsHarmedGivesNoAnswerUntilItIsHealed(t *testing.T) {
 	for name, test := range map[string]struct {
 		harm  func(l *link) error
 		heal  func(l *link) error
-		quiet bool // the connection does not end before it is healed
+		quiet bool // the connection stays open until it is healed
 	}{
 		"cut":             {func(l *link) error { l.cut(); return nil }, (*link).mend, false},
 		"requests reset":  {func(l *link) error { return l.reset(requests) }, healed, false},

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// sample is a history in which nothing is wrong, and what its stream holds: three acknowledged appends, one that was refused, one of unknown
-// outcome that took effect and one that did not, and reads.
+// sample returns a history without any fault, and the events of its stream. It has three
+// acknowledged appends, a refused one and reads. Of two appends with unknown outcome, one took
+// effect and one did not.
 func sample() (*streamHistory, []stored) {
 	h := &streamHistory{
 		appends: []*appended{
@@ -34,12 +35,12 @@ func sample() (*streamHistory, []stored) {
 	}
 	h.reads = []*read{
 		{Began: 1, Ended: 2, From: 1, To: 0, Digest: digestOf(nil), Current: true, Complete: true},
-		{Began: 15, Ended: 18, From: 1, To: 2, Digest: digestOf(final[:2]), Current: true, Complete: true}, // before it was acknowledged
-		{Began: 35, Ended: 36, From: 1, To: 2, Digest: digestOf(final[:2]), Current: true, Complete: true}, // while b was under way
+		{Began: 15, Ended: 18, From: 1, To: 2, Digest: digestOf(final[:2]), Current: true, Complete: true}, // before the append was acknowledged
+		{Began: 35, Ended: 36, From: 1, To: 2, Digest: digestOf(final[:2]), Current: true, Complete: true}, // while append b was under way
 		{Began: 41, Ended: 42, From: 2, To: 5, Digest: digestOf(final[1:5]), Current: true, Complete: true},
-		{Began: 43, Ended: 44, From: 1, To: 4, Digest: digestOf(final[:4])},                 // it broke off
+		{Began: 43, Ended: 44, From: 1, To: 4, Digest: digestOf(final[:4])},                 // the read broke off
 		{Began: 85, Ended: 86, From: 1, To: 2, Digest: digestOf(final[:2]), Complete: true}, // in a session
-		{Began: 100, Ended: 101, From: 1, To: 7, Current: true, Complete: true},             // where it ends
+		{Began: 100, Ended: 101, From: 1, To: 7, Current: true, Complete: true},             // the version of the stream
 	}
 	return h, final
 }
@@ -210,7 +211,7 @@ func linearizability(v verdict) int {
 	return 0
 }
 
-// A stream of a run has some hundred operations. This one has many more, all at the same time with others.
+// A stream of a run has a few hundred operations. This one has many more, all concurrent.
 func TestALongHistoryIsJudgedInTime(t *testing.T) {
 	t.Parallel()
 	h := &streamHistory{}

@@ -10,10 +10,10 @@ import (
 
 // verdict is what is wrong with a stream, if anything.
 type verdict struct {
-	lost            int // acknowledged appends that are not there, or not where they were acknowledged
-	torn            int // appends of which a part is there, or the whole not in one piece, and reads of less than an append
-	doubled         int // appends and idempotency ids that are there more than once, or although they were refused
-	changed         int // reads that saw other events than there are
+	lost            int // acknowledged appends that are missing, or at another version than acknowledged
+	torn            int // appends that are incomplete or not in one piece, and reads of a part of an append
+	doubled         int // appends and idempotency ids that occur more than once, and refused appends that occur
+	changed         int // reads that saw other events than the final ones
 	notLinearizable bool
 	complaints      []string
 }
@@ -35,7 +35,7 @@ func judge(h *streamHistory, final []stored) verdict {
 	for i, event := range final {
 		if event.Version != int64(i)+1 {
 			v.complain(&v.lost, "version %d stands where %d should: there is a gap", event.Version, i+1)
-			return v // nothing that follows would make sense
+			return v // the further checks would make no sense
 		}
 	}
 	places := v.places(h, final)
@@ -51,8 +51,8 @@ func judge(h *streamHistory, final []stored) verdict {
 	return v
 }
 
-// places finds where each append stands: its base version, before its first event. Appends that are not
-// whole are complained about.
+// places returns the base version of each append, which is the version before its first event. It
+// complains about appends that are not whole.
 func (v *verdict) places(h *streamHistory, final []stored) map[string]int64 {
 	sent := map[string]*appended{}
 	for _, a := range h.appends {
@@ -89,7 +89,7 @@ func (v *verdict) places(h *streamHistory, final []stored) map[string]int64 {
 	return places
 }
 
-// append checks what the client was told of one append.
+// append compares what the client was told about one append with the stream.
 func (v *verdict) append(a *appended, base int64, there bool, final []stored) {
 	switch {
 	case a.outcome == acknowledged && !there:
@@ -119,7 +119,7 @@ func (v *verdict) idempotencyIDs(final []stored) {
 	}
 }
 
-// read checks that what was seen is what there is.
+// read compares what a read saw with the final events.
 func (v *verdict) read(r *read, final []stored) {
 	switch {
 	case r.To > int64(len(final)):
@@ -131,12 +131,13 @@ func (v *verdict) read(r *read, final []stored) {
 	}
 }
 
-// step is one operation for porcupine. The state of a stream is how much of what it holds in the end is there.
+// step is one operation for porcupine. The state of a stream is the number of its final events that
+// exist so far.
 type step struct {
-	base   int64 // an append's; -1: a read
+	base   int64 // of an append; -1 for a read
 	events int64
-	at     int64 // a read's: where the stream ended
-	least  bool  // it ended there or later
+	at     int64 // of a read: the version of the stream
+	least  bool  // the stream was at that version or later
 }
 
 var model = porcupine.Model{
@@ -153,8 +154,9 @@ var model = porcupine.Model{
 	},
 }
 
-// linearizable checks that all operations can have taken effect one after the other, each between its begin and
-// its end. An append of unknown outcome has no end, and if it is not there it never took effect.
+// linearizable checks that all operations can have taken effect one after the other, each between
+// its begin and its end. An append of unknown outcome has no end. If it is missing from the stream,
+// it never took effect.
 func (v *verdict) linearizable(h *streamHistory, places map[string]int64) {
 	var operations []porcupine.Operation
 	add := func(s step, began, ended int64) {

@@ -14,7 +14,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// load reads compose.yaml as the Compose of today does, which knows every field of the specification and no other.
+// load reads compose.yaml with the parser of the current Compose, which rejects fields that are not
+// in the specification.
 func load(t *testing.T, content []byte, environment types.Mapping) (*types.Project, error) {
 	t.Helper()
 	folder, err := filepath.Abs(root)
@@ -28,7 +29,7 @@ func load(t *testing.T, content []byte, environment types.Mapping) (*types.Proje
 	}, func(o *loader.Options) { o.SetProjectName("eventstores-go", true) })
 }
 
-// safe finds what is open in compose.yaml and should not be.
+// safe returns an error for everything that is open in compose.yaml and should not be.
 func safe(p *types.Project) error {
 	var found []error
 	for name, s := range p.Services {

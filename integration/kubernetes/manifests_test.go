@@ -20,7 +20,7 @@ func TestTheManifestsFitKubernetesDaprAndTheService(t *testing.T) {
 	}
 }
 
-// TestEveryMistakeInAManifestIsFound spoils the manifests, one mistake at a time.
+// TestEveryMistakeInAManifestIsFound changes the manifests, one mistake at a time.
 func TestEveryMistakeInAManifestIsFound(t *testing.T) {
 	t.Parallel()
 	s, err := readService()
@@ -148,7 +148,8 @@ func TestEveryMistakeInAManifestIsFound(t *testing.T) {
 	}
 }
 
-// TestASidecarTakesTheArgumentsOfThePlainOne has a real one read them: it ends at a flag that it does not know.
+// TestASidecarTakesTheArgumentsOfThePlainOne lets a real sidecar read the arguments. A sidecar ends
+// at a flag that it does not know.
 func TestASidecarTakesTheArgumentsOfThePlainOne(t *testing.T) {
 	t.Parallel()
 	daprd, err := filepath.Abs(filepath.Join(root, "bin", "daprd"))

@@ -23,13 +23,13 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// set is all that is checked together.
+// set is everything that is checked together.
 type set struct {
 	base, plain, redis bundle
 	service            service
 }
 
-// check builds the three kustomizations and finds what is wrong with them.
+// check builds the three kustomizations and returns what is wrong with them.
 func check(files filesys.FileSystem, s service) error {
 	all := set{service: s}
 	for folder, b := range map[string]*bundle{"/base": &all.base, "/plain-sidecar": &all.plain, "/redis": &all.redis} {
@@ -52,7 +52,7 @@ func check(files filesys.FileSystem, s service) error {
 	return errors.Join(found...)
 }
 
-// matches says whether a selector finds the labels; an empty one finds nothing that is meant.
+// matches reports whether a selector matches the labels. An empty selector matches nothing.
 func matches(selector, labels map[string]string) bool {
 	for name, value := range selector {
 		if labels[name] != value {
@@ -62,7 +62,7 @@ func matches(selector, labels map[string]string) bool {
 	return len(selector) > 0
 }
 
-// selectors find what they should.
+// selectors checks that selectors match the pods that they are for.
 func selectors(b bundle) (found []error) {
 	selected := func(what string, selector map[string]string) {
 		for _, w := range b.workloads() {
@@ -95,14 +95,14 @@ func selectors(b bundle) (found []error) {
 	return found
 }
 
-// hasPort says whether a container has the port that is meant.
+// hasPort reports whether a container has a port of that name or number.
 func hasPort(c core.Container, port intstr.IntOrString) bool {
 	return slices.ContainsFunc(c.Ports, func(p core.ContainerPort) bool {
 		return port.Type == intstr.String && p.Name == port.StrVal || port.Type == intstr.Int && p.ContainerPort == port.IntVal
 	})
 }
 
-// probed are the ports that a container's probes ask.
+// probed returns the ports of a container's probes.
 func probed(c core.Container) (ports []intstr.IntOrString) {
 	for _, probe := range []*core.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
 		switch {
@@ -116,7 +116,8 @@ func probed(c core.Container) (ports []intstr.IntOrString) {
 	return ports
 }
 
-// ports that are named exist, and every container that stays is probed.
+// ports checks that ports exist where they are named, and that every long-running container has its
+// probes.
 func ports(b bundle) (found []error) {
 	for _, w := range b.workloads() {
 		for _, c := range containers(w.pod.Spec) {
@@ -154,7 +155,8 @@ func ports(b bundle) (found []error) {
 	return found
 }
 
-// volumes that are mounted exist, with the files that are taken from them.
+// volumes checks that mounted volumes exist, and that they contain the files that are taken from
+// them.
 func volumes(b bundle) (found []error) {
 	for _, w := range b.workloads() {
 		there := map[string]bool{}
@@ -188,7 +190,7 @@ func volumes(b bundle) (found []error) {
 	return found
 }
 
-// resources are asked for, and memory is limited.
+// resources checks that containers request resources and that their memory is limited.
 func resources(b bundle) (found []error) {
 	for _, w := range b.workloads() {
 		found = append(found, resourcesOf(w.name, w.pod.Spec)...)
@@ -209,7 +211,8 @@ func resourcesOf(name string, pod core.PodSpec) (found []error) {
 	return found
 }
 
-// restricted pods are admitted to a namespace with pod-security.kubernetes.io/enforce=restricted.
+// restricted checks that a namespace with pod-security.kubernetes.io/enforce=restricted admits the
+// pods.
 func restricted(b bundle) (found []error) {
 	for _, w := range b.workloads() {
 		found = append(found, admitted(w.name, w.pod.ObjectMeta, w.pod.Spec)...)
@@ -235,7 +238,7 @@ func admitted(name string, metadata meta.ObjectMeta, pod core.PodSpec) (found []
 	return found
 }
 
-// accounts are there, and give no token to who needs none.
+// accounts checks that service accounts exist, and that pods which need no token get none.
 func accounts(b bundle) (found []error) {
 	for _, w := range b.workloads() {
 		if token := w.pod.Spec.AutomountServiceAccountToken; token == nil || *token {
@@ -249,7 +252,7 @@ func accounts(b bundle) (found []error) {
 	return found
 }
 
-// drains are possible, and take one replica at a time.
+// drains checks that a node can be drained, and that a drain stops one replica at a time.
 func drains(b bundle) (found []error) {
 	for _, p := range b.budgets {
 		most := p.Spec.MaxUnavailable
@@ -278,7 +281,7 @@ func drains(b bundle) (found []error) {
 	return found
 }
 
-// images have a version that is not latest.
+// images checks that images have a version other than latest.
 func images(b bundle) (found []error) {
 	for _, w := range b.workloads() {
 		for _, c := range containers(w.pod.Spec) {
@@ -290,7 +293,7 @@ func images(b bundle) (found []error) {
 	return found
 }
 
-// bank is the one Deployment of a bundle, and its container of the service.
+// bank returns the pod of a bundle's only Deployment, and its container with the service.
 func bank(b bundle) (core.PodTemplateSpec, core.Container, error) {
 	if len(b.deployments) != 1 {
 		return core.PodTemplateSpec{}, core.Container{}, fmt.Errorf("there are %d Deployments, want 1", len(b.deployments))
@@ -304,7 +307,7 @@ func bank(b bundle) (core.PodTemplateSpec, core.Container, error) {
 	return pod, core.Container{}, errors.New("there is no container demo")
 }
 
-// argument is the value of a flag, given as -flag value, --flag value or --flag=value.
+// argument returns the value of a flag, written as -flag value, --flag value or --flag=value.
 func argument(arguments []string, flag string) string {
 	for i, a := range arguments {
 		name, value, ok := strings.Cut(strings.TrimLeft(a, "-"), "=")
@@ -319,7 +322,7 @@ func argument(arguments []string, flag string) string {
 	return ""
 }
 
-// fitsTheService: the port, the routes that are probed, the names.
+// fitsTheService checks the port, the routes of the probes and the names.
 func fitsTheService(s set) (found []error) {
 	for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain} {
 		pod, c, err := bank(b)
@@ -347,7 +350,8 @@ func fitsTheService(s set) (found []error) {
 	return found
 }
 
-// annotationTypes are the annotations that Dapr's injector knows, and the types of their values.
+// annotationTypes returns the annotations that Dapr's injector knows, and the types of their
+// values.
 func annotationTypes() map[string]reflect.Type {
 	known := map[string]reflect.Type{}
 	config := reflect.TypeFor[patcher.SidecarConfig]()
@@ -363,7 +367,7 @@ func annotationTypes() map[string]reflect.Type {
 	return known
 }
 
-// injects: Dapr's own injector makes a pod of the Deployment in base that has a sidecar as it should be.
+// injects runs Dapr's own injector on the Deployment in base, and checks the sidecar in the result.
 func injects(s set) (found []error) {
 	template, _, err := bank(s.base)
 	if err != nil {
@@ -393,7 +397,7 @@ func injects(s set) (found []error) {
 	}
 
 	sidecar := patcher.NewSidecarConfig(&core.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec})
-	// As Dapr's Helm chart sets it.
+	// Dapr's Helm chart sets these.
 	sidecar.RunAsNonRoot, sidecar.ReadOnlyRootFilesystem, sidecar.SidecarDropALLCapabilities = true, true, true
 	sidecar.SidecarImage = "daprio/daprd:1.18.0"
 	sidecar.SetFromPodAnnotations()
@@ -429,7 +433,7 @@ func injects(s set) (found []error) {
 	return append(found, sameToken("base", daprd, service)...)
 }
 
-// sameToken: the sidecar asks for the token that the service has.
+// sameToken checks that the sidecar requires the token that the service has.
 func sameToken(name string, daprd, service core.Container) (found []error) {
 	asked, has := secretOf(daprd, "DAPR_API_TOKEN"), secretOf(service, "DAPR_API_TOKEN")
 	if asked == "" {
@@ -441,7 +445,8 @@ func sameToken(name string, daprd, service core.Container) (found []error) {
 	return found
 }
 
-// secretOf is the Secret and the key from which a container takes a variable; empty if it does not.
+// secretOf returns the Secret and the key from which a container takes a variable, or "" if it
+// takes none.
 func secretOf(c core.Container, variable string) string {
 	for _, v := range c.Env {
 		if v.Name == variable && v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil {
@@ -451,7 +456,8 @@ func secretOf(c core.Container, variable string) string {
 	return ""
 }
 
-// httpAPI: of the sidecar's HTTP API health and metadata alone answer. A web page can send a POST to any port that its reader reaches.
+// httpAPI checks that of the sidecar's HTTP API only health and metadata answer. A web page can
+// send a POST to any port that its reader's browser reaches.
 func httpAPI(s set) (found []error) {
 	all := map[string][]configurations.Configuration{"base": s.base.configurations}
 	files, err := sidecarFiles(s.plain)
@@ -485,7 +491,8 @@ func httpAPI(s set) (found []error) {
 	return found
 }
 
-// guarded: every pod is selected by policies for what comes in and for what goes out, and reaches what it must.
+// guarded checks that policies limit what every pod receives and sends, and that it reaches what it
+// needs.
 func guarded(s set) (found []error) {
 	for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain, "redis": s.redis} {
 		for _, w := range b.workloads() {
@@ -525,7 +532,7 @@ func guarded(s set) (found []error) {
 	return found
 }
 
-// reaches says whether a policy lets the pods of a bundle reach the port of another pod.
+// reaches reports whether a policy lets the pods of a bundle reach the port of another pod.
 func reaches(b bundle, pod core.PodTemplateSpec) bool {
 	for _, p := range b.policies {
 		for _, rule := range p.Spec.Egress {
@@ -555,12 +562,13 @@ func toNamespace(p networking.NetworkPolicy, namespace string) bool {
 	return false
 }
 
-// ours: the images that this project builds have a name that no registry serves, and are pulled only where they are missing.
+// ours checks the images that this project builds. Their names must be in no registry, and they
+// must be pulled only where they are missing.
 func ours(s set) (found []error) {
 	for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain} {
 		_, c, err := bank(b)
 		if err != nil {
-			continue // fitsTheService says so
+			continue // fitsTheService reports this
 		}
 		if !strings.HasPrefix(c.Image, "localhost/") {
 			found = append(found, fmt.Errorf("%s: a registry may serve somebody else's image %s", name, c.Image))
@@ -572,8 +580,8 @@ func ours(s set) (found []error) {
 	return found
 }
 
-// asksForKeys: the service gets its API keys from a Secret, as a file, and goes by the name of its
-// Service.
+// asksForKeys checks that the service gets its API keys as a file from a Secret, and that its name
+// is the name of its Service.
 func asksForKeys(name string, pod core.PodSpec, c core.Container, s service) (found []error) {
 	folder, file := path.Split(argument(c.Args, "keys"))
 	mount := slices.IndexFunc(c.VolumeMounts, func(m core.VolumeMount) bool { return m.MountPath == path.Clean(folder) && m.ReadOnly })
@@ -606,7 +614,8 @@ func environment(c core.Container, name string) string {
 	return ""
 }
 
-// plainSidecar: what the injector does is written down as it should be.
+// plainSidecar checks that the manifests of the plain sidecar set everything that the injector
+// would set.
 func plainSidecar(s set) (found []error) {
 	wrong := func(format string, arguments ...any) {
 		found = append(found, fmt.Errorf("plain-sidecar: "+format, arguments...))
@@ -658,7 +667,7 @@ func plainSidecar(s set) (found []error) {
 		wrong("--mode is %q: without an operator it is standalone", mode)
 	}
 
-	// Where the sidecar looks for a file there is one.
+	// The sidecar finds every file where it looks for it.
 	files := map[string]bool{}
 	for _, mount := range daprd.VolumeMounts {
 		for _, v := range template.Spec.Volumes {
@@ -682,7 +691,7 @@ func plainSidecar(s set) (found []error) {
 	return found
 }
 
-// sidecarFiles are the components and the configuration in the ConfigMap of the plain sidecar.
+// sidecarFiles returns the components and the configuration in the ConfigMap of the plain sidecar.
 func sidecarFiles(b bundle) (bundle, error) {
 	var files bundle
 	for _, c := range b.configMaps {
@@ -699,7 +708,8 @@ func sidecarFiles(b bundle) (bundle, error) {
 	return files, nil
 }
 
-// daprResources: the components are those that the service asks for, and all share what they must.
+// daprResources checks that the components are the ones that the service asks for, and only for its
+// app. Both manifests must use the same Redis with the same keys.
 func daprResources(s set) (found []error) {
 	files, err := sidecarFiles(s.plain)
 	if err != nil {
@@ -758,7 +768,7 @@ func daprResources(s set) (found []error) {
 	return found
 }
 
-// redisIsSafe: it keeps what it acknowledged.
+// redisIsSafe checks that Redis keeps what it acknowledged.
 func redisIsSafe(s set) (found []error) {
 	if len(s.redis.statefulSets) != 1 {
 		return []error{errors.New("redis: there is no StatefulSet")}
@@ -781,7 +791,7 @@ func redisIsSafe(s set) (found []error) {
 	if !asksForThePassword(redis.Spec.Template.Spec, c) {
 		found = append(found, errors.New("redis: it asks for no password, or not for that of the Secret, from a file"))
 	}
-	// Who may reach it is who has its components.
+	// Only pods that use its components may reach Redis.
 	template, _, err := bank(s.base)
 	if err != nil {
 		return append(found, err)
@@ -798,8 +808,9 @@ func redisIsSafe(s set) (found []error) {
 	return found
 }
 
-// asksForThePassword says whether Redis reads, as its configuration, the file redis.conf of the Secret, and no password is in an
-// argument or a variable, where others of the machine see it.
+// asksForThePassword reports whether Redis reads the file redis.conf of the Secret as its
+// configuration. No argument or variable may hold a password, because other users of the machine
+// could see it there.
 func asksForThePassword(pod core.PodSpec, c core.Container) bool {
 	if argument(c.Args, "requirepass") != "" || slices.ContainsFunc(c.Env, func(v core.EnvVar) bool { return v.ValueFrom != nil }) {
 		return false
@@ -822,7 +833,8 @@ func asksForThePassword(pod core.PodSpec, c core.Container) bool {
 	return false
 }
 
-// secretsAgree: all take the password from one place, which the manifests do not have.
+// secretsAgree checks that all components and containers take the password from one Secret, which
+// is not part of the manifests.
 func secretsAgree(s set) (found []error) {
 	used := map[string]bool{}
 	for _, b := range []bundle{s.base, s.plain, s.redis} {

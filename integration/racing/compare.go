@@ -6,8 +6,9 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// Compare checks that a stream holds what was acknowledged, each append once, whole and at its version, the ones of
-// a writer in their order, and nothing else. It returns how many events were lost, and how many there are.
+// Compare checks that a stream holds exactly what was acknowledged. Each append must be there once,
+// whole and at its version, and the appends of a writer must be in their order. Compare returns the
+// number of lost events and the number of events in the stream.
 func Compare(t testing.TB, stream *eventstore.Reader, acks []Ack) (lost int, length int64) {
 	t.Helper()
 	var events []any

@@ -15,11 +15,10 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// childVariable makes this executable run one test of another kind, in the environment of a process that a test
-// started.
+// childVariable names, in the environment of a child process, the test of children that it runs.
 const childVariable = "EVENTSTORES_PARTS_CHILD"
 
-// children are tests that do not end well.
+// children are tests that fail or hang. They run in processes that other tests start.
 var children = map[string]func(*testing.T){
 	"fails": func(t *testing.T) {
 		fmt.Println("redis:", servers.StartRedis(t).Addr)
@@ -40,7 +39,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child is this executable, to run one of children.
+// child returns a command that runs one of children with this executable.
 func child(t *testing.T, name string, env ...string) *exec.Cmd {
 	t.Helper()
 	executable, err := os.Executable()
@@ -52,7 +51,8 @@ func child(t *testing.T, name string, env ...string) *exec.Cmd {
 	return cmd
 }
 
-// redisOf finds in what a child prints where its Redis is.
+// redisOf returns the address of the Redis that a child has started. It reads the address from the
+// child's output.
 func redisOf(t *testing.T, out io.Reader) string {
 	t.Helper()
 	var all []string
@@ -66,7 +66,7 @@ func redisOf(t *testing.T, out io.Reader) string {
 	return ""
 }
 
-// silent waits until nothing listens there any more.
+// silent waits until nothing listens at an address any more.
 func silent(t *testing.T, addr string) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -125,7 +125,7 @@ func TestAPartIsGoneWhenTheProcessOfItsTestIsKilled(t *testing.T) {
 	silent(t, addr)
 }
 
-// Not parallel, as those that change the environment can't be.
+// This test changes the environment, so it can't be parallel.
 func TestAPartThatCannotBeHadFailsItsTestAndSaysWhatToDo(t *testing.T) {
 	for name, test := range map[string]struct {
 		env  []string

@@ -18,10 +18,10 @@ const (
 	endsWith   = "<!-- to here -->\n"
 )
 
-// aliases are other names of kinds that were run.
+// aliases maps kinds to the names under which they were run.
 var aliases = map[string]string{"state.postgres": "state.postgresql", "state.sqlite3": "state.sqlite", "state.consul": "state.hashicorp.consul", "state.yugabyte": "state.yugabytedb"}
 
-// wasRun reports whether a kind of store is in the matrix.
+// wasRun reports whether the matrix contains a kind of store.
 func wasRun(c component) bool {
 	if c.kind == "state.etcd" {
 		return true
@@ -34,7 +34,7 @@ func wasRun(c component) bool {
 	return false
 }
 
-// write puts the results into the document, between its two marks.
+// write replaces the part of the document between its two marks with the results.
 func write(t *testing.T, reports map[string]report, etcd etcdReport) {
 	t.Helper()
 	path := filepath.Join(root(t), filepath.FromSlash(document))
@@ -108,12 +108,12 @@ func yes(is bool) string {
 	return "no"
 }
 
-// cell is the comparison for a table.
+// cell returns the comparison as text for a table.
 func (c comparison) cell() string {
 	return fmt.Sprintf("%.2f × %.2f ms", c.ratio(), float64(c.Raw.Microseconds())/1000)
 }
 
-// thousands writes a number with commas.
+// thousands returns a number with commas between the thousands.
 func thousands(n int) string {
 	text := strconv.Itoa(n)
 	for i := len(text) - 3; i > 0; i -= 3 {
@@ -122,7 +122,7 @@ func thousands(n int) string {
 	return text
 }
 
-// machine describes where it ran, without anything that names it.
+// machine describes the machine of the run, without anything that identifies it.
 func machine(t *testing.T) string {
 	t.Helper()
 	model := "unknown"

@@ -1,7 +1,7 @@
 package stores
 
-// known is what is known of stores that can't be run here, by the source of their components or the documentation of the service, where the
-// component leaves it to that.
+// known is what is known about stores that can't be run here. It comes from the source of their
+// components, or from the service's documentation where the component leaves it to the service.
 var known = map[string]string{
 	"state.aws.dynamodb": "The service takes items of at most 400 KB: larger appends are refused before anything is sent. Reads are strong where asked for, as they are here; " +
 		"bulk reads ask for one key after the other.",
