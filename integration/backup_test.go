@@ -132,7 +132,7 @@ func TestABackupOfRedisTakenWhileAWriterAppendsIsWholeWhenRestored(t *testing.T)
 	// The restored stream is whole. It is the stream as it was at one moment of the backup.
 	restored := servers.StartRedis(t, servers.DurableIn(folder))
 	if again := redisCLI(t, restored.Addr, "DBSIZE"); again != keys || keys == "0" {
-		t.Errorf("started again, the restored server has %s keys, it had %s", again, keys)
+		t.Errorf("after another start the restored server has %s keys, want %s", again, keys)
 	}
 	reader := provider(restored).Reader(eventstore.Stream{Database: "EventStores", Type: "Counter", ID: "1"})
 	version, err := reader.Version(t.Context())

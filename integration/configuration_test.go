@@ -37,7 +37,7 @@ func TestTheConfigurationsOfThisProjectAreTakenAsAWhole(t *testing.T) {
 		wrong := strings.Replace(string(content), "{appid}", "localhost", 1)
 		d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Config: wrong, Components: []string{servers.InMemoryState("statestore")}})
 		if found := failures(d.Log()); len(found) != 1 || !strings.Contains(found[0], "INIT_COMPONENT_FAILURE") {
-			t.Errorf("found are %q", found)
+			t.Errorf("got %q", found)
 		}
 	})
 }

@@ -67,12 +67,12 @@ func TestDaprRunServesTheBankTwice(t *testing.T) {
 	processes := func() []string { return nil }
 	if os.Geteuid() == 0 { // in a network namespace of this test
 		for _, address := range open(t, run.Process.Pid) {
-			t.Errorf("something listens on %s, not on loopback alone", address)
+			t.Errorf("a server listens on %s, want loopback only", address)
 		}
 		network := netOf(strconv.Itoa(run.Process.Pid))
 		processes = func() []string { return processesIn(network) }
 		if len(processes()) < 9 { // make, the CLI, Redis, and two of each: sidecar, go run, bank
-			t.Errorf("in the network are only %q: the look at the end finds nothing", processes())
+			t.Errorf("the network has only %q, so the check at the end would find nothing", processes())
 		}
 	}
 	sidecars := regexp.MustCompile(`HTTP Port: (\d+)\. gRPC`).FindAllStringSubmatch(out.String(), -1)
@@ -125,19 +125,19 @@ func TestDaprRunServesTheBankTwice(t *testing.T) {
 	}
 	all.Wait()
 	if statuses[0]+statuses[1] != http.StatusOK+http.StatusConflict {
-		t.Errorf("two withdrawals as of one version: statuses %v, want one %d and one %d", statuses, http.StatusOK, http.StatusConflict)
+		t.Errorf("two withdrawals at one version: statuses %v, want one %d and one %d", statuses, http.StatusOK, http.StatusConflict)
 	}
 
 	if !interrupt() {
-		t.Fatal("a minute after Ctrl+C it still runs")
+		t.Fatal("still running a minute after Ctrl+C")
 	}
 	if left := processes(); len(left) > 0 {
-		t.Errorf("after the end there are still %q", left)
+		t.Errorf("processes left after the end: %q", left)
 	}
 	for _, address := range append(instances[:], "http://127.0.0.1:6379") {
 		if response, err := client.Get(address); err == nil {
 			response.Body.Close()
-			t.Errorf("after the end something still answers at %s", address)
+			t.Errorf("a server still answers at %s after the end", address)
 		} else if !strings.Contains(err.Error(), "connection refused") {
 			t.Errorf("after the end, at %s: %v", address, err)
 		}
@@ -227,7 +227,7 @@ func TestMakeRunRefusesARedisThatForgets(t *testing.T) {
 				t.Fatal(err)
 			}
 			if refused := check.Wait() != nil; refused != test.refused {
-				t.Errorf("that it is refused is %t", refused)
+				t.Errorf("refused is %t, want %t", refused, test.refused)
 			}
 			if !strings.Contains(out.String(), test.says) {
 				t.Errorf("it does not say %q", test.says)

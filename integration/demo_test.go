@@ -76,7 +76,7 @@ func componentFiles(t *testing.T, folder string, r *servers.Redis) []string {
 		}
 		const address = "value: localhost:6379\n"
 		if strings.Count(files[i], address) != 1 {
-			t.Fatalf("%s does not say once %q, which is to be replaced by the Redis of this test", name, address)
+			t.Fatalf("%s must contain %q once, to be replaced with the address of the test's Redis", name, address)
 		}
 		files[i] = strings.Replace(files[i], address, fmt.Sprintf("value: %q\n", r.Addr), 1)
 	}
@@ -102,7 +102,7 @@ func TestTheDemoRunsBesideASidecarInMemory(t *testing.T) {
 	out, err := besideSidecar(t, d, dir, demo)
 	says(t, out, err, `app "bank"`, "(state.in-memory)", `no lock component "lockstore"`, "There are no accounts from earlier runs.")
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-		t.Errorf("beside a sidecar the demo leaves files behind: %v, %v", left, err)
+		t.Errorf("with a sidecar the demo leaves files behind: %v, %v", left, err)
 	}
 }
 

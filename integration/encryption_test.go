@@ -46,7 +46,7 @@ func TestAStoreThatDaprEncryptsSimplyWorks(t *testing.T) {
 			d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: files, Folders: []string{folder, data}})
 			s := state(t, d)
 			if s.Capabilities().Atomic {
-				t.Error("its transactions, which damage what they write, are used")
+				t.Error("the adapter uses transactions, which damage encrypted values")
 			}
 			p := provider(t, s, racing.NoLock{})
 			session, err := p.Open(t.Context(), racing.Stream("1"))

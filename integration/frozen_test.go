@@ -86,7 +86,7 @@ func TestASidecarThatComesBackIsFoundSoon(t *testing.T) {
 	// This is long enough for attempts to connect to become rare, if they ever do.
 	for end := time.Now().Add(12 * time.Second); time.Now().Before(end); <-ticker.C {
 		if _, err := reader.Version(t.Context()); !errors.As(err, new(*eventstore.StorageError)) {
-			t.Fatalf("the sidecar is away: %v", err)
+			t.Fatalf("want an error while the sidecar is away, got %v", err)
 		}
 	}
 	d.Restart(t)
@@ -94,8 +94,8 @@ func TestASidecarThatComesBackIsFoundSoon(t *testing.T) {
 	for err = errors.New("not asked"); err != nil; <-ticker.C {
 		_, err = reader.Version(t.Context())
 		if took := time.Since(began); err != nil && took > 5*time.Second { // the promise is 2 s
-			t.Fatalf("it is not found after %s: %v", took, err)
+			t.Fatalf("the sidecar is not found after %s: %v", took, err)
 		}
 	}
-	t.Logf("it was found within %s", time.Since(began).Round(time.Millisecond))
+	t.Logf("the sidecar was found within %s", time.Since(began).Round(time.Millisecond))
 }

@@ -96,7 +96,7 @@ func TestNoWebPageChangesStateThroughTheSidecarsHTTPAPI(t *testing.T) {
 		t.Parallel()
 		d := sidecarWith(t, "", "")
 		if status := simple(t, d, "POST", "v1.0/state/statestore", `[{"key":"key","value":"changed"}]`); status != http.StatusNoContent {
-			t.Errorf("it is answered with %d: the test above finds nothing", status)
+			t.Errorf("the answer is %d, so the test above would find nothing", status)
 		}
 	})
 }

@@ -151,7 +151,7 @@ func (o *oldHouse) movedTo(t *testing.T, s driver.State) {
 				return err
 			}
 			if len(want.events) == 0 || len(want.snapshots) == 0 || !reflect.DeepEqual(got, want) {
-				t.Errorf("%s is not in the new store what it is in the old: %d events and %d snapshots, %d and %d", name, len(got.events), len(got.snapshots), len(want.events), len(want.snapshots))
+				t.Errorf("%s differs: the new store has %d events and %d snapshots, the old one %d and %d", name, len(got.events), len(got.snapshots), len(want.events), len(want.snapshots))
 			}
 		}
 		return nil
@@ -216,7 +216,7 @@ func TestTheGuideMovesASQLiteFileToPostgreSQL(t *testing.T) {
 		if copies++; copies == 1 {
 			old.grow(t, 30) // the app goes on appending
 		} else if n := strings.Count(out, "version=730 before=700 copied=30 "); n != 5 {
-			t.Errorf("the second copy does not bring the rest:\n%s", out)
+			t.Errorf("the second copy does not copy the rest:\n%s", out)
 		}
 	}
 	if copies != 2 {
@@ -303,7 +303,7 @@ func TestACopyThatWasKilledGoesOn(t *testing.T) {
 			if err != nil || there == 0 {
 				t.Fatalf("version %d, %v", there, err)
 			}
-			t.Logf("killed with %d of 4000 events of the first stream there", there)
+			t.Logf("killed with %d of 4000 events of the first stream copied", there)
 
 			// Wait until a copy reports a complete stream.
 			complete := ""
@@ -368,10 +368,10 @@ func (o *oldHouse) kill(t *testing.T, binary string, args []string, until func(l
 	}
 	until(bufio.NewScanner(out))
 	if err := cmd.Process.Kill(); err != nil {
-		t.Errorf("it had ended: %v\n%s", err, &errs)
+		t.Errorf("the command ended before it was killed: %v\n%s", err, &errs)
 	}
 	if err := cmd.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
-		t.Errorf("it was not killed: %v\n%s", err, &errs)
+		t.Errorf("the command was not killed: %v\n%s", err, &errs)
 	}
 }
 
@@ -401,7 +401,7 @@ func TestARedisThatMayLoseHistoryIsWarnedAbout(t *testing.T) {
 		}
 		for _, says := range test.checks {
 			if !strings.Contains(out, says) {
-				t.Errorf("after %q it does not say %q:\n%s", test.set, says, out)
+				t.Errorf("after %q the output does not contain %q:\n%s", test.set, says, out)
 			}
 		}
 		out, _ = o.command(t, binary, "verify", "-store", "redis://"+r.Addr, "a:b")
@@ -410,7 +410,7 @@ func TestARedisThatMayLoseHistoryIsWarnedAbout(t *testing.T) {
 		}
 	}
 	if out, err := o.command(t, binary, "check", "-strict", "-ask", r.Addr, "."); err == nil {
-		t.Errorf("with -strict that is no failure:\n%s", out)
+		t.Errorf("check -strict does not fail:\n%s", out)
 	}
 }
 

@@ -43,9 +43,9 @@ func TestTheObviousWayLosesEventsOnRedisAndOursDoesNot(t *testing.T) {
 			fmt.Printf("obvious store=%s acked=%d lost=%d head=%s\n", test.store, len(acks), lost, head)
 			switch {
 			case test.loses && lost == 0:
-				t.Error("the obvious way lost nothing: does a transaction on Redis roll back now? Then state.redis may commit in one, see rollsBack in adapter/sidecar/state.go")
+				t.Error("the obvious way lost nothing. If transactions on Redis roll back now, add state.redis to rollsBack in adapter/sidecar/state.go")
 			case !test.loses && lost != 0:
-				t.Errorf("the obvious way lost %d events: transactions of %s do not roll back, it must leave rollsBack in adapter/sidecar/state.go", lost, test.store)
+				t.Errorf("the obvious way lost %d events. Transactions of %s do not roll back: remove it from rollsBack in adapter/sidecar/state.go", lost, test.store)
 			}
 
 			ours := appendOurWay(t, d)

@@ -161,7 +161,7 @@ func TestADeletedStreamIsInTheRawFilesUntilTheCommandsOfThePrivacyPageAreRun(t *
 				t.Fatal(err)
 			}
 			if len(inFiles(t, e.folder, personal)) == 0 {
-				t.Fatal("no file holds the name any more, although nothing was done: docs/privacy.md is to say so")
+				t.Fatal("no file has the name any more, although the commands were not run: change docs/privacy.md")
 			}
 			e.finish(t)
 			if files := inFiles(t, e.folder, personal); len(files) > 0 {
@@ -199,7 +199,7 @@ func TestADestroyedKeyIsInTheRawFilesUntilTheCommandsOfThePrivacyPageAreRun(t *t
 				t.Fatal(err)
 			}
 			if len(inFiles(t, e.folder, key)) == 0 {
-				t.Fatal("no file holds the key any more, although nothing was done: docs/privacy.md is to say so")
+				t.Fatal("no file has the key any more, although the commands were not run: change docs/privacy.md")
 			}
 			e.finish(t)
 			if files := inFiles(t, e.folder, key); len(files) > 0 {

@@ -247,7 +247,7 @@ func compareWithModel(t *testing.T, id string, of []seen, final aggregate.Aggreg
 		for i, event := range s.appended {
 			version := s.version - int64(len(s.appended)-1-i)
 			if other, ok := appended[version]; ok {
-				t.Errorf("%s: version %d was given to %v and to %v", id, version, other, event)
+				t.Errorf("%s: version %d is both %v and %v", id, version, other, event)
 			}
 			appended[version] = event
 		}
@@ -261,21 +261,21 @@ func compareWithModel(t *testing.T, id string, of []seen, final aggregate.Aggreg
 		case spent:
 			now.Balance, now.Spent = now.Balance-e.Amount, now.Spent+e.Amount
 		default:
-			t.Fatalf("%s: nobody has appended version %d", id, version)
+			t.Fatalf("%s: no saver has appended version %d", id, version)
 		}
 		if now.Balance < 0 {
-			t.Errorf("%s: at version %d it holds %d", id, version, now.Balance)
+			t.Errorf("%s: at version %d the balance is %d", id, version, now.Balance)
 		}
 		model = append(model, now)
 	}
 	if final.Version != int64(len(appended)) || final.State != model[len(model)-1] {
-		t.Errorf("%s: it ends as %+v at version %d, the model as %+v at version %d", id, final.State, final.Version, model[len(model)-1], len(appended))
+		t.Errorf("%s: the purse ends as %+v at version %d, the model as %+v at version %d", id, final.State, final.Version, model[len(model)-1], len(appended))
 	}
 	for _, s := range of {
 		if s.version >= int64(len(model)) || s.state != model[s.version] {
-			t.Errorf("%s: at version %d it was seen as %+v", id, s.version, s.state)
+			t.Errorf("%s: at version %d a saver saw %+v", id, s.version, s.state)
 		} else if s.refused > 0 && model[s.version].Balance >= s.refused {
-			t.Errorf("%s: at version %d it refused to spend %d of %d", id, s.version, s.refused, model[s.version].Balance)
+			t.Errorf("%s: at version %d the purse refused to spend %d of %d", id, s.version, s.refused, model[s.version].Balance)
 		}
 	}
 }

@@ -149,7 +149,7 @@ func TestTwoProcessesRaceOnOneStreamAndNothingIsLostOrDoubled(t *testing.T) {
 			t.Errorf("process %d: %s", i, result.Error)
 		}
 		if result.Refused == 0 {
-			t.Errorf("process %d: no append was refused, there was no race", i)
+			t.Errorf("process %d: no append was refused, so there was no race", i)
 		}
 		fmt.Printf("race process=%d acked=%d refused=%d\n", i, len(result.Acknowledged), result.Refused)
 		acks = append(acks, result.Acknowledged...)
@@ -222,6 +222,6 @@ func (p *racer) start(t *testing.T) {
 func (p *racer) result(t *testing.T, result any) {
 	t.Helper()
 	if err := p.results.Decode(result); err != nil {
-		t.Fatalf("the racer gives no result: %v", err)
+		t.Fatalf("the racer returned no result: %v", err)
 	}
 }

@@ -61,15 +61,15 @@ func refuses(t *testing.T, state driver.State, on, off func(), payload int, kind
 	}
 	wantError(t, err, kind, says)
 	if unknown := (*eventstore.OutcomeUnknownError)(nil); errors.As(kind, new(*eventstore.StorageError)) && errors.As(err, &unknown) {
-		t.Errorf("a certain no is called unknown: %v", err)
+		t.Errorf("the outcome is certain but reported as unknown: %v", err)
 	}
 	if n := counted.commits.Load(); n > 2 {
-		t.Errorf("it was sent %d times", n)
+		t.Errorf("the append was sent %d times", n)
 	}
 	off()
 	version, err := session.Append(t.Context(), eventstore.ExpectVersion(1), event(1))
 	if err != nil || version != 2 {
-		t.Errorf("when it is over: version %d, %v", version, err)
+		t.Errorf("when the store accepts writes again: version %d, %v", version, err)
 	}
 	found, err := session.Verify(t.Context(), nil)
 	if err != nil || !found.Sound() || found.Version != 2 {
@@ -209,10 +209,10 @@ func TestAPacketThatMariaDBDoesNotTakeIsNotSentForEver(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if n := counted.commits.Load(); n > 3 {
-		t.Errorf("it was sent %d times", n)
+		t.Errorf("the append was sent %d times", n)
 	}
 	if version, err := session.Append(t.Context(), eventstore.ExpectAny(), racing.Event{}); version != 1 || err != nil {
-		t.Errorf("a smaller one after it: version %d, %v", version, err)
+		t.Errorf("a smaller append after it: version %d, %v", version, err)
 	}
 }
 
@@ -222,6 +222,6 @@ func TestAMariaDBThatFoldsCaseIsRefused(t *testing.T) {
 	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{mariaState(m, "events"+servers.Folding)}})
 	_, err := sidecar.NewState(t.Context(), d.Client(t), "statestore")
 	if err == nil || !strings.Contains(err.Error(), "differ in case") || !strings.Contains(err.Error(), "utf8mb4_bin") {
-		t.Errorf("it says %v", err)
+		t.Errorf("got %v", err)
 	}
 }

@@ -62,7 +62,7 @@ func TestWhatCannotWorkIsRefusedWhenTheAdapterIsMade(t *testing.T) {
 				_, err = sidecar.NewState(t.Context(), test.client, test.state)
 			}
 			if err == nil {
-				t.Fatal("there is no error")
+				t.Fatal("got no error")
 			}
 			for _, says := range test.says {
 				if !strings.Contains(err.Error(), says) {

@@ -125,7 +125,7 @@ func TestARequestForTheLockThatIsRepeatedBelowBlocksNoStream(t *testing.T) {
 						}
 					})
 					if n := way.deliveries(); n < 2 {
-						t.Errorf("at %s the request went to Redis %d times, and was not repeated", when, n)
+						t.Errorf("at %s the request went to Redis %d times, so it was not repeated", when, n)
 					}
 					cycle(func(string) {}) // nothing is left behind
 				}

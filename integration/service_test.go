@@ -223,7 +223,7 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 	}
 	slices.Sort(routes)
 	if there := s.Routes(); !slices.Equal(routes, there) {
-		t.Errorf("routes:\n described %q\n there are %q", routes, there)
+		t.Errorf("routes:\n described %q\n actual %q", routes, there)
 	}
 
 	const (
@@ -278,7 +278,7 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 	}
 	var page struct{ Next string }
 	if err := json.Unmarshal(d.ask(t, 200, "GET "+a1+"/events", ""), &page); err != nil || page.Next == "" {
-		t.Errorf("a history of more than a page does not go on: %v", err)
+		t.Errorf("the second page of a history is wrong: %v", err)
 	}
 	d.ask(t, 200, "GET "+page.Next, "")
 
@@ -614,7 +614,7 @@ func TestTheServiceEndsWhenTheRequestsUnderWayAreDone(t *testing.T) {
 			return nil
 		}
 		_ = c.Close()
-		return errors.New("the service still takes connections")
+		return errors.New("the service still accepts connections")
 	})
 	select {
 	case a := <-slow:
@@ -625,7 +625,7 @@ func TestTheServiceEndsWhenTheRequestsUnderWayAreDone(t *testing.T) {
 	}
 	r.Resume(t)
 	if a := <-slow; a.status != 200 || !strings.Contains(a.text, `"version":2`) {
-		t.Errorf("the request under way was answered %d %s", a.status, a.text)
+		t.Errorf("the answer to the running request is %d %s", a.status, a.text)
 	}
 	s.hasEnded(t)
 }

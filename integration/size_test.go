@@ -89,7 +89,7 @@ func TestAnEventThatCannotFitIntoOneRequestIsRefusedAndNothingIsStored(t *testin
 				calls, _ := w.take()
 				if tooLarge := (*eventstore.BatchTooLargeError)(nil); errors.As(err, &tooLarge) {
 					if tooLarge.Size <= tooLarge.Limit || tooLarge.Size < maxBody {
-						t.Errorf("%d bytes are said to be more than %d", tooLarge.Size, tooLarge.Limit)
+						t.Errorf("the error says that %d bytes are more than %d", tooLarge.Size, tooLarge.Limit)
 					}
 					if len(calls) > 0 {
 						t.Errorf("requests were sent: %v", calls)
@@ -103,7 +103,7 @@ func TestAnEventThatCannotFitIntoOneRequestIsRefusedAndNothingIsStored(t *testin
 			}
 			for _, item := range items {
 				if item.Err != nil || item.Found() {
-					t.Errorf("there is %s, %v", item.Key, item.Err)
+					t.Errorf("%s is stored, %v", item.Key, item.Err)
 				}
 			}
 			// The session still works: it accepts an event that fits.
@@ -144,7 +144,7 @@ func TestALargerSidecarTakesLargerEvents(t *testing.T) {
 		n++
 	}
 	if n != 2 {
-		t.Errorf("there are %d events, want 2", n)
+		t.Errorf("got %d events, want 2", n)
 	}
 
 	// A client that was dialled without the option gets an error that names the option.

@@ -128,7 +128,7 @@ func TestTheSidecarsSpansAreChildrenOfTheRequests(t *testing.T) {
 			seen := map[string]bool{}
 			for _, span := range recorder.Ended() {
 				if span.SpanContext().TraceID() != request.SpanContext().TraceID() {
-					t.Errorf("%s is of another trace", span.Name())
+					t.Errorf("%s is in another trace", span.Name())
 				}
 				if span.SpanKind() == trace.SpanKindClient {
 					missing[span.SpanContext().SpanID().String()] = calls[span.Name()]
@@ -151,7 +151,7 @@ func TestTheSidecarsSpansAreChildrenOfTheRequests(t *testing.T) {
 					}
 					delete(missing, span.ParentID)
 				case <-late:
-					t.Fatalf("under these spans is none of the sidecar's: %v", missing)
+					t.Fatalf("the sidecar has no spans under these: %v", missing)
 				}
 			}
 		})

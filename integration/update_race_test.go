@@ -174,14 +174,14 @@ func allGetThrough(t *testing.T, configs []updaterConfig) {
 		}
 		for _, version := range result.Versions {
 			if other, ok := by[version]; ok {
-				t.Errorf("version %d was given to process %d and to process %d", version, other, i)
+				t.Errorf("process %d and process %d both appended version %d", other, i, version)
 			}
 			by[version] = i
 		}
 		decided, most = decided+result.Decided, max(most, result.Most)
 	}
 	if decided <= want {
-		t.Errorf("%d updates were decided %d times: there was no race", want, decided)
+		t.Errorf("%d updates were decided %d times, so there was no race", want, decided)
 	}
 	state, err := configs[0].open(t.Context())
 	if err != nil {

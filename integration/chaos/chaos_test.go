@@ -52,7 +52,7 @@ type store struct {
 
 func TestNothingAcknowledgedIsLostTornOrDoubledWhateverDies(t *testing.T) {
 	if *duration == 0 && *appends == 0 {
-		t.Fatal("neither -duration nor -appends says when to end")
+		t.Fatal("set -duration or -appends")
 	}
 	t.Run("Redis", func(t *testing.T) {
 		r := servers.StartRedis(t, servers.Durable())
@@ -150,7 +150,7 @@ func (at *station) kill() error {
 func (at *station) alive() error {
 	select {
 	case <-at.writer.done:
-		return fmt.Errorf("writer %d has ended by itself: %w", at.number, at.writer.err)
+		return fmt.Errorf("writer %d has ended unexpectedly: %w", at.number, at.writer.err)
 	default:
 		return nil
 	}
@@ -193,7 +193,7 @@ func (r *run) disturb() {
 			if *duration == 0 {
 				acked, _ := r.history.count()
 				n, _ := r.trouble.count()
-				r.t.Errorf("seed %d: in %s there were %d appends acknowledged and %d faults, want %d and %d", r.seed, limit, acked, n, *appends, *faults)
+				r.t.Errorf("seed %d: after %s %d appends were acknowledged and %d faults injected, want %d and %d", r.seed, limit, acked, n, *appends, *faults)
 			}
 			return
 		}
@@ -257,10 +257,10 @@ func (r *run) judge(found map[string]audited) {
 				a, ok := found[names[i]]
 				verdicts[i] = judge(r.history.streams[names[i]], a.Events)
 				if !ok {
-					verdicts[i].complain(nil, "the auditor says nothing of it")
+					verdicts[i].complain(nil, "the auditor did not report this stream")
 				}
 				if a.Error != "" {
-					verdicts[i].complain(nil, "the auditor finds: %s", a.Error)
+					verdicts[i].complain(nil, "the auditor found: %s", a.Error)
 				}
 			}
 		})
@@ -283,7 +283,7 @@ func (r *run) judge(found map[string]audited) {
 		}
 	}
 	if unsound > 0 {
-		r.t.Errorf("seed %d: %d of %d streams are not as they should be. The faults were:\n%s", r.seed, unsound, len(names), r.faultList())
+		r.t.Errorf("seed %d: %d of %d streams are wrong. The faults were:\n%s", r.seed, unsound, len(names), r.faultList())
 	}
 	for _, wrong := range r.history.broken {
 		r.t.Errorf("seed %d: %s", r.seed, wrong)
@@ -295,10 +295,10 @@ func (r *run) judge(found map[string]audited) {
 	fmt.Printf("chaos store=%s appends acked=%d unknown=%d faults=%d lost=%d torn=%d doubled=%d linearizable=%t changed=%d refused=%d reads=%d streams=%d seconds=%.0f seed=%d\n",
 		r.store.kind, acked, notAcked, n, total.lost, total.torn, total.doubled, !total.notLinearizable, total.changed, refusals, r.history.reads, len(names), took.Seconds(), r.seed)
 	if *duration == 0 && len(missing) > 0 && n >= 2*len(faultKinds) {
-		r.t.Errorf("seed %d: in %d faults there was none of these: %s", r.seed, n, strings.Join(missing, ", "))
+		r.t.Errorf("seed %d: none of the %d faults was of these kinds: %s", r.seed, n, strings.Join(missing, ", "))
 	}
 	if acked == 0 || n == 0 || r.history.reads == 0 {
-		r.t.Errorf("seed %d: this shows nothing: %d appends were acknowledged, %d faults injected, %d reads made", r.seed, acked, n, r.history.reads)
+		r.t.Errorf("seed %d: the run is too short: %d appends were acknowledged, %d faults injected, %d reads made", r.seed, acked, n, r.history.reads)
 	}
 }
 

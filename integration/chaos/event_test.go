@@ -55,7 +55,7 @@ type stored struct {
 func storedOf(event eventstore.Event) (stored, error) {
 	raw, ok := event.Data.(eventstore.Raw)
 	if !ok {
-		return stored{}, fmt.Errorf("version %d is a %T, not as it is stored", event.Version, event.Data)
+		return stored{}, fmt.Errorf("version %d is a %T, want an eventstore.Raw", event.Version, event.Data)
 	}
 	var w written
 	if err := json.Unmarshal(raw.Payload, &w); err != nil {

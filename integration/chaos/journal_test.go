@@ -195,7 +195,7 @@ func (h *history) add(e entry) error {
 	case appendEnded:
 		a := h.byName[e.Append]
 		if a == nil || a.outcome != unknown {
-			return fmt.Errorf("append %s ended as %q, which it can't have", e.Append, e.Outcome)
+			return fmt.Errorf("append %s ended with the invalid outcome %q", e.Append, e.Outcome)
 		}
 		a.outcome, a.version, a.used, a.err = e.Outcome, e.Version, e.Used, e.Error
 		if a.outcome != unknown {
@@ -211,7 +211,7 @@ func (h *history) add(e entry) error {
 	case broken:
 		h.broken = append(h.broken, fmt.Sprintf("%s on stream %s: %s", e.Client, e.Stream, e.Error))
 	default:
-		return fmt.Errorf("a journal entry is of kind %q", e.Kind)
+		return fmt.Errorf("a journal entry has the unknown kind %q", e.Kind)
 	}
 	return nil
 }

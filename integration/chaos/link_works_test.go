@@ -72,7 +72,7 @@ func TestALinkThatIsHarmedGivesNoAnswerUntilItIsHealed(t *testing.T) {
 			l := startLink(t, name, echo(t))
 			c := connect(t, l)
 			if err := say(t, c); err != nil {
-				t.Fatalf("before: %v", err)
+				t.Fatalf("before the fault: %v", err)
 			}
 			if err := test.harm(l); err != nil {
 				t.Fatal(err)
@@ -81,7 +81,7 @@ func TestALinkThatIsHarmedGivesNoAnswerUntilItIsHealed(t *testing.T) {
 			go func() { answer <- say(t, c) }()
 			if !test.quiet {
 				if err := <-answer; err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Errorf("while it is harmed: %v", err)
+					t.Errorf("with the fault: %v", err)
 				}
 			}
 			if err := test.heal(l); err != nil {
@@ -89,11 +89,11 @@ func TestALinkThatIsHarmedGivesNoAnswerUntilItIsHealed(t *testing.T) {
 			}
 			if test.quiet {
 				if err := <-answer; err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Errorf("what was said while it was harmed: %v", err)
+					t.Errorf("the byte sent during the fault: %v", err)
 				}
 			}
 			if err := say(t, connect(t, l)); err != nil {
-				t.Errorf("after: %v", err)
+				t.Errorf("after the fault: %v", err)
 			}
 		})
 	}
@@ -113,10 +113,10 @@ func TestALinkThatIsDelayedLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if took := time.Since(began); took < 20*time.Millisecond { // twice 20 ms, less half of it
-		t.Errorf("it took %s only", took)
+		t.Errorf("it took only %s", took)
 	}
 	l.heal()
 	if err := say(t, c); err != nil {
-		t.Errorf("after: %v", err)
+		t.Errorf("after the fault: %v", err)
 	}
 }

@@ -121,7 +121,7 @@ func (b *bank) walkThrough(t *testing.T, number string) {
 	b.must(t, 409, "POST", "/api/v1/accounts", fmt.Sprintf(`{"number": %q, "owner": "Eve", "amount": 100}`, number), "")
 	deposited := b.must(t, 200, "POST", path+"/deposits", `{"amount": 2050}`, number+"-deposit")
 	if deposited.Version <= opened.Version {
-		t.Errorf("a deposit leads from version %d to %d", opened.Version, deposited.Version)
+		t.Errorf("after a deposit at version %d the version is %d", opened.Version, deposited.Version)
 	}
 	b.must(t, 200, "POST", path+"/deposits", `{"amount": 2050}`, number+"-deposit") // delivered twice, executed once
 	b.must(t, 409, "POST", path+"/withdrawals", fmt.Sprintf(`{"amount": 100, "expectedVersion": %d}`, opened.Version), "")
@@ -157,6 +157,6 @@ func (b *bank) holds(t *testing.T, number string) {
 		path = page.Next
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("account %s holds %v, acknowledged was %v", number, got, want)
+		t.Errorf("account %s has %v, acknowledged were %v", number, got, want)
 	}
 }

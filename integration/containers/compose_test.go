@@ -46,13 +46,13 @@ func newCompose(t *testing.T) *compose {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	if err := servers.Engine(ctx); err != nil {
-		t.Fatalf("no Docker engine can be used, these tests need one: start dockerd, on Debian after apt-get install docker.io: %v", err)
+		t.Fatalf("no Docker engine is available: start dockerd (on Debian: apt-get install docker.io): %v", err)
 	}
 	c := &compose{command: []string{"docker", "compose"}, project: "eventstores-go-" + uuid.NewString()}
 	if err := exec.CommandContext(ctx, c.command[0], append(c.command[1:], "version")...).Run(); err != nil {
 		path, err := servers.Installed("docker-compose", "docker-compose")
 		if err != nil {
-			t.Fatalf("there is no Docker Compose: %v", err)
+			t.Fatalf("Docker Compose is not installed: %v", err)
 		}
 		c.command = []string{path}
 	}

@@ -119,7 +119,7 @@ func TestNothingIsLostWhileEachOfTheThreeContainersIsStoppedAndStarted(t *testin
 			t.Errorf("without %s: %+v, %v, want 503 and that the %s is away", part.name, ready, err, part.away)
 		}
 		if alive, err := s.ask(t.Context(), "GET", "/livez", "", ""); part.away != "" && (err != nil || alive.status != 200) {
-			t.Errorf("without %s the service does not say that it lives: %+v, %v", part.name, alive, err)
+			t.Errorf("without %s the service is not alive: %+v, %v", part.name, alive, err)
 		}
 		key := "while " + part.name + " is away"
 		if refused, err := s.ask(t.Context(), "POST", "/api/v1/accounts/A1/deposits", `{"amount": 1}`, key); err == nil && refused.status < 500 {

@@ -79,7 +79,7 @@ func (b *bundle) add(kind string, manifest []byte) error {
 	case "dapr.io/v1alpha1/Configuration":
 		return strictly(manifest, &b.configurations)
 	}
-	return fmt.Errorf("%s is no kind that these tests know", kind)
+	return fmt.Errorf("these tests do not know kind %s", kind)
 }
 
 // strictly decodes a manifest and appends it to a list. An unknown field is an error, and so is a
@@ -107,7 +107,7 @@ func build(files filesys.FileSystem, folder string) (bundle, error) {
 		}
 		kind := resource.GetApiVersion() + "/" + resource.GetKind()
 		if namespace := resource.GetNamespace(); namespace != "" {
-			return b, fmt.Errorf("%s %s is in namespace %s: where it goes is for who applies it", kind, resource.GetName(), namespace)
+			return b, fmt.Errorf("%s %s names namespace %s: leave that to kubectl apply -n", kind, resource.GetName(), namespace)
 		}
 		if err := b.add(kind, manifest); err != nil {
 			return b, fmt.Errorf("%s %s: %w", kind, resource.GetName(), err)

@@ -80,7 +80,7 @@ func selectors(b bundle) (found []error) {
 			selected(w.name+": topologySpreadConstraints", spread.LabelSelector.MatchLabels)
 		}
 		if w.replicas > 1 && len(w.pod.Spec.TopologySpreadConstraints) == 0 {
-			found = append(found, fmt.Errorf("%s: %d replicas may all be on one node", w.name, w.replicas))
+			found = append(found, fmt.Errorf("%s: all %d replicas may be on one node", w.name, w.replicas))
 		}
 	}
 	for _, s := range b.services {
@@ -123,7 +123,7 @@ func ports(b bundle) (found []error) {
 		for _, c := range containers(w.pod.Spec) {
 			for _, port := range probed(c) {
 				if !hasPort(c, port) {
-					found = append(found, fmt.Errorf("%s: a probe of container %s asks port %s, which it does not have", w.name, c.Name, port.String()))
+					found = append(found, fmt.Errorf("%s: a probe of container %s asks port %s, which the container does not have", w.name, c.Name, port.String()))
 				}
 			}
 			if c.LivenessProbe == nil || c.ReadinessProbe == nil && c.StartupProbe == nil {
@@ -170,7 +170,7 @@ func volumes(b bundle) (found []error) {
 			}
 			i := slices.IndexFunc(b.configMaps, func(c core.ConfigMap) bool { return c.Name == v.ConfigMap.Name })
 			if i < 0 {
-				found = append(found, fmt.Errorf("%s: volume %s is of ConfigMap %s, which is not there", w.name, v.Name, v.ConfigMap.Name))
+				found = append(found, fmt.Errorf("%s: volume %s uses ConfigMap %s, which is missing", w.name, v.Name, v.ConfigMap.Name))
 				continue
 			}
 			for _, item := range v.ConfigMap.Items {
@@ -182,7 +182,7 @@ func volumes(b bundle) (found []error) {
 		for _, c := range containers(w.pod.Spec) {
 			for _, mount := range c.VolumeMounts {
 				if !there[mount.Name] {
-					found = append(found, fmt.Errorf("%s: container %s mounts volume %s, which is not there", w.name, c.Name, mount.Name))
+					found = append(found, fmt.Errorf("%s: container %s mounts volume %s, which is missing", w.name, c.Name, mount.Name))
 				}
 			}
 		}
@@ -246,7 +246,7 @@ func accounts(b bundle) (found []error) {
 		}
 		name := w.pod.Spec.ServiceAccountName
 		if name != "" && !slices.ContainsFunc(b.accounts, func(a core.ServiceAccount) bool { return a.Name == name }) {
-			found = append(found, fmt.Errorf("%s runs as ServiceAccount %s, which is not there", w.name, name))
+			found = append(found, fmt.Errorf("%s runs as ServiceAccount %s, which is missing", w.name, name))
 		}
 	}
 	return found
@@ -270,11 +270,11 @@ func drains(b bundle) (found []error) {
 			found = append(found, fmt.Errorf("Deployment %s has %d replicas: a drain leaves none", d.Name, *d.Spec.Replicas))
 		}
 		if grace := d.Spec.Template.Spec.TerminationGracePeriodSeconds; grace == nil || *grace < 25 {
-			found = append(found, fmt.Errorf("Deployment %s: terminationGracePeriodSeconds must be 25 at least, 5 before the service ends, 10 for it and 5 for the sidecar", d.Name))
+			found = append(found, fmt.Errorf("Deployment %s: terminationGracePeriodSeconds must be at least 25: 5 before the service ends, 10 for the service and 5 for the sidecar", d.Name))
 		}
 		for _, c := range d.Spec.Template.Spec.Containers {
 			if l := c.Lifecycle; l == nil || l.PreStop == nil || l.PreStop.Sleep == nil || l.PreStop.Sleep.Seconds < 5 {
-				found = append(found, fmt.Errorf("Deployment %s: container %s ends while requests are still sent to it: give it a preStop sleep of 5 seconds", d.Name, c.Name))
+				found = append(found, fmt.Errorf("Deployment %s: container %s ends while requests are still sent to it: add a preStop sleep of 5 seconds", d.Name, c.Name))
 			}
 		}
 	}
@@ -296,7 +296,7 @@ func images(b bundle) (found []error) {
 // bank returns the pod of a bundle's only Deployment, and its container with the service.
 func bank(b bundle) (core.PodTemplateSpec, core.Container, error) {
 	if len(b.deployments) != 1 {
-		return core.PodTemplateSpec{}, core.Container{}, fmt.Errorf("there are %d Deployments, want 1", len(b.deployments))
+		return core.PodTemplateSpec{}, core.Container{}, fmt.Errorf("got %d Deployments, want 1", len(b.deployments))
 	}
 	pod := b.deployments[0].Spec.Template
 	for _, c := range pod.Spec.Containers {
@@ -304,7 +304,7 @@ func bank(b bundle) (core.PodTemplateSpec, core.Container, error) {
 			return pod, c, nil
 		}
 	}
-	return pod, core.Container{}, errors.New("there is no container demo")
+	return pod, core.Container{}, errors.New("container demo is missing")
 }
 
 // argument returns the value of a flag, written as -flag value, --flag value or --flag=value.
@@ -331,11 +331,11 @@ func fitsTheService(s set) (found []error) {
 			continue
 		}
 		if len(c.Args) == 0 || c.Args[0] != "serve" || !s.service.literals["addr"] {
-			found = append(found, fmt.Errorf("%s: %v is not how the demo serves", name, c.Args))
+			found = append(found, fmt.Errorf("%s: %v does not run the demo's service", name, c.Args))
 		}
 		_, port, err := net.SplitHostPort(argument(c.Args, "addr"))
 		if err != nil || len(c.Ports) != 1 || strconv.Itoa(int(c.Ports[0].ContainerPort)) != port {
-			found = append(found, fmt.Errorf("%s: the service listens on %q, its container's ports are %v", name, port, c.Ports))
+			found = append(found, fmt.Errorf("%s: the service listens on %q, but its container has the ports %v", name, port, c.Ports))
 		}
 		found = append(found, asksForKeys(name, pod.Spec, c, s.service)...)
 		for what, probe := range map[string]*core.Probe{"/livez": c.LivenessProbe, "/readyz": c.ReadinessProbe} {
@@ -344,7 +344,7 @@ func fitsTheService(s set) (found []error) {
 			}
 		}
 		if c.ReadinessProbe != nil && c.ReadinessProbe.TimeoutSeconds < 3 {
-			found = append(found, fmt.Errorf("%s: the readiness probe waits %d s, the service answers after up to 2", name, c.ReadinessProbe.TimeoutSeconds))
+			found = append(found, fmt.Errorf("%s: the readiness probe waits %d s, but the service may need 2 s to answer", name, c.ReadinessProbe.TimeoutSeconds))
 		}
 	}
 	return found
@@ -389,11 +389,11 @@ func injects(s set) (found []error) {
 		}
 	}
 	if app, ok := template.Annotations["dapr.io/app-port"]; ok {
-		found = append(found, fmt.Errorf("base: dapr.io/app-port is %q: other services would reach the service by its sidecar", app))
+		found = append(found, fmt.Errorf("base: dapr.io/app-port is %q: other services could reach the service through its sidecar", app))
 	}
 	config := template.Annotations["dapr.io/config"]
 	if !slices.ContainsFunc(s.base.configurations, func(c configurations.Configuration) bool { return c.Name == config }) {
-		found = append(found, fmt.Errorf("base: dapr.io/config names the Configuration %q, which is not there", config))
+		found = append(found, fmt.Errorf("base: dapr.io/config names the Configuration %q, which is missing", config))
 	}
 
 	sidecar := patcher.NewSidecarConfig(&core.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec})
@@ -416,14 +416,14 @@ func injects(s set) (found []error) {
 	found = append(found, resourcesOf("base: with its sidecar the pod", pod.Spec)...)
 	found = append(found, admitted("base: with its sidecar the pod", pod.ObjectMeta, pod.Spec)...)
 	if daprd.RestartPolicy == nil {
-		found = append(found, errors.New("base: the sidecar goes together with the service, not after it"))
+		found = append(found, errors.New("base: the sidecar ends together with the service, not after it"))
 	}
 	service, _ := findContainer(pod.Spec, "demo")
 	if port := environment(service, "DAPR_GRPC_PORT"); port == "" || port != argument(daprd.Args, "dapr-grpc-port") {
 		found = append(found, fmt.Errorf("base: the service looks for its sidecar at port %q", port))
 	}
 	if address := argument(daprd.Args, "dapr-listen-addresses"); !slices.Contains(strings.Split(address, ","), "127.0.0.1") || strings.Contains(address, "0.0.0.0") {
-		found = append(found, fmt.Errorf("base: the sidecar listens on %q, its API is for the pod alone", address))
+		found = append(found, fmt.Errorf("base: the sidecar listens on %q, but its API is only for the pod", address))
 	}
 	for _, c := range s.base.configurations {
 		if c.Spec.AccessControlSpec == nil || c.Spec.AccessControlSpec.DefaultAction != "deny" {
@@ -437,10 +437,10 @@ func injects(s set) (found []error) {
 func sameToken(name string, daprd, service core.Container) (found []error) {
 	asked, has := secretOf(daprd, "DAPR_API_TOKEN"), secretOf(service, "DAPR_API_TOKEN")
 	if asked == "" {
-		found = append(found, fmt.Errorf("%s: the sidecar asks for no token", name))
+		found = append(found, fmt.Errorf("%s: the sidecar requires no token", name))
 	}
 	if asked != has {
-		found = append(found, fmt.Errorf("%s: the sidecar asks for the token %q, the service has %q", name, asked, has))
+		found = append(found, fmt.Errorf("%s: the sidecar requires the token %q, but the service has %q", name, asked, has))
 	}
 	return found
 }
@@ -467,7 +467,7 @@ func httpAPI(s set) (found []error) {
 	all["plain-sidecar"] = files.configurations
 	for name, list := range all {
 		if len(list) == 0 {
-			found = append(found, fmt.Errorf("%s: there is no Configuration", name))
+			found = append(found, fmt.Errorf("%s: the Configuration is missing", name))
 		}
 		for _, c := range list {
 			harmless := []string{"v1.0/healthz", "v1.0/metadata"}
@@ -523,7 +523,7 @@ func guarded(s set) (found []error) {
 	for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain} {
 		dapr := slices.ContainsFunc(b.policies, func(p networking.NetworkPolicy) bool { return toNamespace(p, "dapr-system") })
 		if dapr != (name == "base") {
-			found = append(found, fmt.Errorf("%s: that its pods reach Dapr's control plane is %t", name, dapr))
+			found = append(found, fmt.Errorf("%s: its pods reach Dapr's control plane is %t, want %t", name, dapr, name == "base"))
 		}
 		if !slices.ContainsFunc(b.policies, func(p networking.NetworkPolicy) bool { return toNamespace(p, "kube-system") }) {
 			found = append(found, fmt.Errorf("%s: its pods can't look up names", name))
@@ -571,10 +571,10 @@ func ours(s set) (found []error) {
 			continue // fitsTheService reports this
 		}
 		if !strings.HasPrefix(c.Image, "localhost/") {
-			found = append(found, fmt.Errorf("%s: a registry may serve somebody else's image %s", name, c.Image))
+			found = append(found, fmt.Errorf("%s: a registry may have another image called %s", name, c.Image))
 		}
 		if c.ImagePullPolicy != core.PullIfNotPresent {
-			found = append(found, fmt.Errorf("%s: imagePullPolicy is %q: a cluster that has the image would ask for it", name, c.ImagePullPolicy))
+			found = append(found, fmt.Errorf("%s: imagePullPolicy is %q: the cluster would ask a registry for an image that it has", name, c.ImagePullPolicy))
 		}
 	}
 	return found
@@ -591,7 +591,7 @@ func asksForKeys(name string, pod core.PodSpec, c core.Container, s service) (fo
 		found = append(found, fmt.Errorf("%s: the API keys in %q are not from the Secret bank", name, argument(c.Args, "keys")))
 	}
 	if !s.literals["host"] || argument(c.Args, "host") != "bank" {
-		found = append(found, fmt.Errorf("%s: the service does not go by the name of its Service", name))
+		found = append(found, fmt.Errorf("%s: -host is not the name of the Service", name))
 	}
 	return found
 }
@@ -626,22 +626,22 @@ func plainSidecar(s set) (found []error) {
 	}
 	daprd, ok := findContainer(template.Spec, "daprd")
 	if !ok {
-		return []error{errors.New("plain-sidecar: there is no container daprd")}
+		return []error{errors.New("plain-sidecar: container daprd is missing")}
 	}
 	for name := range template.Annotations {
 		if strings.HasPrefix(name, "dapr.io/") {
-			wrong("annotation %s would have an operator inject another sidecar", name)
+			wrong("with annotation %s an operator would inject another sidecar", name)
 		}
 	}
 	if len(s.plain.components)+len(s.plain.configurations) > 0 {
-		wrong("there are resources of Dapr, which the cluster does not know")
+		wrong("it has resources of Dapr, which the cluster does not know")
 	}
 	if !slices.ContainsFunc(template.Spec.InitContainers, func(c core.Container) bool { return c.Name == "daprd" && c.RestartPolicy != nil }) {
-		wrong("the sidecar does not stay, or goes together with the service")
+		wrong("the sidecar must be an init container with restartPolicy: Always, so that it ends after the service")
 	}
 	for _, flag := range []string{"dapr-listen-addresses", "dapr-internal-grpc-listen-address"} {
 		if address := argument(daprd.Args, flag); address != "127.0.0.1" {
-			wrong("--%s is %q, the API is for the pod alone: 127.0.0.1", flag, address)
+			wrong("--%s is %q, but the API is only for the pod: use 127.0.0.1", flag, address)
 		}
 	}
 	if port := environment(service, "DAPR_GRPC_PORT"); port == "" || port != argument(daprd.Args, "dapr-grpc-port") {
@@ -654,17 +654,17 @@ func plainSidecar(s set) (found []error) {
 		}
 	}
 	if port := argument(daprd.Args, "app-port"); port != "" {
-		wrong("--app-port is %q: other services would reach the service by its sidecar", port)
+		wrong("--app-port is %q: other services could reach the service through its sidecar", port)
 	}
 	if ip := environment(daprd, "DAPR_HOST_IP"); ip != "127.0.0.1" {
-		wrong("DAPR_HOST_IP is %q: the sidecar looks for an address by which others reach it", ip)
+		wrong("DAPR_HOST_IP is %q: the sidecar would look for an address that others can reach", ip)
 	}
 	found = append(found, sameToken("plain-sidecar", daprd, service)...)
 	if id := argument(daprd.Args, "app-id"); id != s.base.deployments[0].Spec.Template.Annotations["dapr.io/app-id"] {
-		wrong("the app id %q is not that of base", id)
+		wrong("the app id %q is not the one in base", id)
 	}
 	if mode := argument(daprd.Args, "mode"); mode != "standalone" {
-		wrong("--mode is %q: without an operator it is standalone", mode)
+		wrong("--mode is %q: without an operator it must be standalone", mode)
 	}
 
 	// The sidecar finds every file where it looks for it.
@@ -681,11 +681,11 @@ func plainSidecar(s set) (found []error) {
 	}
 	folder, config := argument(daprd.Args, "resources-path"), argument(daprd.Args, "config")
 	if !files[config] {
-		wrong("--config is %s, there are %v", config, slices.Sorted(maps.Keys(files)))
+		wrong("--config is %s, but the files are %v", config, slices.Sorted(maps.Keys(files)))
 	}
 	for _, name := range []string{s.service.stateComponent, s.service.lockComponent} {
 		if !files[folder+"/"+name+".yaml"] {
-			wrong("--resources-path is %s, %s.yaml is not there: there are %v", folder, name, slices.Sorted(maps.Keys(files)))
+			wrong("--resources-path is %s, but %s.yaml is missing: the files are %v", folder, name, slices.Sorted(maps.Keys(files)))
 		}
 	}
 	return found
@@ -728,7 +728,7 @@ func daprResources(s set) (found []error) {
 			}
 			delete(kinds, c.Name)
 			if !slices.Equal(c.Scopes, []string{app}) {
-				wrong("the scopes are %v, not the app id %q alone", c.Scopes, app)
+				wrong("the scopes are %v, not only the app id %q", c.Scopes, app)
 			}
 			values := map[string]string{}
 			for _, m := range c.Spec.Metadata {
@@ -741,9 +741,9 @@ func daprResources(s set) (found []error) {
 				}
 				switch {
 				case name == "base" && (c.SecretStore != "kubernetes" || m.SecretKeyRef.Name == ""):
-					wrong("the password is not taken from a Secret by the operator")
+					wrong("the password is not from a Secret of the cluster")
 				case name == "plain-sidecar" && (m.EnvRef == "" || !slices.ContainsFunc(daprd.Env, func(e core.EnvVar) bool { return e.Name == m.EnvRef })):
-					wrong("the password is taken from the environment, which does not have %q", m.EnvRef)
+					wrong("the password is from the environment, which does not have %q", m.EnvRef)
 				}
 			}
 			if _, ok := values["redisPassword"]; !ok {
@@ -753,7 +753,7 @@ func daprResources(s set) (found []error) {
 				wrong("history must not expire")
 			}
 			if values["keyPrefix"] != "name" {
-				wrong("keyPrefix is %q, in both components it must be name", values["keyPrefix"])
+				wrong("keyPrefix is %q, but must be name in both components", values["keyPrefix"])
 			}
 			if host := values["redisHost"]; !slices.ContainsFunc(s.redis.services, func(r core.Service) bool {
 				return host == fmt.Sprintf("%s:%d", r.Name, r.Spec.Ports[0].Port)
@@ -762,7 +762,7 @@ func daprResources(s set) (found []error) {
 			}
 		}
 		for missing := range kinds {
-			found = append(found, fmt.Errorf("%s: there is no Component %s", name, missing))
+			found = append(found, fmt.Errorf("%s: Component %s is missing", name, missing))
 		}
 	}
 	return found
@@ -771,25 +771,25 @@ func daprResources(s set) (found []error) {
 // redisIsSafe checks that Redis keeps what it acknowledged.
 func redisIsSafe(s set) (found []error) {
 	if len(s.redis.statefulSets) != 1 {
-		return []error{errors.New("redis: there is no StatefulSet")}
+		return []error{errors.New("redis: the StatefulSet is missing")}
 	}
 	redis := s.redis.statefulSets[0]
 	c := redis.Spec.Template.Spec.Containers[0]
 	for flag, want := range map[string]string{"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"} {
 		if got := argument(c.Args, flag); got != want {
-			found = append(found, fmt.Errorf("redis: %s is %q, it must be %s", flag, got, want))
+			found = append(found, fmt.Errorf("redis: %s is %q, want %s", flag, got, want))
 		}
 	}
 	if folder := argument(c.Args, "dir"); !slices.ContainsFunc(c.VolumeMounts, func(m core.VolumeMount) bool {
 		return m.MountPath == folder && slices.ContainsFunc(redis.Spec.VolumeClaimTemplates, func(v core.PersistentVolumeClaim) bool { return v.Name == m.Name })
 	}) {
-		found = append(found, fmt.Errorf("redis: it writes to %q, which is on no volume that lasts", folder))
+		found = append(found, fmt.Errorf("redis: it writes to %q, which is not on a persistent volume", folder))
 	}
 	if *redis.Spec.Replicas != 1 {
-		found = append(found, fmt.Errorf("redis: %d replicas are as many stores", *redis.Spec.Replicas))
+		found = append(found, fmt.Errorf("redis: %d replicas would be separate stores", *redis.Spec.Replicas))
 	}
 	if !asksForThePassword(redis.Spec.Template.Spec, c) {
-		found = append(found, errors.New("redis: it asks for no password, or not for that of the Secret, from a file"))
+		found = append(found, errors.New("redis: it requires no password, or does not read it from a file of the Secret"))
 	}
 	// Only pods that use its components may reach Redis.
 	template, _, err := bank(s.base)
@@ -854,7 +854,7 @@ func secretsAgree(s set) (found []error) {
 		}
 	}
 	if len(used) != 1 {
-		found = append(found, fmt.Errorf("the password is taken from %v, that is not one place", slices.Sorted(maps.Keys(used))))
+		found = append(found, fmt.Errorf("the password is from %v, which is not one place", slices.Sorted(maps.Keys(used))))
 	}
 	return found
 }

@@ -56,7 +56,7 @@ func readService() (service, error) {
 	}
 	for name, constant := range constants {
 		if *constant == "" {
-			return s, fmt.Errorf("cmd/demo has no constant %s: has it another name now?", name)
+			return s, fmt.Errorf("cmd/demo has no constant %s: was it renamed?", name)
 		}
 	}
 	return s, nil

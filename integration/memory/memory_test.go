@@ -84,7 +84,7 @@ func TestLongStreamsOfLargeEventsGoThroughLittleMemory(t *testing.T) {
 					t.Errorf("the client said %s", told)
 				}
 				if most := int64(memoryLimit); client > most || beside > memoryLimit {
-					t.Errorf("the client had %d bytes and the sidecar %d, want at most %d and %d", client, beside, most, memoryLimit)
+					t.Errorf("the client used %d bytes and the sidecar %d, want at most %d and %d", client, beside, most, memoryLimit)
 				}
 			})
 		}
@@ -111,7 +111,7 @@ func runMemoryClient(t *testing.T, env []string) (peak int64, told string) {
 		t.Fatal(err)
 	}
 	if remove, err := servers.LimitMemory(cmd.Process.Pid, memoryLimit); err != nil {
-		fmt.Printf("memory: that of the client is not limited: %v\n", err)
+		fmt.Printf("memory: the client's memory is not limited: %v\n", err)
 	} else {
 		defer remove()
 	}

@@ -26,7 +26,7 @@ func Compare(t testing.TB, stream *eventstore.Reader, acks []Ack) (lost int, len
 	for _, a := range acks {
 		total += a.Events
 		if a.Version <= last[a.Writer] {
-			t.Errorf("append %d of writer %s is at version %d, the one before at %d", a.N, a.Writer, a.Version, last[a.Writer])
+			t.Errorf("append %d of writer %s is at version %d, the previous one at %d", a.N, a.Writer, a.Version, last[a.Writer])
 		}
 		last[a.Writer] = a.Version
 		for part := range a.Events {
@@ -39,7 +39,7 @@ func Compare(t testing.TB, stream *eventstore.Reader, acks []Ack) (lost int, len
 		}
 	}
 	if len(events) != total {
-		t.Errorf("the stream has %d events, acknowledged are %d", len(events), total)
+		t.Errorf("the stream has %d events, want the %d acknowledged ones", len(events), total)
 	}
 	return lost, int64(len(events))
 }

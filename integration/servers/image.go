@@ -31,7 +31,7 @@ var engine = func() func(context.Context) error {
 	return func(ctx context.Context) error {
 		once.Do(func() {
 			if runtime.GOOS != "linux" {
-				failure = errors.New("the containers use the network of this machine, which works on Linux only")
+				failure = errors.New("the containers use the network of this machine, which only works on Linux")
 				return
 			}
 			// The image of testcontainers' reaper is not available everywhere. This package has its

@@ -17,7 +17,7 @@ func install(debian string) error {
 	apt, err := exec.LookPath("apt-get")
 	switch {
 	case err != nil:
-		return errors.New("this is no Debian")
+		return errors.New("apt-get is missing")
 	case os.Geteuid() != 0:
 		return errors.New("only root can install it")
 	}

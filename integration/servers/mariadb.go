@@ -89,5 +89,5 @@ func mariaGreets(ctx context.Context, addr string) (version string, err error) {
 			return part, nil
 		}
 	}
-	return "", errors.New("MariaDB does not tell its version")
+	return "", errors.New("MariaDB sent no version")
 }

@@ -76,7 +76,7 @@ func (c *RedisCluster) awaitAgreement(t testing.TB) {
 			}
 			select {
 			case <-ctx.Done():
-				t.Fatalf("the Redis Cluster does not come together: %s, %v", info, err)
+				t.Fatalf("the masters of the Redis Cluster do not agree: %s, %v", info, err)
 			case <-tick.C:
 			}
 		}

@@ -136,17 +136,17 @@ func choose(ctx context.Context, p program) (runner, string, error) {
 	switch want {
 	case "", "auto", "container", "process":
 	default:
-		return nil, "", fmt.Errorf("EVENTSTORES_PARTS is %q: it can be auto, container or process", want)
+		return nil, "", fmt.Errorf("EVENTSTORES_PARTS is %q, want auto, container or process", want)
 	}
 	if want != "process" && p.image != "" {
 		if err := engine(ctx); err == nil {
 			image, how, err := imageOf(ctx, p)
 			if err != nil {
-				return nil, "", fmt.Errorf("a Docker engine answers but there is no image: %w; set EVENTSTORES_PARTS=process to do without", err)
+				return nil, "", fmt.Errorf("%w; set EVENTSTORES_PARTS=process to use no containers", err)
 			}
 			return &container{program: p, image: image}, "as a container, image " + image + " (" + how + ")", nil
 		} else if want == "container" {
-			return nil, "", fmt.Errorf("no Docker engine can be used, start dockerd (apt-get install docker.io) or set EVENTSTORES_PARTS=process: %w", err)
+			return nil, "", fmt.Errorf("no Docker engine is available, start dockerd (apt-get install docker.io) or set EVENTSTORES_PARTS=process: %w", err)
 		}
 	}
 	path, err := p.local()
@@ -196,7 +196,7 @@ func FreePorts(t testing.TB, n int) []int {
 		_ = l.Close()
 		ports = append(ports, port)
 	}
-	t.Fatalf("there are no %d free ports from %d to %d: %v", n, first, last, failure)
+	t.Fatalf("not enough free ports: want %d from %d to %d: %v", n, first, last, failure)
 	return nil
 }
 
@@ -211,7 +211,7 @@ func Root() (string, error) {
 			return dir, nil
 		}
 		if filepath.Dir(dir) == dir {
-			return "", errors.New("the test does not run within the checkout")
+			return "", errors.New("the test does not run inside the checkout")
 		}
 		dir = filepath.Dir(dir)
 	}

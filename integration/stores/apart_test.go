@@ -43,7 +43,7 @@ func examineApart(t *testing.T, r row) report {
 		err = json.Unmarshal(content, &report)
 	}
 	if err != nil {
-		t.Errorf("it left no report: %v", err)
+		t.Errorf("no report: %v", err)
 	}
 	report.cases, report.passed, report.failed = count(string(out), "TestStores/"+r.name+"/")
 	if report.passed == 0 || report.passed+report.failed != report.cases {

@@ -61,8 +61,8 @@ func markdown(t *testing.T, reports map[string]report, etcd etcdReport) string {
 	}
 	line("%s\n```\n", etcd.line())
 	crash := reports["redis-crash"].Race
-	line("When the Redis that was killed was up again, %d of the %d appends were acknowledged.\n", crash.AtCrash, crash.Acked)
-	line("| store | server | an append commits by | operations in a transaction | a value, bytes | a key, bytes | append of 1 | read of 1,000 |")
+	line("When the killed Redis was up again, %d of the %d appends were acknowledged.\n", crash.AtCrash, crash.Acked)
+	line("| store | server | how an append commits | operations in a transaction | a value, bytes | a key, bytes | append of 1 | read of 1,000 |")
 	line("|---|---|---|---|---|---|---|---|")
 	for _, r := range rows {
 		x := reports[r.name]
@@ -78,7 +78,7 @@ func markdown(t *testing.T, reports map[string]report, etcd etcdReport) string {
 	line("\n## Stores that were not run\n")
 	line("Dapr %s also has these, according to the source of its components (`%s` %s).\n",
 		strings.TrimPrefix(moduleVersion(t, "github.com/dapr/dapr"), "v"), contrib, moduleVersion(t, contrib))
-	line("| store | ETags | transactions | TTL | operations in one, at most | an append commits by | known of it |")
+	line("| store | ETags | transactions | TTL | most operations in one | how an append commits | what is known |")
 	line("|---|---|---|---|---|---|---|")
 	for _, c := range components(t) {
 		if _, alias := aliases[c.kind]; alias || wasRun(c) {
@@ -137,6 +137,6 @@ func TestTheDocumentsTableOfStoresThatWereNotRunIsWhatTheSourceSays(t *testing.T
 	content := string(must(os.ReadFile(filepath.Join(root(t), filepath.FromSlash(document))))(t))
 	_, want, _ := strings.Cut(markdown(t, map[string]report{}, etcdReport{}), "\n## Stores that were not run\n")
 	if !strings.Contains(content, want) {
-		t.Errorf("%s has another table than Dapr's source and the adapter give: run make stores WRITE=1. It should say:\n%s", document, want)
+		t.Errorf("the table in %s is not what Dapr's source and the adapter say. Run make stores WRITE=1, or write this:\n%s", document, want)
 	}
 }

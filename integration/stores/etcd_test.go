@@ -37,12 +37,12 @@ func examineEtcd(t *testing.T) etcdReport {
 	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "etcd", Components: []string{servers.EtcdState("statestore", e)}})
 	client := d.Client(t)
 	if _, err := sidecar.NewState(t.Context(), client, "statestore"); err == nil || !strings.Contains(err.Error(), "would lose events where two write at once") {
-		t.Errorf("etcd is not refused with the reason: %v", err)
+		t.Errorf("the error lacks the expected reason: %v", err)
 	}
 	acked, effective := swapAtOnce(t, client)
 	r := etcdReport{server: "etcd " + e.Version, acked: acked, lost: acked - effective}
 	if r.lost <= 0 {
-		t.Errorf("of %d swaps none was lost: does Dapr's component compare and write in one transaction now? Then state.etcd may leave internal/statekind", acked)
+		t.Errorf("none of %d swaps was lost. If Dapr's component compares and writes in one transaction now, remove state.etcd from internal/statekind", acked)
 	}
 	return r
 }

@@ -59,7 +59,7 @@ func TestStores(t *testing.T) {
 	})
 	if *writeFlag && os.Getenv(reportVariable) == "" {
 		if t.Failed() || len(reports) < len(rows) || etcd.acked == 0 {
-			t.Fatal("only a full run without a failure is written")
+			t.Fatal("only a full run without failures can be written")
 		}
 		write(t, reports, etcd)
 		fmt.Println("written:", document)
@@ -137,7 +137,7 @@ func TestEveryFolderOfComponentsIsExaminedAndNoOther(t *testing.T) {
 	}
 	slices.Sort(examined)
 	if examined = slices.Compact(examined); !slices.Equal(folders, examined) {
-		t.Errorf("components/ has %v, examined are %v", folders, examined)
+		t.Errorf("components/ has %v, want %v", folders, examined)
 	}
 }
 

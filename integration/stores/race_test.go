@@ -62,10 +62,10 @@ func race(t *testing.T, r row, s server, first *servers.Daprd) (result raceResul
 		case <-journal.half:
 			s.crash(t)
 			if result.AtCrash = journal.acknowledged(); result.AtCrash == appends {
-				t.Error("all was acknowledged when the store was up again: it did not crash in the middle")
+				t.Error("all appends were acknowledged when the store was up again: it did not crash in the middle")
 			}
 		case <-ctx.Done():
-			t.Errorf("half of the appends did not come: %v", ctx.Err())
+			t.Errorf("half of the appends were not acknowledged: %v", ctx.Err())
 		}
 	}
 	all.Wait()
@@ -83,7 +83,7 @@ func race(t *testing.T, r row, s server, first *servers.Daprd) (result raceResul
 		t.Errorf("%d appends were acknowledged, want %d", len(journal.acks), appends)
 	}
 	if journal.refused == 0 {
-		t.Error("no append was refused, there was no race")
+		t.Error("no append was refused, so there was no race")
 	}
 	if s.after != nil {
 		s.after(t, events)

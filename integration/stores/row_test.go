@@ -89,7 +89,7 @@ func redisVersion(t *testing.T, r *servers.Redis) string {
 			return "Redis " + version
 		}
 	}
-	t.Fatal("Redis does not tell its version")
+	t.Fatal("Redis reports no version")
 	return ""
 }
 
@@ -99,7 +99,7 @@ func (s server) config(t *testing.T, r row, appID string) servers.DaprdConfig {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(root(t), "components", r.folder, "*.yaml"))
 	if err != nil || len(names) == 0 {
-		t.Fatalf("there are no component files in %s: %v", r.folder, err)
+		t.Fatalf("no component files in %s: %v", r.folder, err)
 	}
 	config := servers.DaprdConfig{AppID: appID, Env: s.env, Folders: s.folders}
 	for _, name := range names {
@@ -110,7 +110,7 @@ func (s server) config(t *testing.T, r row, appID string) servers.DaprdConfig {
 		component := string(content)
 		for i := 0; i < len(s.replace); i += 2 {
 			if n := strings.Count(component, s.replace[i]); n != 1 {
-				t.Fatalf("%s says %d times %q, which is to be replaced, want once", name, n, s.replace[i])
+				t.Fatalf("%s contains %d times %q, which the test replaces, want once", name, n, s.replace[i])
 			}
 			component = strings.Replace(component, s.replace[i], s.replace[i+1], 1)
 		}

@@ -103,7 +103,7 @@ func registrations(t *testing.T, name string) (all []registration) {
 		return true
 	})
 	if len(all) == 0 {
-		t.Errorf("%s registers nothing that is understood here", name)
+		t.Errorf("the test finds no registration in %s", name)
 	}
 	for _, r := range all {
 		if !strings.HasPrefix(r.pkg, contrib+"/") {
@@ -132,7 +132,7 @@ func declaring(t *testing.T, pkg string) []*ast.File {
 			}
 		}
 	}
-	t.Errorf("%s does not say what its features are", pkg)
+	t.Errorf("the test finds no features in %s", pkg)
 	return nil
 }
 
@@ -215,7 +215,7 @@ func text(t *testing.T, e ast.Expr) string {
 	t.Helper()
 	literal, ok := e.(*ast.BasicLit)
 	if !ok {
-		t.Fatalf("%T is no string", e)
+		t.Fatalf("%T is not a string", e)
 	}
 	return must(strconv.Unquote(literal.Value))(t)
 }
@@ -268,23 +268,23 @@ func TestOneTransactionIsForKindsThatWereRunAndNoStoreWithoutETagsIsTaken(t *tes
 	t.Parallel()
 	all := components(t)
 	if len(all) < 30 {
-		t.Errorf("only %d kinds of store are found in Dapr's source", len(all))
+		t.Errorf("found only %d kinds of store in Dapr's source", len(all))
 	}
 	for _, c := range all {
 		way, _ := decision(t, c)
 		if way == "one transaction" && !wasRun(c) {
-			t.Errorf("%s commits in one transaction, and was not run", c.kind)
+			t.Errorf("%s commits in one transaction, but was not run", c.kind)
 		}
 		if !c.can("ETAG") && way != "refused" {
-			t.Errorf("%s has no ETags, and is taken", c.kind)
+			t.Errorf("%s has no ETags, but the adapter accepts it", c.kind)
 		}
 		if why := statekind.Unfit(c.kind); (why != "") != (way == "refused") || (why == statekind.NoETags) == c.can("ETAG") {
-			t.Errorf("a component file with %s, whose features are %v, is found unfit for %q, and the adapter says %s", c.kind, c.features, why, way)
+			t.Errorf("for a component file with %s, whose features are %v, statekind says %q and the adapter %q", c.kind, c.features, why, way)
 		}
 	}
 	for kind := range known {
 		if !slices.ContainsFunc(all, func(c component) bool { return c.kind == kind }) {
-			t.Errorf("there is something said of %s, which Dapr does not have", kind)
+			t.Errorf("the list of known stores has %s, which Dapr does not have", kind)
 		}
 	}
 }
