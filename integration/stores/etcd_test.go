@@ -37,7 +37,7 @@ func examineEtcd(t *testing.T) etcdReport {
 	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "etcd", Components: []string{servers.EtcdState("statestore", e)}})
 	client := d.Client(t)
 	if _, err := sidecar.NewState(t.Context(), client, "statestore"); err == nil || !strings.Contains(err.Error(), "would lose events where two write at once") {
-		t.Errorf("the error lacks the expected reason: %v", err)
+		t.Errorf("etcd is not refused with the reason: %v", err)
 	}
 	acked, effective := swapAtOnce(t, client)
 	r := etcdReport{server: "etcd " + e.Version, acked: acked, lost: acked - effective}
