@@ -13,11 +13,11 @@ func TestAnAuditWithoutItsDatabaseFailsAndSaysSo(t *testing.T) {
 	audit.Dir = root(t)
 	out, err := audit.CombinedOutput()
 	if err == nil {
-		t.Error("it succeeds")
+		t.Error("make audit succeeds")
 	}
 	for _, says := range []string{"nothing was checked", nobody, "Error 4"} {
 		if !strings.Contains(string(out), says) {
-			t.Errorf("it does not say %q:\n%s", says, out)
+			t.Errorf("the output does not contain %q:\n%s", says, out)
 		}
 	}
 }

@@ -36,7 +36,8 @@ func redisCLI(t *testing.T, addr string, arguments ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// TestABackupOfRedisTakenWhileAWriterAppendsIsWholeWhenRestored does what docs/backup.md says under "Backup" and "Restore".
+// TestABackupOfRedisTakenWhileAWriterAppendsIsWholeWhenRestored follows the sections "Backup" and
+// "Restore" of docs/backup.md.
 func TestABackupOfRedisTakenWhileAWriterAppendsIsWholeWhenRestored(t *testing.T) {
 	type Counted struct{ Number int64 }
 	registry, err := eventstore.NewRegistry(eventstore.Type[Counted]("Counted"))
@@ -53,7 +54,7 @@ func TestABackupOfRedisTakenWhileAWriterAppendsIsWholeWhenRestored(t *testing.T)
 		return p
 	}
 
-	// A writer that appends, from before the backup begins until after it has ended.
+	// The writer begins to append before the backup and stops after it.
 	live := servers.StartRedis(t, servers.Durable())
 	session, err := provider(live).Open(t.Context(), eventstore.Stream{Database: "EventStores", Type: "Counter", ID: "1"})
 	if err != nil {
@@ -88,7 +89,7 @@ func TestABackupOfRedisTakenWhileAWriterAppendsIsWholeWhenRestored(t *testing.T)
 	close(stop)
 	<-stopped
 
-	// Restored, by a server without an append-only file that then begins one.
+	// The dump is restored into a server without an append-only file, which then begins one.
 	folder := t.TempDir()
 	content, err := os.ReadFile(backup)
 	if err != nil {
@@ -128,10 +129,10 @@ func TestABackupOfRedisTakenWhileAWriterAppendsIsWholeWhenRestored(t *testing.T)
 		t.Fatal(err)
 	}
 
-	// Whole, and as it was at one moment of the backup.
+	// The restored stream is whole. It is the stream as it was at one moment of the backup.
 	restored := servers.StartRedis(t, servers.DurableIn(folder))
 	if again := redisCLI(t, restored.Addr, "DBSIZE"); again != keys || keys == "0" {
-		t.Errorf("started again, the restored server has %s keys, it had %s", again, keys)
+		t.Errorf("after another start the restored server has %s keys, want %s", again, keys)
 	}
 	reader := provider(restored).Reader(eventstore.Stream{Database: "EventStores", Type: "Counter", ID: "1"})
 	version, err := reader.Version(t.Context())

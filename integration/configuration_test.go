@@ -9,8 +9,9 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// A sidecar starts without a part of its configuration that it can't use, and says so in its log alone. The configuration for
-// Dapr's injector is left out: it is for a sidecar that has the control plane.
+// A sidecar ignores a part of its configuration that it can't use, and only says so in its log. The
+// test leaves out the configuration for Dapr's injector, which is for a sidecar with the control
+// plane.
 func TestTheConfigurationsOfThisProjectAreTakenAsAWhole(t *testing.T) {
 	t.Parallel()
 	files := []string{"components/config.yaml", "deploy/compose/config.yaml", "deploy/kubernetes/plain-sidecar/configuration.yaml"}
@@ -36,12 +37,12 @@ func TestTheConfigurationsOfThisProjectAreTakenAsAWhole(t *testing.T) {
 		wrong := strings.Replace(string(content), "{appid}", "localhost", 1)
 		d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Config: wrong, Components: []string{servers.InMemoryState("statestore")}})
 		if found := failures(d.Log()); len(found) != 1 || !strings.Contains(found[0], "INIT_COMPONENT_FAILURE") {
-			t.Errorf("found are %q", found)
+			t.Errorf("got %q", found)
 		}
 	})
 }
 
-// failures returns the lines of a sidecar's log that say that something failed.
+// failures returns the lines of a sidecar's log that report a failure.
 func failures(log string) (lines []string) {
 	for line := range strings.Lines(log) {
 		if strings.Contains(line, "level=error") || strings.Contains(line, "level=fatal") || strings.Contains(line, "_FAILURE") {

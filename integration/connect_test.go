@@ -28,7 +28,7 @@ func locker(t *testing.T, d *servers.Daprd) *sidecar.Locker {
 	return l
 }
 
-// provider opens streams for writers that get in each other's way.
+// provider returns a provider for writers that compete with each other.
 func provider(t *testing.T, s driver.State, l driver.Locker, options ...eventstore.Option) *eventstore.Provider {
 	t.Helper()
 	p, err := racing.NewProvider(s, l, options...)

@@ -23,7 +23,8 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// TestDaprRunServesTheBankTwice runs what docs/running.md tells a user to run, on the ports of dapr.yaml, and uses both instances at once.
+// TestDaprRunServesTheBankTwice runs the command of docs/running.md on the ports of dapr.yaml, and
+// uses both instances at once.
 func TestDaprRunServesTheBankTwice(t *testing.T) {
 	n := newNetwork(t)
 	client := n.client()
@@ -31,7 +32,7 @@ func TestDaprRunServesTheBankTwice(t *testing.T) {
 	run := exec.Command("make", "run", "REDIS_DATA="+t.TempDir())
 	run.Dir = root(t)
 	run.Env = slices.DeleteFunc(append(run.Environ(), "REDIS_PASSWORD="), func(v string) bool {
-		return strings.HasPrefix(v, "DAPR_HOST_IP=") || strings.HasPrefix(v, "DAPR_API_TOKEN=") // make run sees to both
+		return strings.HasPrefix(v, "DAPR_HOST_IP=") || strings.HasPrefix(v, "DAPR_API_TOKEN=") // make run sets both
 	})
 	run.Stdout, run.Stderr = &out, &out
 	run.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -40,7 +41,7 @@ func TestDaprRunServesTheBankTwice(t *testing.T) {
 	}
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = run.Wait() }()
-	interrupt := func() bool { // as Ctrl+C does
+	interrupt := func() bool { // like Ctrl+C
 		_ = syscall.Kill(-run.Process.Pid, syscall.SIGINT)
 		select {
 		case <-ended:
@@ -64,14 +65,14 @@ func TestDaprRunServesTheBankTwice(t *testing.T) {
 	}
 
 	processes := func() []string { return nil }
-	if os.Geteuid() == 0 { // in a network of this test's own
+	if os.Geteuid() == 0 { // in a network namespace of this test
 		for _, address := range open(t, run.Process.Pid) {
-			t.Errorf("something listens on %s, not on loopback alone", address)
+			t.Errorf("a server listens on %s, want loopback only", address)
 		}
 		network := netOf(strconv.Itoa(run.Process.Pid))
 		processes = func() []string { return processesIn(network) }
 		if len(processes()) < 9 { // make, the CLI, Redis, and two of each: sidecar, go run, bank
-			t.Errorf("in the network are only %q: the look at the end finds nothing", processes())
+			t.Errorf("the network has only %q, so the check at the end would find nothing", processes())
 		}
 	}
 	sidecars := regexp.MustCompile(`HTTP Port: (\d+)\. gRPC`).FindAllStringSubmatch(out.String(), -1)
@@ -84,7 +85,7 @@ func TestDaprRunServesTheBankTwice(t *testing.T) {
 		call(t, client, http.MethodGet, url+"/v1.0/healthz", "", http.StatusNoContent)
 	}
 
-	// An account opened at one is there at the other.
+	// An account opened at one instance is there at the other.
 	call(t, client, http.MethodPost, instances[0]+"/api/v1/accounts", `{"number":"123456000","owner":"Ada","amount":0}`, http.StatusCreated)
 	const deposits = 25
 	var all sync.WaitGroup
@@ -92,7 +93,8 @@ func TestDaprRunServesTheBankTwice(t *testing.T) {
 		for range 4 {
 			all.Go(func() {
 				for done := 0; done < deposits; {
-					// Who is overtaken too often is told so, and nothing was stored.
+					// A deposit that other writers overtake too often fails with a conflict and
+					// stores nothing.
 					if status := post(t, client, instance+"/api/v1/accounts/123456000/deposits", `{"amount":1}`); status == http.StatusOK {
 						done++
 					} else if status != http.StatusConflict {
@@ -114,7 +116,7 @@ func TestDaprRunServesTheBankTwice(t *testing.T) {
 		}
 	}
 
-	// Of two withdrawals as of the same version one is stored.
+	// Two withdrawals expect the same version, so that only one is stored.
 	statuses := make([]int, len(instances))
 	for i, instance := range instances {
 		all.Go(func() {
@@ -123,26 +125,27 @@ func TestDaprRunServesTheBankTwice(t *testing.T) {
 	}
 	all.Wait()
 	if statuses[0]+statuses[1] != http.StatusOK+http.StatusConflict {
-		t.Errorf("two withdrawals as of one version: statuses %v, want one %d and one %d", statuses, http.StatusOK, http.StatusConflict)
+		t.Errorf("two withdrawals at one version: statuses %v, want one %d and one %d", statuses, http.StatusOK, http.StatusConflict)
 	}
 
 	if !interrupt() {
-		t.Fatal("a minute after Ctrl+C it still runs")
+		t.Fatal("still running a minute after Ctrl+C")
 	}
 	if left := processes(); len(left) > 0 {
-		t.Errorf("after the end there are still %q", left)
+		t.Errorf("processes left after the end: %q", left)
 	}
 	for _, address := range append(instances[:], "http://127.0.0.1:6379") {
 		if response, err := client.Get(address); err == nil {
 			response.Body.Close()
-			t.Errorf("after the end something still answers at %s", address)
+			t.Errorf("a server still answers at %s after the end", address)
 		} else if !strings.Contains(err.Error(), "connection refused") {
 			t.Errorf("after the end, at %s: %v", address, err)
 		}
 	}
 }
 
-// open returns the addresses beyond loopback on which something listens in the network of a process.
+// open returns the addresses other than loopback on which something listens in the network of a
+// process.
 func open(t *testing.T, pid int) (found []string) {
 	t.Helper()
 	for _, family := range []string{"tcp", "tcp6"} {
@@ -166,27 +169,28 @@ func open(t *testing.T, pid int) (found []string) {
 	return found
 }
 
-// netOf names the network of a process.
+// netOf returns the name of a process's network.
 func netOf(pid string) string {
 	name, _ := os.Readlink("/proc/" + pid + "/ns/net")
 	return name
 }
 
-// processesIn returns the command lines of the processes in a network.
+// processesIn returns the command lines of all processes in a network.
 func processesIn(network string) (found []string) {
 	all, _ := filepath.Glob("/proc/[0-9]*")
 	for _, process := range all {
-		if pid := filepath.Base(process); pid == strconv.Itoa(os.Getpid()) || netOf(pid) != network { // a thread of this one may be there
+		if pid := filepath.Base(process); pid == strconv.Itoa(os.Getpid()) || netOf(pid) != network { // it may be a thread of this process
 			continue
 		}
-		if line, _ := os.ReadFile(process + "/cmdline"); len(line) > 0 { // what has ended and was not waited for has none
+		if line, _ := os.ReadFile(process + "/cmdline"); len(line) > 0 { // a process that has ended, but that its parent has not waited for, has none
 			found = append(found, string(bytes.ReplaceAll(bytes.Trim(line, "\x00"), []byte{0}, []byte(" "))))
 		}
 	}
 	return found
 }
 
-// TestMakeRunRefusesARedisThatForgets has one there already, on the port that make run uses.
+// TestMakeRunRefusesARedisThatForgets starts a Redis on the port of make run before it runs make
+// run.
 func TestMakeRunRefusesARedisThatForgets(t *testing.T) {
 	server, err := servers.Installed("redis-server", "redis-server")
 	if err != nil {
@@ -223,7 +227,7 @@ func TestMakeRunRefusesARedisThatForgets(t *testing.T) {
 				t.Fatal(err)
 			}
 			if refused := check.Wait() != nil; refused != test.refused {
-				t.Errorf("that it is refused is %t", refused)
+				t.Errorf("refused is %t, want %t", refused, test.refused)
 			}
 			if !strings.Contains(out.String(), test.says) {
 				t.Errorf("it does not say %q", test.says)
@@ -235,7 +239,7 @@ func TestMakeRunRefusesARedisThatForgets(t *testing.T) {
 	}
 }
 
-// answers waits until something listens at an address of the network.
+// answers waits until a server listens at an address of the network.
 func (n network) answers(t *testing.T, address string) {
 	t.Helper()
 	timeout := time.After(30 * time.Second)
@@ -262,7 +266,7 @@ func (n network) answers(t *testing.T, address string) {
 // ready waits until an instance of the bank reaches its store.
 func ready(t *testing.T, client *http.Client, instance string, ended <-chan struct{}) {
 	t.Helper()
-	timeout := time.After(5 * time.Minute) // it is compiled first
+	timeout := time.After(5 * time.Minute) // make run compiles it first
 	for {
 		if response, err := client.Get(instance + "/readyz"); err == nil {
 			response.Body.Close()
@@ -280,7 +284,7 @@ func ready(t *testing.T, client *http.Client, instance string, ended <-chan stru
 	}
 }
 
-// call makes a request whose status is known.
+// call sends a request and fails the test unless the answer has the wanted status.
 func call(t *testing.T, client *http.Client, method, url, body string, want int) []byte {
 	t.Helper()
 	status, answer, err := request(client, method, url, body)
@@ -293,7 +297,7 @@ func call(t *testing.T, client *http.Client, method, url, body string, want int)
 	return answer
 }
 
-// post makes a request whose status is to be seen.
+// post sends a request and returns the status of the answer.
 func post(t *testing.T, client *http.Client, url, body string) int {
 	t.Helper()
 	status, _, err := request(client, http.MethodPost, url, body)

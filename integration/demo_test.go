@@ -16,7 +16,7 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// buildDemo builds the demo as a user gets it.
+// buildDemo builds the demo as a user does.
 func buildDemo(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "demo")
@@ -38,10 +38,10 @@ func root(t *testing.T) string {
 	return dir
 }
 
-// demoTimeout is more than a tour ever takes.
+// demoTimeout is longer than a tour ever takes.
 const demoTimeout = 2 * time.Minute
 
-// besideSidecar runs a command as the Dapr CLI does beside a sidecar.
+// besideSidecar runs a command with a sidecar, in the environment that the Dapr CLI would give it.
 func besideSidecar(t *testing.T, d *servers.Daprd, dir string, command ...string) (out string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), demoTimeout)
@@ -53,7 +53,8 @@ func besideSidecar(t *testing.T, d *servers.Daprd, dir string, command ...string
 	return string(all), err
 }
 
-// componentFiles are the project's own component files of a folder, with the address of the test's Redis.
+// componentFiles returns the project's own component files of a folder, with the address of the
+// test's Redis.
 func componentFiles(t *testing.T, folder string, r *servers.Redis) []string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
@@ -75,14 +76,14 @@ func componentFiles(t *testing.T, folder string, r *servers.Redis) []string {
 		}
 		const address = "value: localhost:6379\n"
 		if strings.Count(files[i], address) != 1 {
-			t.Fatalf("%s does not say once %q, which is to be replaced by the Redis of this test", name, address)
+			t.Fatalf("%s must contain %q once, to be replaced with the address of the test's Redis", name, address)
 		}
 		files[i] = strings.Replace(files[i], address, fmt.Sprintf("value: %q\n", r.Addr), 1)
 	}
 	return files
 }
 
-// says checks that a tour succeeded and said all that it should.
+// says checks that a tour succeeded and printed all the wanted texts.
 func says(t *testing.T, out string, err error, wants ...string) {
 	t.Helper()
 	if err != nil {
@@ -101,11 +102,11 @@ func TestTheDemoRunsBesideASidecarInMemory(t *testing.T) {
 	out, err := besideSidecar(t, d, dir, demo)
 	says(t, out, err, `app "bank"`, "(state.in-memory)", `no lock component "lockstore"`, "There are no accounts from earlier runs.")
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-		t.Errorf("beside a sidecar the demo leaves files behind: %v, %v", left, err)
+		t.Errorf("with a sidecar the demo leaves files behind: %v, %v", left, err)
 	}
 }
 
-// Two services with the component files of this project share streams and locks.
+// Two services with this project's component files share streams and locks.
 func TestTheDemoRunsBesideSidecarsWithRedis(t *testing.T) {
 	t.Setenv("REDIS_PASSWORD", "")
 	demo, dir := buildDemo(t), t.TempDir()
@@ -133,7 +134,7 @@ func TestTheDemoRunsBesideSidecarsWithRedis(t *testing.T) {
 }
 
 func TestTheComponentFilesTakeTheRedisPasswordFromTheEnvironment(t *testing.T) {
-	t.Setenv("EVENTSTORES_PARTS", "process") // a sidecar in a container has another environment
+	t.Setenv("EVENTSTORES_PARTS", "process") // the environment would not reach a sidecar in a container
 	t.Setenv("REDIS_PASSWORD", "secret")
 	r := servers.StartRedis(t)
 	setPassword(t, r, "secret")
@@ -142,7 +143,7 @@ func TestTheComponentFilesTakeTheRedisPasswordFromTheEnvironment(t *testing.T) {
 	says(t, out, err, "(state.redis)")
 }
 
-// setPassword makes a Redis ask for a password from now on.
+// setPassword makes a Redis require a password from now on.
 func setPassword(t *testing.T, r *servers.Redis, password string) {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", r.Addr, 5*time.Second)

@@ -1,3 +1,3 @@
-// Package integration holds the tests against real programs: Dapr sidecars, Redis, PostgreSQL. Package
-// servers starts them.
+// Package integration tests the event store against real programs: Dapr sidecars, Redis and
+// PostgreSQL. Package servers starts them.
 package integration

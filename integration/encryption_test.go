@@ -13,7 +13,8 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// encrypted adds Dapr's automatic encryption to a component file. What comes back is the file of the store with the key as well.
+// encrypted adds Dapr's automatic encryption to a component file. It returns that file and the file
+// of the secret store with the key, and their folder.
 func encrypted(t *testing.T, component string) (files []string, folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -45,7 +46,7 @@ func TestAStoreThatDaprEncryptsSimplyWorks(t *testing.T) {
 			d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: files, Folders: []string{folder, data}})
 			s := state(t, d)
 			if s.Capabilities().Atomic {
-				t.Error("its transactions, which damage what they write, are used")
+				t.Error("the adapter uses transactions, which damage encrypted values")
 			}
 			p := provider(t, s, racing.NoLock{})
 			session, err := p.Open(t.Context(), racing.Stream("1"))

@@ -36,7 +36,7 @@ func TestNothingWaitsForEverOnASidecarThatIsFrozen(t *testing.T) {
 		t.Fatal(err)
 	}
 	reader := p.Reader(racing.Stream("1"))
-	forever := context.Background() // nobody gives up
+	forever := context.Background() // no caller gives up
 	d.Pause(t)
 	for name, operation := range map[string]func() error{
 		"version": func() error { _, err := reader.Version(forever); return err },
@@ -53,11 +53,12 @@ func TestNothingWaitsForEverOnASidecarThatIsFrozen(t *testing.T) {
 		if !errors.As(err, new(*eventstore.StorageError)) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if took := time.Since(began); took > 10*time.Second { // 2 are promised, on a machine with nothing else to do
+		if took := time.Since(began); took > 10*time.Second { // the promise is 2 s, on an idle machine
 			t.Errorf("%s took %s", name, took)
 		}
 	}
-	// The head is read again before anything is written, so that it is certain that nothing was.
+	// The session reads the head again before it writes anything, so it knows that nothing was
+	// stored.
 	_, err = session.Append(forever, eventstore.ExpectVersion(1), racing.Event{N: 1})
 	wantError(t, err, &eventstore.StorageError{}, "Settings.RequestTimeout")
 
@@ -68,7 +69,8 @@ func TestNothingWaitsForEverOnASidecarThatIsFrozen(t *testing.T) {
 	racing.Compare(t, reader, []racing.Ack{{N: 0, Events: 1, Version: 1}, {N: 1, Events: 1, Version: 2}})
 }
 
-// With the options of the SDK it would take as long again as the sidecar was away, up to two minutes.
+// With the options of the SDK, finding the sidecar again would take as long as it was away, up to
+// two minutes.
 func TestASidecarThatComesBackIsFoundSoon(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
@@ -81,19 +83,19 @@ func TestASidecarThatComesBackIsFoundSoon(t *testing.T) {
 	d.Kill(t)
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
-	// So long that tries to connect have become rare, if they ever do.
+	// This is long enough for attempts to connect to become rare, if they ever do.
 	for end := time.Now().Add(12 * time.Second); time.Now().Before(end); <-ticker.C {
 		if _, err := reader.Version(t.Context()); !errors.As(err, new(*eventstore.StorageError)) {
-			t.Fatalf("the sidecar is away: %v", err)
+			t.Fatalf("want an error while the sidecar is away, got %v", err)
 		}
 	}
 	d.Restart(t)
 	began := time.Now()
 	for err = errors.New("not asked"); err != nil; <-ticker.C {
 		_, err = reader.Version(t.Context())
-		if took := time.Since(began); err != nil && took > 5*time.Second { // 2 are promised
-			t.Fatalf("it is not found after %s: %v", took, err)
+		if took := time.Since(began); err != nil && took > 5*time.Second { // the promise is 2 s
+			t.Fatalf("the sidecar is not found after %s: %v", took, err)
 		}
 	}
-	t.Logf("it was found within %s", time.Since(began).Round(time.Millisecond))
+	t.Logf("the sidecar was found within %s", time.Since(began).Round(time.Millisecond))
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// simple sends what any web page can have a browser send without being asked: a body that claims to be text, and no token.
+// simple sends a request that any web page can make a browser send without a preflight: its body
+// claims to be text, and it has no token.
 func simple(t *testing.T, d *servers.Daprd, method, path, body string) int {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, fmt.Sprintf("http://127.0.0.1:%d/%s", d.HTTPPort, path), strings.NewReader(body))
@@ -28,7 +29,8 @@ func simple(t *testing.T, d *servers.Daprd, method, path, body string) int {
 	return answer.StatusCode
 }
 
-// sidecarWith starts a sidecar with a configuration of this project; without a file, with none of its rules.
+// sidecarWith starts a sidecar with a configuration of this project. Without a file it has none of
+// the rules.
 func sidecarWith(t *testing.T, file, token string) *servers.Daprd {
 	t.Helper()
 	config := servers.DaprdConfig{AppID: "bank", APIToken: token, Components: []string{servers.InMemoryState("statestore")}}
@@ -94,7 +96,7 @@ func TestNoWebPageChangesStateThroughTheSidecarsHTTPAPI(t *testing.T) {
 		t.Parallel()
 		d := sidecarWith(t, "", "")
 		if status := simple(t, d, "POST", "v1.0/state/statestore", `[{"key":"key","value":"changed"}]`); status != http.StatusNoContent {
-			t.Errorf("it is answered with %d: the test above finds nothing", status)
+			t.Errorf("the answer is %d, so the test above would find nothing", status)
 		}
 	})
 }

@@ -41,7 +41,7 @@ func buildCommand(t *testing.T) string {
 	return binary
 }
 
-// oldHouse is a SQLite file, bank.db in dir, with streams of n events each.
+// oldHouse is the SQLite file bank.db in dir, with streams of n events each.
 type oldHouse struct {
 	dir, file string
 	names     []string
@@ -59,7 +59,7 @@ func (o *oldHouse) inFile(t *testing.T, do func(p *eventstore.Provider) error) {
 	}
 }
 
-// grow appends n events to each stream, some with all there is of metadata.
+// grow appends n events to each stream. Some of them have all fields of metadata set.
 func (o *oldHouse) grow(t *testing.T, n int) {
 	t.Helper()
 	o.inFile(t, func(p *eventstore.Provider) error {
@@ -106,7 +106,7 @@ func newOldHouse(t *testing.T, streams, events int) *oldHouse {
 	return o
 }
 
-// movedTo checks that a store has all that the file has, as it is there.
+// movedTo checks that a store has everything that the file has, unchanged.
 func (o *oldHouse) movedTo(t *testing.T, s driver.State) {
 	t.Helper()
 	target := provider(t, s, nil)
@@ -151,17 +151,17 @@ func (o *oldHouse) movedTo(t *testing.T, s driver.State) {
 				return err
 			}
 			if len(want.events) == 0 || len(want.snapshots) == 0 || !reflect.DeepEqual(got, want) {
-				t.Errorf("%s is not in the new store what it is in the old: %d events and %d snapshots, %d and %d", name, len(got.events), len(got.snapshots), len(want.events), len(want.snapshots))
+				t.Errorf("%s differs: the new store has %d events and %d snapshots, the old one %d and %d", name, len(got.events), len(got.snapshots), len(want.events), len(want.snapshots))
 			}
 		}
 		return nil
 	})
 }
 
-// moveTimeout is more than a copy of these tests ever takes.
+// moveTimeout is longer than a copy in these tests ever takes.
 const moveTimeout = 3 * time.Minute
 
-// command runs the command in the folder of the old house.
+// command runs the built command in the folder of the old house.
 func (o *oldHouse) command(t *testing.T, binary string, args ...string) (out string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), moveTimeout)
@@ -172,7 +172,8 @@ func (o *oldHouse) command(t *testing.T, binary string, args ...string) (out str
 	return string(all), err
 }
 
-// The commands of docs/moving.md, in their order, with the addresses of this test. The app appends between them.
+// The test runs the commands of docs/moving.md in their order, with its own addresses. The app
+// appends between them.
 func TestTheGuideMovesASQLiteFileToPostgreSQL(t *testing.T) {
 	t.Parallel()
 	guide, err := os.ReadFile(filepath.Join(root(t), "docs", "moving.md"))
@@ -213,9 +214,9 @@ func TestTheGuideMovesASQLiteFileToPostgreSQL(t *testing.T) {
 			continue
 		}
 		if copies++; copies == 1 {
-			old.grow(t, 30) // the app goes on
+			old.grow(t, 30) // the app goes on appending
 		} else if n := strings.Count(out, "version=730 before=700 copied=30 "); n != 5 {
-			t.Errorf("the second copy does not bring the rest:\n%s", out)
+			t.Errorf("the second copy does not copy the rest:\n%s", out)
 		}
 	}
 	if copies != 2 {
@@ -224,7 +225,7 @@ func TestTheGuideMovesASQLiteFileToPostgreSQL(t *testing.T) {
 	old.movedTo(t, state(t, d))
 }
 
-// list writes names.txt by the guide's query.
+// list writes names.txt with the guide's query.
 func (o *oldHouse) list(t *testing.T, query string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", o.file)
@@ -256,7 +257,8 @@ func (o *oldHouse) list(t *testing.T, query string) {
 	}
 }
 
-// A copy is killed (SIGKILL) in the middle of a long stream, and again when a stream is complete. The next one goes on.
+// The test kills (SIGKILL) a copy in the middle of a long stream, and another when a stream is
+// complete. The next copy goes on.
 func TestACopyThatWasKilledGoesOn(t *testing.T) {
 	t.Parallel()
 	binary := buildCommand(t)
@@ -280,7 +282,7 @@ func TestACopyThatWasKilledGoesOn(t *testing.T) {
 			target := provider(t, state(t, d), nil)
 			args := append([]string{"copy", "-from", "sqlite:bank.db", "-to", "dapr:statestore@" + d.GRPCAddr() + parameters, "-parallel", "2"}, old.names...)
 
-			// As soon as something of the first stream is there.
+			// Wait until the target has something of the first stream.
 			first, err := eventstore.ParseStream(old.names[0])
 			if err != nil {
 				t.Fatal(err)
@@ -301,9 +303,9 @@ func TestACopyThatWasKilledGoesOn(t *testing.T) {
 			if err != nil || there == 0 {
 				t.Fatalf("version %d, %v", there, err)
 			}
-			t.Logf("killed with %d of 4000 events of the first stream there", there)
+			t.Logf("killed with %d of 4000 events of the first stream copied", there)
 
-			// As soon as a stream is said to be complete.
+			// Wait until a copy reports a complete stream.
 			complete := ""
 			old.kill(t, binary, args, func(lines *bufio.Scanner) {
 				if lines.Scan() {
@@ -327,7 +329,7 @@ func TestACopyThatWasKilledGoesOn(t *testing.T) {
 	}
 }
 
-// To a Redis that no sidecar is before, there is only what its address says.
+// There is no sidecar before this Redis, so the address has all the settings.
 func TestACopyToARedisClusterInTheProcess(t *testing.T) {
 	t.Parallel()
 	cluster := servers.StartRedisCluster(t, 3).Masters[0].Addr
@@ -349,7 +351,8 @@ func TestACopyToARedisClusterInTheProcess(t *testing.T) {
 	}
 }
 
-// kill runs the command and kills it when until returns, which gets the lines that it prints.
+// kill runs the command and kills it when until returns. The function until gets the lines that the
+// command prints.
 func (o *oldHouse) kill(t *testing.T, binary string, args []string, until func(lines *bufio.Scanner)) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, args...)
@@ -365,10 +368,10 @@ func (o *oldHouse) kill(t *testing.T, binary string, args []string, until func(l
 	}
 	until(bufio.NewScanner(out))
 	if err := cmd.Process.Kill(); err != nil {
-		t.Errorf("it had ended: %v\n%s", err, &errs)
+		t.Errorf("the command ended before it was killed: %v\n%s", err, &errs)
 	}
 	if err := cmd.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
-		t.Errorf("it was not killed: %v\n%s", err, &errs)
+		t.Errorf("the command was not killed: %v\n%s", err, &errs)
 	}
 }
 
@@ -381,8 +384,8 @@ func TestARedisThatMayLoseHistoryIsWarnedAbout(t *testing.T) {
 	}
 	for _, test := range []struct {
 		set    []string
-		checks []string // what check says of the server
-		warns  bool     // whether one is warned when the store is opened
+		checks []string // what check reports about the server
+		warns  bool     // whether opening the store logs a warning
 	}{
 		{nil, nil, false},
 		{[]string{"appendfsync everysec"}, []string{"appendfsync is everysec"}, false},
@@ -398,7 +401,7 @@ func TestARedisThatMayLoseHistoryIsWarnedAbout(t *testing.T) {
 		}
 		for _, says := range test.checks {
 			if !strings.Contains(out, says) {
-				t.Errorf("after %q it does not say %q:\n%s", test.set, says, out)
+				t.Errorf("after %q the output does not contain %q:\n%s", test.set, says, out)
 			}
 		}
 		out, _ = o.command(t, binary, "verify", "-store", "redis://"+r.Addr, "a:b")
@@ -407,11 +410,11 @@ func TestARedisThatMayLoseHistoryIsWarnedAbout(t *testing.T) {
 		}
 	}
 	if out, err := o.command(t, binary, "check", "-strict", "-ask", r.Addr, "."); err == nil {
-		t.Errorf("with -strict that is no failure:\n%s", out)
+		t.Errorf("check -strict does not fail:\n%s", out)
 	}
 }
 
-// configure sets something of a Redis.
+// configure changes a setting of a Redis.
 func configure(t *testing.T, r *servers.Redis, set string) {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", r.Addr, 5*time.Second)
@@ -425,7 +428,7 @@ func configure(t *testing.T, r *servers.Redis, set string) {
 	}
 }
 
-// What expires says so in the answers of these components.
+// These components report in their answers when a value expires.
 func TestHistoryThatExpiresIsWarnedAbout(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

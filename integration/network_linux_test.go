@@ -13,19 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// network is where a test starts what listens on ports that are not its to choose.
+// network is where a test starts servers on ports that it can't choose.
 type network struct {
-	do chan func() // what is sent here runs in the network
+	do chan func() // functions that are sent here run in the network
 }
 
-// newNetwork makes a network that is this test's alone, with loopback and nothing else: its ports are free, and nobody else
-// reaches what listens on all interfaces. That takes root; who is not gets this machine's own network.
+// newNetwork makes a network for this test alone, with loopback and nothing else. Its ports are
+// free, and other processes can't reach what listens there on all interfaces. This requires root.
+// Other users get this machine's own network.
 func newNetwork(t *testing.T) network {
 	t.Helper()
 	n := network{do: make(chan func())}
 	made := make(chan error)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread, and with it the network, ends with this goroutine
+		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine, and the network with the thread
 		err := error(nil)
 		if os.Geteuid() == 0 {
 			if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
@@ -65,7 +66,7 @@ func (n network) start(cmd *exec.Cmd) error {
 	return <-started
 }
 
-// client speaks HTTP with what listens in the network.
+// client returns an HTTP client whose connections are in the network.
 func (n network) client() *http.Client {
 	dial := func(ctx context.Context, kind, address string) (c net.Conn, err error) {
 		done := make(chan struct{})

@@ -17,13 +17,14 @@ import (
 
 const (
 	obviousWriters = 8
-	obviousAppends = 1000 // acknowledged ones, of all writers
+	obviousAppends = 1000 // acknowledged, by all writers together
 )
 
-// TestTheObviousWayLosesEventsOnRedisAndOursDoesNot is the experiment that the commit protocol rests on. The obvious
-// way to append on Dapr is one state transaction of {head with its ETag, event with first-write}. Where transactions
-// roll back, that is sound. On Redis the sidecar acknowledges it, and events that were acknowledged are
-// overwritten. Should a later Dapr change that, this test says so.
+// TestTheObviousWayLosesEventsOnRedisAndOursDoesNot is the experiment behind the commit protocol.
+// The obvious way to append on Dapr is one state transaction of {head with its ETag, event with
+// first-write}. This is safe where transactions roll back. On Redis the sidecar acknowledges such
+// transactions, although acknowledged events are then overwritten. If a later Dapr changes this,
+// the test fails and says so.
 func TestTheObviousWayLosesEventsOnRedisAndOursDoesNot(t *testing.T) {
 	for _, test := range []struct {
 		store     string
@@ -42,26 +43,26 @@ func TestTheObviousWayLosesEventsOnRedisAndOursDoesNot(t *testing.T) {
 			fmt.Printf("obvious store=%s acked=%d lost=%d head=%s\n", test.store, len(acks), lost, head)
 			switch {
 			case test.loses && lost == 0:
-				t.Error("the obvious way lost nothing: does a transaction on Redis roll back now? Then state.redis may commit in one, see rollsBack in adapter/sidecar/state.go")
+				t.Error("the obvious way lost nothing. If transactions on Redis roll back now, add state.redis to rollsBack in adapter/sidecar/state.go")
 			case !test.loses && lost != 0:
-				t.Errorf("the obvious way lost %d events: transactions of %s do not roll back, it must leave rollsBack in adapter/sidecar/state.go", lost, test.store)
+				t.Errorf("the obvious way lost %d events. Transactions of %s do not roll back: remove it from rollsBack in adapter/sidecar/state.go", lost, test.store)
 			}
 
 			ours := appendOurWay(t, d)
 			reader := provider(t, state(t, d), racing.NoLock{}).Reader(racing.Stream("1"))
-			lost, _ = racing.Compare(t, reader, ours) // which fails the test if it is not 0
+			lost, _ = racing.Compare(t, reader, ours) // Compare fails the test if it is not 0
 			fmt.Printf("ours store=%s acked=%d lost=%d\n", test.store, len(ours), lost)
 		})
 	}
 }
 
-// obvious is an append of the obvious way that was acknowledged.
+// obvious is an acknowledged append of the obvious way.
 type obvious struct {
 	key   string
 	value string
 }
 
-// appendTheObviousWay appends with all writers at once, until all is acknowledged.
+// appendTheObviousWay appends with all writers at once, until all their appends are acknowledged.
 func appendTheObviousWay(t *testing.T, client dapr.Client) (acks []obvious) {
 	t.Helper()
 	var mu sync.Mutex
@@ -71,7 +72,7 @@ func appendTheObviousWay(t *testing.T, client dapr.Client) (acks []obvious) {
 			if err != nil {
 				return err
 			}
-			version, _ := strconv.Atoi(string(head.Value)) // 0 where there is none
+			version, _ := strconv.Atoi(string(head.Value)) // 0 if there is no head
 			next := strconv.Itoa(version + 1)
 			event := obvious{key: "event:" + next, value: fmt.Sprintf("writer %d, event %d", writer, n)}
 			firstWrite := &dapr.StateOptions{Concurrency: dapr.StateConcurrencyFirstWrite, Consistency: dapr.StateConsistencyStrong}
@@ -89,7 +90,7 @@ func appendTheObviousWay(t *testing.T, client dapr.Client) (acks []obvious) {
 				mu.Lock()
 				acks = append(acks, event)
 				mu.Unlock()
-			case codes.Internal, codes.Aborted: // refused, another was faster: read the head again
+			case codes.Internal, codes.Aborted: // another writer was faster: read the head again
 			default:
 				return err
 			}
@@ -99,7 +100,7 @@ func appendTheObviousWay(t *testing.T, client dapr.Client) (acks []obvious) {
 	return acks
 }
 
-// lostTheObviousWay counts the acknowledged events that are not there any more.
+// lostTheObviousWay counts the acknowledged events that are missing.
 func lostTheObviousWay(t *testing.T, client dapr.Client, acks []obvious) (lost int, head string) {
 	t.Helper()
 	for _, ack := range acks {
@@ -118,7 +119,7 @@ func lostTheObviousWay(t *testing.T, client dapr.Client, acks []obvious) (lost i
 	return lost, string(item.Value)
 }
 
-// appendOurWay appends as many events with as many writers, with no lock that would keep them apart.
+// appendOurWay appends as many events with as many writers, without a lock that keeps them apart.
 func appendOurWay(t *testing.T, d *servers.Daprd) (acks []racing.Ack) {
 	t.Helper()
 	p := provider(t, state(t, d), racing.NoLock{})

@@ -22,7 +22,7 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// inFiles lists the files below a folder that hold a text, as it is or in base64.
+// inFiles lists the files below a folder that contain a text, either as it is or in base64.
 func inFiles(t *testing.T, folder, text string) (found []string) {
 	t.Helper()
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
@@ -33,7 +33,7 @@ func inFiles(t *testing.T, folder, text string) (found []string) {
 		if err != nil {
 			return err
 		}
-		for shift := range 3 { // where the text begins within a group of base64
+		for shift := range 3 { // the offset of the text within a group of 3 bytes in base64
 			encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", shift) + text))
 			if bytes.Contains(data, []byte(text)) || bytes.Contains(data, []byte(encoded[4:len(encoded)-4])) {
 				found = append(found, entry.Name())
@@ -48,7 +48,7 @@ func inFiles(t *testing.T, folder, text string) (found []string) {
 	return found
 }
 
-// commands are the lines of a code block of docs/privacy.md that begins with a line.
+// commands returns the lines of the code block of docs/privacy.md that begins with a given line.
 func commands(t *testing.T, first string) []string {
 	t.Helper()
 	document, err := os.ReadFile("../docs/privacy.md")
@@ -66,7 +66,8 @@ func commands(t *testing.T, first string) []string {
 	return strings.Split(first+block, "\n")
 }
 
-// erasable is a store with raw files, and what docs/privacy.md says is to be done to them after an erasure.
+// erasable is a store whose raw files a test can read, with the commands that docs/privacy.md
+// prescribes after an erasure.
 type erasable struct {
 	state  driver.State
 	folder string
@@ -160,7 +161,7 @@ func TestADeletedStreamIsInTheRawFilesUntilTheCommandsOfThePrivacyPageAreRun(t *
 				t.Fatal(err)
 			}
 			if len(inFiles(t, e.folder, personal)) == 0 {
-				t.Fatal("no file holds the name any more, although nothing was done: docs/privacy.md is to say so")
+				t.Fatal("no file has the name any more, although the commands were not run: change docs/privacy.md")
 			}
 			e.finish(t)
 			if files := inFiles(t, e.folder, personal); len(files) > 0 {
@@ -170,7 +171,7 @@ func TestADeletedStreamIsInTheRawFilesUntilTheCommandsOfThePrivacyPageAreRun(t *
 	}
 }
 
-// keyOf is the key of a subject as text that is in the files of the key store.
+// keyOf returns the key of a subject in base64, as the files of the key store hold it.
 func keyOf(t *testing.T, keys *sealed.StateKeys, subject string) string {
 	t.Helper()
 	key, err := keys.Find(t.Context(), subject)
@@ -198,7 +199,7 @@ func TestADestroyedKeyIsInTheRawFilesUntilTheCommandsOfThePrivacyPageAreRun(t *t
 				t.Fatal(err)
 			}
 			if len(inFiles(t, e.folder, key)) == 0 {
-				t.Fatal("no file holds the key any more, although nothing was done: docs/privacy.md is to say so")
+				t.Fatal("no file has the key any more, although the commands were not run: change docs/privacy.md")
 			}
 			e.finish(t)
 			if files := inFiles(t, e.folder, key); len(files) > 0 {

@@ -23,7 +23,7 @@ const (
 	propertySavers   = 8
 )
 
-// The aggregate of this test: a purse that never holds less than nothing.
+// The aggregate of this test is a purse whose balance is never negative.
 type (
 	purse    struct{ Balance, Spent int64 }
 	received struct{ Amount int64 }
@@ -45,15 +45,16 @@ func (p purse) apply(event eventstore.Event) (purse, error) {
 	return p, nil
 }
 
-// seen is what a saver saw of one purse: a state at a version, and what it had appended to get there, or why nothing was.
+// seen is what a saver saw of one purse: its state at a version. It also has the events that the
+// saver had appended to get there, or the amount that the purse refused.
 type seen struct {
 	version  int64
 	state    purse
 	appended []any
-	refused  int64 // to spend that much
+	refused  int64 // the amount that the purse refused to spend
 }
 
-// saver carries out random steps, and notes what it sees.
+// saver carries out random steps and notes what it sees.
 type saver struct {
 	random     *rand.Rand
 	provider   *eventstore.Provider
@@ -61,7 +62,7 @@ type saver struct {
 	exclusive  *aggregate.Repository[purse]
 	steps      int
 	seen       map[string][]seen
-	once       map[string]int64 // versions that commands with an id have stored
+	once       map[string]int64 // by id of a command, the version that it stored
 }
 
 func (s *saver) run(ctx context.Context) error {
@@ -88,7 +89,7 @@ func (s *saver) step(ctx context.Context, id string, n int) error {
 	}
 	amount := 1 + s.random.Int64N(100)
 	switch kind := s.random.IntN(20); {
-	case kind < 6: // receive, in some parts
+	case kind < 6: // receive, in several events
 		a, err := repository.Update(ctx, id, func(purse) (events []any, err error) {
 			for range 1 + amount%3 {
 				events = append(events, received{amount})
@@ -114,7 +115,7 @@ func (s *saver) step(ctx context.Context, id string, n int) error {
 		default:
 			return err
 		}
-	case kind < 15: // a command that comes twice
+	case kind < 15: // send a command twice
 		command := fmt.Sprintf("%p-%d", s, n)
 		for range 2 {
 			a, err := repository.Update(ctx, id, func(purse) ([]any, error) { return []any{received{1}}, nil }, aggregate.WithIdempotencyID(command))
@@ -130,7 +131,7 @@ func (s *saver) step(ctx context.Context, id string, n int) error {
 				s.once[command] = a.Version
 			}
 		}
-	case kind < 18: // look
+	case kind < 18: // load the purse
 		a, err := repository.Load(ctx, id)
 		if err != nil {
 			return err
@@ -143,7 +144,7 @@ func (s *saver) step(ctx context.Context, id string, n int) error {
 			}
 			note(past, 0)
 		}
-	default: // keep a snapshot, or lose some
+	default: // save a snapshot, or delete some
 		session, err := s.provider.Open(ctx, s.provider.Stream("purse", id), eventstore.Shared())
 		if err != nil {
 			return err
@@ -157,14 +158,15 @@ func (s *saver) step(ctx context.Context, id string, n int) error {
 			return err
 		}
 		if err = session.SaveSnapshot(ctx, a.Version, a.State); errors.As(err, new(*eventstore.VersionNotFoundError)) {
-			return nil // it has been appended since the session was opened
+			return nil // another saver has appended since the session was opened
 		}
 		return err
 	}
 	return nil
 }
 
-// Savers that come between each other, with and without the lock, with snapshots that come and go, agree with a plain model.
+// Savers compete for the same purses, with and without the lock, while snapshots come and go. What
+// they see agrees with a plain model.
 func TestAggregatesAgreeWithAPlainModel(t *testing.T) {
 	t.Parallel()
 	t.Run("in memory", func(t *testing.T) {
@@ -236,7 +238,8 @@ func agree(t *testing.T, state driver.State, locker driver.Locker) {
 	fmt.Printf("model store=%s steps=%d looks=%d events=%d disagreements=%v\n", state.Capabilities().Store, propertySteps, looks, events, t.Failed())
 }
 
-// compareWithModel replays what was appended, in the order of versions, and compares each state that was seen with it.
+// compareWithModel replays the appended events in the order of their versions. It compares each
+// state that a saver saw with the result.
 func compareWithModel(t *testing.T, id string, of []seen, final aggregate.Aggregate[purse]) {
 	t.Helper()
 	appended := map[int64]any{}
@@ -244,7 +247,7 @@ func compareWithModel(t *testing.T, id string, of []seen, final aggregate.Aggreg
 		for i, event := range s.appended {
 			version := s.version - int64(len(s.appended)-1-i)
 			if other, ok := appended[version]; ok {
-				t.Errorf("%s: version %d was given to %v and to %v", id, version, other, event)
+				t.Errorf("%s: version %d is both %v and %v", id, version, other, event)
 			}
 			appended[version] = event
 		}
@@ -258,21 +261,21 @@ func compareWithModel(t *testing.T, id string, of []seen, final aggregate.Aggreg
 		case spent:
 			now.Balance, now.Spent = now.Balance-e.Amount, now.Spent+e.Amount
 		default:
-			t.Fatalf("%s: nobody has appended version %d", id, version)
+			t.Fatalf("%s: no saver has appended version %d", id, version)
 		}
 		if now.Balance < 0 {
-			t.Errorf("%s: at version %d it holds %d", id, version, now.Balance)
+			t.Errorf("%s: at version %d the balance is %d", id, version, now.Balance)
 		}
 		model = append(model, now)
 	}
 	if final.Version != int64(len(appended)) || final.State != model[len(model)-1] {
-		t.Errorf("%s: it ends as %+v at version %d, the model as %+v at version %d", id, final.State, final.Version, model[len(model)-1], len(appended))
+		t.Errorf("%s: the purse ends as %+v at version %d, the model as %+v at version %d", id, final.State, final.Version, model[len(model)-1], len(appended))
 	}
 	for _, s := range of {
 		if s.version >= int64(len(model)) || s.state != model[s.version] {
-			t.Errorf("%s: at version %d it was seen as %+v", id, s.version, s.state)
+			t.Errorf("%s: at version %d a saver saw %+v", id, s.version, s.state)
 		} else if s.refused > 0 && model[s.version].Balance >= s.refused {
-			t.Errorf("%s: at version %d it refused to spend %d of %d", id, s.version, s.refused, model[s.version].Balance)
+			t.Errorf("%s: at version %d the purse refused to spend %d of %d", id, s.version, s.refused, model[s.version].Balance)
 		}
 	}
 }

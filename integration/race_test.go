@@ -21,29 +21,29 @@ import (
 
 const (
 	racers         = 2 // processes
-	racerWriters   = 4 // in each of them, half with locks
+	racerWriters   = 4 // in each process, half of them with locks
 	appendsOfEach  = 250
 	raceTimeout    = 5 * time.Minute
-	racerVariable  = "EVENTSTORES_RACER" // makes this executable a racer, with its raceConfig
+	racerVariable  = "EVENTSTORES_RACER" // turns this executable into a racer, and holds its raceConfig
 	racerResultsFD = 3
 )
 
-// raceConfig is what a racer is told.
+// raceConfig is the configuration of a racer.
 type raceConfig struct {
 	Name    string
 	Sidecar string // address
 	Stream  string
 }
 
-// raceResult is what a racer tells.
+// raceResult is the result of a racer.
 type raceResult struct {
 	Acknowledged []racing.Ack
 	Refused      int
 	Error        string
 }
 
-// roles are what this executable can be in the place of a test, by the variable that holds what it
-// is told.
+// roles are the roles that this executable can have instead of running tests. The key is the
+// variable that holds the configuration.
 var roles = map[string]func(config string, ready *json.Encoder) any{
 	racerVariable:   func(config string, ready *json.Encoder) any { return race(config, ready) },
 	updaterVariable: func(config string, ready *json.Encoder) any { return updates(config, ready) },
@@ -65,7 +65,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// race is one of the processes: it says that it is ready, waits for the start, and writes until all is acknowledged.
+// race is the main function of a racer. It reports that it is ready, waits for the start, and
+// writes until all its appends are acknowledged.
 func race(config string, ready *json.Encoder) (result raceResult) {
 	failed := func(err error) raceResult { result.Error = err.Error(); return result }
 	var c raceConfig
@@ -102,7 +103,7 @@ func race(config string, ready *json.Encoder) (result raceResult) {
 	if err := ready.Encode("ready"); err != nil {
 		return failed(err)
 	}
-	if _, err := io.Copy(io.Discard, os.Stdin); err != nil { // ends with the starting shot
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil { // ends when the test gives the start
 		return failed(err)
 	}
 
@@ -125,9 +126,10 @@ func race(config string, ready *json.Encoder) (result raceResult) {
 	return result
 }
 
-// Two processes, each with a sidecar of its own, append to one stream on one Redis. Half of the writers take the lock; the
-// other half goes ahead without, so that only the swap of the head keeps the appends apart. Then a third sidecar and this
-// process, which have not seen any of it, read what there is.
+// Two processes, each with its own sidecar, append to one stream on one Redis. Half of the writers
+// take the lock. The other half goes ahead without it, so that only the swap of the head keeps the
+// appends apart. Then a third sidecar and this process, which have seen nothing of the race, read
+// the stream.
 func TestTwoProcessesRaceOnOneStreamAndNothingIsLostOrDoubled(t *testing.T) {
 	r := servers.StartRedis(t)
 	components := []string{servers.RedisState("statestore", r), servers.RedisLock("lockstore", r)}
@@ -147,7 +149,7 @@ func TestTwoProcessesRaceOnOneStreamAndNothingIsLostOrDoubled(t *testing.T) {
 			t.Errorf("process %d: %s", i, result.Error)
 		}
 		if result.Refused == 0 {
-			t.Errorf("process %d: no append was refused, there was no race", i)
+			t.Errorf("process %d: no append was refused, so there was no race", i)
 		}
 		fmt.Printf("race process=%d acked=%d refused=%d\n", i, len(result.Acknowledged), result.Refused)
 		acks = append(acks, result.Acknowledged...)
@@ -208,7 +210,7 @@ func startRacer(t *testing.T, variable string, c any) *racer {
 	return p
 }
 
-// start lets the process begin.
+// start tells the process to begin.
 func (p *racer) start(t *testing.T) {
 	t.Helper()
 	if err := p.stdin.Close(); err != nil {
@@ -216,10 +218,10 @@ func (p *racer) start(t *testing.T) {
 	}
 }
 
-// result waits for the end of the process.
+// result waits for the process to end and decodes its result.
 func (p *racer) result(t *testing.T, result any) {
 	t.Helper()
 	if err := p.results.Decode(result); err != nil {
-		t.Fatalf("the racer gives no result: %v", err)
+		t.Fatalf("the racer returned no result: %v", err)
 	}
 }

@@ -37,8 +37,8 @@ func (i *insisting) Commit(ctx context.Context, partition string, swap driver.Sw
 	return i.State.Commit(ctx, partition, swap, writes)
 }
 
-// refuses brings a store into a state in which it turns writes down, and out of it. What an append is told in between has the words
-// of the server.
+// refuses appends to a store while it refuses writes. The functions on and off begin and end that
+// state. The error must contain the server's own words.
 func refuses(t *testing.T, state driver.State, on, off func(), payload int, kind error, says string) {
 	t.Helper()
 	counted := &insisting{State: state}
@@ -57,19 +57,19 @@ func refuses(t *testing.T, state driver.State, on, off func(), payload int, kind
 	counted.commits.Store(0)
 	_, err = session.Append(t.Context(), eventstore.ExpectVersion(1), event(payload))
 	if errors.As(kind, new(*eventstore.OutcomeUnknownError)) && errors.As(err, new(*eventstore.StorageError)) {
-		kind = &eventstore.StorageError{} // the head was read again first, and nothing was sent
+		kind = &eventstore.StorageError{} // the session read the head again first, and sent nothing
 	}
 	wantError(t, err, kind, says)
 	if unknown := (*eventstore.OutcomeUnknownError)(nil); errors.As(kind, new(*eventstore.StorageError)) && errors.As(err, &unknown) {
-		t.Errorf("a certain no is called unknown: %v", err)
+		t.Errorf("the outcome is certain but reported as unknown: %v", err)
 	}
 	if n := counted.commits.Load(); n > 2 {
-		t.Errorf("it was sent %d times", n)
+		t.Errorf("the append was sent %d times", n)
 	}
 	off()
 	version, err := session.Append(t.Context(), eventstore.ExpectVersion(1), event(1))
 	if err != nil || version != 2 {
-		t.Errorf("when it is over: version %d, %v", version, err)
+		t.Errorf("when the store accepts writes again: version %d, %v", version, err)
 	}
 	found, err := session.Verify(t.Context(), nil)
 	if err != nil || !found.Sound() || found.Version != 2 {
@@ -84,12 +84,12 @@ func TestWhatRedisCertainlyDidNotDoIsAStorageError(t *testing.T) {
 		name    string
 		on, off [][]string
 		says    string
-		sidecar error // what it is called through a sidecar
+		sidecar error // the error through a sidecar
 	}{
 		{"out of memory", [][]string{{"CONFIG", "SET", "maxmemory", "1"}}, [][]string{{"CONFIG", "SET", "maxmemory", "0"}}, "OOM command not allowed", stored},
 		{"a replica", [][]string{{"REPLICAOF", "127.0.0.1", "1"}}, [][]string{{"REPLICAOF", "NO", "ONE"}}, "READONLY You can't write", stored},
 		{"too few replicas", [][]string{{"CONFIG", "SET", "min-replicas-to-write", "1"}}, [][]string{{"CONFIG", "SET", "min-replicas-to-write", "0"}}, "NOREPLICAS Not enough good replicas", stored},
-		// Of a sidecar that is not let in nobody knows what it sent before.
+		// If the server rejects the sidecar's login, the outcome of what it sent before is unknown.
 		{"a new password", [][]string{{"CONFIG", "SET", "requirepass", "x"}, {"-a", "x", "CLIENT", "KILL", "TYPE", "normal"}},
 			[][]string{{"-a", "x", "CONFIG", "SET", "requirepass", ""}}, "NOAUTH Authentication required", unknown},
 	} {
@@ -130,7 +130,7 @@ func TestARedisThatCanNotSaveIsAStorageError(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			r := servers.StartRedis(t, servers.SavingTo(dir))
-			// A folder in the place of the file that it saves to.
+			// The folder takes the place of the file to which Redis saves.
 			if err := os.Mkdir(filepath.Join(dir, "dump.rdb"), 0o700); err != nil {
 				t.Fatal(err)
 			}
@@ -145,7 +145,7 @@ func TestARedisThatCanNotSaveIsAStorageError(t *testing.T) {
 	}
 }
 
-// waitFor asks until it is so.
+// waitFor waits until a condition is true.
 func waitFor(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(20 * time.Millisecond)
@@ -193,7 +193,8 @@ func mariaState(m *servers.MariaDB, schema string) string {
 	return servers.Component("statestore", "state.mysql", "v1", map[string]string{"connectionString": m.ConnString, "schemaName": schema, "keyPrefix": "none"})
 }
 
-// The server may say so, or end the connection while it is still sent to: then only looking tells, and it is not sent for ever.
+// The server may report the error, or close the connection while the client still sends. The
+// session must then read what is stored, and must not send the packet for ever.
 func TestAPacketThatMariaDBDoesNotTakeIsNotSentForEver(t *testing.T) {
 	t.Parallel()
 	m := servers.StartMariaDB(t, "events", "--max-allowed-packet=1M")
@@ -208,10 +209,10 @@ func TestAPacketThatMariaDBDoesNotTakeIsNotSentForEver(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if n := counted.commits.Load(); n > 3 {
-		t.Errorf("it was sent %d times", n)
+		t.Errorf("the append was sent %d times", n)
 	}
 	if version, err := session.Append(t.Context(), eventstore.ExpectAny(), racing.Event{}); version != 1 || err != nil {
-		t.Errorf("a smaller one after it: version %d, %v", version, err)
+		t.Errorf("a smaller append after it: version %d, %v", version, err)
 	}
 }
 

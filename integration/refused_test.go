@@ -31,7 +31,7 @@ func TestWhatCannotWorkIsRefusedWhenTheAdapterIsMade(t *testing.T) {
 		return c
 	}
 	nobody := fmt.Sprintf("127.0.0.1:%d", servers.FreePorts(t, 1)[0])
-	conn, err := grpc.NewClient(nobody, grpc.WithTransportCredentials(insecure.NewCredentials())) // does not wait for an answer
+	conn, err := grpc.NewClient(nobody, grpc.WithTransportCredentials(insecure.NewCredentials())) // does not wait for a connection
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestWhatCannotWorkIsRefusedWhenTheAdapterIsMade(t *testing.T) {
 				_, err = sidecar.NewState(t.Context(), test.client, test.state)
 			}
 			if err == nil {
-				t.Fatal("there is no error")
+				t.Fatal("got no error")
 			}
 			for _, says := range test.says {
 				if !strings.Contains(err.Error(), says) {
@@ -73,7 +73,7 @@ func TestWhatCannotWorkIsRefusedWhenTheAdapterIsMade(t *testing.T) {
 	}
 }
 
-// wantError checks that an error is of the type of kind, and that its message tells what to do.
+// wantError checks the type of an error, and that its message says what to do.
 func wantError(t *testing.T, err, kind error, says ...string) {
 	t.Helper()
 	if !errors.As(err, reflect.New(reflect.TypeOf(kind)).Interface()) {
@@ -115,7 +115,7 @@ func TestASidecarThatHasGoneIsNoEmptyStream(t *testing.T) {
 	r := servers.StartRedis(t)
 	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{servers.RedisState("statestore", r)}})
 	settings := eventstore.DefaultSettings()
-	settings.CommitTimeout = 100 * time.Millisecond // until the outcome of an append is called unknown
+	settings.CommitTimeout = 100 * time.Millisecond // after this time the outcome of an append is unknown
 	p := provider(t, state(t, d), racing.NoLock{}, eventstore.WithSettings(settings))
 	session, err := p.Open(t.Context(), racing.Stream("1"))
 	if err != nil {
@@ -132,11 +132,12 @@ func TestASidecarThatHasGoneIsNoEmptyStream(t *testing.T) {
 	wantError(t, err, &eventstore.StorageError{}, "the sidecar can't be reached")
 	_, err = p.Open(t.Context(), racing.Stream("1"))
 	wantError(t, err, &eventstore.StorageError{}, "the sidecar can't be reached")
-	// The head is read again before anything is written, so that it is certain that nothing was.
+	// The session reads the head again before it writes anything, so it knows that nothing was
+	// stored.
 	_, err = session.Append(t.Context(), eventstore.ExpectAny(), racing.Event{N: 1})
 	wantError(t, err, &eventstore.StorageError{}, "the sidecar can't be reached")
 
-	// When it is back, another session appends.
+	// When the sidecar is back, another session can append.
 	d.Restart(t)
 	p = provider(t, state(t, d), racing.NoLock{})
 	if session, err = p.Open(t.Context(), racing.Stream("1")); err != nil {

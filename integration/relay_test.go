@@ -8,19 +8,20 @@ import (
 	"testing"
 )
 
-// relay is the way to a server. It passes everything on, but for answers that a test has it lose.
+// relay is a proxy before a server. It passes everything on, except for answers that a test makes
+// it lose.
 type relay struct {
 	addr string
 
 	mu        sync.Mutex
-	match     []byte        // of a request
-	delivered int           // such requests since it was set
-	losing    bool          // the answer to the next of them
-	hold      func()        // called before that one is passed on
+	match     []byte        // what a matching request contains
+	delivered int           // number of matching requests since lose was called
+	losing    bool          // whether to lose the answer to the next of them
+	hold      func()        // called before that request is passed on
 	gaveUp    chan struct{} // closed when its sender has closed the connection
 }
 
-// startRelay starts a relay to a server, until the test ends.
+// startRelay starts a relay before a server. It runs until the test ends.
 func startRelay(t *testing.T, server string) *relay {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -50,8 +51,9 @@ func startRelay(t *testing.T, server string) *relay {
 	return r
 }
 
-// lose has the answer to the next request with match in it get lost. Hold, if set, is called before that request is
-// passed on. The channel that it returns is closed when the sender has given up on the answer.
+// lose makes the relay lose the answer to the next request that contains match. The relay calls
+// hold, if it is not nil, before it passes the request on. The returned channel is closed when the
+// sender has given up on the answer.
 func (r *relay) lose(match string, hold func()) (gaveUp <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -59,17 +61,17 @@ func (r *relay) lose(match string, hold func()) (gaveUp <-chan struct{}) {
 	return r.gaveUp
 }
 
-// deliveries are how many requests with the match of lose came since.
+// deliveries returns how many requests with the match of lose have come since.
 func (r *relay) deliveries() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.delivered
 }
 
-// relayed is one connection.
+// relayed is one connection through the relay.
 type relayed struct {
 	*relay
-	silent bool // its answers are lost; under relay.mu
+	silent bool // its answers are lost; protected by relay.mu
 	gaveUp chan struct{}
 }
 
@@ -95,7 +97,7 @@ func (c *relayed) requests(from, to net.Conn) {
 	}
 }
 
-// look notes a request. Hold is nil where there is nothing to do before it is passed on.
+// look notes a request. It returns the function to call before the request is passed on, or nil.
 func (c *relayed) look(request []byte) (hold func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

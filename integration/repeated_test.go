@@ -13,17 +13,18 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// What goes to Redis when a lock is taken and given back, and when a lease is swapped.
+// These are the commands that Redis gets when a lock is taken and released, and when a lease is
+// swapped.
 const (
 	takesLock  = "\r\nnx\r\n"
 	givesLock  = `if v~=ARGV[1] then return -2`
 	swapsLease = `redis.pcall("HGET", KEYS[1], "version")`
 )
 
-// repeats is what repeats requests below the event store.
+// repeats is a component that repeats requests below the event store.
 type repeats struct {
-	readTimeout string // of the sidecar's Redis client, its default if empty
-	resiliency  string // policies of the sidecar
+	readTimeout string // of the sidecar's Redis client; empty for its default
+	resiliency  string // resiliency policies of the sidecar
 }
 
 var repeaters = map[string]repeats{
@@ -50,7 +51,7 @@ spec:
 `},
 }
 
-// startRepeating starts a sidecar whose requests to Redis go through a relay.
+// startRepeating starts a sidecar whose requests to Redis pass through a relay.
 func startRepeating(t *testing.T, by repeats) (*servers.Redis, *relay, *servers.Daprd) {
 	t.Helper()
 	r := servers.StartRedis(t)
@@ -65,7 +66,8 @@ func startRepeating(t *testing.T, by repeats) (*servers.Redis, *relay, *servers.
 	return r, way, d
 }
 
-// lockers are the two ways to keep sessions apart, with what goes to Redis when a session begins and ends.
+// lockers are the two ways to keep sessions apart, with the commands that Redis gets when a session
+// begins and ends.
 var lockers = map[string]struct {
 	of           func(t *testing.T, d *servers.Daprd) driver.Locker
 	takes, gives string
@@ -74,7 +76,7 @@ var lockers = map[string]struct {
 	"lease":          {func(*testing.T, *servers.Daprd) driver.Locker { return nil }, swapsLease, swapsLease},
 }
 
-// unwaiting is a provider whose sessions do not wait for others: there are none.
+// unwaiting returns a provider whose sessions do not wait for others, because there are none.
 func unwaiting(t *testing.T, s driver.State, l driver.Locker) *eventstore.Provider {
 	t.Helper()
 	settings := eventstore.DefaultSettings()
@@ -111,7 +113,7 @@ func TestARequestForTheLockThatIsRepeatedBelowBlocksNoStream(t *testing.T) {
 						t.Errorf("Close: %v", err)
 					}
 				}
-				cycle(func(string) {}) // the lease exists from then on
+				cycle(func(string) {}) // the lease exists after this
 				for _, when := range []string{"open", "close"} {
 					match := l.takes
 					if when == "close" {
@@ -123,7 +125,7 @@ func TestARequestForTheLockThatIsRepeatedBelowBlocksNoStream(t *testing.T) {
 						}
 					})
 					if n := way.deliveries(); n < 2 {
-						t.Errorf("at %s the request went to Redis %d times, and was not repeated", when, n)
+						t.Errorf("at %s the request went to Redis %d times, so it was not repeated", when, n)
 					}
 					cycle(func(string) {}) // nothing is left behind
 				}
@@ -132,7 +134,8 @@ func TestARequestForTheLockThatIsRepeatedBelowBlocksNoStream(t *testing.T) {
 	}
 }
 
-// Redis stands still until the sidecar's client gives up on its answer, by default after 3 s, and asks again.
+// Redis stands still until the sidecar's client gives up on the answer, by default after 3 s, and
+// sends the request again.
 func TestARedisThatStandsStillBlocksNoStream(t *testing.T) {
 	for name, l := range lockers {
 		t.Run(name, func(t *testing.T) {
@@ -173,7 +176,7 @@ func TestARedisThatStandsStillBlocksNoStream(t *testing.T) {
 	}
 }
 
-// tries counts the tries of a locker.
+// tries counts the attempts to take a lock.
 type tries struct {
 	driver.Locker
 	n atomic.Int64
@@ -226,7 +229,7 @@ func TestManyThatOpenOneStreamAtOnceAreAllServed(t *testing.T) {
 			for _, c := range counts {
 				total += c.n.Load()
 			}
-			// At most three of the first look, and three each time that the lock was found free.
+			// At most three attempts at first, and three each time that the lock was free.
 			if total > 6*many {
 				t.Errorf("%d sessions tried the lock %d times", many, total)
 			}

@@ -36,15 +36,15 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// The ways in which the store under the service misbehaves.
+// These are the ways in which the store under the service can misbehave.
 const (
 	well    = iota
-	away    // answers nothing
-	garbled // answers what nobody has written
-	silent  // answers until something is committed, and then nothing any more
+	away    // every request fails
+	garbled // values are garbage
+	silent  // the first write fails, and every request after it
 )
 
-// moodyState is a store that misbehaves as it is told.
+// moodyState is a store that misbehaves as a test tells it.
 type moodyState struct {
 	driver.State
 	mood atomic.Int32
@@ -97,7 +97,8 @@ func (s *moodyState) Commit(ctx context.Context, partition string, swap driver.S
 	return s.write(func() error { return s.State.Commit(ctx, partition, swap, writes) })
 }
 
-// described is a service whose every request and answer is compared with its description.
+// described is a service. It compares every request and answer with the service's OpenAPI
+// description.
 type described struct {
 	handler  http.Handler
 	router   routers.Router
@@ -106,13 +107,13 @@ type described struct {
 	seen     map[string]bool // "operation status"
 }
 
-// The keys of the service that is compared with its description.
+// These are the API keys of the described service.
 const (
 	readKey  = "key-of-who-reads-0001"
 	adminKey = "key-of-who-may-all-01"
 )
 
-// newDescribed is a service in this process, connected to a store that is well.
+// newDescribed returns a service in this process with a store that works.
 func newDescribed(t *testing.T) (*service.Service, *described) {
 	t.Helper()
 	inMemory := memory.New()
@@ -155,7 +156,8 @@ func (d *described) describe(t *testing.T) *openapi3.T {
 	return doc
 }
 
-// ask sends "METHOD /path", with headers as "Name: value", and checks the status, and that request and answer are as described.
+// ask sends "METHOD /path" with headers like "Name: value". It checks the status, and that the
+// request and the answer match the description.
 func (d *described) ask(t *testing.T, status int, methodAndPath, body string, headers ...string) []byte {
 	t.Helper()
 	method, path, _ := strings.Cut(methodAndPath, " ")
@@ -183,7 +185,7 @@ func (d *described) ask(t *testing.T, status int, methodAndPath, body string, he
 	input := &openapi3filter.RequestValidationInput{Request: r, PathParams: params, Route: route,
 		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}}
 	switch err := openapi3filter.ValidateRequest(t.Context(), input); {
-	case status == 400 || status == 413 || status == 415: // not as described
+	case status == 400 || status == 413 || status == 415: // these requests need not match the description
 	case err != nil:
 		t.Errorf("the request %s %s is not as described: %v", methodAndPath, body, err)
 	}
@@ -207,7 +209,7 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 	s, d := newDescribed(t)
 	doc := d.describe(t)
 
-	// Every route is described, and what is described is there.
+	// Every route is described, and everything described has a route.
 	described := map[string]map[string]bool{} // statuses by operation
 	var routes []string
 	for path, item := range doc.Paths.Map() {
@@ -221,7 +223,7 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 	}
 	slices.Sort(routes)
 	if there := s.Routes(); !slices.Equal(routes, there) {
-		t.Errorf("routes:\n described %q\n there are %q", routes, there)
+		t.Errorf("routes:\n described %q\n actual %q", routes, there)
 	}
 
 	const (
@@ -231,7 +233,7 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 		opening  = `{"number":"A1","owner":"Ada","amount":150000}`
 		moving   = `{"amount":50000}`
 	)
-	// Before there is a store.
+	// The service has no store yet.
 	all := map[string]string{ // operations of the API on A1, with a body where they need one
 		"GET " + accounts: "", "POST " + accounts: opening, "GET " + a1: "", "DELETE " + a1: "",
 		"POST " + a1 + "/deposits": moving, "POST " + a1 + "/withdrawals": moving, "POST " + a1 + "/close": "", "GET " + a1 + "/events": "",
@@ -257,7 +259,7 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 	})
 	d.ask(t, 200, "GET /readyz", "")
 
-	// A walk.
+	// All operations work.
 	d.ask(t, 200, "GET "+accounts, "")
 	d.ask(t, 201, "POST "+accounts, opening, "Idempotency-Key: k1", "X-Request-Id: r-1", "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 	d.ask(t, 200, "POST "+accounts, opening, "Idempotency-Key: k1")
@@ -276,11 +278,11 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 	}
 	var page struct{ Next string }
 	if err := json.Unmarshal(d.ask(t, 200, "GET "+a1+"/events", ""), &page); err != nil || page.Next == "" {
-		t.Errorf("a history of more than a page does not go on: %v", err)
+		t.Errorf("the second page of a history is wrong: %v", err)
 	}
 	d.ask(t, 200, "GET "+page.Next, "")
 
-	// What is refused.
+	// The service refuses these requests.
 	d.ask(t, 404, "GET "+a1+"?version=9999", "")
 	for operation, body := range map[string]string{
 		"GET": "", "DELETE": "", "POST /deposits": moving, "POST /withdrawals": moving, "POST /close": "", "GET /events": "",
@@ -324,7 +326,7 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 		d.ask(t, 421, operation, "", "Host: evil.example")
 	}
 
-	// Another has the account to itself.
+	// Another session has the account.
 	session, err := d.provider.Open(t.Context(), d.provider.Stream(bank.AccountType, "A1"))
 	if err != nil {
 		t.Fatal(err)
@@ -335,7 +337,7 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// A store that misbehaves.
+	// The store misbehaves.
 	for operation, body := range all {
 		d.state.mood.Store(away)
 		d.ask(t, 503, operation, body)
@@ -361,7 +363,7 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 	}
 }
 
-// demoService is the built service as a process of its own.
+// demoService is the built service in its own process.
 type demoService struct {
 	cmd   *exec.Cmd
 	url   string
@@ -387,8 +389,8 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// startDemoService starts the service beside a sidecar, as the Dapr CLI does, and waits until it serves. What env says counts more than
-// what the CLI would.
+// startDemoService starts the service with a sidecar, as the Dapr CLI does, and waits until it
+// serves. Variables in env override those that the CLI sets.
 func startDemoService(t *testing.T, demo string, sidecar *servers.Daprd, env ...string) *demoService {
 	t.Helper()
 	port := servers.FreePorts(t, 1)[0]
@@ -416,7 +418,7 @@ func startDemoService(t *testing.T, demo string, sidecar *servers.Daprd, env ...
 	return d
 }
 
-// do sends a request. Status 0 is that of no answer.
+// do sends a request. It returns status 0 if there is no answer.
 func (d *demoService) do(ctx context.Context, methodAndPath, body string) (status int, answer string) {
 	method, path, _ := strings.Cut(methodAndPath, " ")
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -440,7 +442,7 @@ func (d *demoService) do(ctx context.Context, methodAndPath, body string) (statu
 	return w.StatusCode, string(all)
 }
 
-// ask sends a request and checks its status, and what the answer says.
+// ask sends a request, and checks the status and a text of the answer.
 func (d *demoService) ask(t *testing.T, status int, says, methodAndPath, body string) {
 	t.Helper()
 	if got, answer := d.do(t.Context(), methodAndPath, body); got != status || !strings.Contains(answer, says) {
@@ -448,7 +450,7 @@ func (d *demoService) ask(t *testing.T, status int, says, methodAndPath, body st
 	}
 }
 
-// until asks until the answer is so.
+// until repeats a request until the answer has that status and text.
 func (d *demoService) until(t *testing.T, methodAndPath string, status int, says string) {
 	t.Helper()
 	eventually(t, func() error {
@@ -464,7 +466,7 @@ func (d *demoService) until(t *testing.T, methodAndPath string, status int, says
 	})
 }
 
-// eventually tries until it succeeds, at most a minute.
+// eventually repeats try until it succeeds, for at most a minute.
 func eventually(t *testing.T, try func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -484,7 +486,7 @@ func eventually(t *testing.T, try func() error) {
 	}
 }
 
-// ends tells the service to end, and checks that it says it did well.
+// ends tells the service to end, and checks that it ends without an error.
 func (d *demoService) ends(t *testing.T) {
 	t.Helper()
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -505,7 +507,7 @@ func (d *demoService) hasEnded(t *testing.T) {
 	}
 }
 
-// redisComponents are the project's own component files for Redis.
+// redisComponents returns the project's own component files for Redis.
 func redisComponents(t *testing.T, r *servers.Redis) []string {
 	t.Helper()
 	return componentFiles(t, filepath.Join(root(t), "components", "redis"), r)
@@ -517,11 +519,11 @@ func TestTheServiceRunsBesideASidecarAndSaysWhenTheStoreIsAway(t *testing.T) {
 	r := servers.StartRedis(t, servers.Durable())
 	sidecar := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: redisComponents(t, r)})
 	one := startDemoService(t, demo, sidecar)
-	two := startDemoService(t, demo, sidecar, "DAPR_GRPC_PORT=", "DAPR_GRPC_ENDPOINT="+sidecar.GRPCAddr()) // as where the sidecar is another container
+	two := startDemoService(t, demo, sidecar, "DAPR_GRPC_PORT=", "DAPR_GRPC_ENDPOINT="+sidecar.GRPCAddr()) // as if the sidecar were in another container
 	one.until(t, "GET /readyz", 200, "ready")
 	two.until(t, "GET /readyz", 200, "ready")
 
-	// Two instances on one store.
+	// Two instances share one store.
 	one.ask(t, 201, `"version":1`, "POST /api/v1/accounts", `{"number":"A1","owner":"Ada","amount":150000}`)
 	two.ask(t, 200, `"balance":200000`, "POST /api/v1/accounts/A1/deposits", `{"amount":50000,"expectedVersion":1}`)
 	one.ask(t, 409, `"actualVersion":2`, "POST /api/v1/accounts/A1/withdrawals", `{"amount":50000,"expectedVersion":1}`)
@@ -578,7 +580,7 @@ func TestTheServiceEndsWhenTheRequestsUnderWayAreDone(t *testing.T) {
 		text   string
 	}
 	slow := make(chan answer, 1)
-	reached := make(chan struct{}) // its handler, which has begun to read the body
+	reached := make(chan struct{}) // closed when the handler has begun to read the body
 	go func() {
 		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got100Continue: func() { close(reached) }})
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/api/v1/accounts/A1/deposits", strings.NewReader(`{"amount":1}`))
@@ -606,13 +608,13 @@ func TestTheServiceEndsWhenTheRequestsUnderWayAreDone(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() error { // it takes no new requests
+	eventually(t, func() error { // the service accepts no new requests
 		c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 		if err != nil {
 			return nil
 		}
 		_ = c.Close()
-		return errors.New("the service still takes connections")
+		return errors.New("the service still accepts connections")
 	})
 	select {
 	case a := <-slow:
@@ -623,7 +625,7 @@ func TestTheServiceEndsWhenTheRequestsUnderWayAreDone(t *testing.T) {
 	}
 	r.Resume(t)
 	if a := <-slow; a.status != 200 || !strings.Contains(a.text, `"version":2`) {
-		t.Errorf("the request under way was answered %d %s", a.status, a.text)
+		t.Errorf("the answer to the running request is %d %s", a.status, a.text)
 	}
 	s.hasEnded(t)
 }

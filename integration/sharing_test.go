@@ -9,8 +9,8 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// Two services beside sidecars of their own, with different app ids, share streams and locks where the key prefix does not
-// depend on the app id, and are apart where it does.
+// Two services have their own sidecars with different app ids. They share streams and locks if the
+// key prefix does not depend on the app id. Otherwise they are separate.
 func TestServicesShareStreamsAndLocksAsTheKeyPrefixSays(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

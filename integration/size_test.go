@@ -20,9 +20,9 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-const maxBody = 4 << 20 // of a sidecar that is told nothing else
+const maxBody = 4 << 20 // of a sidecar by default
 
-// wire counts the requests to a sidecar, by method, and how large the largest was.
+// wire counts the requests to a sidecar by method, and notes the size of the largest.
 type wire struct {
 	mu      sync.Mutex
 	calls   map[string]int
@@ -31,7 +31,7 @@ type wire struct {
 
 func newWire() *wire { return &wire{calls: map[string]int{}} }
 
-// option lets a client's requests be counted.
+// option returns the dial option that counts a client's requests.
 func (w *wire) option() grpc.DialOption {
 	return grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, request, answer any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
 		w.mu.Lock()
@@ -42,7 +42,7 @@ func (w *wire) option() grpc.DialOption {
 	})
 }
 
-// take returns what was counted, and starts over.
+// take returns the counts and resets them.
 func (w *wire) take() (calls map[string]int, largest int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -89,7 +89,7 @@ func TestAnEventThatCannotFitIntoOneRequestIsRefusedAndNothingIsStored(t *testin
 				calls, _ := w.take()
 				if tooLarge := (*eventstore.BatchTooLargeError)(nil); errors.As(err, &tooLarge) {
 					if tooLarge.Size <= tooLarge.Limit || tooLarge.Size < maxBody {
-						t.Errorf("%d bytes are said to be more than %d", tooLarge.Size, tooLarge.Limit)
+						t.Errorf("the error says that %d bytes are more than %d", tooLarge.Size, tooLarge.Limit)
 					}
 					if len(calls) > 0 {
 						t.Errorf("requests were sent: %v", calls)
@@ -103,10 +103,10 @@ func TestAnEventThatCannotFitIntoOneRequestIsRefusedAndNothingIsStored(t *testin
 			}
 			for _, item := range items {
 				if item.Err != nil || item.Found() {
-					t.Errorf("there is %s, %v", item.Key, item.Err)
+					t.Errorf("%s is stored, %v", item.Key, item.Err)
 				}
 			}
-			// The session goes on: what fits is taken.
+			// The session still works: it accepts an event that fits.
 			if version, err := session.Append(t.Context(), eventstore.ExpectVersion(0), blob(3<<20)); version != 1 || err != nil {
 				t.Errorf("an event that fits: version %d, %v", version, err)
 			}
@@ -144,10 +144,10 @@ func TestALargerSidecarTakesLargerEvents(t *testing.T) {
 		n++
 	}
 	if n != 2 {
-		t.Errorf("there are %d events, want 2", n)
+		t.Errorf("got %d events, want 2", n)
 	}
 
-	// A client that was not dialled for them says what it lacks.
+	// A client that was dialled without the option gets an error that names the option.
 	if s, err = sidecar.NewState(t.Context(), d.Client(t), "statestore"); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestALargerSidecarTakesLargerEvents(t *testing.T) {
 	}
 }
 
-// note is an event of 2 KB.
+// note returns an event of 2 KB.
 func note(n int) racing.Event {
 	return racing.Event{N: n, Writer: fmt.Sprintf("%d %s", n, strings.Repeat("n", 2000))}
 }
@@ -198,12 +198,12 @@ func TestTenThousandEventsOf2KBGoThroughASidecarInPortions(t *testing.T) {
 		_, err = session.Append(t.Context(), eventstore.ExpectAny(), all...)
 		wantError(t, err, &eventstore.BatchTooLargeError{}, "nothing was stored", "append fewer")
 		w.take()
-		for batch := range slices.Chunk(all, 1500) { // an append is one request, so it is the caller's to divide
+		for batch := range slices.Chunk(all, 1500) { // an append is one request, so the caller has to divide the events
 			if _, err := session.Append(t.Context(), eventstore.ExpectAny(), batch...); err != nil {
 				t.Fatal(err)
 			}
 		}
-		sent(t, "append", "ExecuteStateTransaction", 14) // the events of an append, at most twice
+		sent(t, "append", "ExecuteStateTransaction", 14) // requests for the events of an append, at most twice
 		reader := p.Reader(p.Stream("notes", "1"))
 		n := 0
 		for event, err := range reader.Read(t.Context()) {
@@ -241,6 +241,6 @@ func TestTenThousandEventsOf2KBGoThroughASidecarInPortions(t *testing.T) {
 				t.Fatalf("item %d is %s with %d bytes, %v", i, item.Key, len(item.Value), item.Err)
 			}
 		}
-		sent(t, "bulk read", "GetBulkState", 14) // it begins with few keys, to find out how much fits
+		sent(t, "bulk read", "GetBulkState", 14) // it begins with few keys, to find out how many fit
 	})
 }

@@ -28,7 +28,7 @@ type zipkinSpan struct {
 	Name     string
 }
 
-// startZipkin takes in the spans of a sidecar until the test ends.
+// startZipkin starts a server that receives the spans of a sidecar until the test ends.
 func startZipkin(t *testing.T) (url string, spans <-chan zipkinSpan) {
 	t.Helper()
 	arrived := make(chan zipkinSpan, 10_000)
@@ -116,7 +116,7 @@ func TestTheSidecarsSpansAreChildrenOfTheRequests(t *testing.T) {
 			}
 			request.End()
 
-			// What the sidecar calls each of the requests.
+			// These are the sidecar's names of the requests.
 			calls := map[string]string{
 				"try_lock": "/dapr.proto.runtime.v1.dapr/trylockalpha1",
 				"get_many": "/dapr.proto.runtime.v1.dapr/getbulkstate",
@@ -124,11 +124,11 @@ func TestTheSidecarsSpansAreChildrenOfTheRequests(t *testing.T) {
 				"write":    "/dapr.proto.runtime.v1.dapr/executestatetransaction",
 				"unlock":   "/dapr.proto.runtime.v1.dapr/unlockalpha1",
 			}
-			missing := map[string]string{} // what the sidecar's span under each of ours is to be called
+			missing := map[string]string{} // by our span, the name of the sidecar's span under it
 			seen := map[string]bool{}
 			for _, span := range recorder.Ended() {
 				if span.SpanContext().TraceID() != request.SpanContext().TraceID() {
-					t.Errorf("%s is of another trace", span.Name())
+					t.Errorf("%s is in another trace", span.Name())
 				}
 				if span.SpanKind() == trace.SpanKindClient {
 					missing[span.SpanContext().SpanID().String()] = calls[span.Name()]
@@ -144,14 +144,14 @@ func TestTheSidecarsSpansAreChildrenOfTheRequests(t *testing.T) {
 				case span := <-exported:
 					want, ours := missing[span.ParentID]
 					if !ours {
-						continue // of the requests before there was a trace
+						continue // a request before the trace began
 					}
 					if span.TraceID != request.SpanContext().TraceID().String() || span.Name != want {
 						t.Errorf("the sidecar's span is %+v, want a %s in trace %s", span, want, request.SpanContext().TraceID())
 					}
 					delete(missing, span.ParentID)
 				case <-late:
-					t.Fatalf("under these spans is none of the sidecar's: %v", missing)
+					t.Fatalf("the sidecar has no spans under these: %v", missing)
 				}
 			}
 		})

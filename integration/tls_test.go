@@ -22,7 +22,7 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// selfMade writes a certificate of 127.0.0.1 that nobody else has signed, and its key.
+// selfMade writes a self-signed certificate for 127.0.0.1 and its key.
 func selfMade(t *testing.T) (certificate, key string, roots *x509.CertPool) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -74,7 +74,7 @@ func TestASidecarSpeaksTLSWithARedisWhoseCertificateItIsTold(t *testing.T) {
 			servers.Component("statestore", "state.redis", "v1", overTLS),
 			servers.Component("lockstore", "lock.redis", "v1", overTLS),
 		},
-		Env:     []string{"SSL_CERT_FILE=" + certificate}, // the component has no property for it
+		Env:     []string{"SSL_CERT_FILE=" + certificate}, // the component has no property for the certificate
 		Folders: []string{filepath.Dir(certificate)},
 	})
 	client := d.Client(t)
@@ -98,15 +98,15 @@ func TestASidecarSpeaksTLSWithARedisWhoseCertificateItIsTold(t *testing.T) {
 	reader := p.Reader(racing.Stream("1"))
 	racing.Compare(t, reader, []racing.Ack{{N: 0, Events: 1, Version: 1}})
 
-	// The same component in this process, which is told of no certificate, believes none.
+	// Without the certificate, the adapter in this process does not trust the server.
 	if s, err := redis.Open(t.Context(), r.Addr, redis.WithTLS()); err == nil {
 		_ = s.Close()
-		t.Error("a certificate that nobody vouches for is believed")
+		t.Error("a self-signed certificate is accepted")
 	} else if !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("it is refused for another reason: %v", err)
+		t.Errorf("the connection fails for another reason: %v", err)
 	}
 	if s, err := redis.Open(t.Context(), r.Addr); err == nil {
 		_ = s.Close()
-		t.Error("the server answers without TLS: this test finds nothing")
+		t.Error("the server answers without TLS, so this test would find nothing")
 	}
 }

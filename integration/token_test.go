@@ -12,7 +12,7 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// Not parallel, as those that change the environment can't be.
+// This test changes the environment, so it can't be parallel.
 func TestAServiceWithTheSidecarsAPITokenInItsEnvironmentIsLetIn(t *testing.T) {
 	r := servers.StartRedis(t)
 	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", APIToken: "secret",

@@ -24,25 +24,26 @@ import (
 
 const (
 	updaters        = 4 // processes
-	updaterWriters  = 8 // in each of them
+	updaterWriters  = 8 // in each process
 	updatesOfEach   = 10
 	updateTimeout   = 5 * time.Minute
-	updaterVariable = "EVENTSTORES_UPDATER" // makes this executable an updater, with its updaterConfig
+	updaterVariable = "EVENTSTORES_UPDATER" // turns this executable into an updater, and holds its updaterConfig
 )
 
-// updaterConfig is what an updater is told: an address of a sidecar, or a SQLite file.
+// updaterConfig is the configuration of an updater: the address of a sidecar, or a SQLite file.
 type updaterConfig struct{ Sidecar, SQLite string }
 
-// updaterResult is what an updater tells.
+// updaterResult is the result of an updater.
 type updaterResult struct {
 	Versions []int64  // of the events that its updates have appended
-	Decided  int      // how often
-	Most     int      // of that for one update
-	Failures []string // of updates
-	Error    string   // before any update
+	Decided  int      // how often updates were decided
+	Most     int      // the most decisions for one update
+	Failures []string // of single updates
+	Error    string   // before the first update
 }
 
-// point is an event of the aggregate that all update, which is the sum of its points.
+// point is an event of the aggregate that all processes update. The aggregate is the sum of its
+// points.
 type point struct{ N int }
 
 func points(state driver.State, options ...eventstore.Option) (*aggregate.Repository[int], error) {
@@ -58,7 +59,7 @@ func points(state driver.State, options ...eventstore.Option) (*aggregate.Reposi
 	return aggregate.NewRepository(p, "score", func(sum int, e eventstore.Event) (int, error) { return sum + e.Data.(point).N, nil })
 }
 
-// tally is an observer that notes in a result how often updates were decided.
+// tally is an observer that notes how often updates were decided.
 type tally struct {
 	mu sync.Mutex
 	updaterResult
@@ -86,8 +87,8 @@ func (c updaterConfig) open(ctx context.Context) (driver.State, error) {
 	return sidecar.NewState(ctx, client, "statestore")
 }
 
-// updates is one of the processes: it says that it is ready, waits for the start, and updates with
-// the defaults of a repository.
+// updates is the main function of an updater. It reports that it is ready, waits for the start, and
+// updates with the defaults of a repository.
 func updates(config string, ready *json.Encoder) updaterResult {
 	failed := func(err error) updaterResult { return updaterResult{Error: err.Error()} }
 	var c updaterConfig
@@ -108,7 +109,7 @@ func updates(config string, ready *json.Encoder) updaterResult {
 	if err := ready.Encode("ready"); err != nil {
 		return failed(err)
 	}
-	if _, err := io.Copy(io.Discard, os.Stdin); err != nil { // ends with the starting shot
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil { // ends when the test gives the start
 		return failed(err)
 	}
 	var all sync.WaitGroup
@@ -130,8 +131,8 @@ func updates(config string, ready *json.Encoder) updaterResult {
 	return result.updaterResult
 }
 
-// Four processes update one aggregate with the defaults of a repository. None of their updates is
-// given up, and each counts once.
+// Four processes update one aggregate with the defaults of a repository. All their updates succeed,
+// and each counts once.
 func TestWithTheDefaultsTheUpdatesOfFourProcessesAllGetThrough(t *testing.T) {
 	t.Parallel()
 	t.Run("through sidecars on Redis", func(t *testing.T) {
@@ -161,7 +162,7 @@ func allGetThrough(t *testing.T, configs []updaterConfig) {
 		p.start(t)
 	}
 	want, decided, most := len(configs)*updaterWriters*updatesOfEach, 0, 0
-	by := map[int64]int{} // processes by the versions that they have appended
+	by := map[int64]int{} // the process that appended a version
 	for i, p := range processes {
 		var result updaterResult
 		p.result(t, &result)
@@ -173,14 +174,14 @@ func allGetThrough(t *testing.T, configs []updaterConfig) {
 		}
 		for _, version := range result.Versions {
 			if other, ok := by[version]; ok {
-				t.Errorf("version %d was given to process %d and to process %d", version, other, i)
+				t.Errorf("process %d and process %d both appended version %d", other, i, version)
 			}
 			by[version] = i
 		}
 		decided, most = decided+result.Decided, max(most, result.Most)
 	}
 	if decided <= want {
-		t.Errorf("%d updates were decided %d times: there was no race", want, decided)
+		t.Errorf("%d updates were decided %d times, so there was no race", want, decided)
 	}
 	state, err := configs[0].open(t.Context())
 	if err != nil {

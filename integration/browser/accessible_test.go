@@ -14,7 +14,7 @@ import (
 //go:embed inspect.js
 var inspect string
 
-// views are the pages in all their states, each with what leads to it.
+// views are the pages in all their states. Each has the actions that lead to it.
 var views = []struct {
 	name  string
 	reach func(b *tab)
@@ -37,8 +37,10 @@ var views = []struct {
 	{"no such account", func(b *tab) { b.visit("/accounts/NONE") }},
 }
 
-// TestPagesAreReadableAndOperableByAll checks what can be measured: names and roles as assistive software gets them, headings and landmarks,
-// that the tab key reaches every control and shows where it is, and the contrast of texts and marks, in light and dark.
+// TestPagesAreReadableAndOperableByAll checks what can be measured. It checks the names and roles
+// that assistive software gets, the headings and the landmarks. It checks that the tab key reaches
+// every control and shows where it is. It also checks the contrast of texts and marks, in light and
+// dark.
 func TestPagesAreReadableAndOperableByAll(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -72,7 +74,7 @@ func TestPagesAreReadableAndOperableByAll(t *testing.T) {
 	}
 }
 
-// TestTheInspectionFindsFaults puts faults into a page: each must be found.
+// TestTheInspectionFindsFaults puts faults into a page. The inspection must find each of them.
 func TestTheInspectionFindsFaults(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -95,7 +97,8 @@ func TestTheInspectionFindsFaults(t *testing.T) {
 	}
 }
 
-// node is a node of the accessibility tree. The client's own type does not know all that a newer browser says.
+// node is a node of the accessibility tree. The client's own type lacks some of the values that a
+// newer browser sends.
 type node struct {
 	Ignored bool  `json:"ignored"`
 	Role    value `json:"role"`
@@ -106,7 +109,7 @@ type value struct {
 	Value any `json:"value"`
 }
 
-// names checks that whatever one can use or read as a picture has a name.
+// names checks that every control and every picture has a name.
 func (b *tab) names(view string) {
 	b.t.Helper()
 	var tree struct {
@@ -133,7 +136,8 @@ func (b *tab) names(view string) {
 	}
 }
 
-// tabOrder checks that the tab key leads to every control in the order in which they are read, and that each shows it.
+// tabOrder checks that the tab key reaches all controls in reading order, and that each shows that
+// it has the focus.
 func (b *tab) tabOrder(view string) {
 	b.t.Helper()
 	want := eval[[]string](b, "inspect.controls()")

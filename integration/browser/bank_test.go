@@ -14,7 +14,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// served is a bank in an SQLite file of its own, and where its pages are.
+// served is a bank on its own SQLite file, and the URL of its pages.
 type served struct {
 	*bank.Accounts
 	url string
@@ -48,7 +48,8 @@ func serve(t *testing.T) served {
 	return served{accounts, server.URL}
 }
 
-// livedIn opens an account with some months of a life: salary, rent and what is in between. It ends at version 36.
+// livedIn opens an account and books some months of a life on it, such as salary and rent. The
+// account ends at version 36.
 func (s served) livedIn(t *testing.T, number, owner string) {
 	t.Helper()
 	when := time.Date(2026, time.January, 5, 8, 12, 40, 0, time.UTC)

@@ -1,4 +1,4 @@
-// What the tests ask of a page: its structure, its controls, its contrast.
+// inspect checks what the tests require of a page: its structure, its controls and its contrast.
 window.inspect = (() => {
 	const seen = (element) => element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && !element.closest(".unseen, .skip");
 
@@ -68,10 +68,10 @@ window.inspect = (() => {
 		if (!document.documentElement.lang) faults.push("no language");
 		if (!document.title) faults.push("no title");
 		const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
-		for (const id of new Set(ids.filter((id, i) => ids.indexOf(id) !== i))) faults.push(`id ${id} is there twice`);
+		for (const id of new Set(ids.filter((id, i) => ids.indexOf(id) !== i))) faults.push(`id ${id} is used twice`);
 		for (const element of document.querySelectorAll("[aria-labelledby], [aria-describedby], [for]")) {
 			for (const name of ["aria-labelledby", "aria-describedby", "for"]) {
-				for (const id of (element.getAttribute(name) || "").split(" ")) if (id && !document.getElementById(id)) faults.push(`${name} ${id} leads nowhere`);
+				for (const id of (element.getAttribute(name) || "").split(" ")) if (id && !document.getElementById(id)) faults.push(`${name} ${id} has no target`);
 			}
 		}
 		return faults;

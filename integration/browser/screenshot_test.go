@@ -16,10 +16,11 @@ import (
 
 var write = flag.Bool("write", false, "write the screenshot docs/images/account.png anew; with the font Inter installed it looks as it does there")
 
-// shotsVariable names the folder for screenshots to look at.
+// shotsVariable names the folder for screenshots that a person can look at.
 const shotsVariable = "EVENTSTORES_SCREENSHOTS"
 
-// TestScreenshot takes pictures of the pages, light, dark and on a phone. No page may be wider than its screen.
+// TestScreenshot takes pictures of the pages in light, in dark and on a phone. No page may be wider
+// than its screen.
 func TestScreenshot(t *testing.T) {
 	folder := os.Getenv(shotsVariable)
 	if folder == "" {

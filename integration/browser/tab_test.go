@@ -20,11 +20,11 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// patience is how long a test may take with its browser. It decides nothing but when to give up.
+// patience is how long a test may take with its browser. It only decides when to give up.
 const patience = 2 * time.Minute
 
-// tab is one tab of a browser of its own, 1200 pixels wide. When the test ends nothing may have gone wrong in it: no error on the console, no request
-// that failed, none to anywhere but the site.
+// tab is one tab of its own browser, 1200 pixels wide. The test fails if the tab saw any trouble:
+// an error on the console, a failed request, or a request to anywhere but the site.
 type tab struct {
 	t    *testing.T
 	ctx  context.Context
@@ -32,7 +32,7 @@ type tab struct {
 
 	mu       sync.Mutex
 	troubles []string
-	expected []string // texts of troubles that are what is tested
+	expected []string // texts of troubles that the test provokes
 }
 
 func open(t *testing.T, site string) *tab {
@@ -48,7 +48,7 @@ func open(t *testing.T, site string) *tab {
 	}
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {})) // a newer browser sends what this client does not know yet
+	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {})) // a newer browser sends messages that this client does not know yet
 	t.Cleanup(cancel)
 	tab := &tab{t: t, ctx: ctx, site: site}
 	chromedp.ListenTarget(ctx, tab.listen)
@@ -98,7 +98,7 @@ func (b *tab) listen(event any) {
 	}
 }
 
-// expect makes a text no trouble: it is what is tested.
+// expect declares that a trouble with this text is expected, because the test provokes it.
 func (b *tab) expect(text string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -121,27 +121,28 @@ func (b *tab) visit(path string) {
 	b.do("visit "+path, chromedp.Navigate(b.site+path))
 }
 
-// until waits until an expression is true in the page, and in the one that a navigation leads to meanwhile.
+// until waits until an expression is true in the page. If the browser navigates meanwhile, until
+// goes on in the new page.
 func (b *tab) until(expression string) {
 	b.t.Helper()
 	b.do("wait until "+expression, chromedp.ActionFunc(func(ctx context.Context) error {
 		for {
 			err := chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(patience)).Do(ctx)
 			var failed *cdproto.Error
-			if !errors.As(err, &failed) || ctx.Err() != nil { // what is such an error lost its page
+			if !errors.As(err, &failed) || ctx.Err() != nil { // with such an error, Poll lost its page to a navigation
 				return err
 			}
 		}
 	}))
 }
 
-// press types keys at what has the focus.
+// press types keys into the element that has the focus.
 func (b *tab) press(keys string) {
 	b.t.Helper()
 	b.do("press keys", chromedp.KeyEvent(keys))
 }
 
-// eval is what an expression gives in the page.
+// eval evaluates an expression in the page and returns its value.
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
 	var value T
@@ -161,7 +162,7 @@ func (b *tab) scheme(scheme string) {
 	b.do("color scheme "+scheme, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
 }
 
-// withoutScript has pages run no script of their own. What the test evaluates still runs.
+// withoutScript stops pages from running their own scripts. What the test evaluates still runs.
 func (b *tab) withoutScript() {
 	b.t.Helper()
 	b.do("switch script off", emulation.SetScriptExecutionDisabled(true))

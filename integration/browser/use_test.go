@@ -148,9 +148,9 @@ func TestAConflictIsProvokedAndExplained(t *testing.T) {
 	b.wants(`document.querySelectorAll("#outcome li").length + " " + document.querySelector("#outcome .won .in").textContent`, "2 Stored as version 37")
 	b.until(`/EventStores:BankAccount:1001 is at version 37, not 36.*nothing was stored/.test(document.querySelector("#outcome .said")?.textContent)`)
 	if version, err := s.Version(t.Context(), "1001"); err != nil || version != 37 {
-		t.Errorf("version %d, %v: one of two was to be stored", version, err)
+		t.Errorf("version %d, %v: want one of two stored", version, err)
 	}
-	// What was provoked stays while others go on.
+	// The result of the conflict stays on the page while other writers append.
 	b.until(`document.getElementById("live")?.textContent === "Live"`)
 	if _, err := s.Deposit(t.Context(), "1001", 1_00, anyVersion); err != nil {
 		t.Fatal(err)

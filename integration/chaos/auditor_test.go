@@ -16,16 +16,16 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// auditorVariable makes this executable an auditor, with its auditConfig.
+// auditorVariable turns this executable into an auditor. It holds the auditConfig.
 const auditorVariable = "EVENTSTORES_CHAOS_AUDITOR"
 
-// auditConfig is what the auditor is told.
+// auditConfig is the configuration of the auditor.
 type auditConfig struct {
 	Sidecar string // address
 	Streams []string
 }
 
-// audited is what the auditor found of one stream.
+// audited is what the auditor found about one stream.
 type audited struct {
 	Stream string
 	Events []stored
@@ -34,7 +34,8 @@ type audited struct {
 
 const auditTimeout = 10 * time.Minute
 
-// audit is a fresh process that has seen nothing of what went on. It reads all streams from the beginning and verifies them.
+// audit is the main function of the auditor, a fresh process that has seen nothing of the run. It
+// reads all streams from the beginning and verifies them.
 func audit() {
 	var config auditConfig
 	configOf(auditorVariable, &config)
@@ -109,7 +110,7 @@ func (a *audited) read(ctx context.Context, provider *eventstore.Provider) error
 	return nil
 }
 
-// readAudit collects what an auditor says.
+// readAudit returns a function that reads the auditor's output into a map by stream.
 func readAudit(into map[string]audited) func(io.Reader) error {
 	return func(r io.Reader) error {
 		for results := json.NewDecoder(r); ; {

@@ -26,7 +26,7 @@ var (
 	seed     = flag.Uint64("seed", 0, "decides which faults come, and what the writers do; 0: another each time")
 )
 
-// limit is how long a run may take to reach its counts where -duration does not say.
+// limit is how long a run may take to reach its counts, unless -duration is set.
 const limit = 8 * time.Minute
 
 func TestMain(m *testing.M) {
@@ -41,18 +41,18 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// store is what a run is about.
+// store is the store under test in a run.
 type store struct {
 	kind       string
 	part       *servers.Part
 	addr       string
-	components func(addr string) []string // of a sidecar that reaches the store by that address
-	sessions   []sessions                 // of the writers, in turn
+	components func(addr string) []string // of a sidecar that reaches the store at that address
+	sessions   []sessions                 // for the writers, in turn
 }
 
 func TestNothingAcknowledgedIsLostTornOrDoubledWhateverDies(t *testing.T) {
 	if *duration == 0 && *appends == 0 {
-		t.Fatal("neither -duration nor -appends says when to end")
+		t.Fatal("set -duration or -appends")
 	}
 	t.Run("Redis", func(t *testing.T) {
 		r := servers.StartRedis(t, servers.Durable())
@@ -76,7 +76,7 @@ func TestNothingAcknowledgedIsLostTornOrDoubledWhateverDies(t *testing.T) {
 	})
 }
 
-// run is one store with its writers.
+// run is one run of the test: a store with its writers.
 type run struct {
 	t        *testing.T
 	store    store
@@ -86,7 +86,7 @@ type run struct {
 	trouble  trouble
 }
 
-// station is a writer process with its sidecar, and the links between them.
+// station is a writer process, its sidecar, and the links between them.
 type station struct {
 	run       *run
 	number    int
@@ -119,7 +119,7 @@ func chaos(t *testing.T, s store) {
 	r.judge(r.audit())
 }
 
-// start starts the writer process, as another after each restart.
+// start starts the writer process. After each restart the writer has another name.
 func (at *station) start() error {
 	r := at.run
 	config := writerConfig{
@@ -146,11 +146,11 @@ func (at *station) kill() error {
 	return at.writer.read
 }
 
-// alive says whether the writer process goes on, as it should until it is killed.
+// alive returns an error if the writer process has ended, although nothing has killed it.
 func (at *station) alive() error {
 	select {
 	case <-at.writer.done:
-		return fmt.Errorf("writer %d has ended by itself: %w", at.number, at.writer.err)
+		return fmt.Errorf("writer %d has ended unexpectedly: %w", at.number, at.writer.err)
 	default:
 		return nil
 	}
@@ -159,7 +159,7 @@ func (at *station) alive() error {
 func (at *station) stop() error { return at.writer.cmd.Process.Signal(syscall.SIGSTOP) }
 func (at *station) goOn() error { return at.writer.cmd.Process.Signal(syscall.SIGCONT) }
 
-// disturb lets things go wrong until it is enough.
+// disturb injects faults until the run has reached its counts or its duration.
 func (r *run) disturb() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var making sync.WaitGroup
@@ -193,7 +193,7 @@ func (r *run) disturb() {
 			if *duration == 0 {
 				acked, _ := r.history.count()
 				n, _ := r.trouble.count()
-				r.t.Errorf("seed %d: in %s there were %d appends acknowledged and %d faults, want %d and %d", r.seed, limit, acked, n, *appends, *faults)
+				r.t.Errorf("seed %d: after %s %d appends were acknowledged and %d faults injected, want %d and %d", r.seed, limit, acked, n, *appends, *faults)
 			}
 			return
 		}
@@ -205,7 +205,7 @@ func (r *run) disturb() {
 	}
 }
 
-// end lets the writers end, then takes down all that may still have requests under way.
+// end lets the writers end, and then stops everything that may still have requests under way.
 func (r *run) end() {
 	for _, at := range r.stations {
 		_ = at.writer.stdin.Close()
@@ -227,7 +227,7 @@ func (r *run) end() {
 	}
 }
 
-// audit has all streams read by a process and a sidecar that are new.
+// audit starts a new process with a new sidecar, which reads all streams.
 func (r *run) audit() map[string]audited {
 	d := servers.StartDaprd(r.t, servers.DaprdConfig{AppID: "auditor", Components: r.store.components(r.store.addr)})
 	found := map[string]audited{}
@@ -243,7 +243,8 @@ func (r *run) audit() map[string]audited {
 	return found
 }
 
-// judge compares what the writers were told with what the auditor found, and prints the line.
+// judge compares what the writers were told with what the auditor found, and prints the result
+// line.
 func (r *run) judge(found map[string]audited) {
 	took := time.Since(r.trouble.began)
 	names := slices.Sorted(maps.Keys(r.history.streams))
@@ -256,10 +257,10 @@ func (r *run) judge(found map[string]audited) {
 				a, ok := found[names[i]]
 				verdicts[i] = judge(r.history.streams[names[i]], a.Events)
 				if !ok {
-					verdicts[i].complain(nil, "the auditor says nothing of it")
+					verdicts[i].complain(nil, "the auditor did not report this stream")
 				}
 				if a.Error != "" {
-					verdicts[i].complain(nil, "the auditor finds: %s", a.Error)
+					verdicts[i].complain(nil, "the auditor found: %s", a.Error)
 				}
 			}
 		})
@@ -282,7 +283,7 @@ func (r *run) judge(found map[string]audited) {
 		}
 	}
 	if unsound > 0 {
-		r.t.Errorf("seed %d: %d of %d streams are not as they should be. The faults were:\n%s", r.seed, unsound, len(names), r.faultList())
+		r.t.Errorf("seed %d: %d of %d streams are wrong. The faults were:\n%s", r.seed, unsound, len(names), r.faultList())
 	}
 	for _, wrong := range r.history.broken {
 		r.t.Errorf("seed %d: %s", r.seed, wrong)
@@ -294,10 +295,10 @@ func (r *run) judge(found map[string]audited) {
 	fmt.Printf("chaos store=%s appends acked=%d unknown=%d faults=%d lost=%d torn=%d doubled=%d linearizable=%t changed=%d refused=%d reads=%d streams=%d seconds=%.0f seed=%d\n",
 		r.store.kind, acked, notAcked, n, total.lost, total.torn, total.doubled, !total.notLinearizable, total.changed, refusals, r.history.reads, len(names), took.Seconds(), r.seed)
 	if *duration == 0 && len(missing) > 0 && n >= 2*len(faultKinds) {
-		r.t.Errorf("seed %d: in %d faults there was none of these: %s", r.seed, n, strings.Join(missing, ", "))
+		r.t.Errorf("seed %d: none of the %d faults was of these kinds: %s", r.seed, n, strings.Join(missing, ", "))
 	}
 	if acked == 0 || n == 0 || r.history.reads == 0 {
-		r.t.Errorf("seed %d: this shows nothing: %d appends were acknowledged, %d faults injected, %d reads made", r.seed, acked, n, r.history.reads)
+		r.t.Errorf("seed %d: the run is too short: %d appends were acknowledged, %d faults injected, %d reads made", r.seed, acked, n, r.history.reads)
 	}
 }
 
@@ -309,7 +310,7 @@ func (r *run) faultList() string {
 	return list.String()
 }
 
-// add sums verdicts up.
+// add adds the counts of another verdict to v.
 func (v *verdict) add(other verdict) {
 	v.lost += other.lost
 	v.torn += other.torn
@@ -318,7 +319,7 @@ func (v *verdict) add(other verdict) {
 	v.notLinearizable = v.notLinearizable || other.notLinearizable
 }
 
-// outcomes counts how appends ended.
+// outcomes counts the appends by how they ended.
 func (h *history) outcomes() (acked, notKnown, refusals int) {
 	for _, a := range h.byName {
 		switch a.outcome {

@@ -2,8 +2,8 @@ package chaos
 
 import "golang.org/x/sys/unix"
 
-// monotonic is the machine's monotonic clock in nanoseconds. It is one for all processes, so that what they
-// note can be put in order.
+// monotonic returns the machine's monotonic clock in nanoseconds. All processes share this clock,
+// so that their notes can be put in order.
 func monotonic() int64 {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {

@@ -13,7 +13,7 @@ import (
 
 const aggregateType = "chaos"
 
-// written is an event that says which it is: one part of an append.
+// written is an event that says which part of which append it is.
 type written struct {
 	Append string
 	Part   int
@@ -21,10 +21,10 @@ type written struct {
 	Pad    string
 }
 
-// prefix is the snapshot of a stream: the digest of its events up to there.
+// prefix is the snapshot of a stream: the digest of its events up to the snapshot's version.
 type prefix struct{ Digest string }
 
-// newProvider opens streams. Without a locker there is the lease.
+// newProvider returns a provider. Without a locker its sessions use the lease.
 func newProvider(s driver.State, l driver.Locker, settings eventstore.Settings) (*eventstore.Provider, error) {
 	registry, err := eventstore.NewRegistry(eventstore.Type[written]("written"), eventstore.Type[prefix]("prefix"))
 	if err != nil {
@@ -41,21 +41,21 @@ func newProvider(s driver.State, l driver.Locker, settings eventstore.Settings) 
 	return eventstore.NewProvider(s, options...)
 }
 
-// stored is an event as it stands in its stream.
+// stored is an event as the stream holds it.
 type stored struct {
 	Version int64
 	Append  string
 	Part    int
 	Of      int
 	Idem    string
-	Digest  string // of all that there is of it
+	Digest  string // of the whole event, metadata included
 }
 
-// storedOf is what there is of an event that was read as it is stored.
+// storedOf returns the stored form of an event that was read with AsRaw.
 func storedOf(event eventstore.Event) (stored, error) {
 	raw, ok := event.Data.(eventstore.Raw)
 	if !ok {
-		return stored{}, fmt.Errorf("version %d is a %T, not as it is stored", event.Version, event.Data)
+		return stored{}, fmt.Errorf("version %d is a %T, want an eventstore.Raw", event.Version, event.Data)
 	}
 	var w written
 	if err := json.Unmarshal(raw.Payload, &w); err != nil {
@@ -71,7 +71,7 @@ func storedOf(event eventstore.Event) (stored, error) {
 	}, nil
 }
 
-// digest is one of several texts.
+// digest returns one digest of several texts.
 func digest(texts ...string) string {
 	hash := sha256.New()
 	for _, text := range texts {
@@ -80,7 +80,7 @@ func digest(texts ...string) string {
 	return hex.EncodeToString(hash.Sum(nil)[:12])
 }
 
-// digestOf is the digest of a row of events.
+// digestOf returns the digest of a list of events.
 func digestOf(events []stored) string {
 	all := make([]string, len(events))
 	for i, event := range events {

@@ -16,17 +16,17 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// faultKinds are all that goes wrong, and what of a run it can happen to.
+// faultKinds are all kinds of faults, and what each can happen to.
 var faultKinds = []struct {
 	name  string
-	store bool // it happens to the store, else to one of the writers
+	store bool // it happens to the store, otherwise to one of the writers
 	draw  func(f *fault, at *station, rng *rand.Rand)
 }{
 	{name: "sidecar killed", draw: func(f *fault, at *station, rng *rand.Rand) {
 		f.part(at.sidecar.Part, "its sidecar")
 		f.holds = upTo(rng, 500*time.Millisecond)
 	}},
-	{name: "sidecar stopped", draw: func(f *fault, at *station, rng *rand.Rand) { // its requests come late, after their session perhaps
+	{name: "sidecar stopped", draw: func(f *fault, at *station, rng *rand.Rand) { // its requests come late, perhaps after their session has ended
 		f.target, f.holds = "its sidecar", between(rng, 100*time.Millisecond, sessionTimeout+time.Second)
 		f.inject = func() error { return attempt(f.t, at.sidecar.Pause) }
 		f.heal = func() error { return attempt(f.t, at.sidecar.Resume) }
@@ -74,7 +74,7 @@ const (
 	restartLimit  = time.Minute // for a part that was killed
 )
 
-// fault is one thing that goes wrong for a while.
+// fault is one fault, which lasts for a while.
 type fault struct {
 	t      *testing.T
 	kind   string
@@ -92,14 +92,14 @@ func (f *fault) String() string {
 	return fmt.Sprintf("%7.3fs to %7.3fs %s: %s %s", f.began.Seconds(), f.ended.Seconds(), f.kind, f.target, f.detail)
 }
 
-// part kills a part, and starts it again.
+// part makes f a fault that kills a part and starts it again.
 func (f *fault) part(p *servers.Part, target string) {
 	f.target = target
 	f.inject = func() error { return attempt(f.t, p.Kill) }
 	f.heal = func() error { return revive(f.t, p) }
 }
 
-// link picks one of the two links of a writer.
+// link chooses one of the two links of a writer.
 func (f *fault) link(at *station, rng *rand.Rand, detail string) *link {
 	l := pick(rng, at.toSidecar, at.toStore)
 	f.target, f.detail = "the way to its sidecar", detail
@@ -123,8 +123,8 @@ func pick[T any](rng *rand.Rand, one, other T) T {
 	return other
 }
 
-// attempt does with a part what fails a test if it fails, and returns why instead. It can be called from any
-// goroutine.
+// attempt runs a function that takes a testing.TB, and returns its failure as an error instead of
+// failing the test. It can be called from any goroutine.
 func attempt(t *testing.T, do func(testing.TB)) error {
 	r := &reporter{TB: t}
 	done := make(chan struct{})
@@ -136,7 +136,7 @@ func attempt(t *testing.T, do func(testing.TB)) error {
 	return r.err
 }
 
-// reporter takes the place of a test.
+// reporter stands in for a test, and records its failure.
 type reporter struct {
 	testing.TB
 	err error
@@ -147,8 +147,8 @@ func (r *reporter) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// revive starts a part that was killed. That can fail at first: a sidecar ends if its store is down, a PostgreSQL if
-// processes of the one before are still about.
+// revive starts a part that was killed. The first tries can fail: a sidecar ends while its store is
+// down, and a PostgreSQL ends while processes of its predecessor still run.
 func revive(t *testing.T, p *servers.Part) error {
 	ctx, cancel := context.WithTimeout(context.Background(), restartLimit)
 	defer cancel()
@@ -164,7 +164,7 @@ func revive(t *testing.T, p *servers.Part) error {
 	}
 }
 
-// trouble injects faults.
+// trouble injects faults and keeps a record of them.
 type trouble struct {
 	began time.Time
 	all   sync.WaitGroup
@@ -175,8 +175,8 @@ type trouble struct {
 	errors []error // of faults that could not be injected or healed
 }
 
-// make injects faults until the context ends: all kinds, in one order after the other, each as soon as a target is
-// free that it can happen to.
+// make injects faults until the context ends. It goes through all kinds in a random order, then in
+// another order. Each fault waits for a free target.
 func (tr *trouble) make(ctx context.Context, r *run, rng *rand.Rand) {
 	var coming []int // kinds
 	for round := 0; ; {
@@ -191,7 +191,7 @@ func (tr *trouble) make(ctx context.Context, r *run, rng *rand.Rand) {
 		kind, at := faultKinds[coming[0]], r.stations[rng.IntN(len(r.stations))]
 		if kind.store && round%2 == 0 {
 			coming = coming[1:]
-			continue // not each time: it stops everybody, so that nothing else happens meanwhile
+			continue // only every other round: it stops all writers, so that nothing else happens meanwhile
 		}
 		f := &fault{t: r.t, kind: kind.name}
 		kind.draw(f, at, rng)
@@ -211,7 +211,7 @@ func (tr *trouble) make(ctx context.Context, r *run, rng *rand.Rand) {
 	}
 }
 
-// happen injects a fault and heals it after its time, or when the run ends.
+// happen injects a fault, and heals it after its time or when the run ends.
 func (tr *trouble) happen(ctx context.Context, f *fault) {
 	f.began = time.Since(tr.began)
 	err := f.inject()
@@ -224,20 +224,21 @@ func (tr *trouble) happen(ctx context.Context, f *fault) {
 	defer tr.mu.Unlock()
 	if err != nil {
 		tr.errors = append(tr.errors, fmt.Errorf("%s: %w", f, err))
-		return // and its target stays as it is
+		return // and its target stays busy
 	}
 	delete(tr.busy, f.target)
 	tr.faults = append(tr.faults, f)
 }
 
-// count is how many faults have come and gone, and what went wrong with them.
+// count returns how many faults have ended, and the errors of those that could not be injected or
+// healed.
 func (tr *trouble) count() (int, error) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	return len(tr.faults), errors.Join(tr.errors...)
 }
 
-// kinds says how often each kind of fault came, and which did not.
+// kinds returns how often each kind of fault came, and which kinds did not come.
 func (tr *trouble) kinds() (all, missing []string) {
 	counts := map[string]int{}
 	for _, kind := range faultKinds {

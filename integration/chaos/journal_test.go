@@ -13,9 +13,9 @@ import (
 	"sync"
 )
 
-// A journal is what a writer process says of its operations, one entry per line, through a pipe. An append
-// is noted before it is sent and once more when it has ended, so that nothing of it is lost with the process: an append that was noted
-// and did not end is of unknown outcome.
+// A journal is what a writer process reports about its operations, one entry per line, through a
+// pipe. The writer notes an append before sending it and again when it has ended. Nothing is lost
+// with the process: an append without an end has an unknown outcome.
 
 type entryKind string
 
@@ -23,13 +23,13 @@ const (
 	appendBegan entryKind = "append"
 	appendEnded entryKind = "ended"
 	readEnded   entryKind = "read"
-	broken      entryKind = "broken" // an error that there must not be
+	broken      entryKind = "broken" // an error that must never occur
 )
 
 type outcome string
 
 const (
-	unknown      outcome = "" // also of an append that did not end
+	unknown      outcome = "" // also for an append without an end
 	acknowledged outcome = "acknowledged"
 	refused      outcome = "refused"
 )
@@ -58,13 +58,13 @@ type entry struct {
 type read struct {
 	Began, Ended int64
 	From, To     int64
-	Digest       string // of the events, see digest; empty if they were not looked at
-	Current      bool   // the stream ended at To at some moment between Began and Ended
-	Complete     bool   // the read came to its end, so that To is where an append ends
+	Digest       string // of the events, see digest; empty if the read did not look at them
+	Current      bool   // at some moment between Began and Ended, the stream ended at To
+	Complete     bool   // the read came to its end, so an append ends at To
 	client       string
 }
 
-// append is an append as its client knows it.
+// appended is an append as its client knows it.
 type appended struct {
 	name     string
 	client   string
@@ -74,19 +74,19 @@ type appended struct {
 	began    int64
 
 	outcome outcome
-	ended   int64 // 0 if it did not, or is of unknown outcome
+	ended   int64 // 0 if it did not end, or its outcome is unknown
 	version int64
 	used    int64
 	err     string
 }
 
-// journal is the writing side, safe for concurrent use.
+// journal writes the entries of one process. It is safe for concurrent use.
 type journal struct {
 	mu  sync.Mutex
 	out *os.File
 }
 
-// write is done when the line can no more be lost with this process.
+// write returns when the line can no longer be lost with this process.
 func (j *journal) write(e entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -95,19 +95,19 @@ func (j *journal) write(e entry) {
 	if err == nil {
 		_, err = j.out.Write(append(line, '\n'))
 	}
-	if err != nil { // nobody listens any more
+	if err != nil { // the reading side is gone
 		fmt.Fprintln(os.Stderr, "journal:", err)
 		os.Exit(1)
 	}
 }
 
-// streamHistory is what all clients did with one stream.
+// streamHistory is everything that all clients did with one stream.
 type streamHistory struct {
 	appends []*appended
 	reads   []*read
 }
 
-// String is all that happened, in the order in which it began.
+// String returns all operations as text, in the order in which they began.
 func (s *streamHistory) String() string {
 	type line struct {
 		began int64
@@ -140,7 +140,7 @@ func (s *streamHistory) String() string {
 	return all.String()
 }
 
-// history is what the journals of all writer processes say. It is safe for concurrent use.
+// history is what the journals of all writer processes report. It is safe for concurrent use.
 type history struct {
 	mu           sync.Mutex
 	streams      map[string]*streamHistory
@@ -154,7 +154,8 @@ func newHistory() *history {
 	return &history{streams: map[string]*streamHistory{}, byName: map[string]*appended{}}
 }
 
-// follow takes over the journal of one process until it ends. A line that the process did not finish was not written.
+// follow reads the journal of one process until it ends. It ignores a last line that the process
+// did not finish.
 func (h *history) follow(r io.Reader) error {
 	lines := bufio.NewReader(r)
 	for {
@@ -194,7 +195,7 @@ func (h *history) add(e entry) error {
 	case appendEnded:
 		a := h.byName[e.Append]
 		if a == nil || a.outcome != unknown {
-			return fmt.Errorf("append %s ended as %q, which it can't have", e.Append, e.Outcome)
+			return fmt.Errorf("append %s ended with the invalid outcome %q", e.Append, e.Outcome)
 		}
 		a.outcome, a.version, a.used, a.err = e.Outcome, e.Version, e.Used, e.Error
 		if a.outcome != unknown {
@@ -210,19 +211,19 @@ func (h *history) add(e entry) error {
 	case broken:
 		h.broken = append(h.broken, fmt.Sprintf("%s on stream %s: %s", e.Client, e.Stream, e.Error))
 	default:
-		return fmt.Errorf("a journal entry is of kind %q", e.Kind)
+		return fmt.Errorf("a journal entry has the unknown kind %q", e.Kind)
 	}
 	return nil
 }
 
-// count says how far it is.
+// count returns how many appends were acknowledged, and the errors that must never occur.
 func (h *history) count() (acknowledged int, broken []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.acknowledged, h.broken
 }
 
-// generations is the latest stream that anybody has used in each slot.
+// generations returns, for each slot, the newest stream that any client has used.
 func (h *history) generations(slots int) []int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -234,8 +235,8 @@ func (h *history) generations(slots int) []int {
 	return latest
 }
 
-// streamID names a stream. Each slot has a row of streams, one after the other, so that none grows too long for its
-// history to be checked.
+// streamID returns the id of a stream. Each slot has several streams, one after the other, so that
+// no history grows too long to be checked.
 func streamID(slot, generation int) string { return fmt.Sprintf("%d.%d", slot, generation) }
 
 func parseStreamID(id string) (slot, generation int) {

@@ -10,7 +10,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// link is a way to a server that can be cut, silenced and slowed down: a proxy in this process.
+// link is a connection to a server that a test can cut, silence and slow down. It is a proxy in
+// this process.
 type link struct {
 	proxy *toxiproxy.Proxy
 }
@@ -26,15 +27,15 @@ func startLink(t *testing.T, name, upstream string) *link {
 	return l
 }
 
-// addr is where to connect. It stays the same.
+// addr returns the address to connect to. It stays the same.
 func (l *link) addr() string { return l.proxy.Listen }
 
-// cut closes all connections and takes no new ones, until mend.
+// cut closes all connections and accepts no new ones until mend is called.
 func (l *link) cut() { l.proxy.Stop() }
 
 func (l *link) mend() error { return l.proxy.Start() }
 
-// direction of what goes over a link.
+// direction is the direction of data on a link.
 type direction string
 
 const (
@@ -42,13 +43,13 @@ const (
 	answers  direction = "downstream"
 )
 
-// reset resets a connection as soon as something goes over it in that direction. What went there is lost.
+// reset resets a connection as soon as data passes in that direction. The data is lost.
 func (l *link) reset(d direction) error { return l.toxic(d, "reset_peer", `{"timeout":0}`) }
 
-// silence swallows what goes over the link in that direction, and tells nobody.
+// silence drops all data in that direction without an error.
 func (l *link) silence(d direction) error { return l.toxic(d, "timeout", `{"timeout":0}`) }
 
-// delay holds up what goes over the link in that direction for so many milliseconds, give or take half of it.
+// delay delays the data in that direction by that many milliseconds, plus or minus half of it.
 func (l *link) delay(d direction, milliseconds int) error {
 	return l.toxic(d, "latency", fmt.Sprintf(`{"latency":%d,"jitter":%d}`, milliseconds, milliseconds/2))
 }
@@ -58,5 +59,5 @@ func (l *link) toxic(d direction, kind, attributes string) error {
 	return err
 }
 
-// heal undoes reset, silence and delay. Connections that were silenced are closed.
+// heal undoes reset, silence and delay. It closes connections that were silenced.
 func (l *link) heal() { l.proxy.Toxics.ResetToxics(context.Background()) }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// echo is a server that sends back what it gets.
+// echo starts a server that sends back what it receives.
 func echo(t *testing.T) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -42,7 +42,7 @@ func connect(t *testing.T, l *link) net.Conn {
 	return c
 }
 
-// say sends a byte and returns why it does not come back, or nil.
+// say sends a byte. It returns nil if the byte comes back, and otherwise the error.
 func say(t *testing.T, c net.Conn) error {
 	t.Helper()
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second)) // far more than it takes
@@ -59,7 +59,7 @@ func TestALinkThatIsHarmedGivesNoAnswerUntilItIsHealed(t *testing.T) {
 	for name, test := range map[string]struct {
 		harm  func(l *link) error
 		heal  func(l *link) error
-		quiet bool // the connection does not end before it is healed
+		quiet bool // the connection stays open until it is healed
 	}{
 		"cut":             {func(l *link) error { l.cut(); return nil }, (*link).mend, false},
 		"requests reset":  {func(l *link) error { return l.reset(requests) }, healed, false},
@@ -72,7 +72,7 @@ func TestALinkThatIsHarmedGivesNoAnswerUntilItIsHealed(t *testing.T) {
 			l := startLink(t, name, echo(t))
 			c := connect(t, l)
 			if err := say(t, c); err != nil {
-				t.Fatalf("before: %v", err)
+				t.Fatalf("before the fault: %v", err)
 			}
 			if err := test.harm(l); err != nil {
 				t.Fatal(err)
@@ -81,7 +81,7 @@ func TestALinkThatIsHarmedGivesNoAnswerUntilItIsHealed(t *testing.T) {
 			go func() { answer <- say(t, c) }()
 			if !test.quiet {
 				if err := <-answer; err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Errorf("while it is harmed: %v", err)
+					t.Errorf("with the fault: %v", err)
 				}
 			}
 			if err := test.heal(l); err != nil {
@@ -89,11 +89,11 @@ func TestALinkThatIsHarmedGivesNoAnswerUntilItIsHealed(t *testing.T) {
 			}
 			if test.quiet {
 				if err := <-answer; err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Errorf("what was said while it was harmed: %v", err)
+					t.Errorf("the byte sent during the fault: %v", err)
 				}
 			}
 			if err := say(t, connect(t, l)); err != nil {
-				t.Errorf("after: %v", err)
+				t.Errorf("after the fault: %v", err)
 			}
 		})
 	}
@@ -113,10 +113,10 @@ func TestALinkThatIsDelayedLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if took := time.Since(began); took < 20*time.Millisecond { // twice 20 ms, less half of it
-		t.Errorf("it took %s only", took)
+		t.Errorf("it took only %s", took)
 	}
 	l.heal()
 	if err := say(t, c); err != nil {
-		t.Errorf("after: %v", err)
+		t.Errorf("after the fault: %v", err)
 	}
 }

@@ -10,20 +10,20 @@ import (
 	"testing"
 )
 
-// resultsFD is where a child process writes what it has to say.
+// resultsFD is the file descriptor to which a child process writes its results.
 const resultsFD = 3
 
-// child is this executable once more, with something else to do.
+// child is a process that runs this executable in another role.
 type child struct {
 	cmd   *exec.Cmd
-	stdin io.Closer     // until it is closed the child goes on
-	done  chan struct{} // closed when it has ended and all that it wrote was read
-	err   error         // then: how it ended
-	read  error         // then: what was wrong with what it wrote
+	stdin io.Closer     // the child runs until this is closed
+	done  chan struct{} // closed when the child has ended and all its output was read
+	err   error         // how it ended, set before done is closed
+	read  error         // what was wrong with its output, set before done is closed
 }
 
-// startChild starts this executable with a configuration in that environment variable. What it
-// writes goes to read, which returns at its end.
+// startChild starts this executable with a configuration in the named environment variable. The
+// function read gets the child's results, and returns when they end.
 func startChild(t *testing.T, variable string, config any, read func(io.Reader) error) (*child, error) {
 	executable, err := os.Executable()
 	if err != nil {
@@ -64,7 +64,7 @@ func startChild(t *testing.T, variable string, config any, read func(io.Reader) 
 	return c, nil
 }
 
-// configOf is what startChild was given, in the child.
+// configOf reads, in the child, the configuration that startChild was given.
 func configOf(variable string, config any) {
 	if err := json.Unmarshal([]byte(os.Getenv(variable)), config); err != nil {
 		fatal(fmt.Errorf("%s: %w", variable, err))
@@ -76,8 +76,8 @@ func fatal(err error) {
 	os.Exit(1)
 }
 
-// untilStdinEnds closes the channel that it returns when the parent has closed this process's standard
-// input, or has died.
+// untilStdinEnds returns a channel. It closes the channel when the parent has closed this process's
+// standard input or has died.
 func untilStdinEnds() <-chan struct{} {
 	ended := make(chan struct{})
 	go func() {

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// sample is a history in which nothing is wrong, and what its stream holds: three acknowledged appends, one that was refused, one of unknown
-// outcome that took effect and one that did not, and reads.
+// sample returns a history without any fault, and the events of its stream. It has three
+// acknowledged appends, a refused one and reads. Of two appends with unknown outcome, one took
+// effect and one did not.
 func sample() (*streamHistory, []stored) {
 	h := &streamHistory{
 		appends: []*appended{
@@ -34,12 +35,12 @@ func sample() (*streamHistory, []stored) {
 	}
 	h.reads = []*read{
 		{Began: 1, Ended: 2, From: 1, To: 0, Digest: digestOf(nil), Current: true, Complete: true},
-		{Began: 15, Ended: 18, From: 1, To: 2, Digest: digestOf(final[:2]), Current: true, Complete: true}, // before it was acknowledged
-		{Began: 35, Ended: 36, From: 1, To: 2, Digest: digestOf(final[:2]), Current: true, Complete: true}, // while b was under way
+		{Began: 15, Ended: 18, From: 1, To: 2, Digest: digestOf(final[:2]), Current: true, Complete: true}, // before the append was acknowledged
+		{Began: 35, Ended: 36, From: 1, To: 2, Digest: digestOf(final[:2]), Current: true, Complete: true}, // while append b was under way
 		{Began: 41, Ended: 42, From: 2, To: 5, Digest: digestOf(final[1:5]), Current: true, Complete: true},
-		{Began: 43, Ended: 44, From: 1, To: 4, Digest: digestOf(final[:4])},                 // it broke off
+		{Began: 43, Ended: 44, From: 1, To: 4, Digest: digestOf(final[:4])},                 // the read broke off
 		{Began: 85, Ended: 86, From: 1, To: 2, Digest: digestOf(final[:2]), Complete: true}, // in a session
-		{Began: 100, Ended: 101, From: 1, To: 7, Current: true, Complete: true},             // where it ends
+		{Began: 100, Ended: 101, From: 1, To: 7, Current: true, Complete: true},             // the version of the stream
 	}
 	return h, final
 }
@@ -70,39 +71,39 @@ func TestTheVerdictCatchesWhatIsWrong(t *testing.T) {
 	}{
 		{"an acknowledged append that is lost",
 			func(h *streamHistory, final []stored) []stored { return final[:5] },
-			func(v verdict) int { return v.lost }, "append c was acknowledged at version 6 and is lost"},
+			func(v verdict) int { return v.lost }, "append c was acknowledged at version 6 but is lost"},
 		{"an acknowledged append that was overwritten by another",
 			func(h *streamHistory, final []stored) []stored {
 				final[5].Append = "never"
 				return final
 			},
-			func(v verdict) int { return v.lost }, "append c was acknowledged at version 6 and is lost"},
+			func(v verdict) int { return v.lost }, "append c was acknowledged at version 6 but is lost"},
 		{"an acknowledged append that stands elsewhere",
 			func(h *streamHistory, final []stored) []stored {
 				final[5], final[6] = final[6], final[5]
 				return renumbered(final)
 			},
-			func(v verdict) int { return v.lost }, "append c was acknowledged at version 6 and ends at 7"},
+			func(v verdict) int { return v.lost }, "append c was acknowledged at version 6 but ends at 7"},
 		{"a gap",
 			func(h *streamHistory, final []stored) []stored { return slices.Delete(final, 5, 6) },
-			func(v verdict) int { return v.lost }, "version 7 stands where 6 should"},
+			func(v verdict) int { return v.lost }, "got version 7, want 6"},
 		{"a version that was read and is gone",
 			func(h *streamHistory, final []stored) []stored { return final[:6] },
-			func(v verdict) int { return v.lost }, "saw version 7, the stream ends at 6"},
+			func(v verdict) int { return v.lost }, "saw version 7, but the stream ends at 6"},
 		{"an acknowledged append of which a part is there",
 			func(h *streamHistory, final []stored) []stored { return renumbered(slices.Delete(final, 4, 5)) },
-			func(v verdict) int { return v.torn }, "append b is torn: of its 3 events there are 2"},
+			func(v verdict) int { return v.torn }, "append b is torn: of its 3 events 2 are stored"},
 		{"an append of unknown outcome of which a part is there",
 			func(h *streamHistory, final []stored) []stored {
 				return append(final, stored{Version: 8, Append: "never", Part: 0, Of: 4})
 			},
-			func(v verdict) int { return v.torn }, "append never is torn: of its 4 events there are 1"},
+			func(v verdict) int { return v.torn }, "append never is torn: of its 4 events 1 are stored"},
 		{"an append with another in the middle",
 			func(h *streamHistory, final []stored) []stored {
 				final[4], final[5] = final[5], final[4]
 				return renumbered(final)
 			},
-			func(v verdict) int { return v.torn }, "append b is torn: its events stand at versions [3 4 6]"},
+			func(v verdict) int { return v.torn }, "append b is torn: its events are at versions [3 4 6]"},
 		{"events of an append out of order",
 			func(h *streamHistory, final []stored) []stored {
 				final[2], final[3] = final[3], final[2]
@@ -114,44 +115,44 @@ func TestTheVerdictCatchesWhatIsWrong(t *testing.T) {
 				h.reads[4].Complete = true
 				return final
 			},
-			func(v verdict) int { return v.torn }, "saw append b up to version 4 only"},
-		{"an append that is there twice",
+			func(v verdict) int { return v.torn }, "saw append b only up to version 4"},
+		{"an append that is stored twice",
 			func(h *streamHistory, final []stored) []stored { return renumbered(append(final, final[5])) },
-			func(v verdict) int { return v.doubled }, "append c of 1 events is there more than once"},
+			func(v verdict) int { return v.doubled }, "append c of 1 events is stored more than once"},
 		{"an append that took effect although it was refused",
 			func(h *streamHistory, final []stored) []stored {
 				return renumbered(append(final, stored{Append: "mismatch", Of: 2}, stored{Append: "mismatch", Part: 1, Of: 2}))
 			},
-			func(v verdict) int { return v.doubled }, "append mismatch was refused and is there"},
-		{"an idempotency id that is there twice",
+			func(v verdict) int { return v.doubled }, "append mismatch was refused but is stored"},
+		{"an idempotency id that is stored twice",
 			func(h *streamHistory, final []stored) []stored {
 				final[6].Idem = "a"
 				return final
 			},
-			func(v verdict) int { return v.doubled }, `idempotency id "a" is there twice, at versions 1 and 7`},
-		{"an idempotency id that is not where it was said to be",
+			func(v verdict) int { return v.doubled }, `idempotency id "a" is stored twice, at versions 1 and 7`},
+		{"an idempotency id that is not at the reported version",
 			func(h *streamHistory, final []stored) []stored {
 				h.appends[4].used = 2
 				return final
 			},
-			nil, `idempotency id "a" stands at version 2, where it does not`},
-		{"an event that nobody made",
+			nil, `idempotency id "a" at version 2, but the id is not there`},
+		{"an event that no client has made",
 			func(h *streamHistory, final []stored) []stored {
 				return append(final, stored{Version: 8, Append: "ghost", Of: 1})
 			},
-			nil, `append "ghost", which nobody made`},
+			nil, `append "ghost", which no client has made`},
 		{"an append that is not where it was expected",
 			func(h *streamHistory, final []stored) []stored {
 				h.appends[5].expected = 4
 				return final
 			},
-			nil, "append c expected version 4 and was put after 5"},
+			nil, "append c expected version 4 but follows version 5"},
 		{"an event that changed after it was read",
 			func(h *streamHistory, final []stored) []stored {
 				final[1].Digest = "other bytes"
 				return final
 			},
-			func(v verdict) int { return v.changed }, "saw other events in versions 1 to 2 than there are"},
+			func(v verdict) int { return v.changed }, "saw other events in versions 1 to 2 than the stream has"},
 		{"a read that missed what was acknowledged before",
 			func(h *streamHistory, final []stored) []stored {
 				h.reads[3].To, h.reads[3].From, h.reads[3].Digest = 0, 1, digestOf(nil) // the stream looked empty
@@ -191,13 +192,13 @@ func TestTheVerdictCatchesWhatIsWrong(t *testing.T) {
 			h, final := sample()
 			v := judge(h, test.spoil(h, final))
 			if v.sound() {
-				t.Fatal("it is judged sound")
+				t.Fatal("the fault was not found")
 			}
 			if test.count != nil && test.count(v) == 0 {
-				t.Errorf("it is not counted: %+v", v)
+				t.Errorf("the fault is not counted: %+v", v)
 			}
 			if all := strings.Join(v.complaints, "; "); !strings.Contains(all, test.says) {
-				t.Errorf("it is not said that %q: %s", test.says, all)
+				t.Errorf("the complaints do not contain %q: %s", test.says, all)
 			}
 		})
 	}
@@ -210,7 +211,7 @@ func linearizability(v verdict) int {
 	return 0
 }
 
-// A stream of a run has some hundred operations. This one has many more, all at the same time with others.
+// A stream of a run has a few hundred operations. This one has many more, all concurrent.
 func TestALongHistoryIsJudgedInTime(t *testing.T) {
 	t.Parallel()
 	h := &streamHistory{}
@@ -242,7 +243,7 @@ func TestAJournalThatBreaksOffLeavesItsAppendsUnknown(t *testing.T) {
 		t.Fatal(err)
 	}
 	if acked, notKnown, refusals := h.outcomes(); acked != 1 || notKnown != 1 || refusals != 0 {
-		t.Errorf("%d are acknowledged, %d unknown, %d refused", acked, notKnown, refusals)
+		t.Errorf("got %d acknowledged, %d unknown, %d refused", acked, notKnown, refusals)
 	}
 	if a := h.streams["3.7"].appends[0]; a.ended != 0 || a.expected != 4 {
 		t.Errorf("%+v", a)

@@ -10,10 +10,10 @@ import (
 
 // verdict is what is wrong with a stream, if anything.
 type verdict struct {
-	lost            int // acknowledged appends that are not there, or not where they were acknowledged
-	torn            int // appends of which a part is there, or the whole not in one piece, and reads of less than an append
-	doubled         int // appends and idempotency ids that are there more than once, or although they were refused
-	changed         int // reads that saw other events than there are
+	lost            int // acknowledged appends that are missing, or at another version than acknowledged
+	torn            int // appends that are incomplete or not in one piece, and reads of a part of an append
+	doubled         int // appends and idempotency ids that occur more than once, and refused appends that occur
+	changed         int // reads that saw other events than the final ones
 	notLinearizable bool
 	complaints      []string
 }
@@ -34,8 +34,8 @@ func judge(h *streamHistory, final []stored) verdict {
 	var v verdict
 	for i, event := range final {
 		if event.Version != int64(i)+1 {
-			v.complain(&v.lost, "version %d stands where %d should: there is a gap", event.Version, i+1)
-			return v // nothing that follows would make sense
+			v.complain(&v.lost, "got version %d, want %d: there is a gap", event.Version, i+1)
+			return v // the further checks would make no sense
 		}
 	}
 	places := v.places(h, final)
@@ -51,8 +51,8 @@ func judge(h *streamHistory, final []stored) verdict {
 	return v
 }
 
-// places finds where each append stands: its base version, before its first event. Appends that are not
-// whole are complained about.
+// places returns the base version of each append, which is the version before its first event. It
+// complains about appends that are not whole.
 func (v *verdict) places(h *streamHistory, final []stored) map[string]int64 {
 	sent := map[string]*appended{}
 	for _, a := range h.appends {
@@ -61,7 +61,7 @@ func (v *verdict) places(h *streamHistory, final []stored) map[string]int64 {
 	versions := map[string][]int64{}
 	for _, event := range final {
 		if sent[event.Append] == nil {
-			v.complain(nil, "version %d is of append %q, which nobody made", event.Version, event.Append)
+			v.complain(nil, "version %d is of append %q, which no client has made", event.Version, event.Append)
 			continue
 		}
 		versions[event.Append] = append(versions[event.Append], event.Version)
@@ -79,30 +79,30 @@ func (v *verdict) places(h *streamHistory, final []stored) map[string]int64 {
 		twice := len(parts) < len(at)
 		switch {
 		case twice:
-			v.complain(&v.doubled, "append %s of %d events is there more than once, at versions %v", name, sent[name].events, at)
+			v.complain(&v.doubled, "append %s of %d events is stored more than once, at versions %v", name, sent[name].events, at)
 		case len(at) != sent[name].events:
-			v.complain(&v.torn, "append %s is torn: of its %d events there are %d, at versions %v", name, sent[name].events, len(at), at)
+			v.complain(&v.torn, "append %s is torn: of its %d events %d are stored, at versions %v", name, sent[name].events, len(at), at)
 		case !ordered:
-			v.complain(&v.torn, "append %s is torn: its events stand at versions %v, not in one piece and in order", name, at)
+			v.complain(&v.torn, "append %s is torn: its events are at versions %v, not in one piece and in order", name, at)
 		}
 	}
 	return places
 }
 
-// append checks what the client was told of one append.
+// append compares what the client was told about one append with the stream.
 func (v *verdict) append(a *appended, base int64, there bool, final []stored) {
 	switch {
 	case a.outcome == acknowledged && !there:
-		v.complain(&v.lost, "append %s was acknowledged at version %d and is lost", a.name, a.version)
+		v.complain(&v.lost, "append %s was acknowledged at version %d but is lost", a.name, a.version)
 	case a.outcome == acknowledged && base+int64(a.events) != a.version:
-		v.complain(&v.lost, "append %s was acknowledged at version %d and ends at %d", a.name, a.version, base+int64(a.events))
+		v.complain(&v.lost, "append %s was acknowledged at version %d but ends at %d", a.name, a.version, base+int64(a.events))
 	case a.outcome == refused && there:
-		v.complain(&v.doubled, "append %s was refused and is there at version %d: %s", a.name, base+1, a.err)
+		v.complain(&v.doubled, "append %s was refused but is stored at version %d: %s", a.name, base+1, a.err)
 	case there && a.expected >= 0 && a.expected != base:
-		v.complain(nil, "append %s expected version %d and was put after %d", a.name, a.expected, base)
+		v.complain(nil, "append %s expected version %d but follows version %d", a.name, a.expected, base)
 	}
 	if a.used != 0 && (a.used < 0 || a.used > int64(len(final)) || final[a.used-1].Idem != a.idem) {
-		v.complain(nil, "append %s was refused because idempotency id %q stands at version %d, where it does not", a.name, a.idem, a.used)
+		v.complain(nil, "append %s was refused because of idempotency id %q at version %d, but the id is not there", a.name, a.idem, a.used)
 	}
 }
 
@@ -113,30 +113,31 @@ func (v *verdict) idempotencyIDs(final []stored) {
 			continue
 		}
 		if before := used[event.Idem]; before != 0 {
-			v.complain(&v.doubled, "idempotency id %q is there twice, at versions %d and %d", event.Idem, before, event.Version)
+			v.complain(&v.doubled, "idempotency id %q is stored twice, at versions %d and %d", event.Idem, before, event.Version)
 		}
 		used[event.Idem] = event.Version
 	}
 }
 
-// read checks that what was seen is what there is.
+// read compares what a read saw with the final events.
 func (v *verdict) read(r *read, final []stored) {
 	switch {
 	case r.To > int64(len(final)):
-		v.complain(&v.lost, "%s saw version %d, the stream ends at %d", r.client, r.To, len(final))
+		v.complain(&v.lost, "%s saw version %d, but the stream ends at %d", r.client, r.To, len(final))
 	case r.Digest != "" && digestOf(final[r.From-1:max(r.To, r.From-1)]) != r.Digest:
-		v.complain(&v.changed, "%s saw other events in versions %d to %d than there are", r.client, r.From, r.To)
+		v.complain(&v.changed, "%s saw other events in versions %d to %d than the stream has", r.client, r.From, r.To)
 	case r.Complete && r.To > 0 && r.To < int64(len(final)) && final[r.To-1].Append == final[r.To].Append:
-		v.complain(&v.torn, "%s saw append %s up to version %d only", r.client, final[r.To].Append, r.To)
+		v.complain(&v.torn, "%s saw append %s only up to version %d", r.client, final[r.To].Append, r.To)
 	}
 }
 
-// step is one operation for porcupine. The state of a stream is how much of what it holds in the end is there.
+// step is one operation for porcupine. The state of a stream is the number of its final events that
+// exist so far.
 type step struct {
-	base   int64 // an append's; -1: a read
+	base   int64 // of an append; -1 for a read
 	events int64
-	at     int64 // a read's: where the stream ended
-	least  bool  // it ended there or later
+	at     int64 // of a read: the version of the stream
+	least  bool  // the stream was at that version or later
 }
 
 var model = porcupine.Model{
@@ -153,8 +154,9 @@ var model = porcupine.Model{
 	},
 }
 
-// linearizable checks that all operations can have taken effect one after the other, each between its begin and
-// its end. An append of unknown outcome has no end, and if it is not there it never took effect.
+// linearizable checks that all operations can have taken effect one after the other, each between
+// its begin and its end. An append of unknown outcome has no end. If it is missing from the stream,
+// it never took effect.
 func (v *verdict) linearizable(h *streamHistory, places map[string]int64) {
 	var operations []porcupine.Operation
 	add := func(s step, began, ended int64) {
@@ -184,9 +186,9 @@ func (v *verdict) linearizable(h *streamHistory, places map[string]int64) {
 	switch porcupine.CheckOperationsTimeout(model, operations, time.Minute) {
 	case porcupine.Illegal:
 		v.notLinearizable = true
-		v.complain(nil, "its history is not linearizable")
+		v.complain(nil, "the history is not linearizable")
 	case porcupine.Unknown:
 		v.notLinearizable = true
-		v.complain(nil, "its history of %d operations is too long to see whether it is linearizable", len(operations))
+		v.complain(nil, "the history of %d operations is too long to check whether it is linearizable", len(operations))
 	}
 }

@@ -23,37 +23,37 @@ import (
 	"github.com/hexalith/eventstores-go/integration/racing"
 )
 
-// writerVariable makes this executable a writer, with its writerConfig.
+// writerVariable turns this executable into a writer. It holds the writerConfig.
 const writerVariable = "EVENTSTORES_CHAOS_WRITER"
 
-// sessions says how a writer keeps its sessions apart from those of others.
+// sessions is how a writer keeps its sessions apart from those of others.
 type sessions string
 
 const (
 	byLock  sessions = "lock component"
 	byLease sessions = "lease"
-	byNone  sessions = "nothing" // others may be in its streams at any time
+	byNone  sessions = "nothing" // others may write to its streams at any time
 )
 
 const (
 	slots           = 24  // streams in use at a time
-	hot             = 4   // of them are those that many want
-	streamEvents    = 300 // after about so many the next stream is begun
-	clientsOfWriter = 8   // that work at the same time in a process
+	hot             = 4   // of them, which many clients use
+	streamEvents    = 300 // after about this many the next stream is begun
+	clientsOfWriter = 8   // which work at the same time in a process
 	sessionTimeout  = 2 * time.Second
-	patience        = 3 * time.Second // of a client with an operation
+	patience        = 3 * time.Second // of a client, for one operation
 )
 
-// writerConfig is what a writer is told.
+// writerConfig is the configuration of a writer.
 type writerConfig struct {
-	Name        string // another after each restart
+	Name        string // another one after each restart
 	Sidecar     string // address
 	Sessions    sessions
 	Seed        uint64
 	Generations []int // of the streams in use, by slot
 }
 
-// writerProcess is one service that uses the event store.
+// writerProcess is a service that uses the event store.
 type writerProcess struct {
 	writerConfig
 	journal  *journal
@@ -63,7 +63,8 @@ type writerProcess struct {
 	generations []int
 }
 
-// write is a writer process: it appends and reads until its standard input ends, or it is killed.
+// write is the main function of a writer process. It appends and reads until its standard input
+// ends or it is killed.
 func write() {
 	w := &writerProcess{journal: &journal{out: os.NewFile(resultsFD, "journal")}}
 	configOf(writerVariable, &w.writerConfig)
@@ -124,7 +125,7 @@ func (w *writerProcess) connect(ctx context.Context) error {
 	return nil
 }
 
-// wait passes time, but not when the writer is to stop.
+// wait waits for d, or until the writer has to stop.
 func wait(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -134,7 +135,7 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// stream picks one of those in use.
+// stream returns the current stream of a slot.
 func (w *writerProcess) stream(slot int) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -151,26 +152,26 @@ func (w *writerProcess) reached(stream string, version int64) {
 	}
 }
 
-// client is one of those that work in a writer process.
+// client is one of the clients in a writer process.
 type client struct {
 	*writerProcess
 	name    string
 	rng     *rand.Rand
-	appends int // made so far, for their names
+	appends int // so far, for their names
 
-	known map[string]int64    // by stream: the version that was last heard of
-	owed  map[string][]*owed  // by stream: appends of unknown outcome that are not given up
-	again map[string][]string // by stream: idempotency ids of commands that are to be given once more
+	known map[string]int64    // by stream: the newest known version
+	owed  map[string][]*owed  // by stream: appends of unknown outcome that the client still has to settle
+	again map[string][]string // by stream: idempotency ids of commands that the client will send again
 }
 
-// owed is an append of unknown outcome.
+// owed is an append of unknown outcome that the client has to settle.
 type owed struct {
 	name    string
 	events  int
 	unknown *eventstore.OutcomeUnknownError
 }
 
-// live is what a client does: sessions and reads, on one stream after the other.
+// live is the life of a client: it opens sessions and reads, on one stream after the other.
 func (c *client) live(ctx context.Context) {
 	for ctx.Err() == nil {
 		stream := c.stream(c.rng.IntN([]int{hot, slots, slots, slots}[c.rng.IntN(4)]))
@@ -189,7 +190,7 @@ func (c *client) live(ctx context.Context) {
 	}
 }
 
-// operation is the context of one: mostly of a client with patience, sometimes of one with little.
+// operation returns the context for one operation. Most have the usual patience, some have little.
 func (c *client) operation() (context.Context, context.CancelFunc) {
 	if c.rng.IntN(20) == 0 {
 		return context.WithTimeout(context.Background(), time.Duration(1+c.rng.IntN(100))*time.Millisecond)
@@ -197,8 +198,8 @@ func (c *client) operation() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), patience)
 }
 
-// check notes errors that there must not be: whatever goes wrong with the parts, nothing is damaged, and what is asked for is
-// all right.
+// check notes errors that must never occur. Whatever happens to the programs, no data may be
+// damaged, and the requests of a client are valid.
 func (c *client) check(stream, operation string, err error) error {
 	for _, never := range []any{
 		new(*eventstore.DamagedError), new(*eventstore.TypeNotRegisteredError), new(*eventstore.BatchTooLargeError), new(*eventstore.ArgumentError),
@@ -231,7 +232,7 @@ func (c *client) session(ctx context.Context, stream string) error {
 			break
 		}
 	}
-	if c.rng.IntN(20) > 0 { // else it runs out, as that of a process that has died
+	if c.rng.IntN(20) > 0 { // otherwise it expires, like the session of a process that has died
 		_ = c.check(stream, "close", s.Close())
 	}
 	return err
@@ -246,7 +247,7 @@ func (c *client) append(s *eventstore.Session, stream string) error {
 	}
 	size := c.rng.IntN(300)
 	if c.rng.IntN(50) == 0 {
-		e.Events, size = 10+c.rng.IntN(40), c.rng.IntN(2500) // together more than a head carries for long
+		e.Events, size = 10+c.rng.IntN(40), c.rng.IntN(2500) // together more than a head keeps for long
 	}
 	expected := eventstore.ExpectAny()
 	if c.rng.IntN(3) == 0 {
@@ -282,7 +283,7 @@ func (c *client) append(s *eventstore.Session, stream string) error {
 	return err
 }
 
-// ended notes how an append ended that is not of unknown outcome.
+// ended notes how an append ended, unless its outcome is unknown.
 func (c *client) ended(stream, name string, version int64, err error) {
 	e := entry{Kind: appendEnded, Client: c.name, Stream: stream, Append: name, Outcome: acknowledged, Version: version}
 	var (
@@ -303,7 +304,7 @@ func (c *client) ended(stream, name string, version int64, err error) {
 	c.reached(stream, version)
 }
 
-// unknown deals with an append of unknown outcome, in one of the ways that there are.
+// unknown handles an append of unknown outcome in one of the possible ways.
 func (c *client) unknown(s *eventstore.Session, stream string, e entry, lost *eventstore.OutcomeUnknownError) error {
 	o := &owed{name: e.Append, events: e.Events, unknown: lost}
 	switch n := c.rng.IntN(10); {
@@ -312,27 +313,27 @@ func (c *client) unknown(s *eventstore.Session, stream string, e entry, lost *ev
 	case n < 6:
 		c.owed[stream] = append(c.owed[stream], o)
 	case n < 8 && c.outcome(s.Reader, stream, o):
-	default: // given up
+	default: // give up
 		c.journal.write(entry{Kind: appendEnded, Client: c.name, Stream: stream, Append: o.name, Error: lost.Error()})
 		if e.Idem != "" && c.rng.IntN(2) == 0 {
-			c.again[stream] = append(c.again[stream], e.Idem) // the command is given once more
+			c.again[stream] = append(c.again[stream], e.Idem) // the client sends the command again later
 		}
 	}
 	return lost
 }
 
-// settle brings the appends to their end that are owed to a stream.
+// settle finds out how the appends ended that the client owes to a stream.
 func (c *client) settle(s *eventstore.Session, stream string) {
 	for _, o := range c.owed[stream] {
 		if !c.retry(s, stream, o) {
-			return // in a later session
+			return // try again in a later session
 		}
 		c.owed[stream] = slices.DeleteFunc(slices.Clone(c.owed[stream]), func(other *owed) bool { return other == o })
 	}
 	delete(c.owed, stream)
 }
 
-// retry reports whether the append has come to its end. Any error but a mismatch leaves that open.
+// retry reports whether the append is settled. An error other than a mismatch leaves that open.
 func (c *client) retry(s *eventstore.Session, stream string, o *owed) bool {
 	ctx, cancel := c.operation()
 	defer cancel()
@@ -344,7 +345,7 @@ func (c *client) retry(s *eventstore.Session, stream string, o *owed) bool {
 	return true
 }
 
-// outcome asks what became of an append, and reports whether that is known now.
+// outcome asks the store what became of an append, and reports whether that is known now.
 func (c *client) outcome(r *eventstore.Reader, stream string, o *owed) bool {
 	ctx, cancel := c.operation()
 	defer cancel()
@@ -377,7 +378,8 @@ func (c *client) look(stream string) error {
 	return c.read(ctx, reader, stream, true)
 }
 
-// saw notes a read. Nothing is noted of one that saw nothing and does not tell where the stream ends.
+// saw notes a read. The caller leaves out a read that saw nothing and does not say where the stream
+// ends.
 func (c *client) saw(stream string, r read) {
 	r.Ended = monotonic()
 	c.journal.write(entry{Kind: readEnded, Client: c.name, Stream: stream, Read: &r})
@@ -394,7 +396,8 @@ func (c *client) version(ctx context.Context, reader *eventstore.Reader, stream 
 	return c.check(stream, "version", err)
 }
 
-// read reads events, from the first unless options say otherwise. It is current if it is not in a session.
+// read reads events, from the first one unless options say otherwise. The read is current if it is
+// outside a session.
 func (c *client) read(ctx context.Context, reader *eventstore.Reader, stream string, current bool, options ...eventstore.ReadOption) error {
 	r := read{Began: monotonic()}
 	var events []stored
@@ -414,7 +417,8 @@ func (c *client) read(ctx context.Context, reader *eventstore.Reader, stream str
 	return c.check(stream, "read", err)
 }
 
-// sawEvents notes what a read that began as r saw. One that saw nothing says something only if it was of all that there is.
+// sawEvents notes a read that began as r. A read without events is only noted if it read the whole
+// stream without an error.
 func (c *client) sawEvents(stream string, r read, current bool, events []stored, err error, all bool) {
 	if len(events) == 0 && (err != nil || !all) {
 		return
@@ -435,14 +439,15 @@ func (c *client) sawEvents(stream string, r read, current bool, events []stored,
 	c.saw(stream, r)
 }
 
-// readIn reads in a session, which is the stream as the session stands at it.
+// readIn reads in a session. The read counts as not current, because it sees the stream as the
+// session knows it.
 func (c *client) readIn(s *eventstore.Session, stream string) error {
 	ctx, cancel := c.operation()
 	defer cancel()
 	return c.read(ctx, s.Reader, stream, false)
 }
 
-// snapshot reads a stream and saves what it saw as a snapshot.
+// snapshot reads a stream and saves the result as a snapshot.
 func (c *client) snapshot(s *eventstore.Session, stream string) error {
 	ctx, cancel := c.operation()
 	defer cancel()
@@ -465,7 +470,7 @@ func (c *client) snapshot(s *eventstore.Session, stream string) error {
 	return c.check(stream, "save a snapshot", s.SaveSnapshot(ctx, int64(len(events)), prefix{Digest: digestOf(events)}))
 }
 
-// load reads the newest snapshot and what comes after it.
+// load reads the newest snapshot and the events after it.
 func (c *client) load(ctx context.Context, reader *eventstore.Reader, stream string) error {
 	r := read{Began: monotonic()}
 	snapshot, after, err := reader.Load(ctx, eventstore.AsRaw())

@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// bank is the service as its users see it, over HTTP, and what it has acknowledged to them.
+// bank is the service as its users see it over HTTP, and what it has acknowledged to them.
 type bank struct {
 	url  string
 	acks []acknowledged
 
-	stranger bool // asks without a key
+	stranger bool // sends no key
 }
 
-// acknowledged is a command that the bank said it has done.
+// acknowledged is a command that the bank has acknowledged.
 type acknowledged struct{ account, key string }
 
-// answer is of any request: an account, or a problem.
+// answer is the answer to any request: an account or a problem.
 type answer struct {
 	status  int
 	Version int64
@@ -37,7 +37,7 @@ type answer struct {
 	Next string
 }
 
-// ask sends a request. An error is that of a service which is away.
+// ask sends a request. An error means that the service did not answer.
 func (b *bank) ask(ctx context.Context, method, path, body, idempotencyKey string) (answer, error) {
 	var a answer
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -71,7 +71,7 @@ func (b *bank) ask(ctx context.Context, method, path, body, idempotencyKey strin
 	return a, nil
 }
 
-// must asks and wants a status.
+// must sends a request and fails the test unless the answer has that status.
 func (b *bank) must(t *testing.T, status int, method, path, body, key string) answer {
 	t.Helper()
 	a, err := b.ask(t.Context(), method, path, body, key)
@@ -88,10 +88,10 @@ func (b *bank) must(t *testing.T, status int, method, path, body, key string) an
 	return a
 }
 
-// readyTimeout is more than a container takes to start, and its sidecar to find Redis.
+// readyTimeout is more than a container needs to start and its sidecar needs to find Redis.
 const readyTimeout = time.Minute
 
-// becomesReady waits until the service says so.
+// becomesReady waits until the service says that it is ready.
 func (b *bank) becomesReady(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), readyTimeout)
@@ -111,7 +111,7 @@ func (b *bank) becomesReady(t *testing.T) {
 	}
 }
 
-// walkThrough opens an account and does with it what there is to do.
+// walkThrough opens an account and uses every operation on it.
 func (b *bank) walkThrough(t *testing.T, number string) {
 	t.Helper()
 	path := "/api/v1/accounts/" + number
@@ -121,9 +121,9 @@ func (b *bank) walkThrough(t *testing.T, number string) {
 	b.must(t, 409, "POST", "/api/v1/accounts", fmt.Sprintf(`{"number": %q, "owner": "Eve", "amount": 100}`, number), "")
 	deposited := b.must(t, 200, "POST", path+"/deposits", `{"amount": 2050}`, number+"-deposit")
 	if deposited.Version <= opened.Version {
-		t.Errorf("a deposit leads from version %d to %d", opened.Version, deposited.Version)
+		t.Errorf("after a deposit at version %d the version is %d", opened.Version, deposited.Version)
 	}
-	b.must(t, 200, "POST", path+"/deposits", `{"amount": 2050}`, number+"-deposit") // delivered twice, done once
+	b.must(t, 200, "POST", path+"/deposits", `{"amount": 2050}`, number+"-deposit") // delivered twice, executed once
 	b.must(t, 409, "POST", path+"/withdrawals", fmt.Sprintf(`{"amount": 100, "expectedVersion": %d}`, opened.Version), "")
 	b.must(t, 200, "POST", path+"/withdrawals", fmt.Sprintf(`{"amount": 50, "expectedVersion": %d}`, deposited.Version), number+"-withdraw")
 	b.must(t, 422, "POST", path+"/withdrawals", `{"amount": 100000}`, "")
@@ -136,7 +136,8 @@ func (b *bank) walkThrough(t *testing.T, number string) {
 	b.holds(t, number)
 }
 
-// holds reads an account's history and compares: what was acknowledged is there, once, in order, and nothing else.
+// holds compares an account's history with what was acknowledged. It must have each command once,
+// in order, and nothing else.
 func (b *bank) holds(t *testing.T, number string) {
 	t.Helper()
 	var want, got []string
@@ -156,6 +157,6 @@ func (b *bank) holds(t *testing.T, number string) {
 		path = page.Next
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("account %s holds %v, acknowledged was %v", number, got, want)
+		t.Errorf("account %s has %v, acknowledged were %v", number, got, want)
 	}
 }

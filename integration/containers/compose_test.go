@@ -20,19 +20,19 @@ import (
 
 const root = "../.."
 
-// password is that of the tests' Redis.
+// password is the password of the tests' Redis.
 const password = "a password of the tests"
 
-// key is that of the tests to the bank, keys the list that the bank gets.
+// key is the tests' API key for the bank, and keys is the bank's list of keys.
 const (
 	key  = "a-key-of-the-tests"
 	keys = "tests admin " + key
 )
 
-// apiToken is what the tests' sidecar asks for.
+// apiToken is the token that the tests' sidecar requires.
 const apiToken = "a token of the tests"
 
-// compose runs Docker Compose on compose.yaml, for one project.
+// compose runs Docker Compose with compose.yaml, for one project.
 type compose struct {
 	command     []string
 	environment []string
@@ -40,19 +40,19 @@ type compose struct {
 	project     string
 }
 
-// newCompose finds Docker Compose and sees to it that there are images to build with.
+// newCompose finds Docker Compose and makes sure that the base images exist.
 func newCompose(t *testing.T) *compose {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	if err := servers.Engine(ctx); err != nil {
-		t.Fatalf("no Docker engine can be used, these tests need one: start dockerd, on Debian after apt-get install docker.io: %v", err)
+		t.Fatalf("no Docker engine is available: start dockerd (on Debian: apt-get install docker.io): %v", err)
 	}
 	c := &compose{command: []string{"docker", "compose"}, project: "eventstores-go-" + uuid.NewString()}
 	if err := exec.CommandContext(ctx, c.command[0], append(c.command[1:], "version")...).Run(); err != nil {
 		path, err := servers.Installed("docker-compose", "docker-compose")
 		if err != nil {
-			t.Fatalf("there is no Docker Compose: %v", err)
+			t.Fatalf("Docker Compose is not installed: %v", err)
 		}
 		c.command = []string{path}
 	}
@@ -70,7 +70,7 @@ func newCompose(t *testing.T) *compose {
 		"REDIS_PASSWORD="+password, "DAPR_API_TOKEN="+apiToken, "BANK_KEYS="+keys,
 		"GO_IMAGE="+golang, "REDIS_IMAGE="+redis, "DEMO_IMAGE="+demoImage, "DAPRD_IMAGE="+daprdImage,
 		"PORT="+fmt.Sprint(servers.FreePorts(t, 1)[0]),
-		"COMPOSE_DOCKER_CLI_BUILD=0", // the older Compose then builds by itself, as the newer does
+		"COMPOSE_DOCKER_CLI_BUILD=0", // the older Compose then builds by itself, as the newer one does
 	)
 	c.files = []string{filepath.Join(root, "compose.yaml"), c.override(t)}
 	return c
@@ -84,7 +84,8 @@ func announce(image, how string) {
 	}
 }
 
-// override is what the tests need beyond compose.yaml: builds that reach this process, and a label by which all goes with it.
+// override returns a file with what the tests need in addition to compose.yaml. Builds can reach
+// this process, and everything has a label by which it is removed.
 func (c *compose) override(t *testing.T) string {
 	t.Helper()
 	label, err := servers.Label()
@@ -108,7 +109,7 @@ func (c *compose) override(t *testing.T) string {
 	return file
 }
 
-// run runs one command of Compose and returns what it says.
+// run runs one command of Compose and returns its output.
 func (c *compose) run(t *testing.T, arguments ...string) string {
 	t.Helper()
 	out, err := c.try(t.Context(), arguments...)
@@ -134,7 +135,7 @@ func (c *compose) try(ctx context.Context, arguments ...string) (string, error) 
 	return both.String(), err
 }
 
-// port is where the service is published.
+// port returns the host port of the service.
 func (c *compose) port() string {
 	for _, variable := range c.environment {
 		if port, ok := strings.CutPrefix(variable, "PORT="); ok {
@@ -144,7 +145,7 @@ func (c *compose) port() string {
 	return ""
 }
 
-// TestComposeServesAndItsHistoryOutlivesTheContainers does with compose.yaml what a new user does.
+// TestComposeServesAndItsHistoryOutlivesTheContainers uses compose.yaml as a new user does.
 func TestComposeServesAndItsHistoryOutlivesTheContainers(t *testing.T) {
 	c := newCompose(t)
 	t.Cleanup(func() {

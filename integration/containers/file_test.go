@@ -14,7 +14,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// load reads compose.yaml as the Compose of today does, which knows every field of the specification and no other.
+// load reads compose.yaml with the parser of the current Compose, which rejects fields that are not
+// in the specification.
 func load(t *testing.T, content []byte, environment types.Mapping) (*types.Project, error) {
 	t.Helper()
 	folder, err := filepath.Abs(root)
@@ -28,7 +29,7 @@ func load(t *testing.T, content []byte, environment types.Mapping) (*types.Proje
 	}, func(o *loader.Options) { o.SetProjectName("eventstores-go", true) })
 }
 
-// safe finds what is open in compose.yaml and should not be.
+// safe returns an error for everything that is open in compose.yaml and should not be.
 func safe(p *types.Project) error {
 	var found []error
 	for name, s := range p.Services {
@@ -41,10 +42,10 @@ func safe(p *types.Project) error {
 			}
 		}
 		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges") {
-			wrong("may do more than it needs to")
+			wrong("has more rights than it needs")
 		}
 		if s.Restart != "unless-stopped" {
-			wrong("does not come back")
+			wrong("is not restarted")
 		}
 		if s.HealthCheck == nil && name != "demo" {
 			wrong("has no health check")
@@ -55,7 +56,7 @@ func safe(p *types.Project) error {
 			}
 			if v.Type == types.VolumeTypeBind {
 				if _, err := os.Stat(v.Source); err != nil {
-					wrong("mounts what is not there: %v", err)
+					wrong("mounts a missing file: %v", err)
 				}
 			}
 		}
@@ -72,21 +73,21 @@ func safe(p *types.Project) error {
 		return ""
 	}
 	if token("daprd") == "" {
-		found = append(found, errors.New("daprd asks for no token"))
+		found = append(found, errors.New("daprd requires no token"))
 	}
 	if token("demo") != token("daprd") {
-		found = append(found, errors.New("demo has no token, or another than daprd asks for"))
+		found = append(found, errors.New("demo has no token, or another than daprd requires"))
 	}
 	arguments := p.Services["daprd"].Command
 	if !slices.Contains(arguments, "--dapr-internal-grpc-listen-address=127.0.0.1") {
 		found = append(found, errors.New("daprd listens for other sidecars"))
 	}
 	if slices.ContainsFunc(arguments, func(a string) bool { return strings.HasPrefix(a, "--app-port") }) {
-		found = append(found, errors.New("daprd lets others reach the service by its sidecar"))
+		found = append(found, errors.New("other services can reach the service through daprd"))
 	}
 	for _, name := range []string{"demo", "daprd"} {
 		if image := p.Services[name].Image; !strings.HasPrefix(image, "localhost/") {
-			found = append(found, fmt.Errorf("a registry may serve somebody else's %s", image))
+			found = append(found, fmt.Errorf("a registry may have another image called %s", image))
 		}
 	}
 	for between, want := range map[string][]string{"sidecar": {"daprd", "demo"}, "data": {"daprd", "redis"}} {
@@ -98,7 +99,7 @@ func safe(p *types.Project) error {
 		}
 		slices.Sort(on)
 		if !slices.Equal(on, want) {
-			found = append(found, fmt.Errorf("on network %s are %v, want %v", between, on, want))
+			found = append(found, fmt.Errorf("network %s has %v, want %v", between, on, want))
 		}
 	}
 	return errors.Join(found...)
@@ -122,7 +123,7 @@ func TestComposeFileIsOfTodaysSpecificationAndSafe(t *testing.T) {
 		lacking := maps.Clone(withPassword)
 		delete(lacking, secret)
 		if _, err := load(t, content, lacking); err == nil || !strings.Contains(err.Error(), secret) {
-			t.Errorf("without %s compose.yaml is read: %v", secret, err)
+			t.Errorf("compose.yaml is accepted without %s: %v", secret, err)
 		}
 	}
 
@@ -130,17 +131,17 @@ func TestComposeFileIsOfTodaysSpecificationAndSafe(t *testing.T) {
 		{"    read_only: true\n", "    readonly: true\n", "readonly"},
 		{"127.0.0.1:${PORT", "${PORT", "is published"},
 		{"    networks: [data]\n", "    networks: [data]\n    ports: [\"127.0.0.1:6379:6379\"]\n", "redis is published"},
-		{"    networks: [data]\n", "    networks: [data, sidecar]\n", "on network sidecar are [daprd demo redis]"},
+		{"    networks: [data]\n", "    networks: [data, sidecar]\n", "network sidecar has [daprd demo redis]"},
 		{"  data:\n    internal: true", "  data:", "reaches beyond its network"},
-		{"    cap_drop: [ALL]\n", "", "may do more than it needs to"},
-		{"    restart: unless-stopped\n", "", "does not come back"},
+		{"    cap_drop: [ALL]\n", "", "has more rights than it needs"},
+		{"    restart: unless-stopped\n", "", "is not restarted"},
 		{"/components:ro", "/components", "may write to"},
-		{"      DAPR_API_TOKEN: ${DAPR_API_TOKEN}\n", "", "asks for no token"},
+		{"      DAPR_API_TOKEN: ${DAPR_API_TOKEN}\n", "", "requires no token"},
 		{"      DAPR_API_TOKEN: ${DAPR_API_TOKEN:?", "      DAPR_TOKEN: ${DAPR_API_TOKEN:?", "has no token"},
 		{"- --dapr-internal-grpc-listen-address=127.0.0.1", "- --dapr-internal-grpc-listen-address=0.0.0.0", "for other sidecars"},
-		{"- --app-id=bank", "- --app-id=bank\n    - --app-port=8080", "by its sidecar"},
-		{"localhost/eventstores-go/demo:dev", "eventstores-go/demo:dev", "a registry may serve"},
-		{"./deploy/compose/config.yaml", "./deploy/compose/conf.yaml", "mounts what is not there"},
+		{"- --app-id=bank", "- --app-id=bank\n    - --app-port=8080", "through daprd"},
+		{"localhost/eventstores-go/demo:dev", "eventstores-go/demo:dev", "a registry may have"},
+		{"./deploy/compose/config.yaml", "./deploy/compose/conf.yaml", "mounts a missing file"},
 	} {
 		if !strings.Contains(string(content), mistake.old) {
 			t.Errorf("compose.yaml does not say %q", mistake.old)

@@ -20,8 +20,9 @@ import (
 // golang is the image that the Dockerfiles build with by default.
 const golang = "golang:1.26.8"
 
-// golangImage is that image, or one with what this machine has: its Go, a shell, certificates. The stand-in gets modules, and what
-// was compiled before, from this process, so that it needs no internet: it is for builds on the network of this machine.
+// golangImage returns that image, or a stand-in with this machine's Go, shell and certificates. The
+// stand-in gets modules and compiled packages from this process, so that it needs no internet. Its
+// builds use the network of this machine.
 func golangImage(ctx context.Context, t *testing.T) (image, how string, err error) {
 	t.Helper()
 	return servers.Image(ctx, golang, func(ctx context.Context) (servers.StandIn, error) {
@@ -79,8 +80,8 @@ func goEnvironment(ctx context.Context) (map[string]string, error) {
 	return environment, json.Unmarshal(out, &environment)
 }
 
-// precompile compiles the packages of the service as its Dockerfile does: here what was compiled is kept for the next time. The
-// sidecar's are kept from "make daprd".
+// precompile compiles the packages of the service as its Dockerfile does. This machine keeps the
+// result for the next time. "make daprd" has already compiled the packages of the sidecar.
 func precompile(ctx context.Context) error {
 	compile := exec.CommandContext(ctx, "go", "list", "-export", "-deps", "-f", "{{.Name}}", "./cmd/demo")
 	compile.Dir = root
@@ -91,7 +92,8 @@ func precompile(ctx context.Context) error {
 	return nil
 }
 
-// serveGo serves this machine's modules at /modules and what it has compiled at /cache, on loopback, until this process ends.
+// serveGo serves this machine's modules at /modules and its compiled packages at /cache, on
+// loopback, until this process ends.
 func serveGo(environment map[string]string) (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -106,7 +108,8 @@ func serveGo(environment map[string]string) (string, error) {
 
 var moduleFile = regexp.MustCompile(`^/(.+)/@v/(v.+)\.(info|mod|zip)$`)
 
-// modules serves the module cache, which is laid out as a module proxy. What is not there yet is fetched first.
+// modules serves the module cache, whose files are laid out as a module proxy's. It fetches a
+// missing module first.
 func modules(folder string) http.Handler {
 	files := http.FileServer(http.Dir(folder))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -117,8 +120,8 @@ func modules(folder string) http.Handler {
 		}
 		if _, err := os.Stat(filepath.Join(folder, filepath.FromSlash(path.Clean(r.URL.Path)))); err != nil {
 			fetch := exec.CommandContext(r.Context(), "go", "mod", "download", unescape(name[1])+"@"+unescape(name[2]))
-			fetch.Dir = os.TempDir()                                      // in no module
-			fetch.Env = append(os.Environ(), "GOWORK=off", "GONOSUMDB=*") // who asks compares it with go.sum
+			fetch.Dir = os.TempDir()                                      // outside any module
+			fetch.Env = append(os.Environ(), "GOWORK=off", "GONOSUMDB=*") // the go command in the container checks the module against go.sum
 			if out, err := fetch.CombinedOutput(); err != nil {
 				http.Error(w, string(out), http.StatusNotFound)
 				return
@@ -130,13 +133,13 @@ func modules(folder string) http.Handler {
 
 var escaped = regexp.MustCompile(`![a-z]`)
 
-// unescape is the name of a module or a version in a module proxy as it was: capital letters are written !a.
+// unescape returns the original name of a module or a version. In a module proxy !a stands for A.
 func unescape(name string) string {
 	return escaped.ReplaceAllStringFunc(name, func(letter string) string { return strings.ToUpper(letter[1:]) })
 }
 
-// compiled serves the go command's build cache: the output of an action, and its id in a header. Should a later Go keep its cache in
-// another way nothing is found, and everything is compiled.
+// compiled serves the go command's build cache: the output of an action, with its id in a header.
+// If a later Go changes the layout of its cache, compiled finds nothing and everything is compiled.
 func compiled(folder string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		action := r.PathValue("action")

@@ -6,13 +6,14 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// The images that the tests build, under tags of their own.
+// These are the images that the tests build, with their own tags.
 const (
 	demoImage  = "eventstores-go/demo:test"
 	daprdImage = "eventstores-go/daprd:test"
 )
 
-// redisImage is the image in compose.yaml, or one with this machine's Redis that has in the same places what is used of it.
+// redisImage returns the image of compose.yaml, or a stand-in with this machine's Redis. The
+// stand-in has the files that compose.yaml uses in the same places.
 func redisImage(ctx context.Context) (image, how string, err error) {
 	return servers.Image(ctx, "redis:7-alpine", func(context.Context) (servers.StandIn, error) {
 		standIn := servers.StandIn{Name: "redis-server", What: "redis-server", Files: map[string]string{},

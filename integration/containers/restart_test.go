@@ -18,13 +18,13 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// stopTimeout is more than each of the three takes to end.
+// stopTimeout is more than any of the three containers needs to end.
 const stopTimeout = 30 * time.Second
 
-// TestNothingIsLostWhileEachOfTheThreeContainersIsStoppedAndStarted: the service, its sidecar and Redis on one network, as a team
-// would test its own service.
+// TestNothingIsLostWhileEachOfTheThreeContainersIsStoppedAndStarted runs the service, its sidecar
+// and Redis on one network, as a team would test its own service.
 func TestNothingIsLostWhileEachOfTheThreeContainersIsStoppedAndStarted(t *testing.T) {
-	newCompose(t).run(t, "build") // the images are those of compose.yaml
+	newCompose(t).run(t, "build") // the images of compose.yaml
 	label, err := servers.Label()
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func TestNothingIsLostWhileEachOfTheThreeContainersIsStoppedAndStarted(t *testin
 		Env:   map[string]string{"REDIS_PASSWORD": password, "DAPR_API_TOKEN": apiToken},
 		Files: files,
 		HostConfigModifier: func(host *containertypes.HostConfig) {
-			host.RestartPolicy.Name = containertypes.RestartPolicyUnlessStopped // it ends if it comes before Redis
+			host.RestartPolicy.Name = containertypes.RestartPolicyUnlessStopped // it ends if it starts before Redis
 		},
 	})
 	port := servers.FreePorts(t, 1)[0]
@@ -90,7 +90,7 @@ func TestNothingIsLostWhileEachOfTheThreeContainersIsStoppedAndStarted(t *testin
 		Image:        demoImage,
 		ExposedPorts: []string{"8080/tcp"},
 		Env:          map[string]string{"DAPR_GRPC_ENDPOINT": "daprd:50001", "DAPR_API_TOKEN": apiToken, "BANK_KEYS": keys},
-		HostConfigModifier: func(host *containertypes.HostConfig) { // the port of a container that starts again stays what it was
+		HostConfigModifier: func(host *containertypes.HostConfig) { // keeps the port of a container that is started again
 			host.PortBindings = networktypes.PortMap{http: {{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: strconv.Itoa(port)}}}
 		},
 	})
@@ -102,7 +102,7 @@ func TestNothingIsLostWhileEachOfTheThreeContainersIsStoppedAndStarted(t *testin
 	for _, part := range []struct {
 		name      string
 		container testcontainers.Container
-		away      string // what readyz says is away; empty: it does not answer
+		away      string // what readyz reports as away; empty if it does not answer
 	}{
 		{"redis", redis, "state store"},
 		{"daprd", daprd, "sidecar"},
@@ -119,7 +119,7 @@ func TestNothingIsLostWhileEachOfTheThreeContainersIsStoppedAndStarted(t *testin
 			t.Errorf("without %s: %+v, %v, want 503 and that the %s is away", part.name, ready, err, part.away)
 		}
 		if alive, err := s.ask(t.Context(), "GET", "/livez", "", ""); part.away != "" && (err != nil || alive.status != 200) {
-			t.Errorf("without %s the service does not say that it lives: %+v, %v", part.name, alive, err)
+			t.Errorf("without %s the service is not alive: %+v, %v", part.name, alive, err)
 		}
 		key := "while " + part.name + " is away"
 		if refused, err := s.ask(t.Context(), "POST", "/api/v1/accounts/A1/deposits", `{"amount": 1}`, key); err == nil && refused.status < 500 {
@@ -130,12 +130,12 @@ func TestNothingIsLostWhileEachOfTheThreeContainersIsStoppedAndStarted(t *testin
 			t.Fatalf("start %s: %v", part.name, err)
 		}
 		s.becomesReady(t)
-		s.must(t, 200, "POST", "/api/v1/accounts/A1/deposits", `{"amount": 1}`, key) // the same command once more
+		s.must(t, 200, "POST", "/api/v1/accounts/A1/deposits", `{"amount": 1}`, key) // the same command again
 		s.holds(t, "A1")
 	}
 	s.walkThrough(t, "A2")
 
-	// What the service is told to do by "docker stop" it does: it ends by itself, with exit code 0.
+	// The service ends by itself after "docker stop", with exit code 0.
 	timeout := stopTimeout
 	if err := demo.Stop(t.Context(), &timeout); err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func TestNothingIsLostWhileEachOfTheThreeContainersIsStoppedAndStarted(t *testin
 	}
 }
 
-// log is the end of what a container says.
+// log returns the last lines that a container has printed.
 func log(c testcontainers.Container) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// bundle is what one kustomization makes.
+// bundle is the result of one kustomization.
 type bundle struct {
 	accounts       []core.ServiceAccount
 	configMaps     []core.ConfigMap
@@ -31,7 +31,7 @@ type bundle struct {
 	configurations []configurations.Configuration
 }
 
-// workload is what Deployment and StatefulSet have in common.
+// workload is what a Deployment and a StatefulSet have in common.
 type workload struct {
 	name     string
 	replicas int32
@@ -51,12 +51,13 @@ func (b bundle) workloads() []workload {
 	return all
 }
 
-// containers are all containers of a pod, those that init it and those that stay.
+// containers returns all containers of a pod, including its init containers.
 func containers(pod core.PodSpec) []core.Container {
 	return append(append([]core.Container(nil), pod.InitContainers...), pod.Containers...)
 }
 
-// add takes one object. Manifests have these kinds; another needs a line here, and rules of its own.
+// add adds one object to the bundle. The manifests contain only these kinds. A new kind needs a
+// line here and its own rules.
 func (b *bundle) add(kind string, manifest []byte) error {
 	switch kind {
 	case "v1/ServiceAccount":
@@ -78,10 +79,11 @@ func (b *bundle) add(kind string, manifest []byte) error {
 	case "dapr.io/v1alpha1/Configuration":
 		return strictly(manifest, &b.configurations)
 	}
-	return fmt.Errorf("%s is no kind that these tests know", kind)
+	return fmt.Errorf("these tests do not know kind %s", kind)
 }
 
-// strictly decodes a manifest into one more of a list. A field that the type does not have is an error, so is one that comes twice.
+// strictly decodes a manifest and appends it to a list. An unknown field is an error, and so is a
+// duplicate one.
 func strictly[T any](manifest []byte, list *[]T) error {
 	var one T
 	if err := yaml.UnmarshalStrict(manifest, &one); err != nil {
@@ -91,7 +93,7 @@ func strictly[T any](manifest []byte, list *[]T) error {
 	return nil
 }
 
-// build makes what "kubectl apply -k" would send.
+// build returns the objects that "kubectl apply -k" would send.
 func build(files filesys.FileSystem, folder string) (bundle, error) {
 	var b bundle
 	made, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(files, folder)
@@ -105,7 +107,7 @@ func build(files filesys.FileSystem, folder string) (bundle, error) {
 		}
 		kind := resource.GetApiVersion() + "/" + resource.GetKind()
 		if namespace := resource.GetNamespace(); namespace != "" {
-			return b, fmt.Errorf("%s %s is in namespace %s: where it goes is for who applies it", kind, resource.GetName(), namespace)
+			return b, fmt.Errorf("%s %s names namespace %s: leave that to kubectl apply -n", kind, resource.GetName(), namespace)
 		}
 		if err := b.add(kind, manifest); err != nil {
 			return b, fmt.Errorf("%s %s: %w", kind, resource.GetName(), err)
@@ -116,7 +118,7 @@ func build(files filesys.FileSystem, folder string) (bundle, error) {
 
 const root = "../.."
 
-// manifests are the files of deploy/kubernetes in memory, where a test may spoil them.
+// manifests returns the files of deploy/kubernetes in memory, where a test can change them.
 func manifests(t *testing.T) filesys.FileSystem {
 	t.Helper()
 	files, folder := filesys.MakeFsInMemory(), filepath.Join(root, "deploy", "kubernetes")

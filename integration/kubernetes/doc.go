@@ -1,4 +1,5 @@
-// Package kubernetes checks the manifests of deploy/kubernetes: that kustomize builds them, that Kubernetes and Dapr know every
-// field, and what no schema says: that they fit each other and the service. It has no code but tests, and is a module of its
-// own for what these import. There is no cluster in it.
+// Package kubernetes checks the manifests of deploy/kubernetes without a cluster. It checks that
+// kustomize builds them, and that Kubernetes and Dapr know every field. It also checks what no
+// schema can: that the manifests fit each other and the service. The package has no code but tests.
+// It is a separate module because of its many dependencies.
 package kubernetes

@@ -4,8 +4,8 @@ go 1.26.4
 
 toolchain go1.26.8
 
-// The versions of Kubernetes are those of tools/daprd, and the tests are compiled as daprd is: most of it is then
-// compiled already.
+// This module uses the Kubernetes versions of tools/daprd, and compiles its tests with the same
+// options. The build cache then already has most packages.
 require (
 	github.com/dapr/dapr v1.18.0
 	k8s.io/api v0.32.3

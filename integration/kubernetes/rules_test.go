@@ -23,13 +23,13 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// set is all that is checked together.
+// set is everything that is checked together.
 type set struct {
 	base, plain, redis bundle
 	service            service
 }
 
-// check builds the three kustomizations and finds what is wrong with them.
+// check builds the three kustomizations and returns what is wrong with them.
 func check(files filesys.FileSystem, s service) error {
 	all := set{service: s}
 	for folder, b := range map[string]*bundle{"/base": &all.base, "/plain-sidecar": &all.plain, "/redis": &all.redis} {
@@ -52,7 +52,7 @@ func check(files filesys.FileSystem, s service) error {
 	return errors.Join(found...)
 }
 
-// matches says whether a selector finds the labels; an empty one finds nothing that is meant.
+// matches reports whether a selector matches the labels. An empty selector matches nothing.
 func matches(selector, labels map[string]string) bool {
 	for name, value := range selector {
 		if labels[name] != value {
@@ -62,7 +62,7 @@ func matches(selector, labels map[string]string) bool {
 	return len(selector) > 0
 }
 
-// selectors find what they should.
+// selectors checks that selectors match the pods that they are for.
 func selectors(b bundle) (found []error) {
 	selected := func(what string, selector map[string]string) {
 		for _, w := range b.workloads() {
@@ -80,7 +80,7 @@ func selectors(b bundle) (found []error) {
 			selected(w.name+": topologySpreadConstraints", spread.LabelSelector.MatchLabels)
 		}
 		if w.replicas > 1 && len(w.pod.Spec.TopologySpreadConstraints) == 0 {
-			found = append(found, fmt.Errorf("%s: %d replicas may all be on one node", w.name, w.replicas))
+			found = append(found, fmt.Errorf("%s: all %d replicas may be on one node", w.name, w.replicas))
 		}
 	}
 	for _, s := range b.services {
@@ -95,14 +95,14 @@ func selectors(b bundle) (found []error) {
 	return found
 }
 
-// hasPort says whether a container has the port that is meant.
+// hasPort reports whether a container has a port of that name or number.
 func hasPort(c core.Container, port intstr.IntOrString) bool {
 	return slices.ContainsFunc(c.Ports, func(p core.ContainerPort) bool {
 		return port.Type == intstr.String && p.Name == port.StrVal || port.Type == intstr.Int && p.ContainerPort == port.IntVal
 	})
 }
 
-// probed are the ports that a container's probes ask.
+// probed returns the ports of a container's probes.
 func probed(c core.Container) (ports []intstr.IntOrString) {
 	for _, probe := range []*core.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
 		switch {
@@ -116,13 +116,14 @@ func probed(c core.Container) (ports []intstr.IntOrString) {
 	return ports
 }
 
-// ports that are named exist, and every container that stays is probed.
+// ports checks that ports exist where they are named, and that every long-running container has its
+// probes.
 func ports(b bundle) (found []error) {
 	for _, w := range b.workloads() {
 		for _, c := range containers(w.pod.Spec) {
 			for _, port := range probed(c) {
 				if !hasPort(c, port) {
-					found = append(found, fmt.Errorf("%s: a probe of container %s asks port %s, which it does not have", w.name, c.Name, port.String()))
+					found = append(found, fmt.Errorf("%s: a probe of container %s asks port %s, which the container does not have", w.name, c.Name, port.String()))
 				}
 			}
 			if c.LivenessProbe == nil || c.ReadinessProbe == nil && c.StartupProbe == nil {
@@ -154,7 +155,8 @@ func ports(b bundle) (found []error) {
 	return found
 }
 
-// volumes that are mounted exist, with the files that are taken from them.
+// volumes checks that mounted volumes exist, and that they contain the files that are taken from
+// them.
 func volumes(b bundle) (found []error) {
 	for _, w := range b.workloads() {
 		there := map[string]bool{}
@@ -168,7 +170,7 @@ func volumes(b bundle) (found []error) {
 			}
 			i := slices.IndexFunc(b.configMaps, func(c core.ConfigMap) bool { return c.Name == v.ConfigMap.Name })
 			if i < 0 {
-				found = append(found, fmt.Errorf("%s: volume %s is of ConfigMap %s, which is not there", w.name, v.Name, v.ConfigMap.Name))
+				found = append(found, fmt.Errorf("%s: volume %s uses ConfigMap %s, which is missing", w.name, v.Name, v.ConfigMap.Name))
 				continue
 			}
 			for _, item := range v.ConfigMap.Items {
@@ -180,7 +182,7 @@ func volumes(b bundle) (found []error) {
 		for _, c := range containers(w.pod.Spec) {
 			for _, mount := range c.VolumeMounts {
 				if !there[mount.Name] {
-					found = append(found, fmt.Errorf("%s: container %s mounts volume %s, which is not there", w.name, c.Name, mount.Name))
+					found = append(found, fmt.Errorf("%s: container %s mounts volume %s, which is missing", w.name, c.Name, mount.Name))
 				}
 			}
 		}
@@ -188,7 +190,7 @@ func volumes(b bundle) (found []error) {
 	return found
 }
 
-// resources are asked for, and memory is limited.
+// resources checks that containers request resources and that their memory is limited.
 func resources(b bundle) (found []error) {
 	for _, w := range b.workloads() {
 		found = append(found, resourcesOf(w.name, w.pod.Spec)...)
@@ -209,7 +211,8 @@ func resourcesOf(name string, pod core.PodSpec) (found []error) {
 	return found
 }
 
-// restricted pods are admitted to a namespace with pod-security.kubernetes.io/enforce=restricted.
+// restricted checks that a namespace with pod-security.kubernetes.io/enforce=restricted admits the
+// pods.
 func restricted(b bundle) (found []error) {
 	for _, w := range b.workloads() {
 		found = append(found, admitted(w.name, w.pod.ObjectMeta, w.pod.Spec)...)
@@ -235,7 +238,7 @@ func admitted(name string, metadata meta.ObjectMeta, pod core.PodSpec) (found []
 	return found
 }
 
-// accounts are there, and give no token to who needs none.
+// accounts checks that service accounts exist, and that pods which need no token get none.
 func accounts(b bundle) (found []error) {
 	for _, w := range b.workloads() {
 		if token := w.pod.Spec.AutomountServiceAccountToken; token == nil || *token {
@@ -243,13 +246,13 @@ func accounts(b bundle) (found []error) {
 		}
 		name := w.pod.Spec.ServiceAccountName
 		if name != "" && !slices.ContainsFunc(b.accounts, func(a core.ServiceAccount) bool { return a.Name == name }) {
-			found = append(found, fmt.Errorf("%s runs as ServiceAccount %s, which is not there", w.name, name))
+			found = append(found, fmt.Errorf("%s runs as ServiceAccount %s, which is missing", w.name, name))
 		}
 	}
 	return found
 }
 
-// drains are possible, and take one replica at a time.
+// drains checks that a node can be drained, and that a drain stops one replica at a time.
 func drains(b bundle) (found []error) {
 	for _, p := range b.budgets {
 		most := p.Spec.MaxUnavailable
@@ -267,18 +270,18 @@ func drains(b bundle) (found []error) {
 			found = append(found, fmt.Errorf("Deployment %s has %d replicas: a drain leaves none", d.Name, *d.Spec.Replicas))
 		}
 		if grace := d.Spec.Template.Spec.TerminationGracePeriodSeconds; grace == nil || *grace < 25 {
-			found = append(found, fmt.Errorf("Deployment %s: terminationGracePeriodSeconds must be 25 at least, 5 before the service ends, 10 for it and 5 for the sidecar", d.Name))
+			found = append(found, fmt.Errorf("Deployment %s: terminationGracePeriodSeconds must be at least 25: 5 before the service ends, 10 for the service and 5 for the sidecar", d.Name))
 		}
 		for _, c := range d.Spec.Template.Spec.Containers {
 			if l := c.Lifecycle; l == nil || l.PreStop == nil || l.PreStop.Sleep == nil || l.PreStop.Sleep.Seconds < 5 {
-				found = append(found, fmt.Errorf("Deployment %s: container %s ends while requests are still sent to it: give it a preStop sleep of 5 seconds", d.Name, c.Name))
+				found = append(found, fmt.Errorf("Deployment %s: container %s ends while requests are still sent to it: add a preStop sleep of 5 seconds", d.Name, c.Name))
 			}
 		}
 	}
 	return found
 }
 
-// images have a version that is not latest.
+// images checks that images have a version other than latest.
 func images(b bundle) (found []error) {
 	for _, w := range b.workloads() {
 		for _, c := range containers(w.pod.Spec) {
@@ -290,10 +293,10 @@ func images(b bundle) (found []error) {
 	return found
 }
 
-// bank is the one Deployment of a bundle, and its container of the service.
+// bank returns the pod of a bundle's only Deployment, and its container with the service.
 func bank(b bundle) (core.PodTemplateSpec, core.Container, error) {
 	if len(b.deployments) != 1 {
-		return core.PodTemplateSpec{}, core.Container{}, fmt.Errorf("there are %d Deployments, want 1", len(b.deployments))
+		return core.PodTemplateSpec{}, core.Container{}, fmt.Errorf("got %d Deployments, want 1", len(b.deployments))
 	}
 	pod := b.deployments[0].Spec.Template
 	for _, c := range pod.Spec.Containers {
@@ -301,10 +304,10 @@ func bank(b bundle) (core.PodTemplateSpec, core.Container, error) {
 			return pod, c, nil
 		}
 	}
-	return pod, core.Container{}, errors.New("there is no container demo")
+	return pod, core.Container{}, errors.New("container demo is missing")
 }
 
-// argument is the value of a flag, given as -flag value, --flag value or --flag=value.
+// argument returns the value of a flag, written as -flag value, --flag value or --flag=value.
 func argument(arguments []string, flag string) string {
 	for i, a := range arguments {
 		name, value, ok := strings.Cut(strings.TrimLeft(a, "-"), "=")
@@ -319,7 +322,7 @@ func argument(arguments []string, flag string) string {
 	return ""
 }
 
-// fitsTheService: the port, the routes that are probed, the names.
+// fitsTheService checks the port, the routes of the probes and the names.
 func fitsTheService(s set) (found []error) {
 	for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain} {
 		pod, c, err := bank(b)
@@ -328,11 +331,11 @@ func fitsTheService(s set) (found []error) {
 			continue
 		}
 		if len(c.Args) == 0 || c.Args[0] != "serve" || !s.service.literals["addr"] {
-			found = append(found, fmt.Errorf("%s: %v is not how the demo serves", name, c.Args))
+			found = append(found, fmt.Errorf("%s: %v does not run the demo's service", name, c.Args))
 		}
 		_, port, err := net.SplitHostPort(argument(c.Args, "addr"))
 		if err != nil || len(c.Ports) != 1 || strconv.Itoa(int(c.Ports[0].ContainerPort)) != port {
-			found = append(found, fmt.Errorf("%s: the service listens on %q, its container's ports are %v", name, port, c.Ports))
+			found = append(found, fmt.Errorf("%s: the service listens on %q, but its container has the ports %v", name, port, c.Ports))
 		}
 		found = append(found, asksForKeys(name, pod.Spec, c, s.service)...)
 		for what, probe := range map[string]*core.Probe{"/livez": c.LivenessProbe, "/readyz": c.ReadinessProbe} {
@@ -341,13 +344,14 @@ func fitsTheService(s set) (found []error) {
 			}
 		}
 		if c.ReadinessProbe != nil && c.ReadinessProbe.TimeoutSeconds < 3 {
-			found = append(found, fmt.Errorf("%s: the readiness probe waits %d s, the service answers after up to 2", name, c.ReadinessProbe.TimeoutSeconds))
+			found = append(found, fmt.Errorf("%s: the readiness probe waits %d s, but the service may need 2 s to answer", name, c.ReadinessProbe.TimeoutSeconds))
 		}
 	}
 	return found
 }
 
-// annotationTypes are the annotations that Dapr's injector knows, and the types of their values.
+// annotationTypes returns the annotations that Dapr's injector knows, and the types of their
+// values.
 func annotationTypes() map[string]reflect.Type {
 	known := map[string]reflect.Type{}
 	config := reflect.TypeFor[patcher.SidecarConfig]()
@@ -363,7 +367,7 @@ func annotationTypes() map[string]reflect.Type {
 	return known
 }
 
-// injects: Dapr's own injector makes a pod of the Deployment in base that has a sidecar as it should be.
+// injects runs Dapr's own injector on the Deployment in base, and checks the sidecar in the result.
 func injects(s set) (found []error) {
 	template, _, err := bank(s.base)
 	if err != nil {
@@ -385,15 +389,15 @@ func injects(s set) (found []error) {
 		}
 	}
 	if app, ok := template.Annotations["dapr.io/app-port"]; ok {
-		found = append(found, fmt.Errorf("base: dapr.io/app-port is %q: other services would reach the service by its sidecar", app))
+		found = append(found, fmt.Errorf("base: dapr.io/app-port is %q: other services could reach the service through its sidecar", app))
 	}
 	config := template.Annotations["dapr.io/config"]
 	if !slices.ContainsFunc(s.base.configurations, func(c configurations.Configuration) bool { return c.Name == config }) {
-		found = append(found, fmt.Errorf("base: dapr.io/config names the Configuration %q, which is not there", config))
+		found = append(found, fmt.Errorf("base: dapr.io/config names the Configuration %q, which is missing", config))
 	}
 
 	sidecar := patcher.NewSidecarConfig(&core.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec})
-	// As Dapr's Helm chart sets it.
+	// Dapr's Helm chart sets these.
 	sidecar.RunAsNonRoot, sidecar.ReadOnlyRootFilesystem, sidecar.SidecarDropALLCapabilities = true, true, true
 	sidecar.SidecarImage = "daprio/daprd:1.18.0"
 	sidecar.SetFromPodAnnotations()
@@ -412,14 +416,14 @@ func injects(s set) (found []error) {
 	found = append(found, resourcesOf("base: with its sidecar the pod", pod.Spec)...)
 	found = append(found, admitted("base: with its sidecar the pod", pod.ObjectMeta, pod.Spec)...)
 	if daprd.RestartPolicy == nil {
-		found = append(found, errors.New("base: the sidecar goes together with the service, not after it"))
+		found = append(found, errors.New("base: the sidecar ends together with the service, not after it"))
 	}
 	service, _ := findContainer(pod.Spec, "demo")
 	if port := environment(service, "DAPR_GRPC_PORT"); port == "" || port != argument(daprd.Args, "dapr-grpc-port") {
 		found = append(found, fmt.Errorf("base: the service looks for its sidecar at port %q", port))
 	}
 	if address := argument(daprd.Args, "dapr-listen-addresses"); !slices.Contains(strings.Split(address, ","), "127.0.0.1") || strings.Contains(address, "0.0.0.0") {
-		found = append(found, fmt.Errorf("base: the sidecar listens on %q, its API is for the pod alone", address))
+		found = append(found, fmt.Errorf("base: the sidecar listens on %q, but its API is only for the pod", address))
 	}
 	for _, c := range s.base.configurations {
 		if c.Spec.AccessControlSpec == nil || c.Spec.AccessControlSpec.DefaultAction != "deny" {
@@ -429,19 +433,20 @@ func injects(s set) (found []error) {
 	return append(found, sameToken("base", daprd, service)...)
 }
 
-// sameToken: the sidecar asks for the token that the service has.
+// sameToken checks that the sidecar requires the token that the service has.
 func sameToken(name string, daprd, service core.Container) (found []error) {
 	asked, has := secretOf(daprd, "DAPR_API_TOKEN"), secretOf(service, "DAPR_API_TOKEN")
 	if asked == "" {
-		found = append(found, fmt.Errorf("%s: the sidecar asks for no token", name))
+		found = append(found, fmt.Errorf("%s: the sidecar requires no token", name))
 	}
 	if asked != has {
-		found = append(found, fmt.Errorf("%s: the sidecar asks for the token %q, the service has %q", name, asked, has))
+		found = append(found, fmt.Errorf("%s: the sidecar requires the token %q, but the service has %q", name, asked, has))
 	}
 	return found
 }
 
-// secretOf is the Secret and the key from which a container takes a variable; empty if it does not.
+// secretOf returns the Secret and the key from which a container takes a variable, or "" if it
+// takes none.
 func secretOf(c core.Container, variable string) string {
 	for _, v := range c.Env {
 		if v.Name == variable && v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil {
@@ -451,7 +456,8 @@ func secretOf(c core.Container, variable string) string {
 	return ""
 }
 
-// httpAPI: of the sidecar's HTTP API health and metadata alone answer. A web page can send a POST to any port that its reader reaches.
+// httpAPI checks that of the sidecar's HTTP API only health and metadata answer. A web page can
+// send a POST to any port that its reader's browser reaches.
 func httpAPI(s set) (found []error) {
 	all := map[string][]configurations.Configuration{"base": s.base.configurations}
 	files, err := sidecarFiles(s.plain)
@@ -461,7 +467,7 @@ func httpAPI(s set) (found []error) {
 	all["plain-sidecar"] = files.configurations
 	for name, list := range all {
 		if len(list) == 0 {
-			found = append(found, fmt.Errorf("%s: there is no Configuration", name))
+			found = append(found, fmt.Errorf("%s: the Configuration is missing", name))
 		}
 		for _, c := range list {
 			harmless := []string{"v1.0/healthz", "v1.0/metadata"}
@@ -485,7 +491,8 @@ func httpAPI(s set) (found []error) {
 	return found
 }
 
-// guarded: every pod is selected by policies for what comes in and for what goes out, and reaches what it must.
+// guarded checks that policies limit what every pod receives and sends, and that it reaches what it
+// needs.
 func guarded(s set) (found []error) {
 	for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain, "redis": s.redis} {
 		for _, w := range b.workloads() {
@@ -516,7 +523,7 @@ func guarded(s set) (found []error) {
 	for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain} {
 		dapr := slices.ContainsFunc(b.policies, func(p networking.NetworkPolicy) bool { return toNamespace(p, "dapr-system") })
 		if dapr != (name == "base") {
-			found = append(found, fmt.Errorf("%s: that its pods reach Dapr's control plane is %t", name, dapr))
+			found = append(found, fmt.Errorf("%s: its pods reach Dapr's control plane is %t, want %t", name, dapr, name == "base"))
 		}
 		if !slices.ContainsFunc(b.policies, func(p networking.NetworkPolicy) bool { return toNamespace(p, "kube-system") }) {
 			found = append(found, fmt.Errorf("%s: its pods can't look up names", name))
@@ -525,7 +532,7 @@ func guarded(s set) (found []error) {
 	return found
 }
 
-// reaches says whether a policy lets the pods of a bundle reach the port of another pod.
+// reaches reports whether a policy lets the pods of a bundle reach the port of another pod.
 func reaches(b bundle, pod core.PodTemplateSpec) bool {
 	for _, p := range b.policies {
 		for _, rule := range p.Spec.Egress {
@@ -555,25 +562,26 @@ func toNamespace(p networking.NetworkPolicy, namespace string) bool {
 	return false
 }
 
-// ours: the images that this project builds have a name that no registry serves, and are pulled only where they are missing.
+// ours checks the images that this project builds. Their names must be in no registry, and they
+// must be pulled only where they are missing.
 func ours(s set) (found []error) {
 	for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain} {
 		_, c, err := bank(b)
 		if err != nil {
-			continue // fitsTheService says so
+			continue // fitsTheService reports this
 		}
 		if !strings.HasPrefix(c.Image, "localhost/") {
-			found = append(found, fmt.Errorf("%s: a registry may serve somebody else's image %s", name, c.Image))
+			found = append(found, fmt.Errorf("%s: a registry may have another image called %s", name, c.Image))
 		}
 		if c.ImagePullPolicy != core.PullIfNotPresent {
-			found = append(found, fmt.Errorf("%s: imagePullPolicy is %q: a cluster that has the image would ask for it", name, c.ImagePullPolicy))
+			found = append(found, fmt.Errorf("%s: imagePullPolicy is %q: the cluster would ask a registry for an image that it has", name, c.ImagePullPolicy))
 		}
 	}
 	return found
 }
 
-// asksForKeys: the service gets its API keys from a Secret, as a file, and goes by the name of its
-// Service.
+// asksForKeys checks that the service gets its API keys as a file from a Secret, and that its name
+// is the name of its Service.
 func asksForKeys(name string, pod core.PodSpec, c core.Container, s service) (found []error) {
 	folder, file := path.Split(argument(c.Args, "keys"))
 	mount := slices.IndexFunc(c.VolumeMounts, func(m core.VolumeMount) bool { return m.MountPath == path.Clean(folder) && m.ReadOnly })
@@ -583,7 +591,7 @@ func asksForKeys(name string, pod core.PodSpec, c core.Container, s service) (fo
 		found = append(found, fmt.Errorf("%s: the API keys in %q are not from the Secret bank", name, argument(c.Args, "keys")))
 	}
 	if !s.literals["host"] || argument(c.Args, "host") != "bank" {
-		found = append(found, fmt.Errorf("%s: the service does not go by the name of its Service", name))
+		found = append(found, fmt.Errorf("%s: -host is not the name of the Service", name))
 	}
 	return found
 }
@@ -606,7 +614,8 @@ func environment(c core.Container, name string) string {
 	return ""
 }
 
-// plainSidecar: what the injector does is written down as it should be.
+// plainSidecar checks that the manifests of the plain sidecar set everything that the injector
+// would set.
 func plainSidecar(s set) (found []error) {
 	wrong := func(format string, arguments ...any) {
 		found = append(found, fmt.Errorf("plain-sidecar: "+format, arguments...))
@@ -617,22 +626,22 @@ func plainSidecar(s set) (found []error) {
 	}
 	daprd, ok := findContainer(template.Spec, "daprd")
 	if !ok {
-		return []error{errors.New("plain-sidecar: there is no container daprd")}
+		return []error{errors.New("plain-sidecar: container daprd is missing")}
 	}
 	for name := range template.Annotations {
 		if strings.HasPrefix(name, "dapr.io/") {
-			wrong("annotation %s would have an operator inject another sidecar", name)
+			wrong("with annotation %s an operator would inject another sidecar", name)
 		}
 	}
 	if len(s.plain.components)+len(s.plain.configurations) > 0 {
-		wrong("there are resources of Dapr, which the cluster does not know")
+		wrong("it has resources of Dapr, which the cluster does not know")
 	}
 	if !slices.ContainsFunc(template.Spec.InitContainers, func(c core.Container) bool { return c.Name == "daprd" && c.RestartPolicy != nil }) {
-		wrong("the sidecar does not stay, or goes together with the service")
+		wrong("the sidecar must be an init container with restartPolicy: Always, so that it ends after the service")
 	}
 	for _, flag := range []string{"dapr-listen-addresses", "dapr-internal-grpc-listen-address"} {
 		if address := argument(daprd.Args, flag); address != "127.0.0.1" {
-			wrong("--%s is %q, the API is for the pod alone: 127.0.0.1", flag, address)
+			wrong("--%s is %q, but the API is only for the pod: use 127.0.0.1", flag, address)
 		}
 	}
 	if port := environment(service, "DAPR_GRPC_PORT"); port == "" || port != argument(daprd.Args, "dapr-grpc-port") {
@@ -645,20 +654,20 @@ func plainSidecar(s set) (found []error) {
 		}
 	}
 	if port := argument(daprd.Args, "app-port"); port != "" {
-		wrong("--app-port is %q: other services would reach the service by its sidecar", port)
+		wrong("--app-port is %q: other services could reach the service through its sidecar", port)
 	}
 	if ip := environment(daprd, "DAPR_HOST_IP"); ip != "127.0.0.1" {
-		wrong("DAPR_HOST_IP is %q: the sidecar looks for an address by which others reach it", ip)
+		wrong("DAPR_HOST_IP is %q: the sidecar would look for an address that others can reach", ip)
 	}
 	found = append(found, sameToken("plain-sidecar", daprd, service)...)
 	if id := argument(daprd.Args, "app-id"); id != s.base.deployments[0].Spec.Template.Annotations["dapr.io/app-id"] {
-		wrong("the app id %q is not that of base", id)
+		wrong("the app id %q is not the one in base", id)
 	}
 	if mode := argument(daprd.Args, "mode"); mode != "standalone" {
-		wrong("--mode is %q: without an operator it is standalone", mode)
+		wrong("--mode is %q: without an operator it must be standalone", mode)
 	}
 
-	// Where the sidecar looks for a file there is one.
+	// The sidecar finds every file where it looks for it.
 	files := map[string]bool{}
 	for _, mount := range daprd.VolumeMounts {
 		for _, v := range template.Spec.Volumes {
@@ -672,17 +681,17 @@ func plainSidecar(s set) (found []error) {
 	}
 	folder, config := argument(daprd.Args, "resources-path"), argument(daprd.Args, "config")
 	if !files[config] {
-		wrong("--config is %s, there are %v", config, slices.Sorted(maps.Keys(files)))
+		wrong("--config is %s, but the files are %v", config, slices.Sorted(maps.Keys(files)))
 	}
 	for _, name := range []string{s.service.stateComponent, s.service.lockComponent} {
 		if !files[folder+"/"+name+".yaml"] {
-			wrong("--resources-path is %s, %s.yaml is not there: there are %v", folder, name, slices.Sorted(maps.Keys(files)))
+			wrong("--resources-path is %s, but %s.yaml is missing: the files are %v", folder, name, slices.Sorted(maps.Keys(files)))
 		}
 	}
 	return found
 }
 
-// sidecarFiles are the components and the configuration in the ConfigMap of the plain sidecar.
+// sidecarFiles returns the components and the configuration in the ConfigMap of the plain sidecar.
 func sidecarFiles(b bundle) (bundle, error) {
 	var files bundle
 	for _, c := range b.configMaps {
@@ -699,7 +708,8 @@ func sidecarFiles(b bundle) (bundle, error) {
 	return files, nil
 }
 
-// daprResources: the components are those that the service asks for, and all share what they must.
+// daprResources checks that the components are the ones that the service asks for, and only for its
+// app. Both manifests must use the same Redis with the same keys.
 func daprResources(s set) (found []error) {
 	files, err := sidecarFiles(s.plain)
 	if err != nil {
@@ -718,7 +728,7 @@ func daprResources(s set) (found []error) {
 			}
 			delete(kinds, c.Name)
 			if !slices.Equal(c.Scopes, []string{app}) {
-				wrong("the scopes are %v, not the app id %q alone", c.Scopes, app)
+				wrong("the scopes are %v, not only the app id %q", c.Scopes, app)
 			}
 			values := map[string]string{}
 			for _, m := range c.Spec.Metadata {
@@ -731,9 +741,9 @@ func daprResources(s set) (found []error) {
 				}
 				switch {
 				case name == "base" && (c.SecretStore != "kubernetes" || m.SecretKeyRef.Name == ""):
-					wrong("the password is not taken from a Secret by the operator")
+					wrong("the password is not from a Secret of the cluster")
 				case name == "plain-sidecar" && (m.EnvRef == "" || !slices.ContainsFunc(daprd.Env, func(e core.EnvVar) bool { return e.Name == m.EnvRef })):
-					wrong("the password is taken from the environment, which does not have %q", m.EnvRef)
+					wrong("the password is from the environment, which does not have %q", m.EnvRef)
 				}
 			}
 			if _, ok := values["redisPassword"]; !ok {
@@ -743,7 +753,7 @@ func daprResources(s set) (found []error) {
 				wrong("history must not expire")
 			}
 			if values["keyPrefix"] != "name" {
-				wrong("keyPrefix is %q, in both components it must be name", values["keyPrefix"])
+				wrong("keyPrefix is %q, but must be name in both components", values["keyPrefix"])
 			}
 			if host := values["redisHost"]; !slices.ContainsFunc(s.redis.services, func(r core.Service) bool {
 				return host == fmt.Sprintf("%s:%d", r.Name, r.Spec.Ports[0].Port)
@@ -752,36 +762,36 @@ func daprResources(s set) (found []error) {
 			}
 		}
 		for missing := range kinds {
-			found = append(found, fmt.Errorf("%s: there is no Component %s", name, missing))
+			found = append(found, fmt.Errorf("%s: Component %s is missing", name, missing))
 		}
 	}
 	return found
 }
 
-// redisIsSafe: it keeps what it acknowledged.
+// redisIsSafe checks that Redis keeps what it acknowledged.
 func redisIsSafe(s set) (found []error) {
 	if len(s.redis.statefulSets) != 1 {
-		return []error{errors.New("redis: there is no StatefulSet")}
+		return []error{errors.New("redis: the StatefulSet is missing")}
 	}
 	redis := s.redis.statefulSets[0]
 	c := redis.Spec.Template.Spec.Containers[0]
 	for flag, want := range map[string]string{"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"} {
 		if got := argument(c.Args, flag); got != want {
-			found = append(found, fmt.Errorf("redis: %s is %q, it must be %s", flag, got, want))
+			found = append(found, fmt.Errorf("redis: %s is %q, want %s", flag, got, want))
 		}
 	}
 	if folder := argument(c.Args, "dir"); !slices.ContainsFunc(c.VolumeMounts, func(m core.VolumeMount) bool {
 		return m.MountPath == folder && slices.ContainsFunc(redis.Spec.VolumeClaimTemplates, func(v core.PersistentVolumeClaim) bool { return v.Name == m.Name })
 	}) {
-		found = append(found, fmt.Errorf("redis: it writes to %q, which is on no volume that lasts", folder))
+		found = append(found, fmt.Errorf("redis: it writes to %q, which is not on a persistent volume", folder))
 	}
 	if *redis.Spec.Replicas != 1 {
-		found = append(found, fmt.Errorf("redis: %d replicas are as many stores", *redis.Spec.Replicas))
+		found = append(found, fmt.Errorf("redis: %d replicas would be separate stores", *redis.Spec.Replicas))
 	}
 	if !asksForThePassword(redis.Spec.Template.Spec, c) {
-		found = append(found, errors.New("redis: it asks for no password, or not for that of the Secret, from a file"))
+		found = append(found, errors.New("redis: it requires no password, or does not read it from a file of the Secret"))
 	}
-	// Who may reach it is who has its components.
+	// Only pods that use its components may reach Redis.
 	template, _, err := bank(s.base)
 	if err != nil {
 		return append(found, err)
@@ -798,8 +808,9 @@ func redisIsSafe(s set) (found []error) {
 	return found
 }
 
-// asksForThePassword says whether Redis reads, as its configuration, the file redis.conf of the Secret, and no password is in an
-// argument or a variable, where others of the machine see it.
+// asksForThePassword reports whether Redis reads the file redis.conf of the Secret as its
+// configuration. No argument or variable may hold a password, because other users of the machine
+// could see it there.
 func asksForThePassword(pod core.PodSpec, c core.Container) bool {
 	if argument(c.Args, "requirepass") != "" || slices.ContainsFunc(c.Env, func(v core.EnvVar) bool { return v.ValueFrom != nil }) {
 		return false
@@ -822,7 +833,8 @@ func asksForThePassword(pod core.PodSpec, c core.Container) bool {
 	return false
 }
 
-// secretsAgree: all take the password from one place, which the manifests do not have.
+// secretsAgree checks that all components and containers take the password from one Secret, which
+// is not part of the manifests.
 func secretsAgree(s set) (found []error) {
 	used := map[string]bool{}
 	for _, b := range []bundle{s.base, s.plain, s.redis} {
@@ -842,7 +854,7 @@ func secretsAgree(s set) (found []error) {
 		}
 	}
 	if len(used) != 1 {
-		found = append(found, fmt.Errorf("the password is taken from %v, that is not one place", slices.Sorted(maps.Keys(used))))
+		found = append(found, fmt.Errorf("the password is from %v, which is not one place", slices.Sorted(maps.Keys(used))))
 	}
 	return found
 }

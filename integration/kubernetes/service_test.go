@@ -9,14 +9,14 @@ import (
 	"strconv"
 )
 
-// service is what the manifests have to fit: it is read from the demo's source.
+// service is what the manifests have to fit. It is read from the demo's source.
 type service struct {
 	stateComponent string
 	lockComponent  string
-	literals       map[string]bool // every string in it, the patterns of its routes and the names of its flags among them
+	literals       map[string]bool // every string in the source, including the patterns of its routes and the names of its flags
 }
 
-// readService reads cmd/demo. Its tests are not part of it.
+// readService reads cmd/demo without its tests.
 func readService() (service, error) {
 	s := service{literals: map[string]bool{}}
 	var files []string
@@ -56,11 +56,11 @@ func readService() (service, error) {
 	}
 	for name, constant := range constants {
 		if *constant == "" {
-			return s, fmt.Errorf("cmd/demo has no constant %s: has it another name now?", name)
+			return s, fmt.Errorf("cmd/demo has no constant %s: was it renamed?", name)
 		}
 	}
 	return s, nil
 }
 
-// routes says whether the service answers a path.
+// routes reports whether the service answers a path.
 func (s service) routes(path string) bool { return s.literals["GET "+path] }

@@ -1,3 +1,4 @@
-// Package memory tests that long streams of large events go through the memory that the manifests give to
-// the bank and its sidecar. It is run without the race detector, which takes several times as much.
+// Package memory tests that long streams of large events fit through the memory that the manifests
+// give to the bank and its sidecar. It runs without the race detector, which needs several times as
+// much memory.
 package memory

@@ -25,20 +25,22 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// memoryLimit is what the manifests give to a sidecar, and to the bank beside it.
+// memoryLimit is what the manifests give to a sidecar, and to the bank next to it.
 const memoryLimit = 256 << 20
 
-// memoryBody is the sidecar's --max-body-size: with the usual 4 MiB, one event of 3 MiB fits into a request.
+// memoryBody is the sidecar's --max-body-size. The default of 4 MiB takes only one event of 3 MiB
+// in a request.
 const memoryBody = 16 << 20
 
-// What tells a copy of this program that it is a client whose memory is looked at, and what to do.
+// These variables turn a copy of this program into a client whose memory is measured, and tell it
+// what to do.
 const (
-	memorySidecar = "EVENTSTORES_MEMORY_SIDECAR" // address of the source's sidecar; empty: a SQLite file
+	memorySidecar = "EVENTSTORES_MEMORY_SIDECAR" // address of the source's sidecar; empty for a SQLite file
 	memoryFolder  = "EVENTSTORES_MEMORY_FOLDER"
 	memoryEvents  = "EVENTSTORES_MEMORY_EVENTS" // number and size
 )
 
-// memoryStreams are streams that are larger than what client and sidecar may take, or nearly so.
+// memoryStreams are streams that are larger than the memory of client and sidecar, or nearly so.
 var memoryStreams = []struct {
 	name        string
 	count, size int
@@ -65,7 +67,8 @@ func TestLongStreamsOfLargeEventsGoThroughLittleMemory(t *testing.T) {
 			t.Run(store+"/"+stream.name, func(t *testing.T) {
 				t.Parallel()
 				var d *servers.Daprd
-				// A Go program in a small container is told how small, or it collects garbage too late.
+				// A Go program in a small container has to know the memory limit. Otherwise it
+				// collects garbage too late.
 				env := append(os.Environ(), "GOMEMLIMIT=192MiB", memoryFolder+"="+t.TempDir(), fmt.Sprintf("%s=%d %d", memoryEvents, stream.count, stream.size))
 				if store == "redis" {
 					d = servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Memory: memoryLimit, MaxBodySize: "16Mi", Components: []string{servers.RedisState("statestore", r)}})
@@ -81,15 +84,15 @@ func TestLongStreamsOfLargeEventsGoThroughLittleMemory(t *testing.T) {
 					t.Errorf("the client said %s", told)
 				}
 				if most := int64(memoryLimit); client > most || beside > memoryLimit {
-					t.Errorf("the client had %d bytes and the sidecar %d, want at most %d and %d", client, beside, most, memoryLimit)
+					t.Errorf("the client used %d bytes and the sidecar %d, want at most %d and %d", client, beside, most, memoryLimit)
 				}
 			})
 		}
 	}
 }
 
-// runMemoryClient runs this program as a client, in bounded memory where that can be done, and returns its
-// peak and what it said.
+// runMemoryClient runs this program as a client, with limited memory where that is possible. It
+// returns the client's peak and output.
 func runMemoryClient(t *testing.T, env []string) (peak int64, told string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -108,7 +111,7 @@ func runMemoryClient(t *testing.T, env []string) (peak int64, told string) {
 		t.Fatal(err)
 	}
 	if remove, err := servers.LimitMemory(cmd.Process.Pid, memoryLimit); err != nil {
-		fmt.Printf("memory: that of the client is not limited: %v\n", err)
+		fmt.Printf("memory: the client's memory is not limited: %v\n", err)
 	} else {
 		defer remove()
 	}
@@ -116,15 +119,15 @@ func runMemoryClient(t *testing.T, env []string) (peak int64, told string) {
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("the client ended with %v:\n%s", err, out.String())
 	}
-	_, last, _ := strings.Cut(out.String(), "peak ") // the SDK says something before
+	_, last, _ := strings.Cut(out.String(), "peak ") // the SDK prints something before
 	if _, err := fmt.Sscan(last, &peak); err != nil {
 		t.Fatalf("%v: the client said %s", err, out.String())
 	}
 	return peak, out.String()
 }
 
-// memoryClient is the client: it writes a stream, and does with it all that there is to do with whole
-// streams. It begins when it is told, by the end of its input.
+// memoryClient is the main function of the client. It writes a stream and runs every operation on
+// whole streams. It begins when its standard input ends.
 func memoryClient() error {
 	_, _ = os.Stdin.Read(make([]byte, 1))
 	ctx := context.Background()
@@ -177,8 +180,8 @@ func memoryClient() error {
 	if err != nil {
 		return err
 	}
-	// What is stored is the same in every store, but for what heads carry. Through memory it is brought to a
-	// sidecar one by one.
+	// Every store holds the same events, except for what heads carry. The client therefore appends
+	// to a store in memory, and copies each event to the sidecar.
 	origin := states["origin"]
 	for i := range count {
 		if _, err := writer.Append(ctx, eventstore.ExpectAny(), document); err != nil {

@@ -6,8 +6,9 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// Compare checks that a stream holds what was acknowledged, each append once, whole and at its version, the ones of
-// a writer in their order, and nothing else. It returns how many events were lost, and how many there are.
+// Compare checks that a stream holds exactly what was acknowledged. Each append must be there once,
+// whole and at its version, and the appends of a writer must be in their order. Compare returns the
+// number of lost events and the number of events in the stream.
 func Compare(t testing.TB, stream *eventstore.Reader, acks []Ack) (lost int, length int64) {
 	t.Helper()
 	var events []any
@@ -25,7 +26,7 @@ func Compare(t testing.TB, stream *eventstore.Reader, acks []Ack) (lost int, len
 	for _, a := range acks {
 		total += a.Events
 		if a.Version <= last[a.Writer] {
-			t.Errorf("append %d of writer %s is at version %d, the one before at %d", a.N, a.Writer, a.Version, last[a.Writer])
+			t.Errorf("append %d of writer %s is at version %d, the previous one at %d", a.N, a.Writer, a.Version, last[a.Writer])
 		}
 		last[a.Writer] = a.Version
 		for part := range a.Events {
@@ -38,7 +39,7 @@ func Compare(t testing.TB, stream *eventstore.Reader, acks []Ack) (lost int, len
 		}
 	}
 	if len(events) != total {
-		t.Errorf("the stream has %d events, acknowledged are %d", len(events), total)
+		t.Errorf("the stream has %d events, want the %d acknowledged ones", len(events), total)
 	}
 	return lost, int64(len(events))
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// NoLock lets any number of sessions have a stream at the same time. What keeps their appends apart is the
-// swap of the head alone.
+// NoLock lets any number of sessions open a stream at the same time. Only the swap of the head
+// keeps their appends apart.
 type NoLock struct{}
 
 func (NoLock) TryLock(context.Context, string, string, time.Duration) (driver.Lock, error) {

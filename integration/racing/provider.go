@@ -1,4 +1,5 @@
-// Package racing has writers that append to one stream at the same time, and looks whether the stream holds what they were told.
+// Package racing has writers that append to one stream at the same time. It checks that the stream
+// holds what was acknowledged to them.
 package racing
 
 import (
@@ -14,15 +15,15 @@ func Stream(id string) eventstore.Stream {
 	return eventstore.Stream{Database: "EventStores", Type: "race", ID: id}
 }
 
-// Event says which it is: the part-th of the n-th append of a writer.
+// Event says which event it is: the part-th of a writer's n-th append.
 type Event struct {
 	Writer string
 	N      int
 	Part   int
 }
 
-// NewProvider opens streams for writers that get in each other's way: unless options say otherwise, they wait for long. Without a
-// locker there is the lease.
+// NewProvider returns a provider for writers that compete with each other. Unless options say
+// otherwise, its sessions wait long for each other. Without a locker they use the lease.
 func NewProvider(s driver.State, l driver.Locker, options ...eventstore.Option) (*eventstore.Provider, error) {
 	registry, err := eventstore.NewRegistry(eventstore.Type[Event]("written"))
 	if err != nil {

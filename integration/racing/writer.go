@@ -8,7 +8,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// Ack is an append that was acknowledged.
+// Ack is an acknowledged append.
 type Ack struct {
 	Writer  string
 	N       int
@@ -16,20 +16,20 @@ type Ack struct {
 	Version int64 // of the last event
 }
 
-// Writer appends to a stream as one of several.
+// Writer is one of several writers that append to a stream.
 type Writer struct {
 	Name       string
 	Provider   *eventstore.Provider
 	Stream     string
-	Appends    int       // that are to be acknowledged
-	Events     int       // of one append, at most
+	Appends    int       // acknowledged ones, until the writer ends
+	Events     int       // in one append, at most
 	PerSession int       // appends in one session, at most
 	Patient    bool      // the store may be away for a while
-	Acked      func(Ack) // is told of each append; may be nil
+	Acked      func(Ack) // called for each acknowledged append; may be nil
 }
 
-// Run appends until all is acknowledged. An append that is refused because another was faster is tried again in a new session;
-// refused says how often.
+// Run appends until all appends are acknowledged. If another writer is faster, Run tries again in a
+// new session. It returns the number of such refusals.
 func (w Writer) Run(ctx context.Context) (acks []Ack, refused int, err error) {
 	for len(acks) < w.Appends {
 		done, lost, err := w.session(ctx, len(acks))
@@ -48,8 +48,8 @@ func (w Writer) Run(ctx context.Context) (acks []Ack, refused int, err error) {
 	return acks, refused, nil
 }
 
-// session appends from the n-th on in one session. An append that is refused because another writer was faster, or one whose
-// outcome was not known at once, ends it.
+// session appends in one session, beginning with the n-th append. The session ends when another
+// writer is faster, or when the outcome of an append was unknown at first.
 func (w Writer) session(ctx context.Context, n int) (acks []Ack, refused bool, err error) {
 	s, err := w.Provider.Open(ctx, Stream(w.Stream))
 	if err != nil {
@@ -68,7 +68,7 @@ func (w Writer) session(ctx context.Context, n int) (acks []Ack, refused bool, e
 		version, err := s.Append(ctx, eventstore.ExpectAny(), events...)
 		var unknown *eventstore.OutcomeUnknownError
 		if settled = w.Patient && errors.As(err, &unknown); settled {
-			_ = s.Close() // it may have the lock that settling needs
+			_ = s.Close() // it may hold the lock that settle needs
 			version, err = w.settle(ctx, unknown)
 		}
 		if err != nil {
@@ -86,7 +86,7 @@ func (w Writer) session(ctx context.Context, n int) (acks []Ack, refused bool, e
 	return acks, false, nil
 }
 
-// settle brings an append of unknown outcome to its end.
+// settle finds out how an append of unknown outcome ended, and returns its version.
 func (w Writer) settle(ctx context.Context, unknown *eventstore.OutcomeUnknownError) (version int64, err error) {
 	for {
 		var s *eventstore.Session
@@ -104,7 +104,7 @@ func (w Writer) settle(ctx context.Context, unknown *eventstore.OutcomeUnknownEr
 	}
 }
 
-// wait gives a store that is away some time, until the race is over.
+// wait gives a store that is away some time to come back, unless the race ends.
 func wait(ctx context.Context) {
 	timer := time.NewTimer(50 * time.Millisecond)
 	defer timer.Stop()

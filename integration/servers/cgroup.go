@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// cgroups are where control groups of version 1 and 2 are, and the files that limit memory in them.
-// Those that are optional are about swap, which not every kernel counts.
+// cgroups lists the folders of control groups of version 1 and 2, and the files in them that limit
+// memory. The optional files limit swap, which not every kernel counts.
 var cgroups = []struct {
 	version, root, parent, limit, swap string
 }{
@@ -17,9 +17,10 @@ var cgroups = []struct {
 	{"1", "/sys/fs/cgroup/memory", "", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"},
 }
 
-// LimitMemory puts a process of this machine into a control group of its own, in which it is killed when
-// it takes more bytes of memory. Remove takes the group away when the process has ended. It fails where
-// no such group can be made, which takes root and a file system that may be written.
+// LimitMemory moves a process of this machine into its own control group. The kernel kills the
+// process when it takes more bytes of memory. Call remove when the process has ended, to delete the
+// group. LimitMemory fails where it can't make such a group. It requires root and a writable file
+// system of control groups.
 func LimitMemory(pid int, bytes int64) (remove func(), err error) {
 	var failures []error
 	for _, v := range cgroups {
@@ -42,7 +43,7 @@ func LimitMemory(pid int, bytes int64) (remove func(), err error) {
 			if err := set(v.limit, strconv.FormatInt(bytes, 10)); err != nil {
 				return err
 			}
-			swap := bytes // of memory and swap together
+			swap := bytes // memory and swap together
 			if v.version == "2" {
 				swap = 0
 			}

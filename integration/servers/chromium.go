@@ -2,7 +2,8 @@ package servers
 
 import "testing"
 
-// Chromium is the path of a Chromium browser, for tests that drive one. It is installed where that is possible.
+// Chromium returns the path of a Chromium browser, for tests that drive one. It installs the
+// browser where that is possible.
 func Chromium(t testing.TB) string {
 	t.Helper()
 	path, err := Installed("chromium", "chromium")

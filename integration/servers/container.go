@@ -44,7 +44,7 @@ func (c *container) start(ctx context.Context) error {
 			Env:        env,
 			Labels:     map[string]string{ownLabel: ""},
 			ConfigModifier: func(config *containertypes.Config) {
-				config.User = fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()) // whose the folders are
+				config.User = fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()) // the owner of the folders
 			},
 			HostConfigModifier: func(host *containertypes.HostConfig) {
 				host.NetworkMode = "host"
@@ -72,7 +72,7 @@ func (c *container) docker(f func(d client.APIClient, id string) error) error {
 func (c *container) alive(ctx context.Context) error {
 	state, err := c.c.State(ctx)
 	if err != nil || state.Running {
-		return nil // an engine that does not answer says nothing about the container
+		return nil // if the engine does not answer, the container may still run
 	}
 	return fmt.Errorf("exit code %d %s", state.ExitCode, state.Error)
 }

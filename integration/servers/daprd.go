@@ -27,21 +27,22 @@ type Daprd struct {
 	Token    string
 }
 
-// DaprdConfig says what sidecar to start.
+// DaprdConfig configures a sidecar.
 type DaprdConfig struct {
 	AppID       string
 	Components  []string // component files
-	APIToken    string   // defaults to none
-	MaxBodySize string   // of one request, as "16Mi"; defaults to the sidecar's own default, 4 MiB
-	Folders     []string // what the components use of this machine; defaults to nothing
-	Env         []string // as NAME=value, for what the component files take from the environment; defaults to nothing
-	Config      string   // the configuration file's content; defaults to one that keeps the sidecar off the network
-	Resiliency  string   // a file of resiliency policies; defaults to none
-	Memory      int64    // bytes that it may take, where that can be limited; defaults to any
-	Zipkin      string   // where all its spans go, a URL of this machine; defaults to nowhere
+	APIToken    string   // default: none
+	MaxBodySize string   // of one request, like "16Mi"; default: the sidecar's own, 4 MiB
+	Folders     []string // of this machine that the components use; default: none
+	Env         []string // NAME=value, for component files that read the environment; default: none
+	Config      string   // content of the configuration file; default: one that keeps the sidecar off the network
+	Resiliency  string   // a file of resiliency policies; default: none
+	Memory      int64    // most bytes that it may take, where that can be limited; default: no limit
+	Zipkin      string   // URL to which it sends all its spans; default: none
 }
 
-// configuration keeps the sidecar off the network: by default it announces itself to all who listen, by mDNS.
+// configuration keeps the sidecar off the network. By default a sidecar announces itself to the
+// local network by mDNS.
 const configuration = `apiVersion: dapr.io/v1alpha1
 kind: Configuration
 metadata:
@@ -54,14 +55,16 @@ spec:
       format: "{appid}"
 `
 
-// tracing goes into the configuration of a sidecar that traces. Zipkin's format is one that a test can read by itself.
+// tracing is added to the configuration of a sidecar that traces. It uses Zipkin's format, which a
+// test can read without a library.
 const tracing = `  tracing:
     samplingRate: "1"
     zipkin:
       endpointAddress: %q
 `
 
-// StartDaprd starts a sidecar: the daprd of this project's tools/daprd, or a released one in a container.
+// StartDaprd starts a sidecar: the daprd of this project's tools/daprd, or a released one in a
+// container.
 func StartDaprd(t testing.TB, config DaprdConfig) *Daprd {
 	t.Helper()
 	resources, settings := t.TempDir(), filepath.Join(t.TempDir(), "config.yaml")
@@ -105,7 +108,7 @@ func StartDaprd(t testing.TB, config DaprdConfig) *Daprd {
 	if config.MaxBodySize != "" {
 		p.args = append(p.args, "--max-body-size", config.MaxBodySize)
 	}
-	p.env = append(p.env, "DAPR_HOST_IP=127.0.0.1") // it need not look for an address that others reach, nor have a network
+	p.env = append(p.env, "DAPR_HOST_IP=127.0.0.1") // so that it looks for no address that others can reach, and needs no network
 	p.env = append(p.env, config.Env...)
 	if config.APIToken != "" {
 		p.env = append(p.env, "DAPR_API_TOKEN="+config.APIToken)
@@ -127,8 +130,8 @@ func builtDaprd() (string, error) {
 	return path, nil
 }
 
-// healthy asks the sidecar whether its components are up. Its health alone does not tell: while it ends because a component can't
-// reach its store, it says for a moment that it is well.
+// healthy checks that the sidecar's components are up. Its health alone is not enough. A sidecar
+// that ends because a component can't reach its store is healthy for a moment.
 func healthy(ctx context.Context, port int, config DaprdConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -167,10 +170,10 @@ func ask(ctx context.Context, port int, path string, want int, token string) ([]
 	return io.ReadAll(answer.Body)
 }
 
-// GRPCAddr is the address of the sidecar's API.
+// GRPCAddr returns the address of the sidecar's gRPC API.
 func (d *Daprd) GRPCAddr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(d.GRPCPort)) }
 
-// Client connects to the sidecar until the test ends.
+// Client returns a client of the sidecar, which is connected until the test ends.
 func (d *Daprd) Client(t testing.TB, options ...grpc.DialOption) dapr.Client {
 	t.Helper()
 	c, err := dapr.NewClientWithAddressContext(t.Context(), d.GRPCAddr(), options...)
@@ -184,27 +187,29 @@ func (d *Daprd) Client(t testing.TB, options ...grpc.DialOption) dapr.Client {
 	return c
 }
 
-// InMemoryState is the component file of a state store in the sidecar's memory.
+// InMemoryState returns the component file of a state store in the sidecar's memory.
 func InMemoryState(name string) string {
 	return Component(name, "state.in-memory", "v1", map[string]string{"keyPrefix": "none"})
 }
 
-// RedisState is the component file of a state store on Redis. Its keys have no prefix, so that all sidecars share them.
+// RedisState returns the component file of a state store on Redis. Its keys have no prefix, so that
+// all sidecars share them.
 func RedisState(name string, r *Redis) string {
 	return Component(name, "state.redis", "v1", map[string]string{"redisHost": r.Addr, "redisPassword": "", "keyPrefix": "none"})
 }
 
-// RedisLock is the component file of a lock on Redis.
+// RedisLock returns the component file of a lock on Redis.
 func RedisLock(name string, r *Redis) string {
 	return Component(name, "lock.redis", "v1", map[string]string{"redisHost": r.Addr, "redisPassword": "", "keyPrefix": "none"})
 }
 
-// SQLiteState is the component file of a state store in a SQLite file, whose folder must be among the sidecar's.
+// SQLiteState returns the component file of a state store in a SQLite file. The sidecar's Folders
+// must contain the file's folder.
 func SQLiteState(name, file string) string {
 	return Component(name, "state.sqlite", "v1", map[string]string{"connectionString": file, "keyPrefix": "none"})
 }
 
-// PostgresState is the component file of a state store on PostgreSQL, version v1 or v2.
+// PostgresState returns the component file of a state store on PostgreSQL, version v1 or v2.
 func PostgresState(name string, p *Postgres, version string) string {
 	return Component(name, "state.postgresql", version, map[string]string{
 		"connectionString": p.ConnString, "keyPrefix": "none",
@@ -212,7 +217,7 @@ func PostgresState(name string, p *Postgres, version string) string {
 	})
 }
 
-// Component is the component file of a component of that kind.
+// Component returns the component file of a component of any kind.
 func Component(name, kind, version string, metadata map[string]string) string {
 	file := fmt.Sprintf("apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: %s\nspec:\n  type: %s\n  version: %s\n  metadata:\n", name, kind, version)
 	for key, value := range metadata {

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// Etcd is an etcd server of one member.
+// Etcd is an etcd server with one member.
 type Etcd struct {
 	*Part
 	Addr    string // host:port
 	Version string
 }
 
-// StartEtcd starts an etcd server, as a local process.
+// StartEtcd starts an etcd server as a local process.
 func StartEtcd(t testing.TB) *Etcd {
 	t.Helper()
 	ports := FreePorts(t, 2)
@@ -35,12 +35,12 @@ func StartEtcd(t testing.TB) *Etcd {
 	return e
 }
 
-// EtcdState is the component file of a state store on etcd.
+// EtcdState returns the component file of a state store on etcd.
 func EtcdState(name string, e *Etcd) string {
 	return Component(name, "state.etcd", "v2", map[string]string{"endpoints": e.Addr, "keyPrefixPath": "dapr", "tlsEnable": "false", "keyPrefix": "none"})
 }
 
-// etcdAnswers asks for the version, which comes only when there is a leader.
+// etcdAnswers asks for the version, which etcd only answers when it has a leader.
 func etcdAnswers(ctx context.Context, url string) (version string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

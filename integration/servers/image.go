@@ -21,26 +21,27 @@ import (
 	testlog "github.com/testcontainers/testcontainers-go/log"
 )
 
-// Engine says whether a Docker engine can be used: nil, or what is wrong with it.
+// Engine returns nil if a Docker engine can be used, and otherwise why not.
 func Engine(ctx context.Context) error { return engine(ctx) }
 
-// engine is asked once.
+// engine finds the engine once.
 var engine = func() func(context.Context) error {
 	var once sync.Once
 	var failure error
 	return func(ctx context.Context) error {
 		once.Do(func() {
 			if runtime.GOOS != "linux" {
-				failure = errors.New("the containers use the network of this machine, which works on Linux only")
+				failure = errors.New("the containers use the network of this machine, which only works on Linux")
 				return
 			}
-			// Its image is not everywhere to be had, and there is a reaper of our own.
+			// The image of testcontainers' reaper is not available everywhere. This package has its
+			// own reaper.
 			_ = os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true")
 			testlog.SetDefault(testlog.NewNoopLogger())
 			ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 			defer cancel()
 			var docker *testcontainers.DockerClient
-			if docker, failure = testcontainers.NewDockerClientWithOpts(ctx); failure == nil { // it has asked the engine
+			if docker, failure = testcontainers.NewDockerClientWithOpts(ctx); failure == nil { // this has asked the engine
 				_ = docker.Close()
 			}
 		})
@@ -48,10 +49,10 @@ var engine = func() func(context.Context) error {
 	}
 }()
 
-// pullTimeout is how long an image may take to come, before it is built here instead.
+// pullTimeout is how long pulling an image may take, before it is built here instead.
 const pullTimeout = time.Minute
 
-// imageFound is an image and how it was had.
+// imageFound is an image and where it came from.
 type imageFound struct{ image, how string }
 
 var images = struct {
@@ -59,8 +60,8 @@ var images = struct {
 	found map[string]imageFound
 }{found: map[string]imageFound{}}
 
-// imageOf finds the image of a program: the one named in the environment, the public one, or one that is built from what
-// this machine has.
+// imageOf finds the image of a program: the one that the environment names, the public one, or one
+// that is built from this machine's files.
 func imageOf(ctx context.Context, p program) (image, how string, err error) {
 	if named := os.Getenv("EVENTSTORES_" + strings.ToUpper(p.name) + "_IMAGE"); named != "" {
 		return Image(ctx, named, nil)
@@ -76,19 +77,20 @@ func imageOf(ctx context.Context, p program) (image, how string, err error) {
 	})
 }
 
-// StandIn is an image that takes the place of one that can't be pulled.
+// StandIn is an image that replaces one that can't be pulled.
 type StandIn struct {
-	Name string // of the image, below eventstores-go/
-	What string // of this machine it is built from
+	Name string // name of the image, below eventstores-go/
+	What string // what of this machine it is built from
 
-	// Files are what it is built from, below root/ in the context of its Dockerfile: paths in the image, and what
-	// goes there. Of a folder all goes there, an executable takes its shared libraries along. There is an empty /tmp.
+	// Files maps paths in the image to files and folders of this machine. They are below root/ in
+	// the context of the Dockerfile. Folders are copied whole, and executables with their shared
+	// libraries. The image also gets an empty /tmp.
 	Files      map[string]string
 	Dockerfile string
 }
 
-// Image finds an image: it is there, it can be pulled, or what takes its place is built; without standIn nothing does. How it
-// was had is for a person to read.
+// Image finds an image that the engine has, pulls it, or builds its stand-in. If standIn is nil, it
+// builds nothing. The returned how tells a person where the image came from.
 func Image(ctx context.Context, image string, standIn func(context.Context) (StandIn, error)) (found, how string, err error) {
 	images.Lock()
 	defer images.Unlock()
@@ -139,14 +141,14 @@ func Image(ctx context.Context, image string, standIn func(context.Context) (Sta
 
 var library = regexp.MustCompile(`(/\S+) \(0x`)
 
-// context makes what the image is built of.
+// context returns the archive that the image is built from.
 func (s StandIn) context() ([]byte, error) {
 	files := maps.Clone(s.Files)
 	for _, local := range s.Files {
 		if info, err := os.Stat(local); err != nil || info.IsDir() {
-			continue // a file that is not there is missed below
+			continue // a missing file is reported below
 		}
-		if out, err := exec.Command("ldd", local).Output(); err == nil { // fails for a static one
+		if out, err := exec.Command("ldd", local).Output(); err == nil { // fails for a static executable
 			for _, match := range library.FindAllStringSubmatch(string(out), -1) {
 				files[match[1]] = match[1]
 			}
@@ -161,7 +163,7 @@ func (s StandIn) context() ([]byte, error) {
 		_, err := w.Write(content)
 		return err
 	}
-	for _, to := range slices.Sorted(maps.Keys(files)) { // in one order, so that the engine knows the image again
+	for _, to := range slices.Sorted(maps.Keys(files)) { // in one order, so that the engine recognizes the image
 		err := filepath.WalkDir(files[to], func(path string, entry os.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {
 				return err

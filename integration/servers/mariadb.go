@@ -18,22 +18,25 @@ import (
 type MariaDB struct {
 	*Part
 	Addr       string // host:port
-	ConnString string // of the user of its database, without a database, as Go's MySQL driver and state.mysql take it
+	ConnString string // of the tests' user, without a database, in the format of Go's MySQL driver and state.mysql
 	Version    string
 }
 
-// mariaUser has the database of the tests and nothing else. The password is there to be given, nobody else gets to the server.
+// mariaUser may use the database of the tests and nothing else. Its password only fills the field:
+// other machines can't reach the server.
 const mariaUser, mariaPassword = "events", "for tests"
 
-// Folding is what is added to the name of the database of [StartMariaDB] for another one, which its user may create. The server then gives it the
-// collation that it has by default, which does not tell case apart.
+// Folding is a suffix for the name of the database of [StartMariaDB]. It makes the name of a second
+// database, which the tests' user may create. The server creates it with its default collation,
+// which does not tell case apart.
 const Folding = "_folding"
 
-// StartMariaDB starts a MariaDB server, with arguments besides its own, and a database of that name, which tells names apart by every
-// byte (utf8mb4_bin). It runs as a local process, as PostgreSQL does: its data folder must be its own.
+// StartMariaDB starts a MariaDB server, with additional arguments, and creates a database of that
+// name. The database tells names apart by every byte (utf8mb4_bin). The server runs as a local
+// process, because the user that it runs as must own its data folder.
 func StartMariaDB(t testing.TB, database string, arguments ...string) *MariaDB {
 	t.Helper()
-	server := "/usr/sbin/mariadbd" // where Debian has it, which is not on the PATH of all users
+	server := "/usr/sbin/mariadbd" // Debian's path, which is not on the PATH of all users
 	if _, err := os.Stat(server); err != nil {
 		if server, err = installed("mariadbd", "mariadb-server")(); err != nil {
 			t.Fatal(err)
@@ -61,7 +64,8 @@ func StartMariaDB(t testing.TB, database string, arguments ...string) *MariaDB {
 	return m
 }
 
-// mariaGreets connects and reads the server's greeting, in which it tells its version. It listens only when the init file is done.
+// mariaGreets connects and reads the server's greeting, which contains the version. The server
+// listens only after it has executed the init file.
 func mariaGreets(ctx context.Context, addr string) (version string, err error) {
 	dialer := net.Dialer{Timeout: time.Second}
 	c, err := dialer.DialContext(ctx, "tcp", addr)
@@ -70,7 +74,7 @@ func mariaGreets(ctx context.Context, addr string) (version string, err error) {
 	}
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(time.Second))
-	const header = 5 // length, number and the version of the protocol
+	const header = 5 // length, number and version of the protocol
 	greeting := bufio.NewReader(c)
 	if _, err := greeting.Discard(header); err != nil {
 		return "", err
@@ -79,11 +83,11 @@ func mariaGreets(ctx context.Context, addr string) (version string, err error) {
 	if err != nil {
 		return "", err
 	}
-	// "5.5.5-10.11.6-MariaDB-…", where the first part is for old replicas.
+	// The greeting says "5.5.5-10.11.6-MariaDB-…". Its first part is for old replicas.
 	for part := range strings.SplitSeq(strings.TrimSuffix(text, "\x00"), "-") {
 		if part != "5.5.5" {
 			return part, nil
 		}
 	}
-	return "", errors.New("MariaDB does not tell its version")
+	return "", errors.New("MariaDB sent no version")
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// Peak returns how many bytes of memory the program has had at most since it was started.
+// Peak returns the most bytes of memory that the program has had since it was started.
 func (p *Part) Peak(t testing.TB) int64 {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
@@ -27,7 +27,7 @@ func (p *Part) Peak(t testing.TB) int64 {
 	return peak
 }
 
-// PeakOf returns how many bytes of memory a process has had at most.
+// PeakOf returns the most bytes of memory that a process has had.
 func PeakOf(pid int) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -4,5 +4,5 @@ package servers
 
 import "syscall"
 
-// endWithParent does nothing: only Linux can.
+// endWithParent does nothing, because only Linux can do this.
 func endWithParent(*syscall.SysProcAttr) {}

@@ -23,8 +23,8 @@ type Postgres struct {
 	Version    string
 }
 
-// StartPostgres starts a PostgreSQL server with a database of its own, as a local process: it refuses to run as root, and
-// its data folder must be its own.
+// StartPostgres starts a PostgreSQL server as a local process. The server refuses to run as root,
+// and the user that it runs as must own its data folder.
 func StartPostgres(t testing.TB) *Postgres {
 	t.Helper()
 	bin, err := postgresBin()
@@ -47,14 +47,14 @@ func StartPostgres(t testing.TB) *Postgres {
 			args: []string{"-D", data, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1",
 				"-c", "unix_socket_directories=" + dir, "-c", "max_connections=200"},
 			user:  credential,
-			quit:  syscall.SIGQUIT, // its processes go before it then
+			quit:  syscall.SIGQUIT, // the server's processes then end before it
 			ready: func(ctx context.Context) error { return postgresAnswers(ctx, port) },
 		}),
 	}
 	return p.Through(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 }
 
-// Through is the same server as it is reached by another address, host:port, that of a proxy.
+// Through returns the same server at another address, host:port, which is a proxy's.
 func (p *Postgres) Through(addr string) *Postgres {
 	return &Postgres{
 		Part:       p.Part,
@@ -64,7 +64,7 @@ func (p *Postgres) Through(addr string) *Postgres {
 	}
 }
 
-// postgresBin is the folder of PostgreSQL's programs.
+// postgresBin returns the folder of PostgreSQL's programs.
 func postgresBin() (string, error) {
 	find := func() (string, bool) {
 		if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres"); len(found) > 0 {
@@ -86,14 +86,16 @@ func postgresBin() (string, error) {
 	return "", errors.New(missing)
 }
 
-// postgresVersion is that in "postgres (PostgreSQL) 15.10 (Debian 15.10-0+deb12u1)".
+// postgresVersion returns the version in a text like "postgres (PostgreSQL) 15.10 (Debian
+// 15.10-0+deb12u1)".
 func postgresVersion(text string) string {
 	_, version, _ := strings.Cut(text, "(PostgreSQL) ")
 	version, _, _ = strings.Cut(strings.TrimSpace(version), " ")
 	return version
 }
 
-// postgresAnswers sends the opening message of a connection and looks for anything but an error, which PostgreSQL answers while it starts.
+// postgresAnswers sends the opening message of a connection. While PostgreSQL starts it answers
+// with an error. Any other answer means that it is ready.
 func postgresAnswers(ctx context.Context, port int) error {
 	dialer := net.Dialer{Timeout: time.Second}
 	c, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))

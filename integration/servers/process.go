@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// process is a program as a child of this one.
+// process is a program that runs as a child process.
 type process struct {
 	program
 	path string
@@ -21,7 +21,7 @@ type process struct {
 	gone chan struct{} // closed when cmd has ended
 	out  buffer
 
-	unlimit func() // takes away what limits its memory; nil: nothing does
+	unlimit func() // removes the limit of its memory; nil if there is none
 }
 
 func (p *process) start(context.Context) error {
@@ -33,7 +33,7 @@ func (p *process) start(context.Context) error {
 	started, gone := make(chan error), make(chan struct{})
 	go func() {
 		defer close(gone)
-		// The parent that endWithParent means is a thread, so this one is kept as long.
+		// The process ends with the thread that started it, so keep this thread until then.
 		runtime.LockOSThread()
 		err := cmd.Start()
 		started <- err

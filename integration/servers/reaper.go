@@ -14,11 +14,12 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 )
 
-// The reaper removes the containers, networks and volumes of a test process that was killed before it could, as by Ctrl+C or a test's
-// timeout. It is this executable once more, waiting for the end of its standard input, which is that of the
-// process that started it. The reaper of testcontainers is a container, whose image is not everywhere to be had.
+// The reaper removes the containers, networks and volumes of a test process that was killed before
+// it could remove them, for example by Ctrl+C or a test's timeout. It is another process of this
+// executable. It waits for the end of its standard input, which the test process holds open. The
+// reaper of testcontainers is a container, and its image is not available everywhere.
 
-// reaperVariable holds the label of what to remove, in the environment of a reaper.
+// reaperVariable holds, in the environment of a reaper, the label of everything to remove.
 const reaperVariable = "EVENTSTORES_PARTS_REAPER"
 
 func init() {
@@ -29,11 +30,11 @@ func init() {
 	}
 }
 
-// ownLabel marks what this process has the engine make, and belongs to no other.
+// ownLabel marks everything that the engine creates for this process.
 var ownLabel = "eventstores-go.servers." + uuid.NewString()
 
-// startReaper starts the reaper of this process. It returns the end of the reaper's standard input, which is kept and never
-// closed but by the end of this process.
+// startReaper starts the reaper of this process. It returns the other end of the reaper's standard
+// input, which stays open until this process ends.
 var startReaper = sync.OnceValues(func() (io.WriteCloser, error) {
 	executable, err := os.Executable()
 	if err != nil {
@@ -41,7 +42,7 @@ var startReaper = sync.OnceValues(func() (io.WriteCloser, error) {
 	}
 	cmd := exec.Command(executable)
 	cmd.Env = append(os.Environ(), reaperVariable+"="+ownLabel)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl+C is not for it
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // protects it from Ctrl+C
 	alive, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -49,8 +50,8 @@ var startReaper = sync.OnceValues(func() (io.WriteCloser, error) {
 	return alive, cmd.Start()
 })
 
-// Label is the name of the label, without a value, of containers, networks and volumes that are to be removed when
-// this process is gone.
+// Label returns the name of a label. The reaper removes containers, networks and volumes with this
+// label when the process has ended. The label needs no value.
 func Label() (string, error) {
 	_, err := startReaper()
 	return ownLabel, err

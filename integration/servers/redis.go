@@ -26,13 +26,13 @@ type Redis struct {
 // RedisOption changes how a Redis server is started.
 type RedisOption func(t testing.TB, p *program)
 
-// Durable makes Redis sync every write to disk before it answers, so that nothing
-// acknowledged is lost when it is killed.
+// Durable makes Redis sync every write to disk before it answers, so that it loses nothing
+// acknowledged when it is killed.
 func Durable() RedisOption {
 	return func(t testing.TB, p *program) { DurableIn(t.TempDir())(t, p) }
 }
 
-// DurableIn is [Durable] with the data in a folder, where there may be some from before.
+// DurableIn is [Durable] with the data in a folder, which may already contain data.
 func DurableIn(dir string) RedisOption {
 	return func(_ testing.TB, p *program) {
 		p.folders = append(p.folders, dir)
@@ -40,7 +40,7 @@ func DurableIn(dir string) RedisOption {
 	}
 }
 
-// SavingTo has Redis save its dumps, when it is told to, to a folder.
+// SavingTo sets the folder to which Redis saves its dumps when it is told to.
 func SavingTo(dir string) RedisOption {
 	return func(_ testing.TB, p *program) {
 		p.folders = append(p.folders, dir)
@@ -48,7 +48,8 @@ func SavingTo(dir string) RedisOption {
 	}
 }
 
-// Encrypted has Redis listen with TLS alone, with a certificate and its key, each a PEM file of one folder.
+// Encrypted makes Redis listen with TLS only. The certificate and its key are PEM files in one
+// folder.
 func Encrypted(certificate, key string, roots *x509.CertPool) RedisOption {
 	return func(_ testing.TB, p *program) {
 		p.folders = append(p.folders, filepath.Dir(certificate))
@@ -61,7 +62,7 @@ func Encrypted(certificate, key string, roots *x509.CertPool) RedisOption {
 	}
 }
 
-// StartRedis starts a Redis server that keeps everything in memory, unless options say otherwise.
+// StartRedis starts a Redis server. Unless options say otherwise, it keeps everything in memory.
 func StartRedis(t testing.TB, options ...RedisOption) *Redis {
 	t.Helper()
 	port := FreePorts(t, 1)[0]
@@ -80,10 +81,10 @@ func StartRedis(t testing.TB, options ...RedisOption) *Redis {
 	return &Redis{Part: start(t, p), Addr: addr}
 }
 
-// Through is the same server as it is reached by another address, that of a proxy.
+// Through returns the same server at another address, which is a proxy's.
 func (r *Redis) Through(addr string) *Redis { return &Redis{Part: r.Part, Addr: addr} }
 
-// redisAnswers asks for a PONG, which comes only when the data is loaded.
+// redisAnswers sends a PING. Redis answers PONG only when it has loaded its data.
 func redisAnswers(ctx context.Context, addr string) error { return pong(ctx, new(net.Dialer), addr) }
 
 func pong(ctx context.Context, dialer interface {
@@ -110,7 +111,8 @@ func pong(ctx context.Context, dialer interface {
 	return nil
 }
 
-// Installed finds an executable on the path, and installs Debian's package of it where that is possible.
+// Installed finds an executable on the PATH. If it is missing, Installed installs Debian's package
+// of it where that is possible.
 func Installed(executable, debian string) (string, error) {
 	path, err := exec.LookPath(executable)
 	if err == nil {

@@ -18,10 +18,11 @@ type RedisCluster struct {
 	Masters []*Redis
 }
 
-// clusterSlots is how many hash slots there are.
+// clusterSlots is the number of hash slots.
 const clusterSlots = 16384
 
-// StartRedisCluster starts that many masters, which divide the hash slots among them, and waits until they know each other.
+// StartRedisCluster starts that many masters, divides the hash slots among them, and waits until
+// they know each other.
 func StartRedisCluster(t testing.TB, masters int) *RedisCluster {
 	t.Helper()
 	c := &RedisCluster{}
@@ -49,7 +50,7 @@ func StartRedisCluster(t testing.TB, masters int) *RedisCluster {
 	return c
 }
 
-// clustered makes a Redis the node of a cluster whose nodes talk to each other on that port.
+// clustered makes a Redis the node of a cluster, whose nodes talk to each other on that port.
 func clustered(bus int) RedisOption {
 	return func(t testing.TB, p *program) {
 		dir := t.TempDir()
@@ -59,7 +60,8 @@ func clustered(bus int) RedisOption {
 	}
 }
 
-// awaitAgreement waits until every master says that all slots are served and that it knows all others.
+// awaitAgreement waits until every master reports that all slots are served and that it knows all
+// others.
 func (c *RedisCluster) awaitAgreement(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
@@ -74,14 +76,14 @@ func (c *RedisCluster) awaitAgreement(t testing.TB) {
 			}
 			select {
 			case <-ctx.Done():
-				t.Fatalf("the Redis Cluster does not come together: %s, %v", info, err)
+				t.Fatalf("the masters of the Redis Cluster do not agree: %s, %v", info, err)
 			case <-tick.C:
 			}
 		}
 	}
 }
 
-// Addrs are the masters' addresses, with commas between, as components take them.
+// Addrs returns the addresses of the masters, separated by commas, as components take them.
 func (c *RedisCluster) Addrs() string {
 	addrs := make([]string, len(c.Masters))
 	for i, m := range c.Masters {
@@ -90,7 +92,8 @@ func (c *RedisCluster) Addrs() string {
 	return strings.Join(addrs, ",")
 }
 
-// Do sends one command and returns the answer as text: an integer or a string as it is, the elements of an array a line each.
+// Do sends one command and returns the answer as text. It returns integers and strings as they are,
+// and arrays with one element per line.
 func (r *Redis) Do(command ...string) (string, error) {
 	c, err := net.DialTimeout("tcp", r.Addr, 5*time.Second)
 	if err != nil {
@@ -123,7 +126,7 @@ func redisAnswer(from *bufio.Reader) (string, error) {
 	}
 	n, err := strconv.Atoi(rest)
 	if err != nil || n < 0 {
-		return "", err // absent
+		return "", err // nil, an absent value
 	}
 	switch kind {
 	case '$':

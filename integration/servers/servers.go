@@ -1,10 +1,10 @@
-// Package servers starts the real programs that the tests run against: Redis, PostgreSQL, MariaDB, etcd, the Dapr sidecar. They
-// run in containers where a Docker engine answers and an image can be had, as local processes otherwise;
-// which of the two is printed once for each. A part that can't be had at all fails the test with
-// what to install.
+// Package servers starts the real programs that the tests run against: Redis, PostgreSQL, MariaDB,
+// etcd and the Dapr sidecar. They run in containers where a Docker engine answers and an image is
+// available, and otherwise as local processes. The package prints once for each program how it
+// runs. If a program is not available, the test fails and says what to install.
 //
-// Everything listens on loopback only, on free ports, and is stopped by the test that started it. Should the process
-// of the tests be killed, its parts go with it.
+// Everything listens on free ports of loopback only. The test that starts a program also stops it.
+// If the process of the tests is killed, its programs end with it.
 package servers
 
 import (
@@ -26,29 +26,29 @@ import (
 // startTimeout is how long a part may take until it answers.
 const startTimeout = 30 * time.Second
 
-// program is a part before it runs. In a container it runs on the host's network, with its folders mounted under
-// the same paths, so that its arguments are the same both ways.
+// program is a part before it runs. A container uses the host's network, and has its folders
+// mounted at the same paths. The arguments are therefore the same in a container and as a process.
 type program struct {
 	name    string
 	local   func() (string, error) // path of the local executable
-	image   string                 // public image; without one it always runs as a process
+	image   string                 // public image; without one, the program always runs as a process
 	inImage string                 // path of the executable in images
 	args    []string
 	env     []string
 	folders []string            // mounted into the container
-	user    *syscall.Credential // whom a process runs as; nil: as this one
-	memory  int64               // bytes that it may take, where that can be limited; 0: any
-	quit    syscall.Signal      // ends a process that must not be killed; 0: it may be
+	user    *syscall.Credential // that a process runs as; nil: this process's user
+	memory  int64               // most bytes that it may take, where that can be limited; 0: no limit
+	quit    syscall.Signal      // ends a process that must not be killed; 0: kill it
 	ready   func(context.Context) error
 }
 
-// Part is a program that runs.
+// Part is a running program.
 type Part struct {
 	program
 	runner runner
 }
 
-// runner is one of the two ways to run a program.
+// runner runs a program, in a container or as a process.
 type runner interface {
 	start(context.Context) error
 	alive(context.Context) error // nil while it runs
@@ -63,7 +63,7 @@ type runner interface {
 // start runs a program until the test ends.
 func start(t testing.TB, p program) *Part {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // an image is pulled, or a package installed
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // pulling an image or installing a package takes time
 	defer cancel()
 	r, way, err := choose(ctx, p)
 	if err != nil {
@@ -81,16 +81,16 @@ func start(t testing.TB, p program) *Part {
 	return part
 }
 
-// Kill ends the program at once, as a power cut would, and waits until it is gone.
+// Kill ends the program at once, like a power cut, and waits until it is gone.
 func (p *Part) Kill(t testing.TB) { t.Helper(); p.do(t, "kill", p.runner.kill) }
 
 // Restart starts the program again after Kill, on the same port and with the same data.
 func (p *Part) Restart(t testing.TB) { t.Helper(); p.up(t) }
 
-// Pause stops the program in its tracks, until Resume.
+// Pause stops the program where it is, until Resume.
 func (p *Part) Pause(t testing.TB) { t.Helper(); p.do(t, "pause", p.runner.pause) }
 
-// Resume lets a paused program go on.
+// Resume continues a paused program.
 func (p *Part) Resume(t testing.TB) { t.Helper(); p.do(t, "resume", p.runner.resume) }
 
 // Log returns what the program has printed so far.
@@ -129,23 +129,24 @@ func (p *Part) up(t testing.TB) {
 	}
 }
 
-// choose takes the container way where it can be had, as EVENTSTORES_PARTS says.
+// choose returns a container where one is possible, and otherwise a process. EVENTSTORES_PARTS can
+// force either.
 func choose(ctx context.Context, p program) (runner, string, error) {
 	want := os.Getenv("EVENTSTORES_PARTS")
 	switch want {
 	case "", "auto", "container", "process":
 	default:
-		return nil, "", fmt.Errorf("EVENTSTORES_PARTS is %q: it can be auto, container or process", want)
+		return nil, "", fmt.Errorf("EVENTSTORES_PARTS is %q, want auto, container or process", want)
 	}
 	if want != "process" && p.image != "" {
 		if err := engine(ctx); err == nil {
 			image, how, err := imageOf(ctx, p)
 			if err != nil {
-				return nil, "", fmt.Errorf("a Docker engine answers but there is no image: %w; set EVENTSTORES_PARTS=process to do without", err)
+				return nil, "", fmt.Errorf("%w; set EVENTSTORES_PARTS=process to use no containers", err)
 			}
 			return &container{program: p, image: image}, "as a container, image " + image + " (" + how + ")", nil
 		} else if want == "container" {
-			return nil, "", fmt.Errorf("no Docker engine can be used, start dockerd (apt-get install docker.io) or set EVENTSTORES_PARTS=process: %w", err)
+			return nil, "", fmt.Errorf("no Docker engine is available, start dockerd (apt-get install docker.io) or set EVENTSTORES_PARTS=process: %w", err)
 		}
 	}
 	path, err := p.local()
@@ -168,11 +169,12 @@ func tail(s string, lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// taken are the ports that FreePorts gave out: a part that is down keeps its own.
+// taken holds the ports that FreePorts has returned, because a part that is down keeps its port.
 var taken sync.Map
 
-// FreePorts finds loopback ports that nothing listens on. They lie below those that the system gives to outgoing
-// connections, so that none of these gets in the way of a part that starts, or starts again.
+// FreePorts returns n ports of loopback on which nothing listens. They are below the range that the
+// system uses for outgoing connections. A connection therefore never takes the port of a part that
+// starts, or starts again.
 func FreePorts(t testing.TB, n int) []int {
 	t.Helper()
 	const first, last = 20000, 32767
@@ -194,11 +196,11 @@ func FreePorts(t testing.TB, n int) []int {
 		_ = l.Close()
 		ports = append(ports, port)
 	}
-	t.Fatalf("there are no %d free ports from %d to %d: %v", n, first, last, failure)
+	t.Fatalf("not enough free ports: want %d from %d to %d: %v", n, first, last, failure)
 	return nil
 }
 
-// Root is the folder of the checkout.
+// Root returns the folder of the checkout.
 func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -209,7 +211,7 @@ func Root() (string, error) {
 			return dir, nil
 		}
 		if filepath.Dir(dir) == dir {
-			return "", errors.New("the test does not run within the checkout")
+			return "", errors.New("the test does not run inside the checkout")
 		}
 		dir = filepath.Dir(dir)
 	}

@@ -15,11 +15,10 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// childVariable makes this executable run one test of another kind, in the environment of a process that a test
-// started.
+// childVariable names, in the environment of a child process, the test of children that it runs.
 const childVariable = "EVENTSTORES_PARTS_CHILD"
 
-// children are tests that do not end well.
+// children are tests that fail or hang. They run in processes that other tests start.
 var children = map[string]func(*testing.T){
 	"fails": func(t *testing.T) {
 		fmt.Println("redis:", servers.StartRedis(t).Addr)
@@ -40,7 +39,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child is this executable, to run one of children.
+// child returns a command that runs one of children with this executable.
 func child(t *testing.T, name string, env ...string) *exec.Cmd {
 	t.Helper()
 	executable, err := os.Executable()
@@ -52,7 +51,8 @@ func child(t *testing.T, name string, env ...string) *exec.Cmd {
 	return cmd
 }
 
-// redisOf finds in what a child prints where its Redis is.
+// redisOf returns the address of the Redis that a child has started. It reads the address from the
+// child's output.
 func redisOf(t *testing.T, out io.Reader) string {
 	t.Helper()
 	var all []string
@@ -66,7 +66,7 @@ func redisOf(t *testing.T, out io.Reader) string {
 	return ""
 }
 
-// silent waits until nothing listens there any more.
+// silent waits until nothing listens at an address any more.
 func silent(t *testing.T, addr string) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -78,7 +78,7 @@ func silent(t *testing.T, addr string) {
 		}
 		_ = c.Close()
 	}
-	t.Errorf("something still listens on %s", addr)
+	t.Errorf("a server still listens on %s", addr)
 }
 
 func TestAPartIsGoneWhenItsTestEnds(t *testing.T) {
@@ -86,7 +86,7 @@ func TestAPartIsGoneWhenItsTestEnds(t *testing.T) {
 	var addr string
 	t.Run("a test", func(t *testing.T) { addr = servers.StartRedis(t).Addr })
 	if _, err := net.Dial("tcp", addr); err == nil {
-		t.Errorf("something still listens on %s", addr)
+		t.Errorf("a server still listens on %s", addr)
 	}
 }
 
@@ -98,7 +98,7 @@ func TestAPartIsGoneWhenItsTestFails(t *testing.T) {
 	}
 	addr := redisOf(t, strings.NewReader(string(out)))
 	if _, err := net.Dial("tcp", addr); err == nil {
-		t.Errorf("something still listens on %s", addr)
+		t.Errorf("a server still listens on %s", addr)
 	}
 	for _, want := range []string{"as it should", "log of redis", "Redis is starting"} {
 		if !strings.Contains(string(out), want) {
@@ -125,7 +125,7 @@ func TestAPartIsGoneWhenTheProcessOfItsTestIsKilled(t *testing.T) {
 	silent(t, addr)
 }
 
-// Not parallel, as those that change the environment can't be.
+// This test changes the environment, so it can't be parallel.
 func TestAPartThatCannotBeHadFailsItsTestAndSaysWhatToDo(t *testing.T) {
 	for name, test := range map[string]struct {
 		env  []string
@@ -137,7 +137,7 @@ func TestAPartThatCannotBeHadFailsItsTestAndSaysWhatToDo(t *testing.T) {
 		},
 		"a container without an engine": {
 			[]string{"EVENTSTORES_PARTS=container", "DOCKER_HOST=unix:///nonexistent.sock"},
-			[]string{"no Docker engine can be used", "apt-get install docker.io", "EVENTSTORES_PARTS=process"},
+			[]string{"no Docker engine is available", "apt-get install docker.io", "EVENTSTORES_PARTS=process"},
 		},
 		"a way that there is not": {
 			[]string{"EVENTSTORES_PARTS=magic"},
@@ -205,7 +205,7 @@ func TestARedisThatIsKilledComesBackWithWhatItAnsweredFor(t *testing.T) {
 	c.wants(t, ":41")
 	r.Kill(t)
 	if _, err := net.Dial("tcp", r.Addr); err == nil {
-		t.Error("after Kill it still listens")
+		t.Error("it still listens after Kill")
 	}
 	r.Restart(t)
 	c = dial(t, r.Addr)
@@ -223,7 +223,7 @@ func TestAPausedPartAnswersWhenItIsResumed(t *testing.T) {
 	c.ask(t, "PING")
 	_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 	if line, err := c.in.ReadString('\n'); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("while it is paused it answers %q, %v", line, err)
+		t.Errorf("it answers %q, %v while paused", line, err)
 	}
 	r.Resume(t)
 	_ = c.SetReadDeadline(time.Time{})
@@ -235,7 +235,7 @@ func TestASidecarThatIsKilledComesBackOnItsPort(t *testing.T) {
 	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{servers.InMemoryState("statestore")}})
 	d.Kill(t)
 	if _, err := net.Dial("tcp", d.GRPCAddr()); err == nil {
-		t.Error("after Kill it still listens")
+		t.Error("it still listens after Kill")
 	}
 	d.Restart(t)
 	metadata, err := d.Client(t).GetMetadata(t.Context())

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// ownFolder is a folder of that user, and who they are. It is not t.TempDir, whose parents other users can't enter.
+// ownFolder makes a folder for the user of that name, and returns the user's credential. It does
+// not use t.TempDir, because other users can't enter its parent folders.
 func ownFolder(t testing.TB, name string) (dir string, credential *syscall.Credential) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "eventstores-"+name+"-")
@@ -24,7 +25,7 @@ func ownFolder(t testing.TB, name string) (dir string, credential *syscall.Crede
 	return dir, credential
 }
 
-// runAs runs a program as that user, in their folder.
+// runAs runs a program as that user, in that folder.
 func runAs(t testing.TB, credential *syscall.Credential, dir, name string, args ...string) {
 	t.Helper()
 	command := exec.Command(name, args...)
@@ -35,7 +36,8 @@ func runAs(t testing.TB, credential *syscall.Credential, dir, name string, args 
 	}
 }
 
-// ownUser is that user where this process is root, and makes dir theirs.
+// ownUser returns the credential of the user of that name, and gives the user dir. If this process
+// is not root, it does nothing and returns nil.
 func ownUser(name, dir string) (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil

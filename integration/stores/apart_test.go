@@ -11,10 +11,12 @@ import (
 	"testing"
 )
 
-// announcements are the lines that package servers printed, which say how each runs.
+// announcements are the lines of package servers that say how each program runs. Each is printed
+// once.
 var announcements = map[string]bool{}
 
-// examineApart runs this test's executable once more for one store, and counts the cases that it passed.
+// examineApart examines one store in another process of this test's executable, and counts the
+// cases that passed.
 func examineApart(t *testing.T, r row) report {
 	t.Helper()
 	executable, err := os.Executable()
@@ -41,7 +43,7 @@ func examineApart(t *testing.T, r row) report {
 		err = json.Unmarshal(content, &report)
 	}
 	if err != nil {
-		t.Errorf("it left no report: %v", err)
+		t.Errorf("no report: %v", err)
 	}
 	report.cases, report.passed, report.failed = count(string(out), "TestStores/"+r.name+"/")
 	if report.passed == 0 || report.passed+report.failed != report.cases {
@@ -52,10 +54,11 @@ func examineApart(t *testing.T, r row) report {
 
 var verdict = regexp.MustCompile(`(?m)^\s*--- (PASS|FAIL|SKIP): (\S+) \(`)
 
-// suites are the tests within which the conformance suite's cases are.
+// suites matches the tests that contain the cases of the conformance suite.
 var suites = regexp.MustCompile(`^(state|lock|event_store_with_the_(lock|lease))/`)
 
-// count counts the verdicts on the conformance suite's cases in the output of a test. One that has others within it is none.
+// count counts the results of the conformance suite's cases in the output of a test. A test that
+// contains other tests is not a case.
 func count(output, prefix string) (cases, passed, failed int) {
 	verdicts := map[string]string{}
 	for _, found := range verdict.FindAllStringSubmatch(output, -1) {

@@ -18,10 +18,10 @@ const (
 	endsWith   = "<!-- to here -->\n"
 )
 
-// aliases are other names of kinds that were run.
+// aliases maps kinds to the names under which they were run.
 var aliases = map[string]string{"state.postgres": "state.postgresql", "state.sqlite3": "state.sqlite", "state.consul": "state.hashicorp.consul", "state.yugabyte": "state.yugabytedb"}
 
-// wasRun reports whether a kind of store is in the matrix.
+// wasRun reports whether the matrix contains a kind of store.
 func wasRun(c component) bool {
 	if c.kind == "state.etcd" {
 		return true
@@ -34,7 +34,7 @@ func wasRun(c component) bool {
 	return false
 }
 
-// write puts the results into the document, between its two marks.
+// write replaces the part of the document between its two marks with the results.
 func write(t *testing.T, reports map[string]report, etcd etcdReport) {
 	t.Helper()
 	path := filepath.Join(root(t), filepath.FromSlash(document))
@@ -61,8 +61,8 @@ func markdown(t *testing.T, reports map[string]report, etcd etcdReport) string {
 	}
 	line("%s\n```\n", etcd.line())
 	crash := reports["redis-crash"].Race
-	line("When the Redis that was killed was up again, %d of the %d appends were acknowledged.\n", crash.AtCrash, crash.Acked)
-	line("| store | server | an append commits by | operations in a transaction | a value, bytes | a key, bytes | append of 1 | read of 1,000 |")
+	line("When the killed Redis was up again, %d of the %d appends were acknowledged.\n", crash.AtCrash, crash.Acked)
+	line("| store | server | how an append commits | operations in a transaction | a value, bytes | a key, bytes | append of 1 | read of 1,000 |")
 	line("|---|---|---|---|---|---|---|---|")
 	for _, r := range rows {
 		x := reports[r.name]
@@ -78,7 +78,7 @@ func markdown(t *testing.T, reports map[string]report, etcd etcdReport) string {
 	line("\n## Stores that were not run\n")
 	line("Dapr %s also has these, according to the source of its components (`%s` %s).\n",
 		strings.TrimPrefix(moduleVersion(t, "github.com/dapr/dapr"), "v"), contrib, moduleVersion(t, contrib))
-	line("| store | ETags | transactions | TTL | operations in one, at most | an append commits by | known of it |")
+	line("| store | ETags | transactions | TTL | most operations in one | how an append commits | what is known |")
 	line("|---|---|---|---|---|---|---|")
 	for _, c := range components(t) {
 		if _, alias := aliases[c.kind]; alias || wasRun(c) {
@@ -108,12 +108,12 @@ func yes(is bool) string {
 	return "no"
 }
 
-// cell is the comparison for a table.
+// cell returns the comparison as text for a table.
 func (c comparison) cell() string {
 	return fmt.Sprintf("%.2f × %.2f ms", c.ratio(), float64(c.Raw.Microseconds())/1000)
 }
 
-// thousands writes a number with commas.
+// thousands returns a number with commas between the thousands.
 func thousands(n int) string {
 	text := strconv.Itoa(n)
 	for i := len(text) - 3; i > 0; i -= 3 {
@@ -122,7 +122,7 @@ func thousands(n int) string {
 	return text
 }
 
-// machine describes where it ran, without anything that names it.
+// machine describes the machine of the run, without anything that identifies it.
 func machine(t *testing.T) string {
 	t.Helper()
 	model := "unknown"
@@ -137,6 +137,6 @@ func TestTheDocumentsTableOfStoresThatWereNotRunIsWhatTheSourceSays(t *testing.T
 	content := string(must(os.ReadFile(filepath.Join(root(t), filepath.FromSlash(document))))(t))
 	_, want, _ := strings.Cut(markdown(t, map[string]report{}, etcdReport{}), "\n## Stores that were not run\n")
 	if !strings.Contains(content, want) {
-		t.Errorf("%s has another table than Dapr's source and the adapter give: run make stores WRITE=1. It should say:\n%s", document, want)
+		t.Errorf("the table in %s is not what Dapr's source and the adapter say. Run make stores WRITE=1, or write this:\n%s", document, want)
 	}
 }

@@ -16,21 +16,22 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// etcdSwaps are so many acknowledged ones that a race which loses any loses hundreds of them.
+// etcdSwaps is large enough that a race which loses any swap loses hundreds.
 const etcdSwaps = 2000
 
-// etcdReport is what came of etcd.
+// etcdReport is the result for etcd.
 type etcdReport struct {
 	server string
-	acked  int // conditional writes that were acknowledged
-	lost   int // of them, those that had no effect
+	acked  int // acknowledged conditional writes
+	lost   int // acknowledged conditional writes without effect
 }
 
 func (r etcdReport) line() string {
 	return fmt.Sprintf("store=state.etcd/v2 refused=true race_acked=%d race_lost=%d", r.acked, r.lost)
 }
 
-// examineEtcd shows that etcd is refused, and why: of conditional writes with one ETag several are answered with success.
+// examineEtcd checks that the adapter refuses etcd, and shows why. Several conditional writes with
+// the same ETag succeed.
 func examineEtcd(t *testing.T) etcdReport {
 	e := servers.StartEtcd(t)
 	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "etcd", Components: []string{servers.EtcdState("statestore", e)}})
@@ -41,13 +42,14 @@ func examineEtcd(t *testing.T) etcdReport {
 	acked, effective := swapAtOnce(t, client)
 	r := etcdReport{server: "etcd " + e.Version, acked: acked, lost: acked - effective}
 	if r.lost <= 0 {
-		t.Errorf("of %d swaps none was lost: does Dapr's component compare and write in one transaction now? Then state.etcd may leave internal/statekind", acked)
+		t.Errorf("none of %d swaps was lost. If Dapr's component compares and writes in one transaction now, remove state.etcd from internal/statekind", acked)
 	}
 	return r
 }
 
-// swapAtOnce lets eight writers count up one key, each by the ETag that it read with the number. Each swap that takes effect raises
-// the number by one, whoever made it, so that the number says how many did.
+// swapAtOnce lets eight writers count up one key. Each sends the ETag that it read with the number.
+// Every swap that takes effect raises the number by one, so the number says how many swaps took
+// effect.
 func swapAtOnce(t *testing.T, client dapr.Client) (acked, effective int) {
 	t.Helper()
 	read := func(ctx context.Context) (int, string, error) {
@@ -75,7 +77,7 @@ func swapAtOnce(t *testing.T, client dapr.Client) (acked, effective int) {
 					err = client.SaveBulkState(ctx, "statestore", swap)
 				}
 				if status.Code(err) == codes.Aborted {
-					continue // another was faster
+					continue // another writer was faster
 				}
 				if err != nil {
 					t.Error(err)

@@ -18,10 +18,11 @@ import (
 	"github.com/hexalith/eventstores-go/integration/racing"
 )
 
-// longestNames checks that the longest names there can be are taken, with the longest idempotency id; or, where the store
-// has shorter keys, the longest that it is said to take, and that longer ones are refused before anything is sent.
+// longestNames checks that a store takes the longest possible names with the longest idempotency
+// id. If the store has shorter keys, it checks the longest names that the store should take. The
+// session must then refuse longer names before it sends anything.
 func longestNames(t *testing.T, state driver.State) {
-	name := strings.Repeat("ü", 100) // 200 bytes, which are 600 when they are escaped
+	name := strings.Repeat("ü", 100) // 200 bytes, or 600 when escaped
 	database, id, idempotency := name, name, name
 	p := provider(t, state, racing.NoLock{})
 	if limit := state.Capabilities().MaxKeyBytes; limit > 0 {
@@ -61,14 +62,14 @@ func longestNames(t *testing.T, state driver.State) {
 	}
 }
 
-// limits are the most that a store took, and whether that was the most that was tried.
+// limits are the largest sizes that a store took.
 type limits struct {
 	Operations, ValueBytes, KeyBytes limit
 }
 
 type limit struct {
 	Most int
-	All  bool // it took all that was tried; there may be no limit
+	All  bool // the store took the largest size that was tried, so there may be no limit
 }
 
 func (l limit) String() string {
@@ -83,10 +84,11 @@ const (
 	mostOperations = 10_000
 	mostValue      = 16 << 20
 	mostKey        = 64 << 10
-	prefix         = "statestore||" // that the sidecar puts before a key
+	prefix         = "statestore||" // what the sidecar puts before a key
 )
 
-// probe finds out how much a store takes, by raw requests to a sidecar that lets all of it through.
+// probe finds out how much a store takes. It sends raw requests through a sidecar that is large
+// enough for all of them.
 func probe(t *testing.T, r row, s server) limits {
 	t.Helper()
 	config := s.config(t, r, "probe")
@@ -131,7 +133,7 @@ func probe(t *testing.T, r row, s server) limits {
 	}
 }
 
-// most is the largest number up to all that a store takes, to the step.
+// most returns the largest number, up to all, that a store takes. It is exact to step.
 func most(all int, takes func(n int) bool, step int) limit {
 	if takes(all) {
 		return limit{all, true}

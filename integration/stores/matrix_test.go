@@ -17,27 +17,28 @@ import (
 
 var writeFlag = flag.Bool("write", false, "measure as well, and write the results of a full run into "+document)
 
-// reportVariable makes this executable the one that examines a store, and names the file for its report.
+// reportVariable makes this executable examine one store. It names the file for the report.
 const reportVariable = "EVENTSTORES_STORES_REPORT"
 
-// report is what came of one store.
+// report is the result for one store.
 type report struct {
 	Server string // and its version
-	Atomic bool   // an append is one transaction
+	Atomic bool   // whether an append is one transaction
 	Race   raceResult
 	Limits limits
-	Append comparison // only where it is measured
+	Append comparison // only if measured
 	Read   comparison
 
 	cases, passed, failed int
 }
 
-// line is the report for a terminal.
+// line returns the report as a line of output.
 func (r report) line(store string) string {
 	return fmt.Sprintf("store=%s cases=%d passed=%d failed=%d race_lost=%d", store, r.cases, r.passed, r.failed, r.Race.Lost)
 }
 
-// TestStores examines each store in a process of its own, whose cases are counted by what the testing package says of them.
+// TestStores examines each store in a separate process. It counts the cases in the output of the
+// testing package.
 func TestStores(t *testing.T) {
 	reports := map[string]report{}
 	for _, r := range rows {
@@ -58,14 +59,14 @@ func TestStores(t *testing.T) {
 	})
 	if *writeFlag && os.Getenv(reportVariable) == "" {
 		if t.Failed() || len(reports) < len(rows) || etcd.acked == 0 {
-			t.Fatal("only a full run without a failure is written")
+			t.Fatal("only a full run without failures can be written")
 		}
 		write(t, reports, etcd)
 		fmt.Println("written:", document)
 	}
 }
 
-// examine is the whole examination of a store.
+// examine runs all examinations of a store and writes the report to a file.
 func examine(t *testing.T, r row, path string) {
 	s := r.start(t)
 	first := r.sidecar(t, s, "first")
@@ -136,7 +137,7 @@ func TestEveryFolderOfComponentsIsExaminedAndNoOther(t *testing.T) {
 	}
 	slices.Sort(examined)
 	if examined = slices.Compact(examined); !slices.Equal(folders, examined) {
-		t.Errorf("components/ has %v, examined are %v", folders, examined)
+		t.Errorf("components/ has %v, want %v", folders, examined)
 	}
 }
 

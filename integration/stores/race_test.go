@@ -15,22 +15,23 @@ import (
 
 const (
 	writers     = 8
-	appends     = 1000 // acknowledged ones, of all writers
+	appends     = 1000 // acknowledged, by all writers together
 	perSession  = 25
 	raceTimeout = 3 * time.Minute
 )
 
-// raceResult is how a race ended.
+// raceResult is the result of a race.
 type raceResult struct {
 	Acked   int // appends
 	Refused int // because another writer was faster
 	AtCrash int // appends that were acknowledged when the store was up again
-	Lost    int // acknowledged events that are not there
+	Lost    int // acknowledged events that are missing
 }
 
-// race lets eight writers append to one stream, each with a provider of its own, half of them through another sidecar. Half
-// take the lock, or the lease; the other half goes ahead without. In the middle the store crashes, if it is to. Then somebody who has
-// seen nothing of it reads what there is.
+// race lets eight writers append to one stream. Each has its own provider, and half of them use
+// another sidecar. Half take the lock or the lease, and the other half goes ahead without it. If
+// the store has a crash function, the store crashes in the middle. Then a sidecar that has seen
+// nothing of the race reads the stream.
 func race(t *testing.T, r row, s server, first *servers.Daprd) (result raceResult) {
 	second := first
 	if !s.alone {
@@ -61,10 +62,10 @@ func race(t *testing.T, r row, s server, first *servers.Daprd) (result raceResul
 		case <-journal.half:
 			s.crash(t)
 			if result.AtCrash = journal.acknowledged(); result.AtCrash == appends {
-				t.Error("all was acknowledged when the store was up again: it did not crash in the middle")
+				t.Error("all appends were acknowledged when the store was up again: it did not crash in the middle")
 			}
 		case <-ctx.Done():
-			t.Errorf("half of the appends did not come: %v", ctx.Err())
+			t.Errorf("half of the appends were not acknowledged: %v", ctx.Err())
 		}
 	}
 	all.Wait()
@@ -82,7 +83,7 @@ func race(t *testing.T, r row, s server, first *servers.Daprd) (result raceResul
 		t.Errorf("%d appends were acknowledged, want %d", len(journal.acks), appends)
 	}
 	if journal.refused == 0 {
-		t.Error("no append was refused, there was no race")
+		t.Error("no append was refused, so there was no race")
 	}
 	if s.after != nil {
 		s.after(t, events)
@@ -90,7 +91,7 @@ func race(t *testing.T, r row, s server, first *servers.Daprd) (result raceResul
 	return result
 }
 
-// provider opens streams for writers that get in each other's way.
+// provider returns a provider for writers that compete with each other.
 func provider(t *testing.T, s driver.State, l driver.Locker) *eventstore.Provider {
 	t.Helper()
 	p, err := racing.NewProvider(s, l)
@@ -100,7 +101,7 @@ func provider(t *testing.T, s driver.State, l driver.Locker) *eventstore.Provide
 	return p
 }
 
-// journal is what all writers know.
+// journal is what all writers report.
 type journal struct {
 	mu      sync.Mutex
 	acks    []racing.Ack

@@ -9,7 +9,7 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// Options of raw requests, those that the adapter sends.
+// These options of raw requests are those that the adapter sends.
 var (
 	firstWrite = &dapr.StateOptions{Concurrency: dapr.StateConcurrencyFirstWrite, Consistency: dapr.StateConsistencyStrong}
 	lastWrite  = &dapr.StateOptions{Concurrency: dapr.StateConcurrencyLastWrite, Consistency: dapr.StateConsistencyStrong}

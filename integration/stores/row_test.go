@@ -13,25 +13,25 @@ import (
 // row is one store of the matrix.
 type row struct {
 	name   string // of its test
-	store  string // as it is printed: kind, version, and what is special
-	folder string // of components/
-	lock   bool   // the folder has a lock component, too
+	store  string // as printed: kind, version, and what is special
+	folder string // in components/
+	lock   bool   // whether the folder also has a lock component
 	start  func(t *testing.T) server
 }
 
-// server is a store that runs.
+// server is a running store.
 type server struct {
 	version string
-	replace []string // in the component files, pairwise: what stands once in each, and what it becomes here
+	replace []string // pairs of a text that occurs once in each component file, and its replacement
 	env     []string // for the sidecar
 	folders []string // that the sidecar uses
-	alone   bool     // every sidecar has a store of its own
+	alone   bool     // every sidecar has a separate store
 
-	crash func(t *testing.T)               // kills it and starts it again; nil: it goes on
-	after func(t *testing.T, events int64) // looks at the keys that the race left
+	crash func(t *testing.T)               // kills the store and starts it again; nil: no crash
+	after func(t *testing.T, events int64) // checks the keys after the race
 }
 
-// raceStream is the stream that the race is on, as its keys begin.
+// raceStream is the beginning of all keys of the race's stream.
 const raceStream = "{EventStores:race:1}"
 
 var rows = []row{
@@ -89,16 +89,17 @@ func redisVersion(t *testing.T, r *servers.Redis) string {
 			return "Redis " + version
 		}
 	}
-	t.Fatal("Redis does not tell its version")
+	t.Fatal("Redis reports no version")
 	return ""
 }
 
-// config is that of a sidecar with the component files of the row's folder as they are, but for the addresses.
+// config returns the configuration of a sidecar with the component files of the row's folder, in
+// which only the addresses are replaced.
 func (s server) config(t *testing.T, r row, appID string) servers.DaprdConfig {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(root(t), "components", r.folder, "*.yaml"))
 	if err != nil || len(names) == 0 {
-		t.Fatalf("there are no component files in %s: %v", r.folder, err)
+		t.Fatalf("no component files in %s: %v", r.folder, err)
 	}
 	config := servers.DaprdConfig{AppID: appID, Env: s.env, Folders: s.folders}
 	for _, name := range names {
@@ -109,7 +110,7 @@ func (s server) config(t *testing.T, r row, appID string) servers.DaprdConfig {
 		component := string(content)
 		for i := 0; i < len(s.replace); i += 2 {
 			if n := strings.Count(component, s.replace[i]); n != 1 {
-				t.Fatalf("%s says %d times %q, which is to be replaced, want once", name, n, s.replace[i])
+				t.Fatalf("%s contains %d times %q, which the test replaces, want once", name, n, s.replace[i])
 			}
 			component = strings.Replace(component, s.replace[i], s.replace[i+1], 1)
 		}
@@ -118,8 +119,8 @@ func (s server) config(t *testing.T, r row, appID string) servers.DaprdConfig {
 	return config
 }
 
-// allInOneSlot checks that the keys of the race's stream are all in one hash slot, on the master that has it, and that the streams of
-// all the cases are spread over all masters.
+// allInOneSlot checks that all keys of the race's stream are in one hash slot, on the master of
+// that slot. It also checks that the streams of all cases are spread over all masters.
 func allInOneSlot(t *testing.T, c *servers.RedisCluster, events int64) {
 	t.Helper()
 	slot := ""
@@ -154,7 +155,7 @@ func allInOneSlot(t *testing.T, c *servers.RedisCluster, events int64) {
 			continue
 		}
 		owners++
-		if ours != events+2 { // the head and the lease
+		if ours != events+2 { // also the head and the lease
 			t.Errorf("the stream has %d keys in slot %s, want those of %d events, the head and the lease", ours, slot, events)
 		}
 	}

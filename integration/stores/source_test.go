@@ -20,20 +20,20 @@ import (
 	"github.com/hexalith/eventstores-go/internal/statekind"
 )
 
-// component is a state component of Dapr, as its source says.
+// component is a state component of Dapr, as read from its source.
 type component struct {
 	kind     string   // "state.redis"
 	versions []string // "v1"
-	features []string // "ETAG", in order
-	most     string   // operations in one transaction; empty: the component does not say
+	features []string // "ETAG", sorted
+	most     string   // operations in one transaction; empty if the component does not say
 }
 
 func (c component) can(feature string) bool { return slices.Contains(c.features, feature) }
 
 const contrib = "github.com/dapr/components-contrib"
 
-// components reads which state components the released sidecar has, and what each declares, out of Dapr's source: to compile all of
-// them takes the client libraries of thirty databases.
+// components reads from Dapr's source which state components the released sidecar has, and what
+// each declares. Compiling all of them would take the client libraries of thirty databases.
 func components(t *testing.T) []component {
 	t.Helper()
 	all := map[string]component{}
@@ -55,7 +55,7 @@ func components(t *testing.T) []component {
 // registration is one version of a component, under one of its names.
 type registration struct{ kind, version, pkg string }
 
-// registrations are those that a file of the sidecar's makes.
+// registrations returns the registrations in one file of the sidecar.
 func registrations(t *testing.T, name string) (all []registration) {
 	t.Helper()
 	file := must(parser.ParseFile(token.NewFileSet(), name, nil, 0))(t)
@@ -103,7 +103,7 @@ func registrations(t *testing.T, name string) (all []registration) {
 		return true
 	})
 	if len(all) == 0 {
-		t.Errorf("%s registers nothing that is understood here", name)
+		t.Errorf("the test finds no registration in %s", name)
 	}
 	for _, r := range all {
 		if !strings.HasPrefix(r.pkg, contrib+"/") {
@@ -113,7 +113,8 @@ func registrations(t *testing.T, name string) (all []registration) {
 	return all
 }
 
-// declaring are the files of the package that declares a component's features: its own, or one that it is made of.
+// declaring returns the files of the package that declares a component's features. It is the
+// component's own package, or one that the component embeds.
 func declaring(t *testing.T, pkg string) []*ast.File {
 	t.Helper()
 	files := parse(t, pkg)
@@ -131,7 +132,7 @@ func declaring(t *testing.T, pkg string) []*ast.File {
 			}
 		}
 	}
-	t.Errorf("%s does not say what its features are", pkg)
+	t.Errorf("the test finds no features in %s", pkg)
 	return nil
 }
 
@@ -157,7 +158,8 @@ func method(files []*ast.File, name string) *ast.FuncDecl {
 	return nil
 }
 
-// features are those that a package names. Some are there only with certain settings.
+// features returns the features that a package names. Some of them are only declared with certain
+// settings.
 func features(files []*ast.File) (all []string) {
 	names := map[string]string{"FeatureETag": "ETAG", "FeatureTransactional": "TRANSACTIONAL", "FeatureTTL": "TTL"}
 	for _, file := range files {
@@ -166,7 +168,7 @@ func features(files []*ast.File) (all []string) {
 			if !ok {
 				return true
 			}
-			if _, asked := e.X.(*ast.SelectorExpr); asked { // state.FeatureETag.IsPresent asks for one
+			if _, asked := e.X.(*ast.SelectorExpr); asked { // state.FeatureETag.IsPresent asks for a feature
 				return false
 			}
 			if feature, ok := names[e.Sel.Name]; ok && qualifier(e) == "state" {
@@ -178,7 +180,7 @@ func features(files []*ast.File) (all []string) {
 	return all
 }
 
-// multiMaxSize is what the method of that name returns, where it is a number.
+// multiMaxSize returns what the method MultiMaxSize returns, if it is a number.
 func multiMaxSize(files []*ast.File) string {
 	m := method(files, "MultiMaxSize")
 	if m == nil {
@@ -199,7 +201,7 @@ func selected(e ast.Expr) string {
 	return ""
 }
 
-// qualifier is the package in pkg.Name.
+// qualifier returns the package in pkg.Name.
 func qualifier(e ast.Expr) string {
 	if s, ok := e.(*ast.SelectorExpr); ok {
 		if x, ok := s.X.(*ast.Ident); ok {
@@ -213,12 +215,12 @@ func text(t *testing.T, e ast.Expr) string {
 	t.Helper()
 	literal, ok := e.(*ast.BasicLit)
 	if !ok {
-		t.Fatalf("%T is no string", e)
+		t.Fatalf("%T is not a string", e)
 	}
 	return must(strconv.Unquote(literal.Value))(t)
 }
 
-// moduleDir is where the source of a module is that this one is built with.
+// moduleDir returns the folder with the source of a module that this one depends on.
 func moduleDir(t *testing.T, module string) string {
 	t.Helper()
 	return listModule(t, "{{.Dir}}", module)
@@ -234,7 +236,8 @@ func must[T any](value T, err error) func(testing.TB) T {
 	}
 }
 
-// metadataOnly is a client of a sidecar that has one component and tells of it.
+// metadataOnly is a client of a sidecar that has one component, and answers only requests for
+// metadata.
 type metadataOnly struct {
 	dapr.Client
 	component component
@@ -245,7 +248,7 @@ func (c metadataOnly) GetMetadata(context.Context) (*dapr.GetMetadataResponse, e
 		{Name: "statestore", Type: c.component.kind, Capabilities: c.component.features}}}, nil
 }
 
-// decision is what the adapter makes of a component by what it declares.
+// decision returns how the adapter uses a component with these features, or why it refuses it.
 func decision(t *testing.T, c component) (way, why string) {
 	t.Helper()
 	s, err := sidecar.NewState(t.Context(), metadataOnly{component: c}, "statestore", sidecar.WithoutProbe())
@@ -265,28 +268,29 @@ func TestOneTransactionIsForKindsThatWereRunAndNoStoreWithoutETagsIsTaken(t *tes
 	t.Parallel()
 	all := components(t)
 	if len(all) < 30 {
-		t.Errorf("only %d kinds of store are found in Dapr's source", len(all))
+		t.Errorf("found only %d kinds of store in Dapr's source", len(all))
 	}
 	for _, c := range all {
 		way, _ := decision(t, c)
 		if way == "one transaction" && !wasRun(c) {
-			t.Errorf("%s commits in one transaction, and was not run", c.kind)
+			t.Errorf("%s commits in one transaction, but was not run", c.kind)
 		}
 		if !c.can("ETAG") && way != "refused" {
-			t.Errorf("%s has no ETags, and is taken", c.kind)
+			t.Errorf("%s has no ETags, but the adapter accepts it", c.kind)
 		}
 		if why := statekind.Unfit(c.kind); (why != "") != (way == "refused") || (why == statekind.NoETags) == c.can("ETAG") {
-			t.Errorf("a component file with %s, whose features are %v, is found unfit for %q, and the adapter says %s", c.kind, c.features, why, way)
+			t.Errorf("for a component file with %s, whose features are %v, statekind says %q and the adapter %q", c.kind, c.features, why, way)
 		}
 	}
 	for kind := range known {
 		if !slices.ContainsFunc(all, func(c component) bool { return c.kind == kind }) {
-			t.Errorf("there is something said of %s, which Dapr does not have", kind)
+			t.Errorf("the list of known stores has %s, which Dapr does not have", kind)
 		}
 	}
 }
 
-// TestTheSourceIsReadRight compares with what sidecars say of the components that can be run.
+// TestTheSourceIsReadRight compares the result with what sidecars report about components that can
+// be run.
 func TestTheSourceIsReadRight(t *testing.T) {
 	t.Parallel()
 	want := map[string][]string{
@@ -309,7 +313,8 @@ func moduleVersion(t *testing.T, module string) string {
 	return listModule(t, "{{.Version}}", module)
 }
 
-// listModule asks the go command about a module of this go.mod. Without GOWORK=off go.work could choose another version.
+// listModule asks the go command about a module in this go.mod. Without GOWORK=off, go.work could
+// choose another version.
 func listModule(t *testing.T, format, module string) string {
 	t.Helper()
 	list := exec.Command("go", "list", "-m", "-f", format, module)

@@ -24,7 +24,8 @@ const (
 	readEvents   = 1000
 )
 
-// comparison is how long the event store takes for something, and how long the fewest raw requests that carry the same bytes take.
+// comparison compares the time of the event store with the time of the fewest raw requests that
+// carry the same bytes.
 type comparison struct {
 	Ours, Raw time.Duration // medians
 }
@@ -37,7 +38,8 @@ type note struct {
 	Text string
 }
 
-// measure times the first append of 1 event in a session, and the read of 1,000 in a session, against raw requests to the same sidecar.
+// measure times the first append of 1 event in a session and the read of 1,000 events in a session.
+// It compares both with raw requests to the same sidecar.
 func measure(t *testing.T, d *servers.Daprd, state *sidecar.State) (appending, reading comparison) {
 	t.Helper()
 	registry, err := eventstore.NewRegistry(eventstore.Type[note]("note"))
@@ -59,7 +61,7 @@ func measure(t *testing.T, d *servers.Daprd, state *sidecar.State) (appending, r
 	}
 	event := func(n int) any { return note{n, strings.Repeat("n", 480)} }
 
-	// What an append of 1 event leaves is what the raw requests carry.
+	// The raw requests carry what an append of 1 event has stored.
 	s := open("appends")
 	for n := range 2 {
 		if _, err := s.Append(t.Context(), eventstore.ExpectAny(), event(n)); err != nil {
@@ -165,7 +167,8 @@ func timed(f func() error) (time.Duration, error) {
 	return time.Since(began), err
 }
 
-// inTurns lets both do it in turns, A B B A, after a warm-up, so that a machine that drifts weighs on both alike.
+// inTurns runs both in turns, A B B A, after a warm-up. If the machine drifts, both are affected
+// alike.
 func inTurns(t *testing.T, rounds int, ours, raw func(round int) (time.Duration, error)) comparison {
 	t.Helper()
 	sides := []func(int) (time.Duration, error){ours, raw}
@@ -177,7 +180,7 @@ func inTurns(t *testing.T, rounds int, ours, raw func(round int) (time.Duration,
 				i = len(sides) - 1 - i
 			}
 			if rounds <= readRounds {
-				runtime.GC() // nobody pays for what the other leaves
+				runtime.GC() // so that neither pays for the other's garbage
 			}
 			d, err := sides[i](round)
 			if err != nil {

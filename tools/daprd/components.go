@@ -28,7 +28,8 @@ import (
 	"github.com/dapr/kit/logger"
 )
 
-// components registers what this sidecar knows, under the names and versions that the released daprd uses.
+// components registers the components of this sidecar, under the names and versions that the
+// released daprd uses.
 func components() *registry.Options {
 	contrib := logger.NewLogger("dapr.contrib")
 

@@ -209,7 +209,7 @@ require (
 	sigs.k8s.io/yaml v1.4.0 // indirect
 )
 
-// The replacements of dapr's own go.mod: they hold for a main module only.
+// These are the replacements in Dapr's own go.mod, which Go applies only to a main module.
 replace (
 	dubbo.apache.org/dubbo-go/v3 => dubbo.apache.org/dubbo-go/v3 v3.0.3-0.20230118042253-4f159a2b38f3
 	github.com/chenzhuoyu/iasm => github.com/chenzhuoyu/iasm v0.9.0

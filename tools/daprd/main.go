@@ -1,8 +1,8 @@
-// Command daprd is the Dapr sidecar, built from Dapr's own runtime with just the
-// components that this project uses and tests with. It takes the flags of the
-// released daprd and behaves as it does; what it leaves out is other components.
+// Command daprd is the Dapr sidecar, built from Dapr's own runtime with only the components that
+// this project uses and tests with. It takes the flags of the released daprd and behaves like it,
+// except that it lacks the other components.
 //
-// Dapr's own main can't be used: it compiles in every component there is.
+// Dapr's own main package can't be used, because it compiles all components.
 package main
 
 import (

@@ -1,6 +1,7 @@
-// Command gocache gives a go command in a container what the one of this machine has compiled before. It is a cache program, as
-// "go help cache" and the documentation of cmd/go/internal/cacheprog describe it, and asks the server whose URL is its argument.
-// What is compiled in the container stays there.
+// Command gocache gives a go command in a container what this machine's go command has compiled
+// before. It is a cache program, which "go help cache" and the documentation of
+// cmd/go/internal/cacheprog describe. Its argument is the URL of the server that it asks. What the
+// container compiles stays in the container.
 package main
 
 import (
@@ -48,11 +49,11 @@ func run(server, folder string) error {
 	say := func(r response) {
 		mu.Lock()
 		defer mu.Unlock()
-		_ = out.Encode(r) // if nobody listens any more, the next read says so
+		_ = out.Encode(r) // if no one reads the answers any more, the next read fails
 	}
 	say(response{KnownCommands: []string{"get", "put", "close"}})
 
-	// The go command asks for as much as there is to do; a few answers at a time are enough.
+	// The go command sends all its requests at once. A few answers at a time are enough.
 	turns := make(chan struct{}, 16)
 	in := json.NewDecoder(bufio.NewReader(os.Stdin))
 	for {
@@ -92,7 +93,7 @@ func run(server, folder string) error {
 	}
 }
 
-// keep writes an output where the go command finds it.
+// keep writes an output to a file for the go command and returns its path.
 func keep(folder string, id, content []byte) (string, error) {
 	path := filepath.Join(folder, fmt.Sprintf("gocache-%x", id))
 	temporary, err := os.CreateTemp(folder, "gocache-*.part")
