@@ -221,7 +221,7 @@ func TestAMariaDBThatFoldsCaseIsRefused(t *testing.T) {
 	m := servers.StartMariaDB(t, "events")
 	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{mariaState(m, "events"+servers.Folding)}})
 	_, err := sidecar.NewState(t.Context(), d.Client(t), "statestore")
-	if err == nil || !strings.Contains(err.Error(), "differ in case") || !strings.Contains(err.Error(), "utf8mb4_bin") {
+	if err == nil || !strings.Contains(err.Error(), "differ only in case") || !strings.Contains(err.Error(), "utf8mb4_bin") {
 		t.Errorf("it says %v", err)
 	}
 }

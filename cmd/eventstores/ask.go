@@ -10,24 +10,25 @@ import (
 	"github.com/hexalith/eventstores-go/internal/redisserver"
 )
 
-// hosts are the servers that may be asked: those that the user has named, for a component file may come from anybody.
+// hosts are the servers that the user allows to be asked. A component file is not trusted, because
+// anyone may have written it.
 type hosts []string
 
 // String implements [flag.Value].
 func (h *hosts) String() string { return strings.Join(*h, ",") }
 
-// Set implements [flag.Value]: hosts with or without a port, with commas between.
+// Set implements [flag.Value]. It accepts hosts with or without a port, separated by commas.
 func (h *hosts) Set(value string) error {
 	for host := range strings.SplitSeq(value, ",") {
 		if !isHost(host) {
-			return errors.New("it is no host or host:port")
+			return errors.New("it must be a host or host:port")
 		}
 		*h = append(*h, strings.ToLower(host))
 	}
 	return nil
 }
 
-// have reports whether all addresses are of servers that may be asked.
+// have reports whether the user allows all these addresses.
 func (h hosts) have(addresses []string) bool {
 	for _, address := range addresses {
 		host, _, err := net.SplitHostPort(address)
@@ -38,10 +39,11 @@ func (h hosts) have(addresses []string) bool {
 	return len(addresses) > 0
 }
 
-// redisPort is where Redis listens unless something else is said.
+// redisPort is the default port of Redis.
 const redisPort = "6379"
 
-// addresses are the servers that a Redis component names, as host:port; none if one of them can be no server.
+// addresses returns the servers that a Redis component names, as host:port. It returns none if one
+// of them cannot be a server.
 func addresses(c component) (all []string) {
 	port := redisPort
 	if p := c.properties["redisport"]; p.value != "" {
@@ -60,8 +62,8 @@ func addresses(c component) (all []string) {
 	return all
 }
 
-// What is sent to a server that may be asked. Of what comes from the environment these alone: an error about anything
-// else may quote its value.
+// The properties that are sent to a server. From the environment only sentFromEnvs are used,
+// because an error about any other property may quote its value.
 var (
 	sent         = []string{"redisusername", "redispassword", "redisdb", "enabletls", "insecureskiptlsverify", "clientcert", "clientkey", "redismaxretries", "redisminretryinterval", "redismaxretryinterval", "dialtimeout", "readtimeout", "writetimeout"}
 	sentFromEnvs = []string{"redisusername", "redispassword", "clientcert", "clientkey"}
@@ -69,14 +71,14 @@ var (
 
 const needs = "it needs maxmemory-policy noeviction, appendonly yes and appendfsync always"
 
-// askRedis asks the servers of a state component, if it is a Redis and the user has named all of them.
+// askRedis asks the servers of a state component if it is a Redis and the user allows all of them.
 func askRedis(ctx context.Context, c component, may hosts) (found []finding) {
 	if c.kind != "state.redis" {
 		return nil
 	}
 	for _, p := range c.properties {
 		if p.secret && slices.Contains(append(sent, "redishost", "redisport"), strings.ToLower(p.name)) {
-			return []finding{c.at(p.line, hint, "%s is in a secret store, so the server can't be asked from here: %s", p.name, needs)}
+			return []finding{c.at(p.line, hint, "%s is in a secret store, so the command cannot ask the server: %s", p.name, needs)}
 		}
 	}
 	host := c.properties["redishost"]
@@ -86,12 +88,12 @@ func askRedis(ctx context.Context, c component, may hosts) (found []finding) {
 	case host.variable != "":
 		ask = "<its host>"
 	case len(all) == 0:
-		shown, ask = "that it names", "<its host>" // the value is no host: it may hold a password
+		shown, ask = "that it names", "<its host>" // the value is no host: it may contain a password
 	}
 	if !may.have(all) {
-		return []finding{c.at(host.line, hint, "the server %s can't be asked without -ask %s: %s", shown, ask, needs)}
+		return []finding{c.at(host.line, hint, "the server %s was not asked; use -ask %s: %s", shown, ask, needs)}
 	}
-	properties := map[string]string{"redisType": "node"} // one that is asked leads to no other
+	properties := map[string]string{"redisType": "node"} // a server that is asked must not refer to another
 	for name, p := range c.properties {
 		if slices.Contains(sent, name) && (p.variable == "" || slices.Contains(sentFromEnvs, name)) {
 			properties[name] = p.value
@@ -101,7 +103,7 @@ func askRedis(ctx context.Context, c component, may hosts) (found []finding) {
 		properties["redisHost"] = address
 		settings, err := redisserver.Ask(ctx, properties)
 		if err != nil {
-			found = append(found, c.at(host.line, hint, "the server %s can't be asked (%v): %s", shown, err, needs))
+			found = append(found, c.at(host.line, hint, "cannot ask the server %s (%v): %s", shown, err, needs))
 			continue
 		}
 		for _, flaw := range settings.Flaws() {

@@ -10,24 +10,25 @@ import (
 
 const checkUsage = `Usage: eventstores check [-strict] [-offline] [-ask host[:port]] … <folder> …
 
-Looks over the Dapr component files of folders, one folder for each app, for what would harm an event store: stores that can't be
-safe, history that would expire, locks that do not keep apart who shares streams.
+Checks the Dapr component files of folders, one folder per app, for what would harm an event store:
+unsafe stores, history that expires, locks that do not protect shared streams.
 
-With -ask it also asks a Redis server whether it evicts keys and whether it persists, with the password from the environment where
-the file takes it from there (envRef). Only servers that -ask names are asked, since who can change a file could otherwise have
-your passwords sent anywhere. Values from the environment are never printed.
+With -ask it also asks a Redis server whether it evicts keys and whether it persists. It takes the
+password from the environment if the file does so (envRef). It asks only servers that -ask names:
+otherwise anyone who can change a file could have your passwords sent to any server. It never prints
+values from the environment.
 
-It prints what it finds, one a line, with file and line:
+It prints one finding per line, with file and line:
 
   refused: …   the event store would lose events
   warning: …   it may lose events, or something does not fit together
-  hint:    …   what can't be seen from here, for you to look at
+  hint:    …   what this command cannot see, for you to check
 
-The exit code is 0 if nothing is refused, with -strict only if there is no warning either; else 1; 2 for wrong arguments
-or files that can't be read.
+The exit code is 0 if nothing is refused and, with -strict, there is no warning. Otherwise it is 1. It
+is 2 for wrong arguments or unreadable files.
 `
 
-// level says how bad a finding is.
+// level is the severity of a finding.
 type level int
 
 const (
@@ -38,7 +39,7 @@ const (
 
 func (l level) String() string { return [...]string{"hint", "warning", "refused"}[l] }
 
-// finding is something in a component file that the reader should know.
+// finding is a problem or a hint about a line of a component file.
 type finding struct {
 	file  string
 	line  int
@@ -48,15 +49,15 @@ type finding struct {
 
 func runCheck(ctx context.Context, c *call, args []string) int {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
-	strict := flags.Bool("strict", false, "warnings make the exit code 1, too")
-	offline := flags.Bool("offline", false, "ask no servers, and do not remind of it")
+	strict := flags.Bool("strict", false, "exit with 1 for warnings, too")
+	offline := flags.Bool("offline", false, "ask no servers, and print no hint about it")
 	var may hosts
-	flags.Var(&may, "ask", "a `host` whose Redis server may be asked, with or without port; several with commas, or the flag again")
+	flags.Var(&may, "ask", "a `host` whose Redis server may be asked, with or without port; separate several by commas, or repeat the flag")
 	if code, ok := c.parse(flags, args, checkUsage); !ok {
 		return code
 	}
 	if flags.NArg() == 0 {
-		return c.wrong(flags, errors.New("there is no folder to look at"))
+		return c.wrong(flags, errors.New("no folder given"))
 	}
 	var all []component
 	var files []string

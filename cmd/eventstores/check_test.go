@@ -44,14 +44,14 @@ func TestComponentFilesAreLookedOver(t *testing.T) {
 		"etcd":         {[]string{file("s", "state.etcd")}, 1, []string{"0.yaml:6: refused: s (state.etcd): it would lose events"}, 1},
 		"SQL Server":   {[]string{file("s", "state.sqlserver")}, 1, []string{"0.yaml:6: refused: s (state.sqlserver): it would lose events"}, 1},
 		"a time to live": {[]string{file("s", "state.redis", "redisHost", "h:1", "TTLInSeconds", "600")}, 0,
-			[]string{"0.yaml:11: warning: s (state.redis): ttlInSeconds lets history expire: take it away"}, 1},
+			[]string{"0.yaml:11: warning: s (state.redis): ttlInSeconds makes history expire; remove it"}, 1},
 		"a time to live of none": {[]string{file("s", "state.redis", "ttlInSeconds", "-1")}, 0, nil, 0},
 		"encryption by Dapr":     {[]string{file("s", "state.postgresql", "primaryEncryptionKey", "k")}, 0, []string{"0.yaml:9: warning: ", "WithoutTransactions"}, 1},
 		"MySQL":                  {[]string{file("s", "state.mysql")}, 0, []string{"0.yaml:6: hint: ", "utf8mb4_bin"}, 0},
-		"in memory":              {[]string{file("s", "state.in-memory")}, 0, []string{"0.yaml:6: hint: ", "for trying things out only"}, 0},
-		"no state component":     {[]string{file("p", "pubsub.redis")}, 0, []string{"0.yaml:6: warning: p (pubsub.redis): there is no state component"}, 1},
+		"in memory":              {[]string{file("s", "state.in-memory")}, 0, []string{"0.yaml:6: hint: ", "use it only for experiments"}, 0},
+		"no state component":     {[]string{file("p", "pubsub.redis")}, 0, []string{"0.yaml:6: warning: p (pubsub.redis): the folder has no state component"}, 1},
 		"a lock of each app for streams of all": {[]string{file("s", "state.redis", "keyPrefix", "name"), file("l", "lock.redis", "redisHost", "h:1")}, 0,
-			[]string{"1.yaml:6: warning: l (lock.redis): its keys begin with the app id and those of s do not"}, 1},
+			[]string{"1.yaml:6: warning: l (lock.redis): its keys begin with the app id but those of s do not"}, 1},
 		"the same, said": {[]string{file("s", "state.redis", "keyPrefix", "none"), file("l", "lock.redis", "keyPrefix", "AppID")}, 0,
 			[]string{"1.yaml:9: warning: l (lock.redis): its keys begin with the app id"}, 1},
 		"a lock of all for streams of each app": {[]string{file("s", "state.redis"), file("l", "lock.redis", "keyPrefix", "name")}, 0,
@@ -86,14 +86,14 @@ func TestAppsThatShareStreamsAndNotTheirLocksAreSeenTogether(t *testing.T) {
 	code, out, errs := runs(t, "", "check", "-offline", app("lockstore"), app("lockstore"))
 	wants(t, code, 0, out+errs, ": 0 refused, 0 warnings, 0 hints\n")
 	code, out, errs = runs(t, "", "check", "-offline", app("lockstore"), app("locks"))
-	wants(t, code, 0, out+errs, "1.yaml:11: warning: locks (lock.redis): statestore has the streams of statestore", ": 0 refused, 1 warnings")
+	wants(t, code, 0, out+errs, "1.yaml:11: warning: locks (lock.redis): statestore shares the streams of statestore", ": 0 refused, 1 warnings")
 }
 
 func TestAServerThatCanNotBeAskedIsAHint(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ file, says string }{
 		"a password in a secret store": {file("s", "state.redis", "redisHost", "127.0.0.1:1") + "  - name: redisPassword\n    secretKeyRef:\n      name: a\n      key: b\n", "0.yaml:11: hint: s (state.redis): redisPassword is in a secret store"},
-		"a server that is not there":   {file("s", "state.redis", "redisHost", "127.0.0.1:1", "redisMaxRetries", "-1"), "0.yaml:9: hint: s (state.redis): the server 127.0.0.1:1 can't be asked (CONFIG GET "},
+		"a server that is not there":   {file("s", "state.redis", "redisHost", "127.0.0.1:1", "redisMaxRetries", "-1"), "0.yaml:9: hint: s (state.redis): cannot ask the server 127.0.0.1:1 (CONFIG GET "},
 	} {
 		code, out, errs := runs(t, "", "check", "-ask", "127.0.0.1", folder(t, test.file))
 		if wants(t, code, 0, out+errs, test.says, "noeviction"); t.Failed() {

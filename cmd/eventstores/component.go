@@ -19,7 +19,7 @@ type component struct {
 	line         int // of its type
 	name         string
 	kind         string              // in lower case
-	properties   map[string]property // by name in lower case, as Dapr compares them
+	properties   map[string]property // by name in lower case, because Dapr ignores the case
 }
 
 // property is one entry of a component's metadata.
@@ -29,10 +29,10 @@ type property struct {
 	value string
 
 	secret   bool   // it comes from a secret store
-	variable string // of the environment, from which the value comes; else empty
+	variable string // the environment variable with the value, or empty
 }
 
-// shown is the value as it may be printed. What comes from the environment stays there.
+// shown returns the value for printing. It hides values from the environment.
 func (p property) shown() string {
 	if p.variable != "" {
 		return "$" + p.variable
@@ -77,17 +77,17 @@ func readComponents(folder string) ([]component, error) {
 		}
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("%s holds no Dapr component files", folder)
+		return nil, fmt.Errorf("%s has no Dapr component files", folder)
 	}
 	return all, nil
 }
 
-// quotedByYAML is a value in an error of the YAML library. It may be a password.
+// quotedByYAML matches a value in an error of the YAML library. It may be a password.
 var quotedByYAML = regexp.MustCompile("(?s)`.*?`")
 
 func withoutValues(err error) string { return quotedByYAML.ReplaceAllString(err.Error(), "…") }
 
-// componentFiles are the YAML files of a folder, as Dapr takes them: those in folders below do not count.
+// componentFiles returns the YAML files of a folder. Like Dapr, it ignores subfolders.
 func componentFiles(folder string) ([]string, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -105,7 +105,7 @@ func componentFiles(folder string) ([]string, error) {
 	return names, nil
 }
 
-// parseComponent reads one document; ok says whether it is a component.
+// parseComponent reads one document. It returns false if the document is not a component.
 func parseComponent(document *yaml.Node) (c component, ok bool, err error) {
 	var file struct {
 		Kind     string

@@ -13,24 +13,26 @@ import (
 
 const copyUsage = `Usage: eventstores copy -from <store> -to <store> [-streams file|-] [stream …]
 
-Copies streams with all that belongs to them: events with their metadata as they were, idempotency ids, snapshots, and that a
-stream was closed. All of it is read back from the target and compared with the source. Nothing in the source is changed; a SQLite file
-to copy from need not be writable. A file that is there and is no event store is refused as source and as target.
+Copies streams completely: events with their metadata, idempotency ids, snapshots, and whether a
+stream was closed. It reads everything back from the target and compares it with the source. It does
+not change the source; a SQLite source can be read-only. It refuses an existing file that is not an
+event store, as source and as target.
 
-It can be run again at any time: it compares what is there, refuses what differs, and goes on from there. So first copy while the
-app runs, then stop it, copy once more, and start it with the new store. See docs/moving.md.
+It can be run again at any time. It compares what exists, refuses differences, and continues from
+there. So first copy while the app runs. Then stop the app, copy once more, and start the app with the
+new store. See docs/moving.md.
 
 ` + aboutStores + `
 ` + aboutStreams + `
 It prints a line for each stream:
 
-  copied   …   it is complete in the target, up to the version that the source had
-  deleted  …   it was deleted in the source, and is so in the target now
-  empty    …   the source has nothing under that name: is the name right?
+  copied   …   the target has the whole stream, up to the version that the source had
+  deleted  …   the stream is deleted in the source and now in the target
+  empty    …   the source has no such stream; check the name
   failed   …   with the reason
   stopped  …   the command was stopped
 
-The exit code is 0 if all were copied or deleted, 1 if not, 2 for wrong arguments.
+The exit code is 0 if all were copied or deleted, otherwise 1. It is 2 for wrong arguments.
 `
 
 func runCopy(ctx context.Context, c *call, args []string) int {
@@ -80,10 +82,10 @@ func runCopy(ctx context.Context, c *call, args []string) int {
 		}))
 		return copied(result, err)
 	})
-	return c.conclude(ctx, "copied", len(streams), well, bad, "Run the same command again: it goes on where this one stopped.")
+	return c.conclude(ctx, "copied", len(streams), well, bad, "Run the same command again to continue.")
 }
 
-// copied is what is said of one copy.
+// copied describes the result of one copy.
 func copied(r transfer.Result, err error) outcome {
 	o := outcome{word: "copied", about: fmt.Sprintf("version=%d before=%d copied=%d bytes=%d verified=%d snapshots=%d", r.Version, r.Before, r.Copied, r.Bytes, r.Verified, r.Snapshots)}
 	if r.Closed {
@@ -91,7 +93,7 @@ func copied(r transfer.Result, err error) outcome {
 	}
 	if len(r.Unusable) > 0 {
 		slices.Sort(r.Unusable)
-		o.about += fmt.Sprintf(" snapshots-left-out=%v (they can't be read in the source)", r.Unusable)
+		o.about += fmt.Sprintf(" snapshots-left-out=%v (unreadable in the source)", r.Unusable)
 	}
 	switch {
 	case err != nil:
@@ -100,19 +102,26 @@ func copied(r transfer.Result, err error) outcome {
 	case r.Deleted:
 		o.word, o.about = "deleted", ""
 	case r.Version == 0:
-		o.word, o.about, o.bad = "empty", "the source has nothing under that name: is it right?", true
+		o.word, o.about, o.bad = "empty", "the source has no such stream; check the name", true
 	}
 	return o
 }
 
 // conclude prints the last line and returns the exit code.
 func (c *call) conclude(ctx context.Context, done string, streams, well, bad int, again string) int {
-	fmt.Fprintf(c.stdout, "%d of %d streams %s, %d not\n", well, streams, done, streams-well)
+	summary := fmt.Sprintf("%d of %d streams %s", well, streams, done)
+	switch {
+	case bad == streams:
+		summary = fmt.Sprintf("%d of %d streams failed", bad, streams)
+	case bad > 0:
+		summary += fmt.Sprintf(", %d failed", bad)
+	}
+	fmt.Fprintln(c.stdout, summary)
 	switch {
 	case well == streams:
 		return exitWell
 	case ctx.Err() != nil && well+bad < streams:
-		fmt.Fprintf(c.stderr, "Stopped before the end. %s\n", again)
+		fmt.Fprintf(c.stderr, "Stopped early. %s\n", again)
 	}
 	return exitNot
 }

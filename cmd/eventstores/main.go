@@ -1,5 +1,5 @@
-// Command eventstores is for who runs event stores: it moves streams from one store to another, looks them over for damage, makes a
-// lost head anew, and looks over component files before they are used.
+// Command eventstores is for operators of event stores. It copies streams from one store to
+// another, verifies them, rebuilds a lost head, and checks component files before they are used.
 //
 //	eventstores copy -from sqlite:events.db -to dapr:statestore@localhost:50001 -streams names.txt
 //	eventstores verify -store dapr:statestore@localhost:50001 BankAccount:123456000
@@ -7,9 +7,10 @@
 //	eventstores check components/redis
 //	eventstores version
 //
-// Each of them says more with -h. See docs/moving.md for a move from beginning to end.
+// Each command explains itself with -h. See docs/moving.md for a complete move.
 //
-// The exit code is 0 if all went well, 1 if something did not, which is said, and 2 for wrong arguments.
+// The exit code is 0 for success, 1 for a failure that the command describes, and 2 for wrong
+// arguments.
 package main
 
 import (
@@ -20,6 +21,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -32,13 +34,13 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl+C ends it at once
+	context.AfterFunc(ctx, stop) // a second Ctrl+C ends the process at once
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
-// command is one of the things that can be done. It gets its arguments and returns the exit code.
+// command is one subcommand. It gets its arguments and returns the exit code.
 type command struct {
 	name, does string
 	run        func(ctx context.Context, c *call, args []string) int
@@ -46,19 +48,19 @@ type command struct {
 
 var commands = []command{
 	{"copy", "copy streams from one store to another, and verify them", runCopy},
-	{"verify", "look over streams for damage", runVerify},
-	{"rebuild-head", "make the head of a stream anew that was lost", runRebuild},
-	{"check", "look over folders of Dapr component files", runCheck},
+	{"verify", "look for damage in streams", runVerify},
+	{"rebuild-head", "rebuild the lost head of a stream", runRebuild},
+	{"check", "check folders of Dapr component files", runCheck},
 	{"version", "print the version of this program", runVersion},
 }
 
-// call is what a command has of the world. What it prints goes through a [printer].
+// call gives a command its input and output. Everything it prints goes through a [printer].
 type call struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
-// run is the program, but for what belongs to the process.
+// run is the program without the parts that belong to the process.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &call{stdin: stdin, stdout: &printer{w: stdout}, stderr: &printer{w: stderr}}
 	if len(args) > 0 {
@@ -68,26 +70,27 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			}
 		}
 	}
+	if len(args) > 0 && !slices.Contains([]string{"-h", "-help", "--help", "help"}, args[0]) {
+		if strings.Trim(args[0], letters+"-") != "" { // not printed, because it may be a password
+			text(c.stderr, "eventstores: unknown command\n")
+		} else {
+			fmt.Fprintf(c.stderr, "eventstores: unknown command %q\n", args[0])
+		}
+		text(c.stderr, "Run \"eventstores help\" for usage.\n")
+		return exitUsage
+	}
 	text(c.stderr, "Usage: eventstores <command> …\n\n")
 	for _, command := range commands {
 		fmt.Fprintf(c.stderr, "  %-13s %s\n", command.name, command.does)
 	}
-	text(c.stderr, "\neventstores <command> -h says more.\n")
-	switch {
-	case len(args) == 0:
+	text(c.stderr, "\nRun \"eventstores <command> -h\" for more about a command.\n")
+	if len(args) == 0 {
 		return exitUsage
-	case args[0] == "-h" || args[0] == "-help" || args[0] == "--help" || args[0] == "help":
-		return exitWell
 	}
-	if strings.Trim(args[0], letters+"-") != "" {
-		fmt.Fprintln(c.stderr, "There is no such command.")
-	} else {
-		fmt.Fprintf(c.stderr, "There is no command %q.\n", args[0])
-	}
-	return exitUsage
+	return exitWell
 }
 
-// parse reads a command's flags. Where it is not ok the command ends with the code.
+// parse parses a command's flags. If ok is false, the command ends with the code.
 func (c *call) parse(flags *flag.FlagSet, args []string, usage string) (code int, ok bool) {
 	var defaults strings.Builder
 	flags.SetOutput(io.Discard)
@@ -105,7 +108,7 @@ func (c *call) parse(flags *flag.FlagSet, args []string, usage string) (code int
 	return exitWell, false
 }
 
-// flagError is an error of package flag without what was written, which may be anything, a password too.
+// flagError returns an error of package flag without the user's text, which may be a password.
 func flagError(err error) error {
 	message := err.Error()
 	name := message[strings.LastIndex(message, "-")+1:]
@@ -116,21 +119,21 @@ func flagError(err error) error {
 	}
 	switch {
 	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz") != "" || name == "":
-		return errors.New("there is a flag that can't be")
+		return errors.New("invalid flag")
 	case strings.HasPrefix(message, "invalid"):
-		return fmt.Errorf("the flag -%s has a value that it can't have", name)
+		return fmt.Errorf("invalid value for flag -%s", name)
 	}
 	return err
 }
 
-// wrong says what is wrong with the arguments.
+// wrong prints what is wrong with the arguments.
 func (c *call) wrong(flags *flag.FlagSet, err error) int {
 	fmt.Fprintf(c.stderr, "eventstores %s: %v\n", flags.Name(), err)
-	fmt.Fprintf(c.stderr, "(eventstores %s -h says more)\n", flags.Name())
+	fmt.Fprintf(c.stderr, "Run \"eventstores %s -h\" for help.\n", flags.Name())
 	return exitUsage
 }
 
-// failed says why a command could not begin.
+// failed prints why a command could not start.
 func (c *call) failed(flags *flag.FlagSet, err error) int {
 	fmt.Fprintf(c.stderr, "eventstores %s: %v\n", flags.Name(), err)
 	return exitNot

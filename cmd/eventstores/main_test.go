@@ -92,7 +92,7 @@ func TestStreamsAreCopiedAndVerified(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, out, errs := runs(t, "", "copy", "-from", "sqlite:"+from, "-to", "sqlite:"+to, "-streams", names, "account:a%20b")
-	wants(t, code, 0, out+errs, "copied   EventStores:account:1 version=30 before=0 copied=30 ", "EventStores:account:a%20b version=30", "snapshots=1", "3 of 3 streams copied, 0 not")
+	wants(t, code, 0, out+errs, "copied   EventStores:account:1 version=30 before=0 copied=30 ", "EventStores:account:a%20b version=30", "snapshots=1", "3 of 3 streams copied")
 	if lines := regexp.MustCompile(`(?m)^copied `).FindAllString(out, -1); len(lines) != 3 || errs != "" {
 		t.Errorf("%d lines:\n%s%s", len(lines), out, errs)
 	}
@@ -102,7 +102,7 @@ func TestStreamsAreCopiedAndVerified(t *testing.T) {
 	wants(t, code, 0, out+errs, "account:1 version=30 before=30 copied=0 ", "account:3 version=10 before=0 copied=10")
 
 	code, out, errs = runs(t, "", "verify", "-store", "sqlite:"+to, "-streams", names, "account:3")
-	wants(t, code, 0, out+errs, "sound    EventStores:account:1 version=30 events=30 snapshots=1", "3 of 3 streams sound, 0 not")
+	wants(t, code, 0, out+errs, "sound    EventStores:account:1 version=30 events=30 snapshots=1", "3 of 3 streams sound")
 }
 
 func TestWhatIsNotCopiedIsSaidAndTheOthersAre(t *testing.T) {
@@ -137,9 +137,9 @@ func TestWhatIsNotCopiedIsSaidAndTheOthersAre(t *testing.T) {
 	wants(t, code, 1, out+errs,
 		"copied   EventStores:account:1 ", "failed   EventStores:account:damaged ", "is damaged at version 3",
 		"failed   EventStores:account:differs ", "differs from the source at version 1", "deleted  EventStores:account:deleted",
-		"copied   EventStores:account:closed ", " closed\n", "empty    EventStores:account:nosuch ", "3 of 6 streams copied, 3 not")
+		"copied   EventStores:account:closed ", " closed\n", "empty    EventStores:account:nosuch ", "3 of 6 streams copied, 3 failed")
 	code, out, errs = runs(t, "", append([]string{"verify", "-store", "sqlite:" + from}, all...)...)
-	wants(t, code, 1, out+errs, "sound    EventStores:account:1 ", "damaged  EventStores:account:damaged ", "at version 3", "deleted  ", "empty  ", "4 of 6 streams sound, 2 not")
+	wants(t, code, 1, out+errs, "sound    EventStores:account:1 ", "damaged  EventStores:account:damaged ", "at version 3", "deleted  ", "empty  ", "4 of 6 streams sound, 2 failed")
 }
 
 func TestALostHeadIsMadeAnew(t *testing.T) {
@@ -151,8 +151,8 @@ func TestALostHeadIsMadeAnew(t *testing.T) {
 	code, out, errs := runs(t, "", "verify", "-store", "sqlite:"+file, "account:1", "account:2")
 	wants(t, code, 1, out+errs, "damaged  EventStores:account:1 ", "the head is missing")
 	code, out, errs = runs(t, "", "rebuild-head", "-store", "sqlite:"+file, "account:1", "account:2", "account:nosuch")
-	wants(t, code, 1, out+errs, "rebuilt  EventStores:account:1 version=5 events=5", "sound    EventStores:account:2 version=5, it was left as it is",
-		"empty    EventStores:account:nosuch there is no such stream", "2 of 3 streams have a sound head, 1 not")
+	wants(t, code, 1, out+errs, "rebuilt  EventStores:account:1 version=5 events=5", "sound    EventStores:account:2 version=5, not changed",
+		"empty    EventStores:account:nosuch the store has no such stream and no events of it", "2 of 3 streams have a sound head, 1 failed")
 	code, out, errs = runs(t, "", "verify", "-store", "sqlite:"+file, "account:1", "account:2")
 	wants(t, code, 0, out+errs, "2 of 2 streams sound")
 }
@@ -179,7 +179,7 @@ func TestACopyThatIsStoppedSaysHowToGoOn(t *testing.T) {
 	out, errs := &stopper{at: "copied ", stop: cancel}, &bytes.Buffer{}
 	args := []string{"copy", "-from", "sqlite:" + from, "-to", "sqlite:" + to, "-parallel", "1", "account:1", "account:2", "account:3"}
 	code := run(ctx, args, nil, out, errs)
-	wants(t, code, 1, out.String()+errs.String(), "account:1 version=5", "1 of 3 streams copied, 2 not", "Stopped before the end. Run the same command again")
+	wants(t, code, 1, out.String()+errs.String(), "account:1 version=5", "1 of 3 streams copied\nStopped early. Run the same command again")
 	if strings.Contains(out.String(), "failed") {
 		t.Errorf("what was stopped counts as failed:\n%s", out)
 	}
@@ -208,27 +208,27 @@ func TestWrongArgumentsSaySo(t *testing.T) {
 		says string
 	}{
 		"nothing":                     {nil, "Usage: eventstores"},
-		"no such command":             {[]string{"move"}, `no command "move"`},
+		"no such command":             {[]string{"move"}, `unknown command "move"`},
 		"a flag that is not there":    {[]string{"copy", "-nosuch"}, "-nosuch"},
 		"no stores":                   {[]string{"copy", "account:1"}, "-from"},
-		"no names":                    {[]string{"verify", "-store", "sqlite:" + file}, "no names of streams"},
+		"no names":                    {[]string{"verify", "-store", "sqlite:" + file}, "no streams given"},
 		"a name of one part":          {[]string{"verify", "-store", "sqlite:" + file, "1"}, "database:type:id"},
 		"a name that is not escaped":  {[]string{"verify", "-store", "sqlite:" + file, "-streams", bad}, "bad:2: "},
 		"a file that is not there":    {[]string{"verify", "-store", "sqlite:" + file, "-streams", bad + "!"}, "no such file"},
-		"a source that is not there":  {[]string{"verify", "-store", "sqlite:" + file + "!", "account:1"}, "there is no such file"},
+		"a source that is not there":  {[]string{"verify", "-store", "sqlite:" + file + "!", "account:1"}, "no such file"},
 		"a name with a password":      {[]string{"verify", "-store", "sqlite:" + file, "redis://u:hunter2@localhost"}, "not shown"},
 		"the same store":              {to("sqlite:" + file), "the same store"},
 		"the same by another name":    {to("sqlite:" + link), "the same store"},
-		"a store of no kind":          {to("events.db"), "names no store"},
-		"a store of another kind":     {to("mysql:x"), "it begins neither with"},
+		"a store of no kind":          {to("events.db"), "not a store"},
+		"a store of another kind":     {to("mysql:x"), "it must begin with"},
 		"a password in the arguments": {to("redis://u:hunter2@localhost:6379"), "REDIS_PASSWORD"},
 		"a Redis without a host":      {to("redis:///0"), "no host"},
-		"a Redis database of letters": {to("redis://localhost/x"), "no number of a database"},
-		"a parameter of another kind": {to("redis://localhost/0?lock=x"), "?lock is not possible"},
+		"a Redis database of letters": {to("redis://localhost/x"), "is not a number"},
+		"a parameter of another kind": {to("redis://localhost/0?lock=x"), "parameter ?lock is unknown"},
 		"a variable that is not set":  {to("redis://localhost/0?password-env=NOSUCH_VARIABLE"), "NOSUCH_VARIABLE"},
 		"a sidecar without address":   {to("dapr:statestore"), "DAPR_GRPC_PORT"},
-		"a sidecar without component": {to("dapr:@localhost:1"), "names no component"},
-		"none at a time":              {[]string{"verify", "-store", "sqlite:" + file, "-parallel", "0", "account:1"}, "-parallel 0"},
+		"a sidecar without component": {to("dapr:@localhost:1"), "no component"},
+		"none at a time":              {[]string{"verify", "-store", "sqlite:" + file, "-parallel", "0", "account:1"}, "-parallel must be positive"},
 		"no folder":                   {[]string{"check"}, "no folder"},
 		"a folder that is not there":  {[]string{"check", filepath.Join(dir, "nosuch")}, "no such file"},
 		"a folder without components": {[]string{"check", dir}, "no Dapr component files"},
@@ -275,7 +275,7 @@ func TestTheMeterShowsHowFarItIs(t *testing.T) {
 	if got := out.String(); got != "copied a\n" {
 		t.Errorf("standard output is %q", got)
 	}
-	for _, says := range []string{"[########............]", " 41 %", "1 of 4 streams, 1 under way", "250 events copied", "150 events verified"} {
+	for _, says := range []string{"[########............]", " 41 %", "1 of 4 streams, 1 in progress", "250 events copied", "150 events verified"} {
 		if !strings.Contains(errs.String(), says) {
 			t.Errorf("it does not say %q: %q", says, &errs)
 		}

@@ -11,26 +11,26 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// meter shows how far the work has come: on a terminal as a bar that stays in its line, elsewhere as a line from time to time. It
-// is safe for concurrent use.
+// meter shows the progress of the work: as a bar on a terminal, otherwise as a line from time to
+// time. It is safe for concurrent use.
 type meter struct {
 	stdout, stderr io.Writer
-	bar            io.Writer // standard error as it is
+	bar            io.Writer // standard error without the printer
 	terminal       bool
 	began          time.Time
 
 	mu       sync.Mutex
-	streams  int // in all
+	streams  int // the total
 	finished int
-	at       map[eventstore.Stream]progress // those under way
+	at       map[eventstore.Stream]progress // the streams in progress
 	events   map[string]int64               // by what was done with them
 	stop     chan struct{}
 	stopped  sync.WaitGroup
 }
 
-// progress is how far one stream has come.
+// progress is how far the work on one stream is.
 type progress struct {
-	stage, stages int // the stage under way, counted from 0, of how many there are
+	stage, stages int // the current stage, counted from 0, and the number of stages
 	done, of      int64
 }
 
@@ -38,7 +38,7 @@ func (p progress) share() float64 {
 	return (float64(p.stage) + float64(p.done)/float64(max(p.of, 1))) / float64(p.stages)
 }
 
-// How often the meter shows itself.
+// The intervals at which the meter prints.
 const (
 	redraw   = 200 * time.Millisecond
 	sayAgain = 10 * time.Second
@@ -79,7 +79,8 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// tell notes how far a stream has come; what is what is done with events in this stage, as "copied".
+// tell records the progress of a stream. The argument what says what happens to events in this
+// stage, such as "copied".
 func (m *meter) tell(stream eventstore.Stream, what string, now progress) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -91,7 +92,7 @@ func (m *meter) tell(stream eventstore.Stream, what string, now progress) {
 	m.at[stream] = now
 }
 
-// finish prints the line of a stream that is done with.
+// finish prints the last line of a stream.
 func (m *meter) finish(stream eventstore.Stream, line string, done bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -106,7 +107,7 @@ func (m *meter) finish(stream eventstore.Stream, line string, done bool) {
 	}
 }
 
-// say prints a line about a stream that is under way.
+// say prints a line about a stream in progress.
 func (m *meter) say(line string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -114,7 +115,7 @@ func (m *meter) say(line string) {
 	fmt.Fprintln(m.stdout, line)
 }
 
-// Write prints what is logged.
+// Write prints log output.
 func (m *meter) Write(p []byte) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -122,7 +123,7 @@ func (m *meter) Write(p []byte) (int, error) {
 	return m.stderr.Write(p)
 }
 
-// clear takes the bar away, so that something else can be printed.
+// clear removes the bar, so that something else can be printed.
 func (m *meter) clear() {
 	if m.terminal {
 		fmt.Fprint(m.bar, "\r\x1b[K")
@@ -135,7 +136,7 @@ func (m *meter) draw() {
 		share += p.share()
 	}
 	share /= float64(max(m.streams, 1))
-	line := fmt.Sprintf("%3.0f %%  %d of %d streams, %d under way", 100*share, m.finished, m.streams, len(m.at))
+	line := fmt.Sprintf("%3.0f %%  %d of %d streams, %d in progress", 100*share, m.finished, m.streams, len(m.at))
 	for _, what := range [...]string{"checked", "copied", "verified"} {
 		if n := m.events[what]; n > 0 {
 			line += fmt.Sprintf(", %d events %s", n, what)
@@ -151,7 +152,7 @@ func (m *meter) draw() {
 	fmt.Fprintf(m.bar, "\r\x1b[K[%s%s] %s", strings.Repeat("#", full), strings.Repeat(".", width-full), line)
 }
 
-// end takes the meter away.
+// end removes the meter.
 func (m *meter) end() {
 	close(m.stop)
 	m.stopped.Wait()

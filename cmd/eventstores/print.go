@@ -10,17 +10,17 @@ import (
 	"unicode/utf8"
 )
 
-// printer is what all output goes through. What is printed comes from elsewhere as well: from stored data, component
-// files, names of files and answers of servers. So each Write is one line, in which nothing moves the cursor, colours the
-// terminal, begins a line of its own or gives a command to a build server; and passwords that are known are left out. It is
-// safe for concurrent use.
+// printer filters all output. Printed text also comes from outside: stored data, component files,
+// file names and answers of servers. Each Write prints one line, in which nothing moves the cursor,
+// colours the terminal, starts another line or gives a command to a build server. It replaces known
+// passwords. It is safe for concurrent use.
 type printer struct {
 	mu     sync.Mutex
 	w      io.Writer
 	hidden *strings.Replacer // nil: nothing is hidden
 }
 
-// Write prints p as one line, with the newline with which it ends, if any.
+// Write prints p as one line, with its final newline, if any.
 func (p *printer) Write(line []byte) (int, error) {
 	text, end := string(line), ""
 	if cut, ok := strings.CutSuffix(text, "\n"); ok {
@@ -37,12 +37,12 @@ func (p *printer) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// text prints a text of this program, which has lines of its own.
+// text prints a text of this program, which may have several lines.
 func text(w io.Writer, s string) {
 	_, _ = io.WriteString(raw(w), s)
 }
 
-// raw is the writer below a printer, for what is not text: the meter's bar.
+// raw returns the writer below a printer, for output that is not text: the meter's bar.
 func raw(w io.Writer) io.Writer {
 	if p, ok := w.(*printer); ok {
 		return p.w
@@ -50,10 +50,10 @@ func raw(w io.Writer) io.Writer {
 	return w
 }
 
-// shortest is how long a password must be to be looked for: one that is shorter would be found in much that is none.
+// shortest is the minimum length of a password to hide. A shorter one would occur in ordinary text.
 const shortest = 4
 
-// hide keeps secrets out of all that is printed from now on, as they are and as Go and URLs quote them.
+// hide replaces secrets in all later output, both as they are and as Go and URLs quote them.
 func (c *call) hide(secrets ...string) {
 	var forms, pairs []string
 	for _, secret := range secrets {
@@ -65,7 +65,7 @@ func (c *call) hide(secrets ...string) {
 	if len(forms) == 0 {
 		return
 	}
-	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) }) // one may be the beginning of another
+	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) }) // one may be a prefix of another
 	for _, form := range forms {
 		pairs = append(pairs, form, "***")
 	}
@@ -78,8 +78,8 @@ func (c *call) hide(secrets ...string) {
 	}
 }
 
-// harmless returns a text with all that is no printable character as Go escapes it. What build servers take for commands, ##[ or
-// ##vso[ anywhere and :: where a line begins, is broken up in the same way.
+// harmless escapes all unprintable characters as Go does. It also escapes what build servers take
+// for commands: ##[ or ##vso[ anywhere, and :: at the start of a line.
 func harmless(text string) string {
 	var b strings.Builder
 	for i := 0; i < len(text); {

@@ -18,7 +18,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// isHarmless checks what was printed: lines of printable characters, none of which is a command to a build server.
+// isHarmless checks what was printed: lines of printable characters, none of which is a command to
+// a build server.
 func isHarmless(t *testing.T, said string) {
 	t.Helper()
 	if !utf8.ValidString(said) {

@@ -7,7 +7,7 @@ import (
 	"github.com/hexalith/eventstores-go/internal/statekind"
 )
 
-// check is what can be said of components by their files alone.
+// check returns what the files alone say about components.
 func check(all []component) []finding {
 	var found []finding
 	states := 0
@@ -18,7 +18,7 @@ func check(all []component) []finding {
 		}
 	}
 	if states == 0 {
-		found = append(found, all[0].at(all[0].line, warning, "there is no state component beside it, which the event store needs"))
+		found = append(found, all[0].at(all[0].line, warning, "the folder has no state component, which the event store needs"))
 	}
 	return append(found, checkLocks(all)...)
 }
@@ -30,24 +30,25 @@ func checkState(c component) (found []finding) {
 	why := statekind.Unfit(c.kind)
 	switch {
 	case why != "":
-		say(c.line, refused, "it %s; choose another store, as state.postgresql or state.redis", why)
+		say(c.line, refused, "it %s; choose another store, such as state.postgresql or state.redis", why)
 	case c.kind == "state.in-memory":
-		say(c.line, hint, "history ends with the sidecar: for trying things out only")
+		say(c.line, hint, "history ends with the sidecar; use it only for experiments")
 	case c.kind == "state.mysql":
-		say(c.line, hint, "the database must be created with COLLATE utf8mb4_bin: by default names of streams that differ only in case are one")
+		say(c.line, hint, "create the database with COLLATE utf8mb4_bin: by default, streams whose names differ only in case are one")
 	}
 	if p, ok := c.properties["ttlinseconds"]; ok {
 		if n, err := strconv.ParseInt(p.value, 10, 64); err != nil || n > 0 {
-			say(p.line, warning, "ttlInSeconds lets history expire: take it away")
+			say(p.line, warning, "ttlInSeconds makes history expire; remove it")
 		}
 	}
 	if p, ok := c.properties["primaryencryptionkey"]; ok {
-		say(p.line, warning, "the sidecar damages values that it encrypts in a transaction: make the adapter with sidecar.WithoutTransactions")
+		say(p.line, warning, "the sidecar damages values that it encrypts in a transaction; create the adapter with sidecar.WithoutTransactions")
 	}
 	return found
 }
 
-// prefixOf is what Dapr puts before a component's keys, and whether that is the same for all apps with this file.
+// prefixOf returns what Dapr puts before a component's keys, and whether all apps with this file
+// have the same prefix.
 func prefixOf(c component) (prefix string, shared bool) {
 	strategy := "appid" // Dapr's default
 	if p, ok := c.properties["keyprefix"]; ok {
@@ -57,7 +58,7 @@ func prefixOf(c component) (prefix string, shared bool) {
 	case "appid":
 		return "", false
 	case "namespace":
-		return strategy, !c.is("state") // to a lock component it is a word like others
+		return strategy, !c.is("state") // a lock component treats it as any other word
 	case "name":
 		return c.name, true
 	case "none":
@@ -66,7 +67,7 @@ func prefixOf(c component) (prefix string, shared bool) {
 	return strategy, true
 }
 
-// shownPrefix is prefixOf as it may be printed.
+// shownPrefix returns prefixOf for printing.
 func shownPrefix(c component) string {
 	if p := c.properties["keyprefix"]; p.variable != "" {
 		return p.shown()
@@ -75,7 +76,8 @@ func shownPrefix(c component) string {
 	return prefix
 }
 
-// keyPrefixLine is where a component says its prefix, or where it begins.
+// keyPrefixLine returns the line of a component's keyPrefix, or else the line where the component
+// begins.
 func keyPrefixLine(c component) int {
 	if p, ok := c.properties["keyprefix"]; ok {
 		return p.line
@@ -83,7 +85,7 @@ func keyPrefixLine(c component) int {
 	return c.line
 }
 
-// checkLocks looks for apps that would share streams and not the locks on them.
+// checkLocks looks for apps that would share streams but not the locks on them.
 func checkLocks(all []component) (found []finding) {
 	type place struct{ kind, server, prefix string }
 	type user struct{ state, lock component }
@@ -101,16 +103,16 @@ func checkLocks(all []component) (found []finding) {
 			switch {
 			case shared && !lockShared:
 				found = append(found, lock.at(keyPrefixLine(lock), warning,
-					"its keys begin with the app id and those of %s do not: apps that share streams would not share the locks, so that sessions of two hold one stream at a time; set the same keyPrefix in both", state.name))
+					"its keys begin with the app id but those of %s do not: apps would share streams but not their locks, so that two sessions can hold one stream at the same time; set the same keyPrefix in both", state.name))
 			case !shared && lockShared:
 				found = append(found, lock.at(keyPrefixLine(lock), warning,
-					"its keys do not begin with the app id and those of %s do: apps wait for each other over streams that they do not share; set the same keyPrefix in both", state.name))
+					"its keys do not begin with the app id but those of %s do: apps would wait for each other although they share no streams; set the same keyPrefix in both", state.name))
 			case shared:
 				at := place{state.kind, serverOf(state), prefix}
 				other, known := users[at]
 				if otherPrefix, _ := prefixOf(other.lock); known && (otherPrefix != lockPrefix || serverOf(other.lock) != serverOf(lock)) {
 					found = append(found, lock.at(keyPrefixLine(lock), warning,
-						"%s has the streams of %s in %s, and another lock than %s there (%q against %q): use the same lock, with the same keyPrefix and name, in both",
+						"%s shares the streams of %s in %s but not its lock %s (%q and %q): use the same lock in both, with the same keyPrefix and name",
 						state.name, other.state.name, other.state.file, other.lock.name, shownPrefix(lock), shownPrefix(other.lock)))
 				}
 				users[at] = user{state, lock}
@@ -120,7 +122,7 @@ func checkLocks(all []component) (found []finding) {
 	return found
 }
 
-// serverOf is where a component keeps what it keeps, as far as its file says.
+// serverOf returns the server of a component, as far as its file names it.
 func serverOf(c component) string {
 	for _, name := range [...]string{"redishost", "connectionstring", "host", "url"} {
 		if p, ok := c.properties[name]; ok {

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// A password of any characters, in any shape of URL or data source name, in any place where a store or stream is named.
+// A password of any characters, in any shape of URL or data source name, in any place where a store
+// or stream is named.
 func TestNoPasswordIsEverPrinted(t *testing.T) {
 	t.Setenv("DAPR_GRPC_PORT", "")
 	file := filepath.Join(t.TempDir(), "events.db")

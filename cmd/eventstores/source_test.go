@@ -11,7 +11,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// held is what a folder holds: each name with its content. What a reader notes in the index of a log is left out.
+// held is what a folder holds: each name with its content. What a reader notes in the index of a
+// log is left out.
 func held(t *testing.T, folder string) string {
 	t.Helper()
 	entries, err := os.ReadDir(folder)
@@ -130,9 +131,9 @@ func TestNamesAreReadAsEditorsWriteThem(t *testing.T) {
 		"as UTF-16, big end first":             {"\xfe\xff\x00a\x00c\x00c\x00\n", 2, "save it as UTF-8"},
 		"as UTF-16 without a mark":             {"a\x00c\x00c\x00\n\x00", 2, "save it as UTF-8"},
 		"as UTF-32":                            {"\xff\xfe\x00\x00a\x00\x00\x00", 2, "save it as UTF-8"},
-		"as Latin-1":                           {"account:1\naccount:\xfc\n", 2, ":2: the line is no UTF-8"},
+		"as Latin-1":                           {"account:1\naccount:\xfc\n", 2, ":2: the line is not UTF-8"},
 		"with a letter that must be escaped":   {"account:ü\n", 2, ":1: "},
-		"with a character that can't be shown": {"account:a/b\n", 2, "is written %XX"},
+		"with a character that can't be shown": {"account:a/b\n", 2, "as %XX"},
 	} {
 		names := filepath.Join(dir, "names")
 		if err := os.WriteFile(names, []byte(test.content), 0o600); err != nil {

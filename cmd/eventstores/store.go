@@ -25,50 +25,52 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// aboutStores is for the usage of commands.
+// aboutStores is part of the usage of commands.
 const aboutStores = `A store is one of
 
-  sqlite:events.db                      the SQLite file of an app without a sidecar
-  redis://user@localhost:6379/0         the same on a Redis, rediss:// with TLS; with ?cluster=true one node of a cluster
-  dapr:statestore@localhost:50001       a state component of the sidecar whose gRPC API is there; without @… the one
-                                        at DAPR_GRPC_PORT. With ?lock=lockstore the app's lock component is used, and
-                                        with ?max-request-bytes=16777216 the sidecar's --max-body-size, if it has one
+  sqlite:events.db                  the SQLite file of an app without a sidecar
+  redis://user@localhost:6379/0     the Redis of an app without a sidecar; rediss:// uses TLS,
+                                    ?cluster=true says that the host is a node of a cluster
+  dapr:statestore@localhost:50001   a state component of the sidecar with this gRPC address; without
+                                    @… the sidecar at DAPR_GRPC_PORT. ?lock=lockstore uses the app's
+                                    lock component. ?max-request-bytes=16777216 is the sidecar's
+                                    --max-body-size, if it has one
 
-Passwords and tokens come from the environment: REDIS_PASSWORD and DAPR_API_TOKEN, or the variable that is named by
-?password-env=NAME and ?token-env=NAME.
+Passwords and tokens come from the environment variables REDIS_PASSWORD and DAPR_API_TOKEN, or from
+those that ?password-env=NAME and ?token-env=NAME name.
 `
 
-// store is where streams are.
+// store describes where streams are.
 type store struct {
-	name string // to be shown: it holds nothing that could be a password
-	// same is the same for two stores that certainly are one.
+	name string // for printing: it contains nothing that could be a password
+	// same is equal for two specs that certainly name the same store.
 	same   string
 	secret string // password or token
 	open   func(ctx context.Context, log *slog.Logger) (opened, error)
 }
 
-// opened is a store in use.
+// opened is an open store.
 type opened struct {
 	state  driver.State
 	locker driver.Locker // nil: sessions use a lease in the state store
 	close  func()
 }
 
-// use is what a command does with a store.
+// use says what a command does with a store.
 type use int
 
 const (
-	reading  use = iota // it is there and is left as it is
-	mending             // it is there and is written to
-	creating            // it is written to, and made where it is not there
+	reading  use = iota // the store exists and is not changed
+	mending             // the store exists and is changed
+	creating            // the store is changed, and created if it does not exist
 )
 
-// parseStore reads how a store is named, without connecting. What an error says never quotes the name: a password may
-// be anywhere in it.
+// parseStore parses the name of a store, without connecting. Its errors never quote the name,
+// because any part of it may be a password.
 func parseStore(spec string, as use) (store, error) {
 	kind, rest, ok := strings.Cut(spec, ":")
 	if spec == "" || !ok {
-		return store{}, errors.New("it names no store: it can be sqlite:FILE, redis://HOST:PORT/0 or dapr:COMPONENT@HOST:PORT")
+		return store{}, errors.New("not a store; use sqlite:FILE, redis://HOST:PORT/0 or dapr:COMPONENT@HOST:PORT")
 	}
 	var (
 		s   store
@@ -82,7 +84,7 @@ func parseStore(spec string, as use) (store, error) {
 	case "dapr":
 		s, err = daprStore(rest)
 	default:
-		return store{}, errors.New("it begins neither with sqlite: nor redis://, rediss:// or dapr: as stores do")
+		return store{}, errors.New("not a store; it must begin with sqlite:, redis://, rediss:// or dapr:")
 	}
 	if err != nil {
 		return store{}, fmt.Errorf("%s store: %w", kind, err)
@@ -93,11 +95,11 @@ func parseStore(spec string, as use) (store, error) {
 func sqliteStore(path string, as use) (store, error) {
 	switch {
 	case path == "":
-		return store{}, errors.New("the file has no name")
+		return store{}, errors.New("no file name")
 	case strings.HasPrefix(path, "file:") || strings.HasPrefix(path, "//") || strings.Contains(path, "://"):
-		return store{}, errors.New("it is a URL: give the plain path of the file")
+		return store{}, errors.New("use the plain path of the file, not a URL")
 	case mayHoldPassword(path) && !isFile(path):
-		return store{}, errors.New("there is no such file, and the name is not shown because it looks as if it held a password: give the plain path of a file")
+		return store{}, errors.New("no such file; the name is not shown because it may contain a password; use the plain path of a file")
 	}
 	same, err := filepath.Abs(path)
 	if err != nil {
@@ -106,7 +108,7 @@ func sqliteStore(path string, as use) (store, error) {
 	if real, err := filepath.EvalSymlinks(same); err == nil {
 		same = real
 	} else if as != creating {
-		return store{}, fmt.Errorf("there is no such file: %w", err)
+		return store{}, fmt.Errorf("no such file: %w", err)
 	}
 	return store{name: "sqlite:" + path, same: "sqlite " + same, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
 		state, err := openSQLite(ctx, path, as)
@@ -117,7 +119,7 @@ func sqliteStore(path string, as use) (store, error) {
 	}}, nil
 }
 
-// openSQLite opens a file. One that is there and is no event store is not touched.
+// openSQLite opens a file. It does not change an existing file that is not an event store.
 func openSQLite(ctx context.Context, path string, as use) (*sqlite.State, error) {
 	if info, err := os.Stat(path); as == creating && (err != nil || info.Mode().IsRegular() && info.Size() == 0) {
 		return sqlite.Open(ctx, path)
@@ -132,7 +134,7 @@ func openSQLite(ctx context.Context, path string, as use) (*sqlite.State, error)
 	return sqlite.Open(ctx, path)
 }
 
-// query are the parameters of a spec, of which only those are allowed.
+// query returns the parameters of a spec. It refuses those that are not allowed.
 func query(values url.Values, allowed ...string) (map[string]string, error) {
 	q := map[string]string{}
 	for name, all := range values {
@@ -140,34 +142,35 @@ func query(values url.Values, allowed ...string) (map[string]string, error) {
 			if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz-") != "" {
 				name = "…"
 			}
-			return nil, fmt.Errorf("?%s is not possible, or there twice: it can have %s", name, strings.Join(allowed, ", "))
+			return nil, fmt.Errorf("parameter ?%s is unknown or repeated; allowed are %s", name, strings.Join(allowed, ", "))
 		}
 		q[name] = all[0]
 	}
 	return q, nil
 }
 
-// secret is the value of a variable: of the one that is named, which then must be set, or of the usual one.
+// secret returns the value of the variable named, which then must be set, or else of the usual
+// variable.
 func secret(named, usual string) (string, error) {
 	if named == "" {
 		return os.Getenv(usual), nil
 	}
 	if !isVariable(named) {
-		return "", errors.New("what should name a variable of the environment is no name of one: did you write the password itself?")
+		return "", errors.New("not the name of an environment variable; name the variable, do not write the password itself")
 	}
 	value, ok := os.LookupEnv(named)
 	if !ok {
-		return "", fmt.Errorf("the environment has no variable %s", named)
+		return "", fmt.Errorf("environment variable %s is not set", named)
 	}
 	return value, nil
 }
 
-var errPasswordInArguments = errors.New("everybody on this machine can read a password in arguments: put it into the variable REDIS_PASSWORD, or one that ?password-env names")
+var errPasswordInArguments = errors.New("other users of this machine can read a password in arguments; put it into the environment variable REDIS_PASSWORD, or one that ?password-env names")
 
 func redisStore(spec string) (store, error) {
 	u, err := url.Parse(spec)
 	if err != nil {
-		return store{}, errors.New("it is no URL like redis://user@localhost:6379/0") // the error may quote a password
+		return store{}, errors.New("not a URL like redis://user@localhost:6379/0") // the error may quote a password
 	}
 	_, given := u.User.Password()
 	_, after, _ := strings.Cut(spec, "://")
@@ -175,12 +178,12 @@ func redisStore(spec string) (store, error) {
 	case given:
 		return store{}, errPasswordInArguments
 	case strings.Count(after, "@") > 1, u.User == nil && strings.ContainsAny(after, "@#"), u.Fragment != "":
-		// A password with one of / ? # in it ends the part of the URL in which it is looked for.
-		return store{}, fmt.Errorf("it is no URL like redis://user@localhost:6379/0: there is an @ or # where none can be; if it holds a password: %w", errPasswordInArguments)
+		// A password with / ? or # in it ends the part of the URL that may contain a password.
+		return store{}, fmt.Errorf("not a URL like redis://user@localhost:6379/0: an @ or # is in a wrong place; if it is part of a password: %w", errPasswordInArguments)
 	case u.Hostname() == "":
-		return store{}, errors.New("it has no host")
+		return store{}, errors.New("no host")
 	case !isHost(u.Host):
-		return store{}, errors.New("its host can't be one: it is no URL like redis://user@localhost:6379/0")
+		return store{}, errors.New("invalid host; use a URL like redis://user@localhost:6379/0")
 	}
 	q, err := query(u.Query(), "cluster", "password-env")
 	if err != nil {
@@ -192,7 +195,7 @@ func redisStore(spec string) (store, error) {
 	}
 	if db := strings.Trim(u.Path, "/"); db != "" {
 		if number, err = strconv.Atoi(db); err != nil || number < 0 {
-			return store{}, errors.New("what follows the host is no number of a database")
+			return store{}, errors.New("the database after the host is not a number")
 		}
 	}
 	options := []redis.Option{redis.WithDB(number)}
@@ -202,7 +205,7 @@ func redisStore(spec string) (store, error) {
 	if cluster, ok := q["cluster"]; ok {
 		switch is, err := strconv.ParseBool(cluster); {
 		case err != nil:
-			return store{}, errors.New("?cluster is neither true nor false")
+			return store{}, errors.New("?cluster must be true or false")
 		case is:
 			options = append(options, redis.WithCluster())
 		}
@@ -226,7 +229,7 @@ func daprStore(rest string) (store, error) {
 	rest, parameters, _ := strings.Cut(rest, "?")
 	values, err := url.ParseQuery(parameters)
 	if err != nil {
-		return store{}, errors.New("what follows the ? can't be read")
+		return store{}, errors.New("invalid parameters after the ?")
 	}
 	q, err := query(values, "lock", "token-env", "max-request-bytes")
 	if err != nil {
@@ -235,16 +238,16 @@ func daprStore(rest string) (store, error) {
 	component, address, ok := strings.Cut(rest, "@")
 	switch {
 	case component == "":
-		return store{}, errors.New("it names no component, as in dapr:statestore@localhost:50001")
+		return store{}, errors.New("no component; use a name like dapr:statestore@localhost:50001")
 	case !isComponent(component), ok && !isSidecar(address):
-		return store{}, errors.New("it is not like dapr:statestore@localhost:50001")
+		return store{}, errors.New("not a name like dapr:statestore@localhost:50001")
 	case !ok:
 		port := os.Getenv("DAPR_GRPC_PORT")
 		if port == "" {
-			return store{}, errors.New("it does not say where the sidecar is, and DAPR_GRPC_PORT is not set: dapr:" + component + "@localhost:50001")
+			return store{}, errors.New("no address of the sidecar, and DAPR_GRPC_PORT is not set; use dapr:" + component + "@localhost:50001")
 		}
 		if address = net.JoinHostPort("127.0.0.1", port); !isHost(address) {
-			return store{}, errors.New("DAPR_GRPC_PORT is no port")
+			return store{}, errors.New("DAPR_GRPC_PORT is not a port")
 		}
 	}
 	token, err := secret(q["token-env"], "DAPR_API_TOKEN")
@@ -258,7 +261,7 @@ func daprStore(rest string) (store, error) {
 	if given, ok := q["max-request-bytes"]; ok {
 		n, err := strconv.Atoi(given)
 		if err != nil || n < 1 || n > math.MaxInt32 {
-			return store{}, errors.New("?max-request-bytes is no number of bytes")
+			return store{}, errors.New("?max-request-bytes must be a positive number of bytes")
 		}
 		options = append(options, sidecar.WithMaxRequestBytes(n))
 		dial = append(dial, grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(n)))
@@ -267,7 +270,7 @@ func daprStore(rest string) (store, error) {
 		dapr.SetLogger(nil) // it would write to standard output
 		client, err := dapr.NewClientWithAddressContext(ctx, address, append(sidecar.DialOptions(), dial...)...)
 		if err != nil {
-			return opened{}, fmt.Errorf("no Dapr sidecar answers at %s, is that its gRPC port? %w", address, err)
+			return opened{}, fmt.Errorf("no Dapr sidecar answers at %s; check that it is its gRPC port: %w", address, err)
 		}
 		defer func() {
 			if err != nil {
@@ -288,13 +291,14 @@ func daprStore(rest string) (store, error) {
 	}}, nil
 }
 
-// A command that was killed leaves its streams locked for as long as a session lasts. The next waits for that by itself.
+// A command that was killed leaves its streams locked for up to sessionTimeout. The next command
+// waits for that long.
 const (
 	sessionTimeout = 10 * time.Second
 	openTimeout    = 15 * time.Second
 )
 
-// provide opens a store and makes an event store on it.
+// provide opens a store and creates a provider for it.
 func (s store) provide(ctx context.Context, log *slog.Logger) (*eventstore.Provider, func(), error) {
 	o, err := s.open(ctx, log)
 	if err != nil {

@@ -9,14 +9,15 @@ import (
 
 const verifyUsage = `Usage: eventstores verify -store <store> [-streams file|-] [stream …]
 
-Reads all of each stream and looks for damage: events that are missing, changed or in the wrong place, idempotency ids that
-lead elsewhere, snapshots that can't be read. It changes nothing and creates nothing: a SQLite file and its folder need not be
-writable, and a file that is no event store is refused.
+Reads each stream completely and looks for damage: events that are missing, changed or in the wrong
+place, idempotency ids with a wrong target, unreadable snapshots. It changes nothing and creates
+nothing: a SQLite file and its folder can be read-only. It refuses a file that is not an event store.
 
 ` + aboutStores + `
 ` + aboutStreams + `
-It prints all damage as it is found, and a line for each stream: sound, deleted, empty (is the name right?), damaged,
-failed or stopped. The exit code is 0 if all are sound or deleted, 1 if not, 2 for wrong arguments.
+It prints damage when it finds it, and a line for each stream: sound, deleted, empty (check the name),
+damaged, failed or stopped. The exit code is 0 if all are sound or deleted, otherwise 1. It is 2 for
+wrong arguments.
 `
 
 func runVerify(ctx context.Context, c *call, args []string) int {
@@ -34,7 +35,7 @@ func verify(ctx context.Context, m *meter, p *eventstore.Provider, stream events
 	return verified(found, err)
 }
 
-// verified is what is said of one verification.
+// verified describes the result of one verification.
 func verified(found eventstore.Verification, err error) outcome {
 	about := fmt.Sprintf("version=%d events=%d snapshots=%d", found.Version, found.Events, len(found.Snapshots))
 	if found.Closed {
@@ -51,7 +52,7 @@ func verified(found eventstore.Verification, err error) outcome {
 	case found.Deleted:
 		return outcome{word: "deleted"}
 	case found.Version == 0:
-		return outcome{word: "empty", about: "the store has nothing under that name: is it right?", bad: true}
+		return outcome{word: "empty", about: "the store has no such stream; check the name", bad: true}
 	}
 	return outcome{word: "sound", about: about}
 }

@@ -11,7 +11,7 @@ import (
 
 const versionUsage = `Usage: eventstores version
 
-Prints the version of this program, the commit it was built from if that is known, and the version of Go.
+Prints the version of this program, the commit it was built from if known, and the version of Go.
 `
 
 func runVersion(_ context.Context, c *call, args []string) int {
@@ -20,7 +20,7 @@ func runVersion(_ context.Context, c *call, args []string) int {
 		return code
 	}
 	if flags.NArg() > 0 {
-		return c.wrong(flags, errors.New("it takes no arguments"))
+		return c.wrong(flags, errors.New("unexpected arguments"))
 	}
 	fmt.Fprintln(c.stdout, version.Of("eventstores"))
 	return exitWell

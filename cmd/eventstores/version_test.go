@@ -12,7 +12,7 @@ func TestVersionPrintsOneLine(t *testing.T) {
 		t.Errorf("exit code %d: %q, %q", code, out, errs)
 	}
 	code, out, errs = runs(t, "", "version", "hunter2")
-	wants(t, code, 2, errs, "it takes no arguments")
+	wants(t, code, 2, errs, "unexpected arguments")
 	if out != "" {
 		t.Errorf("it prints %q", out)
 	}

@@ -10,22 +10,22 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// outcome is what became of one stream, on one line.
+// outcome is the result for one stream, printed on one line.
 type outcome struct {
 	word  string // "copied", "sound", …
 	about string
 	bad   bool
 }
 
-// single is a command that does something with streams of one store.
+// single is a command that processes streams of one store.
 type single struct {
-	parallel string // what is done with several streams at a time, as "read"; empty: it is one at a time
+	parallel string // what happens to several streams at a time, such as "read"; empty means one at a time
 	as       use
-	done     string // as the last line calls what went well
+	done     string // what the last line says about successful streams
 	do       func(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome
 }
 
-// run reads the arguments, opens the store and does it.
+// run parses the arguments, opens the store and processes the streams.
 func (w single) run(ctx context.Context, c *call, name string, args []string, usage string) int {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	spec := flags.String("store", "", "the `store` that holds the streams")
@@ -56,8 +56,9 @@ func (w single) run(ctx context.Context, c *call, name string, args []string, us
 	return c.conclude(ctx, w.done, len(streams), well, bad, "Run the same command again.")
 }
 
-// each does something with all streams, some at a time, and prints a line for each. It returns how many went well, and how many
-// did not; the others were not begun, or cut short, because ctx ended.
+// each processes all streams, up to parallel at a time, and prints a line for each. It returns how
+// many succeeded and how many failed. The others were not started or were interrupted, because ctx
+// ended.
 func each(ctx context.Context, m *meter, streams []eventstore.Stream, parallel int, do func(context.Context, eventstore.Stream) outcome) (well, bad int) {
 	todo := make(chan eventstore.Stream)
 	var (
@@ -97,7 +98,7 @@ func each(ctx context.Context, m *meter, streams []eventstore.Stream, parallel i
 	return well, bad
 }
 
-// logger writes warnings, past the meter.
+// logger returns a logger that prints warnings without disturbing the meter.
 func logger(m *meter) *slog.Logger {
 	return slog.New(slog.NewTextHandler(m, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

@@ -36,7 +36,7 @@ func examineEtcd(t *testing.T) etcdReport {
 	e := servers.StartEtcd(t)
 	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "etcd", Components: []string{servers.EtcdState("statestore", e)}})
 	client := d.Client(t)
-	if _, err := sidecar.NewState(t.Context(), client, "statestore"); err == nil || !strings.Contains(err.Error(), "would lose events where two write at once") {
+	if _, err := sidecar.NewState(t.Context(), client, "statestore"); err == nil || !strings.Contains(err.Error(), "would lose events when two writers write at the same time") {
 		t.Errorf("etcd is not refused with the reason: %v", err)
 	}
 	acked, effective := swapAtOnce(t, client)

@@ -1,5 +1,5 @@
-// Package probe tries out what a state store does, with a few keys of its own: what it does not declare, and what a setting of its server or
-// component can take away.
+// Package probe tests what a state store does, with a few keys that no stream uses. It finds out
+// what the store does not declare, and what a setting of its server or component can turn off.
 package probe
 
 import (
@@ -14,43 +14,45 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// What a store can be found to do. Each matches an error of [Run].
+// The faults that a probe can find in a store. Each matches an error of [Run].
 var (
-	ErrFoldsCase    = errors.New("takes keys that differ in case alone for one: streams whose names do would share their events")
-	ErrOtherBytes   = errors.New("gives back other bytes than were saved")
-	ErrNotThere     = errors.New("does not give back what it has just acknowledged")
-	ErrOverwrites   = errors.New("overwrites a key that was to be created only if it is absent: where two begin one stream at once, one would lose its events")
-	ErrIgnoresETags = errors.New("overwrites a key whose ETag is another than the one given: where two write at once, one would lose its events")
-	ErrNoRollback   = errors.New("keeps a part of a transaction that failed")
+	ErrFoldsCase    = errors.New("treats keys that differ only in case as one key: streams whose names differ only in case would share their events")
+	ErrOtherBytes   = errors.New("returns other bytes than were saved")
+	ErrNotThere     = errors.New("does not return what it has just acknowledged")
+	ErrOverwrites   = errors.New("overwrites an existing key although the write was to create it: when two writers create a stream at the same time, one would lose its events")
+	ErrIgnoresETags = errors.New("overwrites a key although its ETag is not the given one: when two writers write at the same time, one would lose its events")
+	ErrNoRollback   = errors.New("keeps part of a failed transaction")
 
-	// ErrFailed says that a request failed which should not have.
-	ErrFailed = errors.New("could not be tried out")
+	// ErrFailed means that a request failed that should have succeeded.
+	ErrFailed = errors.New("could not be tested")
 )
 
-// Requests is how many requests a probe takes at most where all goes well.
+// Requests is the maximum number of requests of a probe that succeeds.
 const Requests = 7
 
-// cleanup is how long the keys of a probe that was cut short may take to be removed.
+// cleanup limits how long an interrupted probe takes to remove its keys.
 const cleanup = 3 * time.Second
 
-// Options say what to try.
+// Options say what to test.
 type Options struct {
-	// Text restricts values to UTF-8, for stores that keep nothing else.
+	// Text restricts values to UTF-8, for stores that keep only text.
 	Text bool
 }
 
-// Findings are what was found of a store that is fit.
+// Findings describe a store that passed the probe.
 type Findings struct {
-	// Transactions is nil where what several writes of one request leave is what was written. Otherwise it says what comes back instead, and
-	// transactions can't be used.
+	// Transactions is nil if several writes of one request leave the written values. Otherwise it
+	// says what comes back instead, and transactions cannot be used.
 	Transactions error
 }
 
-// Run tries out a store: Commit where its capabilities say Atomic, Write of several keys otherwise, and Swap on either. It returns an error
-// that matches one of this package where the store is not fit or could not be tried.
+// Run tests a store. It uses Commit if the store's capabilities say Atomic, otherwise Write of
+// several keys, and Swap in both cases. If the store is unfit or the test fails, Run returns an
+// error that matches one of this package.
 //
-// Its keys can't be those of a stream, whose name has no empty part, and are other ones each time, so that any number may run at once.
-// They are removed at the end, also where it fails or ctx ends, as far as the store lets it.
+// Run uses new keys each time, so that any number of probes can run at the same time. The keys
+// cannot belong to a stream, because the name of a stream has no empty part. Run removes them at
+// the end, also if it fails or ctx ends, as far as the store permits.
 func Run(ctx context.Context, state driver.State, options Options) (found Findings, err error) {
 	id := make([]byte, 8)
 	_, _ = rand.Read(id) // never fails
@@ -75,12 +77,12 @@ type probe struct {
 
 	upper, lower string // differ in case
 	second       string
-	undone       string // of a transaction that must not take effect
+	undone       string // of a transaction that must have no effect
 }
 
 func (p *probe) key(name string) string { return "{" + p.partition + "}:" + name }
 
-// value is one of those that are written: all bytes that there are, where the store takes them.
+// value returns a value to write. It contains every byte value if the store accepts that.
 func (p *probe) value(name string) []byte {
 	value := fmt.Appendf(nil, "eventstores probe %s: {\"a\": 12345678901234567890}\r\n", name)
 	if p.text {
@@ -99,7 +101,8 @@ func (p *probe) swap(ctx context.Context, key, value, etag string) error {
 func (p *probe) run(ctx context.Context) (found Findings, err error) {
 	atomic := p.state.Capabilities().Atomic
 	if err := p.swap(ctx, p.upper, "created", ""); err != nil {
-		// Something below may have sent it twice, and the second found the first.
+		// A layer below may have sent the request twice, so that the second found the key of the
+		// first.
 		if item, again := p.state.Get(ctx, p.partition, p.upper); again != nil || !bytes.Equal(item.Value, p.value("created")) {
 			return found, fmt.Errorf("%w: %w", ErrFailed, err)
 		}
@@ -119,7 +122,7 @@ func (p *probe) run(ctx context.Context) (found Findings, err error) {
 		return found, fmt.Errorf("%w: %w", ErrFailed, err)
 	}
 	committed := false
-	if atomic { // the condition does not hold, and all of it must not take effect
+	if atomic { // the condition is false, so nothing may take effect
 		committed = p.state.Commit(ctx, p.partition, driver.Swap{Key: p.upper, Value: p.value("created in a transaction")},
 			[]driver.Write{{Key: p.undone, Value: p.value("undone")}}) == nil
 	}
@@ -131,7 +134,7 @@ func (p *probe) run(ctx context.Context) (found Findings, err error) {
 	}
 	for i, item := range items {
 		if item.Err == nil && !item.Found() && keys[i] != p.undone && p.state.Capabilities().BulkMisses {
-			if item, err = p.state.Get(ctx, p.partition, keys[i]); err != nil { // it may only have been missed
+			if item, err = p.state.Get(ctx, p.partition, keys[i]); err != nil { // the bulk read may have missed it
 				item.Err = err
 			}
 			items[i] = item
@@ -154,10 +157,11 @@ func (p *probe) run(ctx context.Context) (found Findings, err error) {
 	case !is(upper, "created"):
 		return found, ErrOtherBytes
 	case !is(lower, "lower"), !is(second, "second"):
-		found.Transactions = fmt.Errorf("several keys that are written together come back as other bytes: %w", ErrOtherBytes)
+		found.Transactions = fmt.Errorf("values that are written together come back changed: %w", ErrOtherBytes)
 	}
 
-	// The ETag of another key is one that must not do. Where both are the same, as where they count writes, it takes one more write.
+	// The ETag of another key must be refused. If both ETags are the same, because the store counts
+	// writes, one more write makes them differ.
 	wrong := second.ETag
 	if wrong == upper.ETag {
 		if err := p.swap(ctx, p.upper, "swapped", upper.ETag); err != nil {
@@ -167,7 +171,7 @@ func (p *probe) run(ctx context.Context) (found Findings, err error) {
 	if err := p.swap(ctx, p.upper, "swapped with a wrong ETag", wrong); err == nil {
 		return found, ErrIgnoresETags
 	}
-	if err := context.Cause(ctx); err != nil { // then a refusal that was expected may be no more than that
+	if err := context.Cause(ctx); err != nil { // then the expected refusal may only be a cancelled request
 		return found, fmt.Errorf("%w: %w", ErrFailed, err)
 	}
 	return found, p.remove(ctx)
@@ -177,7 +181,7 @@ func (p *probe) run(ctx context.Context) (found Findings, err error) {
 func (p *probe) remove(ctx context.Context) error {
 	writes := []driver.Write{{Key: p.upper}, {Key: p.lower}, {Key: p.second}, {Key: p.undone}}
 	if err := p.state.Write(ctx, p.partition, writes); err != nil {
-		return fmt.Errorf("%w: the keys of the probe could not be removed: %w", ErrFailed, err)
+		return fmt.Errorf("%w: cannot remove the keys of the probe: %w", ErrFailed, err)
 	}
 	p.removed = true
 	return nil

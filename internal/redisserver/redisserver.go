@@ -1,4 +1,4 @@
-// Package redisserver asks a Redis server for those of its settings on which it depends whether history lasts.
+// Package redisserver asks a Redis server for the settings that decide whether history is kept.
 package redisserver
 
 import (
@@ -13,15 +13,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Settings are those of one server. Empty ones the server does not have.
+// Settings are the settings of one server. A setting that the server does not have is empty.
 type Settings struct {
 	MaxmemoryPolicy string
 	AppendOnly      string
 	AppendFsync     string
 }
 
-// Ask asks the server to which a Dapr component with these properties (redisHost, redisPassword, …) connects; of a
-// cluster any one. Many hosted servers do not answer: CONFIG is not for everybody there.
+// Ask asks the server to which a Dapr component with these properties (redisHost, redisPassword, …)
+// connects. In a cluster it asks any one node. Many hosted servers do not answer, because they do
+// not allow CONFIG.
 func Ask(ctx context.Context, properties map[string]string) (Settings, error) {
 	client, err := connect(properties)
 	if err != nil {
@@ -43,14 +44,15 @@ func Ask(ctx context.Context, properties map[string]string) (Settings, error) {
 	return s, nil
 }
 
-// connect makes a client for the properties of a Dapr component. It connects with the first request.
+// connect returns a client for the properties of a Dapr component. The client connects with its
+// first request.
 func connect(properties map[string]string) (redis.UniversalClient, error) {
 	var p dapr.Settings
 	if err := p.Decode(properties); err != nil {
 		return nil, err
 	}
 	if p.UseEntraID {
-		return nil, errors.New("it lets in by Entra ID, which is not asked here")
+		return nil, errors.New("the server uses Entra ID, which is not supported here")
 	}
 	options := &redis.UniversalOptions{
 		Addrs:                 strings.Split(p.Host, ","),
@@ -84,7 +86,8 @@ func connect(properties map[string]string) (redis.UniversalClient, error) {
 	return redis.NewClient(options.Simple()), nil
 }
 
-// value is the setting in the answer: a list of name and value, or a map with the newer protocol.
+// value returns the setting from an answer: a list of name and value, or a map with the newer
+// protocol.
 func value(answer any, name string) string {
 	switch a := answer.(type) {
 	case []any:
@@ -101,22 +104,22 @@ func value(answer any, name string) string {
 	return ""
 }
 
-// Flaws are what is wrong with the settings, each with what to do.
+// Flaws returns what is wrong with the settings, each with a remedy.
 func (s Settings) Flaws() []string {
 	var flaws []string
 	if s.Evicts() {
-		flaws = append(flaws, fmt.Sprintf("maxmemory-policy is %s: when memory runs out the server throws history away; set it to noeviction", s.MaxmemoryPolicy))
+		flaws = append(flaws, fmt.Sprintf("maxmemory-policy is %s: the server deletes history when memory runs out; set it to noeviction", s.MaxmemoryPolicy))
 	}
 	switch {
 	case s.AppendOnly == "no":
-		flaws = append(flaws, "appendonly is no: a restart loses what was written since the last save; set it to yes, and appendfsync to always")
+		flaws = append(flaws, "appendonly is no: a restart loses the writes since the last save; set it to yes, and appendfsync to always")
 	case s.AppendOnly == "yes" && s.AppendFsync != "always":
 		flaws = append(flaws, fmt.Sprintf("appendfsync is %s: a power cut loses the last second or more of acknowledged appends; set it to always", s.AppendFsync))
 	}
 	return flaws
 }
 
-// Evicts reports whether the server may throw keys away.
+// Evicts reports whether the server may evict keys.
 func (s Settings) Evicts() bool {
 	return s.MaxmemoryPolicy != "" && !strings.EqualFold(s.MaxmemoryPolicy, "noeviction")
 }

@@ -1,33 +1,36 @@
-// Package statekind is what is known of Dapr's kinds of state store that they do not declare: which of them events can't be kept on, and what the others do not take.
+// Package statekind lists facts about Dapr's state components that the components do not declare:
+// which ones cannot keep events, and which values the others refuse.
 package statekind
 
-// NoETags is why a store without ETags is none for events.
-const NoETags = "has no ETags, with which a write is made conditional: two writers would overwrite each other's events"
+// NoETags says why a store without ETags cannot keep events.
+const NoETags = "has no ETags for conditional writes: two writers would overwrite each other's events"
 
-const overwritesWhenCreating = "would lose events where two begin one stream at once: in Dapr's component a write that creates a key is not conditional"
+const overwritesWhenCreating = "would lose events when two writers create a stream at the same time: Dapr's component creates keys without a condition"
 
-// unfit are the kinds that declare no ETags in Dapr 1.18, and those that do, but on which one condition or the other does not hold: two
-// writers would both succeed. Of etcd that was measured (integration/stores), of the others it is what Dapr's components do by their source.
+// unfit lists the kinds that declare no ETags in Dapr 1.18, and kinds that declare them but do not
+// check one of the two conditions, so that two writers would both succeed. For etcd,
+// integration/stores measures this. For the others it follows from the source of Dapr's components.
 var unfit = map[string]string{
 	"state.aerospike":            overwritesWhenCreating,
-	"state.alicloud.tablestore":  "would lose events where two write at once: Dapr's component keeps the ETag beside the value and never compares it",
+	"state.alicloud.tablestore":  "would lose events when two writers write at the same time: Dapr's component stores the ETag next to the value and never compares it",
 	"state.cassandra":            NoETags,
 	"state.cloudflare.workerskv": NoETags,
 	"state.coherence":            NoETags,
 	"state.consul":               NoETags, // an alias
 	"state.couchbase":            overwritesWhenCreating,
-	"state.etcd":                 "would lose events where two write at once: Dapr's etcd component compares the ETag first and writes afterwards, and takes a write that etcd then refuses for done",
+	"state.etcd":                 "would lose events when two writers write at the same time: Dapr's etcd component compares the ETag before it writes, and reports success if etcd then refuses the write",
 	"state.gcp.firestore":        NoETags,
 	"state.hashicorp.consul":     NoETags,
 	"state.hazelcast":            NoETags,
 	"state.jetstream":            NoETags,
 	"state.memcached":            NoETags,
-	"state.oci.objectstorage":    "refuses every first-write without an ETag, so that no stream could be begun",
+	"state.oci.objectstorage":    "refuses every first-write without an ETag, so that no stream can be created",
 	"state.ravendb":              overwritesWhenCreating,
 	"state.rethinkdb":            NoETags,
-	"state.sqlserver":            "would lose events where two begin one stream at once: Dapr's component, when another has created the key meanwhile, overwrites it",
+	"state.sqlserver":            "would lose events when two writers create a stream at the same time: Dapr's component overwrites a key that another writer has just created",
 	"state.zookeeper":            overwritesWhenCreating,
 }
 
-// Unfit says why no events can be kept on a kind of store, as "state.etcd", in lower case; it is empty if nothing is known against it.
+// Unfit says why a kind of store in lower case, such as "state.etcd", cannot keep events. It
+// returns an empty string if no problem is known.
 func Unfit(kind string) string { return unfit[kind] }

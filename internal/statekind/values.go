@@ -1,6 +1,7 @@
 package statekind
 
-// maxValue is how many bytes a value may have on services that take less than a sidecar does, by their documentation.
+// maxValue is the maximum size of a value in bytes on services that accept less than a sidecar,
+// according to their documentation.
 var maxValue = map[string]int{
 	"state.aws.dynamodb":       400 << 10,         // an item
 	"state.azure.cosmosdb":     3 * (2 << 20) / 4, // a document of 2 MB, in which a value is in base64
@@ -8,15 +9,16 @@ var maxValue = map[string]int{
 	"state.mongodb":            16 << 20,          // a document
 }
 
-// MaxValue is how many bytes a value with all that goes with it may have on a kind of store, in lower case; 0 where no bound is
-// known that a sidecar would not have, too.
+// MaxValue returns the maximum size in bytes of a value, including its metadata, on a kind of store
+// in lower case. It returns 0 if no limit below the sidecar's is known.
 func MaxValue(kind string) int { return maxValue[kind] }
 
-// textOnly are the kinds whose components keep a value as a string. What is not UTF-8 they would change, or might.
+// textOnly lists the kinds whose components store a value as a string. They change values that are
+// not UTF-8, or may do so.
 var textOnly = map[string]bool{
 	"state.azure.tablestorage": true,
 	"state.mongodb":            true,
 }
 
-// TextOnly reports whether a kind of store, in lower case, keeps nothing but UTF-8.
+// TextOnly reports whether a kind of store, in lower case, keeps only UTF-8.
 func TextOnly(kind string) bool { return textOnly[kind] }

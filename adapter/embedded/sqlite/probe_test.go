@@ -98,7 +98,7 @@ func TestAStoreThatIsNotFitIsRefused(t *testing.T) {
 	}{
 		{"one that is fit", wrong{}, ""},
 		{"one that ignores ETags", wrong{ignoresETags: true}, "ETag"},
-		{"one that folds case", wrong{folds: true}, "differ in case"},
+		{"one that folds case", wrong{folds: true}, "differ only in case"},
 		{"one that takes no writes", wrong{full: true}, "WithoutProbe"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
