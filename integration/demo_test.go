@@ -89,7 +89,7 @@ func says(t *testing.T, out string, err error, wants ...string) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range append(wants, "Every step did what it says.") {
+	for _, want := range append(wants, "Every step had the expected result.") {
 		if !strings.Contains(out, want) {
 			t.Errorf("the tour does not say %q:\n%s", want, out)
 		}
@@ -100,7 +100,7 @@ func TestTheDemoRunsBesideASidecarInMemory(t *testing.T) {
 	demo, dir := buildDemo(t), t.TempDir()
 	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: componentFiles(t, filepath.Join(root(t), "components", "in-memory"), nil)})
 	out, err := besideSidecar(t, d, dir, demo)
-	says(t, out, err, `app "bank"`, "(state.in-memory)", `no lock component "lockstore"`, "There are no accounts from earlier runs.")
+	says(t, out, err, `app "bank"`, "(state.in-memory)", `no lock component "lockstore"`, "Earlier runs left no accounts.")
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("with a sidecar the demo leaves files behind: %v, %v", left, err)
 	}
@@ -116,9 +116,9 @@ func TestTheDemoRunsBesideSidecarsWithRedis(t *testing.T) {
 	audit := servers.StartDaprd(t, servers.DaprdConfig{AppID: "audit", Components: files})
 
 	out, err := besideSidecar(t, bank, dir, demo)
-	says(t, out, err, `app "bank"`, "(state.redis)", `by the lock component "lockstore"`, "There are no accounts from earlier runs.")
+	says(t, out, err, `app "bank"`, "(state.redis)", `Sessions use the lock component "lockstore"`, "Earlier runs left no accounts.")
 	out, err = besideSidecar(t, audit, dir, demo)
-	says(t, out, err, `app "audit"`, "Accounts that earlier runs opened: 1.", "The last was 123456000,", "has account 123456001 to itself")
+	says(t, out, err, `app "audit"`, "Accounts opened by earlier runs: 1.", "The last one is 123456000,", "has exclusive access to account 123456001")
 
 	provider, err := eventstore.NewProvider(state(t, bank), eventstore.WithLocker(locker(t, bank)))
 	if err != nil {
@@ -130,7 +130,7 @@ func TestTheDemoRunsBesideSidecarsWithRedis(t *testing.T) {
 	}
 	defer session.Close()
 	out, err = besideSidecar(t, audit, dir, demo)
-	says(t, out, err, "has account 123456003 to itself")
+	says(t, out, err, "has exclusive access to account 123456003")
 }
 
 func TestTheComponentFilesTakeTheRedisPasswordFromTheEnvironment(t *testing.T) {

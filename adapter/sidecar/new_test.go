@@ -125,15 +125,15 @@ func TestWhatCanNotWorkIsRefusedAtTheStart(t *testing.T) {
 func TestAStoreWhoseConditionsDoNotHoldIsRefusedAlthoughItDeclaresETags(t *testing.T) {
 	t.Parallel()
 	for kind, says := range map[string]string{
-		"state.aerospike":           "not conditional",
+		"state.aerospike":           "without a condition",
 		"state.alicloud.tablestore": "never compares",
-		"state.couchbase":           "not conditional",
+		"state.couchbase":           "without a condition",
 		"state.etcd":                "reports success if etcd then refuses the write",
 		"state.oci.objectstorage":   "no stream can be created",
-		"state.ravendb":             "not conditional",
+		"state.ravendb":             "without a condition",
 		"state.sqlserver":           "overwrites",
 		"state.SQLServer":           "overwrites",
-		"state.zookeeper":           "not conditional",
+		"state.zookeeper":           "without a condition",
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

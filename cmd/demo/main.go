@@ -1,16 +1,18 @@
-// Command demo is a bank on the event store: a tour that opens an account, moves money, and shows what is refused and
-// why; and the same as a service, with a page and an HTTP API.
+// Command demo is a bank on the event store. It offers a tour that opens an account, moves money,
+// and shows what the event store refuses and why. It can also run as a service with a web page and
+// an HTTP API.
 //
 //	go run ./cmd/demo                   the tour, with the accounts in the SQLite file bank.db
 //	go run ./cmd/demo -file other.db    the tour, with another file
-//	go run ./cmd/demo serve             the service, at 127.0.0.1:8080; -h says more
+//	go run ./cmd/demo serve             the service, at 127.0.0.1:8080; see -h
 //	go run ./cmd/demo version           the version of this program and of Go
 //
-// With DAPR_GRPC_PORT in the environment, as "dapr run" sets it, or DAPR_GRPC_ENDPOINT, both go through the Dapr
-// sidecar there: its state component statestore and, where it has one, its lock component lockstore.
+// If the environment has DAPR_GRPC_PORT, as "dapr run" sets it, or DAPR_GRPC_ENDPOINT, both use
+// that Dapr sidecar. They use its state component statestore and its lock component lockstore, if
+// it has one.
 //
-// The exit code of the tour is 0 only if every step did what it says, that of the service 0 if it was told to end; 1 if
-// not, 2 for wrong arguments.
+// The exit code of the tour is 0 if every step had the expected result. The exit code of the
+// service is 0 if a signal ended it. Otherwise the exit code is 1, and 2 for wrong arguments.
 package main
 
 import (
@@ -29,13 +31,13 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends it at once
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
-// run is the program, but for what belongs to the process. It returns the exit code.
+// run is the program without the parts that belong to the process. It returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "serve" {
 		return serve(ctx, args[1:], stderr)
@@ -50,20 +52,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
 		fmt.Fprint(stderr, `Usage: demo [-file bank.db]    runs the tour of a bank account
-       demo serve             serves the bank over HTTP; demo serve -h says how
+       demo serve             serves the bank over HTTP; see demo serve -h
        demo version           prints the version of this program and of Go
 
-Beside a Dapr sidecar where DAPR_GRPC_PORT or DAPR_GRPC_ENDPOINT is set, on a SQLite file otherwise.
+It uses a Dapr sidecar if DAPR_GRPC_PORT or DAPR_GRPC_ENDPOINT is set, otherwise a SQLite file.
 
 `)
 		flags.PrintDefaults()
 	}
-	file := flags.String("file", "bank.db", "the SQLite `file` that keeps the accounts; not used with a sidecar")
+	file := flags.String("file", "bank.db", "the SQLite `file` of the accounts; ignored with a sidecar")
 	if code, ok := parse(flags, args, stderr); !ok {
 		return code
 	}
 
-	// Nothing here takes long; a store that does not answer must not hold the tour up for ever.
+	// Nothing here takes long, so a store that does not answer must not block the tour.
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	open, _ := chooseStore(*file)
@@ -80,7 +82,8 @@ Beside a Dapr sidecar where DAPR_GRPC_PORT or DAPR_GRPC_ENDPOINT is set, on a SQ
 	return 0
 }
 
-// parse parses arguments that are flags alone. Where there is nothing more to do it returns the exit code, and false.
+// parse parses arguments that must all be flags. If it returns false, the program ends with the
+// exit code.
 func parse(flags *flag.FlagSet, args []string, stderr io.Writer) (code int, ok bool) {
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):

@@ -52,9 +52,9 @@ func TestTheTourRunsAgainOnTheSameFileAndShowsWhatWasThere(t *testing.T) {
 		earlier string
 		rows    int
 	}{
-		{"There are no accounts from earlier runs.", 4},
-		{"Accounts that earlier runs opened: 1. This run opens another. The last was 123456000,", 9},
-		{"Accounts that earlier runs opened: 2. This run opens another. The last was 123456001,", 9},
+		{"Earlier runs left no accounts.", 4},
+		{"Accounts opened by earlier runs: 1. This run opens another. The last one is 123456000,", 9},
+		{"Accounts opened by earlier runs: 2. This run opens another. The last one is 123456001,", 9},
 	} {
 		code, out, errs := runDemo(t, "-file", file)
 		if code != 0 || errs != "" {
@@ -62,12 +62,12 @@ func TestTheTourRunsAgainOnTheSameFileAndShowsWhatWasThere(t *testing.T) {
 		}
 		for _, says := range []string{
 			file, c.earlier,
-			"\n11. ", "Every step did what it says.",
+			"\n11. ", "Every step had the expected result.",
 			"stored as version 4; the balance is 1,500.00",
 			"is at version 4, not 3",
 			"could not be opened: session",
 			"loaded from the snapshot at version 4 and 0 events after it",
-			"the second time nothing is stored: it stands as version 5; the balance is 1,300.00",
+			"the second time nothing is stored, because version 5 has the command; the balance is 1,300.00",
 			"insufficient funds; the balance is still 1,300.00",
 		} {
 			if !strings.Contains(out, says) {
@@ -113,7 +113,7 @@ func TestAnAccountThatAnotherRunHoldsIsPassedOver(t *testing.T) {
 	}
 	defer session.Close()
 	code, out, errs := runDemo(t, "-file", file)
-	if code != 0 || !strings.Contains(out, "has account 123456001 to itself") {
+	if code != 0 || !strings.Contains(out, "has exclusive access to account 123456001") {
 		t.Errorf("exit code %d, %s\n%s", code, errs, out)
 	}
 }
@@ -212,7 +212,7 @@ func TestAStepThatDoesNotDoWhatItSaysIsTheEnd(t *testing.T) {
 			if code != 1 || out.do != nil || !strings.Contains(errs.String(), c.says) {
 				t.Errorf("exit code %d, want 1 and %q:\n%s\n%s", code, c.says, &out.Buffer, &errs)
 			}
-			if strings.Contains(out.String(), "Every step did what it says") {
+			if strings.Contains(out.String(), "Every step had the expected result") {
 				t.Errorf("it says that all went well:\n%s", &out.Buffer)
 			}
 		})

@@ -24,70 +24,75 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// grace is what requests under way get when the service is told to end.
+// grace is how long a shutdown waits for active requests.
 const grace = 10 * time.Second
 
-// serve is the subcommand: the bank as a service, until ctx ends. It returns the exit code.
+// serve runs the subcommand of that name: the bank as a service, until ctx ends. It returns the
+// exit code.
 func serve(ctx context.Context, args []string, stderr io.Writer) int {
 	flags := flag.NewFlagSet("demo serve", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
 		fmt.Fprint(stderr, `Usage: demo serve [-addr host:port] [-host name]... [-keys file] [-file bank.db]
 
-Serves the bank over HTTP: a page at /, the API under /api/v1, its description at /openapi.yaml, health at /livez and
-/readyz, metrics for Prometheus at /metrics. Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says. Beside a Dapr sidecar where DAPR_GRPC_PORT or DAPR_GRPC_ENDPOINT is set, on a SQLite file otherwise. Logs go to
-standard error, as JSON. SIGTERM and SIGINT end it: requests under way get 10 seconds, a second signal ends it at once.
+Serves the bank over HTTP: a page at /, the API under /api/v1, its description at /openapi.yaml, health
+at /livez and /readyz, metrics for Prometheus at /metrics. OTEL_EXPORTER_OTLP_ENDPOINT says where
+traces go. It uses a Dapr sidecar if DAPR_GRPC_PORT or DAPR_GRPC_ENDPOINT is set, otherwise a SQLite
+file. It logs JSON to standard error. SIGTERM and SIGINT end it: active requests get 10 seconds, a
+second signal ends it at once.
 
-It answers requests to loopback names and to its own address; -host names others. On a loopback address it asks
-nobody who they are, unless it is given keys. On any other address it needs them. Each line of the file of keys is a
-name, a role (read, write to move money, admin to close and delete) and a key of 16 bytes or more:
+It answers requests to loopback names and to its own address; -host adds other names. On a loopback
+address, API keys are optional. On any other address they are required. Each line of the file of keys
+is a name, a role (read, write to move money, admin to close and delete) and a key of at least 16
+bytes:
 
   ada write 0b1d5c0f7d5a4c0c8a9e9d1f1a2b3c4d
 
-A caller sends its key as "Authorization: Bearer KEY", people sign in with theirs. The variable BANK_KEYS may have the list in place of
-a file, with semicolons between keys, BANK_KEYS_FILE the name of the file, BANK_HOSTS the names, with commas between them.
+Programs send their key as "Authorization: Bearer KEY", people sign in with theirs. The variable
+BANK_KEYS can contain the list itself, with semicolons between keys. BANK_KEYS_FILE names the file of
+keys. BANK_HOSTS contains host names, separated by commas.
 
 `)
 		flags.PrintDefaults()
 	}
-	addr := flags.String("addr", net.JoinHostPort("127.0.0.1", cmp.Or(os.Getenv("APP_PORT"), "8080")), "the `address` to listen on, by default at the port that APP_PORT says, as \"dapr run\" sets it")
-	file := flags.String("file", "bank.db", "the SQLite `file` that keeps the accounts; not used with a sidecar")
+	addr := flags.String("addr", net.JoinHostPort("127.0.0.1", cmp.Or(os.Getenv("APP_PORT"), "8080")), "the `address` to listen on; the default port is APP_PORT, as \"dapr run\" sets it, or 8080")
+	file := flags.String("file", "bank.db", "the SQLite `file` of the accounts; ignored with a sidecar")
 	var hosts []string
-	flags.Func("host", "a `name` by which the service is asked for, beside loopback names and its own address; may be repeated", func(name string) error {
+	flags.Func("host", "a host `name` of the service, besides loopback names and its own address; may be repeated", func(name string) error {
 		hosts = append(hosts, namesIn(name)...)
 		return nil
 	})
-	keyFile := flags.String("keys", os.Getenv("BANK_KEYS_FILE"), "the `file` of the API keys")
-	watchers := flags.Int("watchers", page.WatchersInAll, "how many pages may watch their account at once")
-	clientWatchers := flags.Int("client-watchers", page.WatchersPerClient, "how many of them from one address, which may be that of a proxy")
+	keyFile := flags.String("keys", os.Getenv("BANK_KEYS_FILE"), "the `file` of API keys")
+	watchers := flags.Int("watchers", page.WatchersInAll, "the maximum number of pages that watch their account")
+	clientWatchers := flags.Int("client-watchers", page.WatchersPerClient, "the maximum number of these pages from one address, which may be a proxy")
 	if code, ok := parse(flags, args, stderr); !ok {
 		return code
 	}
 	hosts = append(hosts, namesIn(os.Getenv("BANK_HOSTS"))...)
 	if host, _, err := net.SplitHostPort(*addr); err == nil && host != "" && net.ParseIP(host) == nil {
-		hosts = append(hosts, host) // a name that it listens on is its own
+		hosts = append(hosts, host) // the name it listens on is its own
 	}
 	keys, err := readKeys(*keyFile)
 	if err != nil {
-		fmt.Fprintln(stderr, "demo: the API keys can't be read:", err)
+		fmt.Fprintln(stderr, "demo: cannot read the API keys:", err)
 		return 1
 	}
 
 	log := slog.New(telemetry.LogHandler(slog.NewJSONHandler(stderr, nil)))
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", *addr)
 	if err != nil {
-		fmt.Fprintf(stderr, "demo: can't listen on %s, choose another address with -addr: %v\n", *addr, err)
+		fmt.Fprintf(stderr, "demo: cannot listen on %s; choose another address with -addr: %v\n", *addr, err)
 		return 1
 	}
 	if at, ok := listener.Addr().(*net.TCPAddr); keys.None() && !(ok && at.IP.IsLoopback()) {
 		_ = listener.Close()
-		fmt.Fprintf(stderr, "demo: without API keys it would be open to everybody who reaches %s, and is not started: name a file of keys with -keys or BANK_KEYS_FILE, or put them into BANK_KEYS (demo serve -h says how), or listen on a loopback address, as -addr 127.0.0.1:8080\n", *addr)
+		fmt.Fprintf(stderr, "demo: without API keys the bank is not started, because anyone who reaches %s could use it; set -keys, BANK_KEYS_FILE or BANK_KEYS (see demo serve -h), or listen on a loopback address, such as -addr 127.0.0.1:8080\n", *addr)
 		return 1
 	}
 	stopTelemetry, metrics, err := startTelemetry(ctx, log)
 	if err != nil {
 		_ = listener.Close()
-		fmt.Fprintf(stderr, "demo: OpenTelemetry can't be set up, look at the variables OTEL_*: %v\n", err)
+		fmt.Fprintf(stderr, "demo: cannot set up OpenTelemetry; check the variables OTEL_*: %v\n", err)
 		return 1
 	}
 	open, part := chooseStore(*file)
@@ -99,7 +104,7 @@ a file, with semicolons between keys, BANK_KEYS_FILE the name of the file, BANK_
 		Handler: observeRequests(handler),
 
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second, // no request is large
+		ReadTimeout:       10 * time.Second, // all requests are small
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       30 * time.Second,
 		MaxHeaderBytes:    32 << 10,
@@ -128,14 +133,14 @@ a file, with semicolons between keys, BANK_KEYS_FILE the name of the file, BANK_
 	code := 0
 	select {
 	case err := <-ended:
-		log.Error("the server has ended", "error", err.Error())
+		log.Error("the server ended", "error", err.Error())
 		code = 1
 	case <-ctx.Done():
 		log.Info("shutting down")
 		s.Drain()
 		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		if err := server.Shutdown(wait); err != nil {
-			log.Warn("requests were still under way, they are cut", "error", err.Error())
+			log.Warn("cutting off requests that are still active", "error", err.Error())
 			_ = server.Close()
 		}
 		cancel()
@@ -145,19 +150,19 @@ a file, with semicolons between keys, BANK_KEYS_FILE the name of the file, BANK_
 	<-closed
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	if err := stopTelemetry(flush); err != nil {
-		log.Warn("the last traces could not be sent", "error", err.Error())
+		log.Warn("cannot send the last traces", "error", err.Error())
 	}
 	cancel()
 	log.Info("ended")
 	return code
 }
 
-// namesIn are the names in a list with commas or blanks between them.
+// namesIn splits a list at commas and blanks.
 func namesIn(list string) []string {
 	return strings.FieldsFunc(list, func(c rune) bool { return c == ',' || unicode.IsSpace(c) })
 }
 
-// readKeys reads the API keys from a file, or from BANK_KEYS where none is named.
+// readKeys reads the API keys from a file, or from BANK_KEYS if file is empty.
 func readKeys(file string) (*service.Keys, error) {
 	if file == "" {
 		keys, err := service.ParseKeys(os.Getenv("BANK_KEYS"))
@@ -167,7 +172,7 @@ func readKeys(file string) (*service.Keys, error) {
 		return keys, nil
 	}
 	if os.Getenv("BANK_KEYS") != "" {
-		return nil, fmt.Errorf("there are two lists, in BANK_KEYS and in the file %s: leave out one", file)
+		return nil, fmt.Errorf("BANK_KEYS and the file %s both contain keys; use only one", file)
 	}
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -175,7 +180,7 @@ func readKeys(file string) (*service.Keys, error) {
 	}
 	keys, err := service.ParseKeys(string(content))
 	if err == nil && keys.None() {
-		err = errors.New("there is no key in it")
+		err = errors.New("the file contains no key")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
@@ -183,7 +188,7 @@ func readKeys(file string) (*service.Keys, error) {
 	return keys, nil
 }
 
-// openBank opens the store, and the bank in it.
+// openBank opens the store and the bank in it.
 func openBank(ctx context.Context, open func(context.Context) (store, error), log *slog.Logger) (_ store, _ service.Bank, err error) {
 	s, err := open(ctx)
 	if err != nil {
@@ -209,7 +214,7 @@ func openBank(ctx context.Context, open func(context.Context) (store, error), lo
 	return s, service.Bank{Accounts: accounts, Reach: s.reach}, nil
 }
 
-// reach reads one key that is not there: if that is answered, so are other requests.
+// reach reads a key that does not exist. If the store answers, other requests work, too.
 func (s store) reach(ctx context.Context) error {
 	_, err := s.state.Get(ctx, "ready", "ready")
 	if err == nil {

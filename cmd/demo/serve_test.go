@@ -119,7 +119,7 @@ func TestTheServiceKeepsItsAccountsInAFileAndEndsWhenItIsTold(t *testing.T) {
 		if code := <-s.ended; code != 0 {
 			t.Errorf("run %d: exit code %d: %s", n, code, s.log)
 		}
-		if !strings.Contains(s.log.String(), `"msg":"ended"`) || strings.Contains(s.log.String(), "they are cut") {
+		if !strings.Contains(s.log.String(), `"msg":"ended"`) || strings.Contains(s.log.String(), "cutting off") {
 			t.Errorf("run %d: %s", n, s.log)
 		}
 	}
@@ -252,14 +252,14 @@ func TestEventStreamsAreCountedAndOtherRequestsAreMeasuredWhateverTheyAccept(t *
 		}
 	}
 	s.end()
-	if code := <-s.ended; code != 0 || strings.Contains(s.log.String(), "they are cut") {
+	if code := <-s.ended; code != 0 || strings.Contains(s.log.String(), "cutting off") {
 		t.Errorf("exit code %d: %s", code, s.log)
 	}
 }
 
 func TestTheServiceServesBeforeItHasAStoreAndEndsWithoutOne(t *testing.T) {
 	t.Setenv("DAPR_GRPC_ENDPOINT", "")
-	t.Setenv("DAPR_GRPC_PORT", "1") // nobody listens there
+	t.Setenv("DAPR_GRPC_PORT", "1") // no one listens there
 	s := startService(t, "")
 	if status, answer := s.ask(t, "GET", "/livez", ""); status != 200 {
 		t.Errorf("%d %s", status, answer)
@@ -299,7 +299,7 @@ func TestServeRefusesWrongArgumentsAndSaysWhy(t *testing.T) {
 		"asking for help":            {[]string{"-h"}, 0, "127.0.0.1:4711"},
 		"an address that is taken":   {[]string{"-addr", taken.Addr().String()}, 1, "choose another address with -addr"},
 		"a network without keys":     {[]string{"-addr", "0.0.0.0:0"}, 1, "BANK_KEYS_FILE"},
-		"all networks without keys":  {[]string{"-addr", ":0"}, 1, "without API keys it would be open"},
+		"all networks without keys":  {[]string{"-addr", ":0"}, 1, "without API keys the bank is not started"},
 		"IPv6 without keys":          {[]string{"-addr", "[::]:0"}, 1, "-addr 127.0.0.1:8080"},
 		"a file of keys not there":   {[]string{"-keys", filepath.Join(t.TempDir(), "nosuch")}, 1, "nosuch"},
 		"a file without a key":       {[]string{"-keys", empty}, 1, "no key in it"},

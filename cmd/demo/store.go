@@ -19,23 +19,23 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// The names of the components, as in the files of components/.
+// The names of the components in the files of components/.
 const (
 	stateComponent = "statestore"
 	lockComponent  = "lockstore"
 )
 
-// store is where the accounts are kept.
+// store is an open store of accounts.
 type store struct {
-	about  string // what it is, for the reader of the tour
+	about  string // describes the store for the reader of the tour
 	state  driver.State
 	locker driver.Locker                              // nil: sessions use a lease in the state store
 	conn   interface{ GetState() connectivity.State } // to the sidecar; nil without one
 	close  func()
 }
 
-// chooseStore says how to open the store, and what has to be there for that: a sidecar where the environment names one, a SQLite
-// file otherwise.
+// chooseStore returns a function that opens the store, and the name of what it connects to. The
+// store is a sidecar if the environment names one, otherwise a SQLite file.
 func chooseStore(file string) (open func(context.Context) (store, error), part string) {
 	if os.Getenv("DAPR_GRPC_PORT") != "" || os.Getenv("DAPR_GRPC_ENDPOINT") != "" {
 		return openSidecar, "sidecar"
@@ -43,36 +43,37 @@ func chooseStore(file string) (open func(context.Context) (store, error), part s
 	return func(ctx context.Context) (store, error) { return openFile(ctx, file) }, "state store"
 }
 
-// openFile opens the embedded store: no sidecar, no server, one file.
+// openFile opens the embedded store: one file, without a sidecar or a server.
 func openFile(ctx context.Context, file string) (store, error) {
 	state, err := sqlite.Open(ctx, file)
 	if err != nil {
 		return store{}, err
 	}
 	return store{
-		about: fmt.Sprintf(`The accounts are kept in the SQLite file %s, without a sidecar.
-Delete it, and the files %[1]s-wal and %[1]s-shm if they are there, to begin anew.
-Sessions are kept apart by a lease in the same file.`, file),
+		about: fmt.Sprintf(`The accounts are in the SQLite file %s, without a sidecar.
+To start again, delete it and, if they exist, the files %[1]s-wal and %[1]s-shm.
+Sessions use a lease in the same file.`, file),
 		state: state,
 		close: func() { _ = state.Close() },
 	}, nil
 }
 
-// openSidecar connects to the Dapr sidecar that the environment names. It may be called again after it has failed.
+// openSidecar connects to the Dapr sidecar that the environment names. It may be called again after
+// a failure.
 func openSidecar(ctx context.Context) (_ store, err error) {
 	dapr.SetLogger(nil) // it would write to standard output
 	variable, address := "DAPR_GRPC_ENDPOINT="+os.Getenv("DAPR_GRPC_ENDPOINT"), os.Getenv("DAPR_GRPC_ENDPOINT")
 	if address == "" {
 		variable, address = "DAPR_GRPC_PORT="+os.Getenv("DAPR_GRPC_PORT"), net.JoinHostPort("127.0.0.1", os.Getenv("DAPR_GRPC_PORT"))
 	}
-	// Not dapr.NewClient: that gives the same client each time, also after it was closed.
+	// dapr.NewClient is not used, because it always returns the same client, even a closed one.
 	tracing, err := telemetry.DialOption()
 	if err != nil {
 		return store{}, err
 	}
 	client, err := dapr.NewClientWithAddressContext(ctx, address, append(sidecar.DialOptions(), tracing)...)
 	if err != nil {
-		return store{}, fmt.Errorf("no Dapr sidecar answers at %s: its log says why, if it did start; unset the variable to run without one: %w", variable, err)
+		return store{}, fmt.Errorf("no Dapr sidecar answers at %s; see its log, or unset the variable to run without a sidecar: %w", variable, err)
 	}
 	defer func() {
 		if err != nil {
@@ -84,7 +85,7 @@ func openSidecar(ctx context.Context) (_ store, err error) {
 		return store{}, err
 	}
 	s := store{state: state, conn: client.GrpcClientConn(), close: client.Close}
-	locks := fmt.Sprintf("The sidecar has no lock component %q: sessions are kept apart by a lease in the state store.", lockComponent)
+	locks := fmt.Sprintf("The sidecar has no lock component %q, so sessions use a lease in the state store.", lockComponent)
 	metadata, err := client.GetMetadata(ctx)
 	if err != nil {
 		return store{}, err
@@ -93,14 +94,15 @@ func openSidecar(ctx context.Context) (_ store, err error) {
 		if s.locker, err = sidecar.NewLocker(ctx, client, lockComponent); err != nil {
 			return store{}, err
 		}
-		locks = fmt.Sprintf("Sessions are kept apart by the lock component %q.", lockComponent)
+		locks = fmt.Sprintf("Sessions use the lock component %q.", lockComponent)
 	}
-	s.about = fmt.Sprintf("The accounts are kept by the Dapr sidecar of app %q in its state component %q (%s).\n%s",
+	s.about = fmt.Sprintf("The accounts are in state component %[2]q (%[3]s) of the Dapr sidecar of app %[1]q.\n%[4]s",
 		metadata.ID, stateComponent, state.Capabilities().Store, locks)
 	return s, nil
 }
 
-// newProvider is the event store over a store, with its requests traced and measured where [startTelemetry] was called.
+// newProvider returns a provider for a store. It traces and measures all requests if
+// [startTelemetry] was called.
 func newProvider(s store, options ...eventstore.Option) (*eventstore.Provider, error) {
 	registry, err := eventstore.NewRegistry(bank.Types()...)
 	if err != nil {
@@ -121,7 +123,7 @@ func newProvider(s store, options ...eventstore.Option) (*eventstore.Provider, e
 	return eventstore.NewProvider(state, options...)
 }
 
-// openTimeout is how long a session waits for another.
+// openTimeout returns an option that limits how long a session waits for another.
 func openTimeout(d time.Duration) eventstore.Option {
 	settings := eventstore.DefaultSettings()
 	settings.OpenTimeout = d

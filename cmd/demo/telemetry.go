@@ -30,11 +30,13 @@ import (
 	"github.com/hexalith/eventstores-go/cmd/demo/page"
 )
 
-// startTelemetry sets OpenTelemetry up for the process. Metrics are served by the handler, in the format of Prometheus. Traces go to
-// the collector that OTEL_EXPORTER_OTLP_ENDPOINT names, by gRPC; without it they go nowhere, but log records and the sidecar's
-// spans have their ids all the same. OTEL_SERVICE_NAME (bank) and the other variables of OpenTelemetry's SDK are heeded.
+// startTelemetry sets up OpenTelemetry for the process. The handler serves metrics in the format of
+// Prometheus. The traces go by gRPC to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names.
+// Without it they are not exported, but log records and the sidecar's spans still have their ids.
+// OpenTelemetry's SDK also reads OTEL_SERVICE_NAME (default: bank) and its other variables.
 //
-// It sends nothing itself, so that the collector may come later; what goes wrong then is logged. Shutdown sends what is still to be sent.
+// startTelemetry sends nothing itself, so the collector may start later. Export errors are logged.
+// Shutdown sends what is not sent yet.
 func startTelemetry(ctx context.Context, log *slog.Logger) (shutdown func(context.Context) error, metrics http.Handler, err error) {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("telemetry", "error", err.Error()) }))
 	about, err := resource.New(ctx, resource.WithAttributes(semconv.ServiceName("bank")), resource.WithTelemetrySDK(), resource.WithFromEnv())
@@ -64,11 +66,11 @@ func startTelemetry(ctx context.Context, log *slog.Logger) (shutdown func(contex
 	return shutdown, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), nil
 }
 
-// unobserved are the paths that are asked for every few seconds.
+// unobserved lists the paths that are polled every few seconds.
 var unobserved = []string{"/livez", "/readyz", "/metrics"}
 
-// observeRequests makes each request to a ServeMux a span and measures it, by the conventions for HTTP servers. The span is a child of
-// the caller's, if there is one.
+// observeRequests traces and measures each request to a ServeMux, according to the conventions for
+// HTTP servers. The span is a child of the caller's span, if there is one.
 func observeRequests(next http.Handler) http.Handler {
 	const scope = "github.com/hexalith/eventstores-go/cmd/demo"
 	tracer := otel.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL))
@@ -79,7 +81,7 @@ func observeRequests(next http.Handler) http.Handler {
 		otel.Handle(err)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// An event stream lasts as long as someone looks, which says nothing of the service.
+		// An event stream lasts as long as its page is open, which says nothing about the service.
 		if slices.Contains(unobserved, r.URL.Path) || page.IsWatch(r) {
 			next.ServeHTTP(w, r)
 			return
@@ -100,7 +102,7 @@ func observeRequests(next http.Handler) http.Handler {
 		r = r.WithContext(ctx)
 		next.ServeHTTP(answer, r)
 
-		if route := r.Pattern[strings.Index(r.Pattern, " ")+1:]; route != "" { // the mux has written down what it found
+		if route := r.Pattern[strings.Index(r.Pattern, " ")+1:]; route != "" { // the mux has set the matching pattern
 			known = append(known, semconv.HTTPRoute(route))
 			span.SetName(method + " " + route)
 		}
@@ -114,7 +116,7 @@ func observeRequests(next http.Handler) http.Handler {
 	})
 }
 
-// statusWriter notes the status of an answer.
+// statusWriter records the status of an answer.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
@@ -122,7 +124,7 @@ type statusWriter struct {
 }
 
 func (w *statusWriter) WriteHeader(status int) {
-	if !w.wrote && status >= 200 { // before it there may be others, as 103
+	if !w.wrote && status >= 200 { // 1xx answers such as 103 may precede it
 		w.status, w.wrote = status, true
 	}
 	w.ResponseWriter.WriteHeader(status)
@@ -133,6 +135,6 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// Unwrap is for http.ResponseController, Flush for who asks for an http.Flusher.
+// Unwrap is used by http.ResponseController, Flush by callers that need an http.Flusher.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *statusWriter) Flush()                      { _ = http.NewResponseController(w.ResponseWriter).Flush() }

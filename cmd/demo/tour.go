@@ -13,21 +13,22 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
 )
 
-// firstNumber is the number of the first account. Every tour opens an account of its own, under the next one.
+// firstNumber is the number of the first account. Every tour opens a new account with the next
+// number.
 const firstNumber = 123456000
 
-// tour goes through what the event store does, one step after the other. A step that does not
-// do what it says is an error and the end.
+// tour shows what the event store does, step by step. A step without the expected result returns an
+// error, which ends the tour.
 type tour struct {
 	provider *eventstore.Provider
 	accounts *aggregate.Repository[bank.Account]
 	out      io.Writer
-	outErr   error // the first of writing to out
+	outErr   error // the first error of writing to out
 
 	number  int                 // of the account
-	session *eventstore.Session // on it
-	account bank.Account        // as of the last event appended
-	history []any               // the events appended
+	session *eventstore.Session // the session of the account
+	account bank.Account        // the state at the last appended event
+	history []any               // the appended events
 }
 
 // takeTour runs the tour on a store.
@@ -45,7 +46,7 @@ func takeTour(ctx context.Context, s store, out io.Writer) error {
 	if err := t.showEarlier(ctx); err != nil {
 		return err
 	}
-	defer func() { _ = t.session.Close() }() // again, if all went well
+	defer func() { _ = t.session.Close() }() // for errors; step "close" has closed it otherwise
 	for i, step := range []struct {
 		says string
 		do   func(context.Context) error
@@ -55,29 +56,29 @@ func takeTour(ctx context.Context, s store, out io.Writer) error {
 		{"Deposit 1,000.00", t.deposit},
 		{"Withdraw 500.00, as the event with sequence number 4", t.withdrawInSequence},
 		{"Read the history: versions, events and their metadata", t.readHistory},
-		{"Withdraw 500.00 as of version 3, which is not the last any more: refused", t.conflict},
+		{"Withdraw 500.00 at version 3, which is no longer the last: refused", t.conflict},
 		{"Open a second session while the first is open: refused", t.openAgain},
 		{"Take a snapshot, and load the account from it", t.snapshot},
-		{"Close the session: the account is free for others", t.close},
-		{"Decide on the account's state: withdraw 200.00, by a command that is delivered twice", t.command},
-		{"Withdraw more than there is: the account itself refuses", t.overdraw},
+		{"Close the session, so that others can use the account", t.close},
+		{"Withdraw 200.00 by a command that is delivered twice", t.command},
+		{"Withdraw more than the balance: the account refuses", t.overdraw},
 	} {
 		t.say("\n%d. %s\n", i+1, step.says)
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("step %d (%s): %w", i+1, step.says, err)
 		}
 	}
-	t.say("\nEvery step did what it says. Run the demo again: it will show this history first.\n")
+	t.say("\nEvery step had the expected result. Run the demo again to see this history first.\n")
 	return t.outErr
 }
 
 func (t *tour) say(format string, args ...any) {
 	if _, err := fmt.Fprintf(t.out, format, args...); err != nil && t.outErr == nil {
-		t.outErr = fmt.Errorf("the tour could not be shown: %w", err)
+		t.outErr = fmt.Errorf("cannot print the tour: %w", err)
 	}
 }
 
-// showEarlier shows the history that the run before this one left, and finds the number of a new account.
+// showEarlier shows the history of the previous run, and finds the number of a new account.
 func (t *tour) showEarlier(ctx context.Context) error {
 	var last *eventstore.Reader
 	for t.number = firstNumber; ; t.number++ {
@@ -92,20 +93,20 @@ func (t *tour) showEarlier(ctx context.Context) error {
 		last = reader
 	}
 	if last == nil {
-		t.say("There are no accounts from earlier runs.\n")
+		t.say("Earlier runs left no accounts.\n")
 		return nil
 	}
-	t.say("Accounts that earlier runs opened: %d. This run opens another. The last was %s, with this history:\n\n", t.number-firstNumber, last.Stream().ID)
+	t.say("Accounts opened by earlier runs: %d. This run opens another. The last one is %s, with this history:\n\n", t.number-firstNumber, last.Stream().ID)
 	_, err := t.table(ctx, last)
 	return err
 }
 
-// open opens a session, which has the account to itself, and appends the first event.
+// open opens a session, which has exclusive access to the account, and appends the first event.
 func (t *tour) open(ctx context.Context) error {
 	for ; ; t.number++ {
 		session, err := t.provider.Open(ctx, t.provider.Stream(bank.AccountType, strconv.Itoa(t.number)))
 		if errors.As(err, new(*eventstore.OpenTimeoutError)) && ctx.Err() == nil {
-			continue // another run of the demo is just opening this one
+			continue // another run of the demo is opening this account
 		}
 		if err != nil {
 			return err
@@ -118,9 +119,9 @@ func (t *tour) open(ctx context.Context) error {
 		if err := errors.Join(err, session.Close()); err != nil {
 			return err
 		}
-		// another run was faster
+		// Another run of the demo was faster.
 	}
-	t.say("   session %s has account %d to itself until %s UTC\n",
+	t.say("   session %s has exclusive access to account %d until %s UTC\n",
 		short(t.session.ID()), t.number, t.session.ExpiresAt().UTC().Format(time.TimeOnly))
 	return t.append(ctx, eventstore.ExpectVersion(0), bank.AccountOpened{Owner: "Ada", Amount: 1_500_00}, 1_500_00)
 }
@@ -133,14 +134,14 @@ func (t *tour) deposit(ctx context.Context) error {
 	return t.append(ctx, eventstore.ExpectVersion(2), bank.FundsDeposited{Amount: 1_000_00}, 2_000_00)
 }
 
-// withdrawInSequence lets the event itself say where it belongs.
+// withdrawInSequence appends an event that contains its own expected version.
 func (t *tour) withdrawInSequence(ctx context.Context) error {
 	event := eventstore.Event{Data: bank.FundsWithdrawn{Amount: 500_00}}
 	event.Metadata.Context.SequenceNumber = 4
 	return t.append(ctx, eventstore.ExpectAny(), event, 1_500_00)
 }
 
-// append appends one event, reads the account back and checks both.
+// append appends one event, loads the account again and checks both.
 func (t *tour) append(ctx context.Context, expected eventstore.Expected, event any, balance bank.Money) error {
 	version, err := t.session.Append(ctx, expected, event)
 	if err != nil {
@@ -151,67 +152,67 @@ func (t *tour) append(ctx context.Context, expected eventstore.Expected, event a
 	}
 	t.history = append(t.history, event)
 	if want := int64(len(t.history)); version != want {
-		return fmt.Errorf("the event has version %d, it should have %d", version, want)
+		return fmt.Errorf("the event has version %d, want %d", version, want)
 	}
 	now, err := t.accounts.Load(ctx, t.session.Stream().ID)
 	if err != nil {
 		return err
 	}
 	if now.State.Balance != balance {
-		return fmt.Errorf("the balance is %s, it should be %s", now.State.Balance, balance)
+		return fmt.Errorf("the balance is %s, want %s", now.State.Balance, balance)
 	}
 	t.account = now.State
 	t.say("   stored as version %d; the balance is %s\n", version, balance)
 	return nil
 }
 
-// readHistory shows the events and checks that they are those appended.
+// readHistory prints the events and checks that they are the appended ones.
 func (t *tour) readHistory(ctx context.Context) error {
 	events, err := t.table(ctx, t.session.Reader)
 	if err != nil {
 		return err
 	}
 	if len(events) != len(t.history) {
-		return fmt.Errorf("there are %d events, %d were appended", len(events), len(t.history))
+		return fmt.Errorf("read %d events, want %d", len(events), len(t.history))
 	}
 	for i, event := range events {
 		if event.Version != int64(i+1) || event.Data != t.history[i] {
-			return fmt.Errorf("event %d is version %d with %+v, it should have %+v", i+1, event.Version, event.Data, t.history[i])
+			return fmt.Errorf("event %d is version %d with %+v, want %+v", i+1, event.Version, event.Data, t.history[i])
 		}
 		if session := event.Metadata.Context.SessionID; session != t.session.ID() {
-			return fmt.Errorf("version %d says that session %s appended it", event.Version, session)
+			return fmt.Errorf("version %d names session %s", event.Version, session)
 		}
 	}
 	return nil
 }
 
-// conflict appends as somebody would who has not seen the last event.
+// conflict appends like a writer that has not seen the last event.
 func (t *tour) conflict(ctx context.Context) error {
 	_, err := t.session.Append(ctx, eventstore.ExpectVersion(3), bank.FundsWithdrawn{Amount: 500_00})
 	var mismatch *eventstore.VersionMismatchError
 	switch {
 	case err == nil:
-		return errors.New("an append for version 3 was taken at version 4")
+		return errors.New("an append that expected version 3 succeeded at version 4")
 	case !errors.As(err, &mismatch):
 		return err
 	case mismatch.Expected != 3 || mismatch.Actual != 4:
-		return fmt.Errorf("the error should say that version 3 was expected and 4 is there: %w", err)
+		return fmt.Errorf("the error should have expected version 3 and actual version 4: %w", err)
 	}
 	t.say("   %v\n", err)
 	switch version, err := t.session.Version(ctx); {
 	case err != nil:
 		return err
 	case version != 4:
-		return fmt.Errorf("the stream is at version %d after it", version)
+		return fmt.Errorf("the stream is then at version %d, want 4", version)
 	}
 	return nil
 }
 
-// openAgain asks for the account as another process would.
+// openAgain opens the account like another process.
 func (t *tour) openAgain(ctx context.Context) error {
 	second, err := t.provider.Open(ctx, t.provider.Stream(bank.AccountType, t.session.Stream().ID))
 	if err == nil {
-		return errors.Join(errors.New("a second session was opened while the first is open"), second.Close())
+		return errors.Join(errors.New("a second session opened while the first is open"), second.Close())
 	}
 	var timeout *eventstore.OpenTimeoutError
 	if !errors.As(err, &timeout) || ctx.Err() != nil {
@@ -221,7 +222,7 @@ func (t *tour) openAgain(ctx context.Context) error {
 	return nil
 }
 
-// snapshot keeps the account as it stands, then loads it as a reader without a session does.
+// snapshot saves a snapshot, and loads the account from it without a session.
 func (t *tour) snapshot(ctx context.Context) error {
 	if err := t.session.SaveSnapshot(ctx, 4, t.account); err != nil {
 		return err
@@ -232,17 +233,17 @@ func (t *tour) snapshot(ctx context.Context) error {
 	}
 	events := now.Version - now.Snapshot
 	if now.Snapshot != 4 || events != 0 {
-		return fmt.Errorf("the account was loaded from the snapshot at version %d and %d events, it should be from 4 and none", now.Snapshot, events)
+		return fmt.Errorf("the account was loaded from the snapshot at version %d and %d events, want version 4 and 0 events", now.Snapshot, events)
 	}
 	if now.State != t.account {
-		return fmt.Errorf("the snapshot holds %+v, the events make %+v", now.State, t.account)
+		return fmt.Errorf("the snapshot has %+v, the events result in %+v", now.State, t.account)
 	}
 	t.say("   loaded from the snapshot at version %d and %d events after it, without a session;\n   the balance is %s\n",
 		now.Snapshot, events, now.State.Balance)
 	return nil
 }
 
-// command has the account loaded, decided on and saved, twice for one command.
+// command runs one command twice: it loads the account, decides and saves.
 func (t *tour) command(ctx context.Context) error {
 	for delivery := range 2 {
 		after, err := t.accounts.Update(ctx, t.session.Stream().ID,
@@ -256,22 +257,22 @@ func (t *tour) command(ctx context.Context) error {
 		if delivery == 0 {
 			t.say("   stored as version %d; the balance is %s\n", after.Version, after.State.Balance)
 		} else {
-			t.say("   the second time nothing is stored: it stands as version %d; the balance is %s\n", after.RepeatOf, after.State.Balance)
+			t.say("   the second time nothing is stored, because version %d has the command; the balance is %s\n", after.RepeatOf, after.State.Balance)
 		}
 	}
 	return nil
 }
 
-// overdraw shows that a decision that refuses stores nothing.
+// overdraw shows that a refused decision stores nothing.
 func (t *tour) overdraw(ctx context.Context) error {
 	after, err := t.accounts.Update(ctx, t.session.Stream().ID, func(a bank.Account) ([]any, error) { return a.Withdraw(5_000_00) })
 	switch {
 	case err == nil:
-		return errors.New("5,000.00 were withdrawn")
+		return errors.New("withdrawing 5,000.00 succeeded")
 	case !errors.Is(err, bank.ErrInsufficientFunds):
 		return err
 	case after.Version != 5:
-		return fmt.Errorf("the account is at version %d after it", after.Version)
+		return fmt.Errorf("the account is then at version %d, want 5", after.Version)
 	}
 	t.say("   %v; the balance is still %s\n", err, after.State.Balance)
 	return nil
@@ -285,7 +286,7 @@ func (t *tour) close(context.Context) error {
 	return nil
 }
 
-// table shows a history and returns it.
+// table prints a history and returns it.
 func (t *tour) table(ctx context.Context, history *eventstore.Reader) ([]eventstore.Event, error) {
 	var (
 		events  []eventstore.Event
@@ -309,11 +310,11 @@ func (t *tour) table(ctx context.Context, history *eventstore.Reader) ([]eventst
 			m.Context.Timestamp.Format(time.DateTime), short(m.Context.SessionID), short(m.Message.ID))
 		events = append(events, event)
 	}
-	t.say("   the balance is %s (ids are shown by their last 8 characters)\n", account.Balance)
+	t.say("   the balance is %s (of ids, only the last 8 characters are shown)\n", account.Balance)
 	return events, nil
 }
 
-// signed is an amount that says which way it goes.
+// signed returns an amount with its sign.
 func signed(m bank.Money) string {
 	if m > 0 {
 		return "+" + m.String()
@@ -321,7 +322,7 @@ func signed(m bank.Money) string {
 	return m.String()
 }
 
-// short is the end of an id: ids of one moment begin alike.
+// short returns the end of an id, because ids of the same moment begin alike.
 func short(id string) string {
 	if len(id) <= 8 {
 		return id

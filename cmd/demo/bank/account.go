@@ -1,5 +1,5 @@
-// Package bank is a bank on the event store: what happens to an account, what the account decides, and how both are
-// kept. It knows no HTTP and no Dapr.
+// Package bank is a bank on the event store: the events of an account, its decisions, and how both
+// are stored. It knows neither HTTP nor Dapr.
 package bank
 
 import (
@@ -10,10 +10,10 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// AccountType is the aggregate type of an account; its id is the account number.
+// AccountType is the aggregate type of an account. The aggregate id is the account number.
 const AccountType = "BankAccount"
 
-// The events of an account. What happened is written once and never changes.
+// The events of an account. An event is stored once and never changes.
 type (
 	// AccountOpened is the first event of every account.
 	AccountOpened struct {
@@ -32,13 +32,14 @@ type (
 	}
 )
 
-// Account is what its events make of an account. It is also what a snapshot holds.
+// Account is the state of an account after its events. Snapshots store it.
 type Account struct {
 	Owner   string `json:"owner"`
 	Balance Money  `json:"balance"`
 }
 
-// Types are the Go types under the names by which they are stored, for ever.
+// Types returns the Go types with the names under which they are stored. The names must never
+// change.
 func Types() []eventstore.TypeDefinition {
 	return []eventstore.TypeDefinition{
 		eventstore.Type[AccountOpened]("AccountOpened"),
@@ -46,11 +47,11 @@ func Types() []eventstore.TypeDefinition {
 		eventstore.Type[FundsWithdrawn]("FundsWithdrawn"),
 		eventstore.Type[Account]("Account"),
 		eventstore.Type[AccountListed]("AccountListed"),
-		eventstore.Type[Directory]("DirectorySize"), // "Directory" was one that held all numbers
+		eventstore.Type[Directory]("DirectorySize"), // "Directory" was an earlier type that held all numbers
 	}
 }
 
-// Apply is the account after one more event.
+// Apply returns the account after one more event.
 func (a Account) Apply(event eventstore.Event) (Account, error) {
 	amount, err := Change(event)
 	if err != nil {
@@ -63,7 +64,7 @@ func (a Account) Apply(event eventstore.Event) (Account, error) {
 	return a, nil
 }
 
-// Change is what an event does to the balance.
+// Change returns how an event changes the balance.
 func Change(event eventstore.Event) (Money, error) {
 	switch data := event.Data.(type) {
 	case AccountOpened:
@@ -73,11 +74,11 @@ func Change(event eventstore.Event) (Money, error) {
 	case FundsWithdrawn:
 		return -data.Amount, nil
 	default:
-		return 0, fmt.Errorf("version %d is a %s, which is no event of an account", event.Version, event.Metadata.Message.Type)
+		return 0, fmt.Errorf("version %d is a %s, which is not an event of an account", event.Version, event.Metadata.Message.Type)
 	}
 }
 
-// Deposit decides on a deposit.
+// Deposit returns the events of a deposit.
 func (a Account) Deposit(amount Money) ([]any, error) {
 	if amount <= 0 || amount > math.MaxInt64-a.Balance {
 		return nil, ErrBadAmount
@@ -85,7 +86,7 @@ func (a Account) Deposit(amount Money) ([]any, error) {
 	return []any{FundsDeposited{Amount: amount}}, nil
 }
 
-// Withdraw decides on a withdrawal.
+// Withdraw returns the events of a withdrawal.
 func (a Account) Withdraw(amount Money) ([]any, error) {
 	switch {
 	case amount <= 0:
@@ -96,8 +97,8 @@ func (a Account) Withdraw(amount Money) ([]any, error) {
 	return []any{FundsWithdrawn{Amount: amount}}, nil
 }
 
-// Money is an amount in minor units: 1,500.00 is 1_500_00. Integers, since fractions of binary floating point
-// do not add up to cents.
+// Money is an amount in minor units: 1,500.00 is 1_500_00. It is an integer, because binary
+// floating point cannot represent cents exactly.
 type Money int64
 
 func (m Money) String() string {

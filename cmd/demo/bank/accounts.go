@@ -12,17 +12,19 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
 )
 
-// Accounts are the accounts of a bank in an event store. It is safe for concurrent use.
+// Accounts gives access to the accounts of a bank in an event store. It is safe for concurrent use.
 type Accounts struct {
 	provider  *eventstore.Provider
 	accounts  *aggregate.Repository[Account]
 	directory *aggregate.Repository[Directory]
 }
 
-// SnapshotEvery is how many events lie between the snapshots of an account: few, so that a demo shows some.
+// SnapshotEvery is the number of events between two snapshots of an account. It is small so that
+// the demo shows some.
 const SnapshotEvery = 10
 
-// NewAccounts makes the accounts of the store that a provider with the types of [Types] opens.
+// NewAccounts returns the accounts in a provider's store. The provider's registry must have
+// [Types].
 func NewAccounts(provider *eventstore.Provider) (*Accounts, error) {
 	accounts, err := aggregate.NewRepository(provider, AccountType, Account.Apply, aggregate.WithSnapshotEvery(SnapshotEvery))
 	if err != nil {
@@ -35,25 +37,27 @@ func NewAccounts(provider *eventstore.Provider) (*Accounts, error) {
 	return &Accounts{provider: provider, accounts: accounts, directory: directory}, nil
 }
 
-// What a bank refuses.
+// The errors of the bank.
 var (
 	ErrInsufficientFunds = errors.New("insufficient funds")
-	ErrNoAccount         = errors.New("there is no account of that number")
-	ErrAccountExists     = errors.New("there is an account of that number already")
+	ErrNoAccount         = errors.New("no account has this number")
+	ErrAccountExists     = errors.New("an account with this number already exists")
 	ErrBadNumber         = errors.New("an account number is 1 to 34 digits and capital letters")
 	ErrNoOwner           = errors.New("an account needs an owner, of at most 200 bytes of UTF-8")
-	ErrBadAmount         = errors.New("the amount must be positive, and no balance beyond what fits")
+	ErrBadAmount         = errors.New("the amount must be positive, and the balance must not exceed its maximum")
 )
 
-// Command is what goes with a request to change an account.
+// Command is the context of a request to change an account.
 type Command struct {
-	// ID makes it safe to send the same command again: it is stored once. Empty: no protection.
+	// ID makes the command safe to repeat: it is stored only once. If ID is empty, there is no
+	// protection.
 	ID string
 
-	// ExpectedVersion is the version that who sends it has seen; negative: any.
+	// ExpectedVersion is the version that the sender has seen. A negative value accepts any
+	// version.
 	ExpectedVersion int64
 
-	// Context is how it came about: correlation, causation, user.
+	// Context describes the origin of the command: correlation, causation, user.
 	Context eventstore.ContextMetadata
 }
 
@@ -68,10 +72,11 @@ func (c Command) options() []aggregate.UpdateOption {
 	return options
 }
 
-// Status is an account as of one version.
+// Status is an account at one version.
 type Status = aggregate.Aggregate[Account]
 
-// Open opens an account. It returns [ErrAccountExists], unless it is the command's own that was sent before.
+// Open opens an account. It returns [ErrAccountExists] if the account exists, unless the same
+// command opened it.
 func (a *Accounts) Open(ctx context.Context, number, owner string, amount Money, c Command) (Status, error) {
 	switch {
 	case !validNumber(number):
@@ -94,12 +99,12 @@ func (a *Accounts) Open(ctx context.Context, number, owner string, amount Money,
 	}, c.options()...)
 }
 
-// Deposit adds to an account.
+// Deposit adds an amount to an account.
 func (a *Accounts) Deposit(ctx context.Context, number string, amount Money, c Command) (Status, error) {
 	return a.update(ctx, number, func(account Account) ([]any, error) { return account.Deposit(amount) }, c)
 }
 
-// Withdraw takes from an account.
+// Withdraw takes an amount from an account.
 func (a *Accounts) Withdraw(ctx context.Context, number string, amount Money, c Command) (Status, error) {
 	return a.update(ctx, number, func(account Account) ([]any, error) { return account.Withdraw(amount) }, c)
 }
@@ -116,12 +121,14 @@ func (a *Accounts) update(ctx context.Context, number string, decide aggregate.D
 	}, c.options()...)
 }
 
-// Close ends an account for ever: its history stays, nothing is added to it. A negative expected version is any.
+// Close closes an account permanently. Its history remains, but accepts no more events. A negative
+// expectedVersion accepts any version.
 func (a *Accounts) Close(ctx context.Context, number string, expectedVersion int64) error {
 	return a.end(ctx, number, expectedVersion, (*eventstore.Session).CloseStream)
 }
 
-// Delete deletes an account's history for ever. A negative expected version is any. It is safe to repeat.
+// Delete deletes an account and its history permanently. A negative expectedVersion accepts any
+// version. Delete is safe to repeat.
 func (a *Accounts) Delete(ctx context.Context, number string, expectedVersion int64) error {
 	return a.end(ctx, number, expectedVersion, (*eventstore.Session).DeleteStream)
 }
@@ -141,7 +148,7 @@ func (a *Accounts) end(ctx context.Context, number string, expectedVersion int64
 	defer session.Close()
 	switch version, err := session.Version(ctx); {
 	case errors.As(err, new(*eventstore.StreamDeletedError)):
-		// A deletion that was cut short is brought to its end by deleting again.
+		// Deleting again completes an interrupted deletion.
 	case err != nil:
 		return err
 	case version == 0:
@@ -150,12 +157,13 @@ func (a *Accounts) end(ctx context.Context, number string, expectedVersion int64
 	return end(session, ctx, expected)
 }
 
-// Account is an account as it is.
+// Account returns an account at its last version.
 func (a *Accounts) Account(ctx context.Context, number string) (Status, error) {
 	return a.load(ctx, number)
 }
 
-// AsOf is an account as it was at a version. Where it has no such version it returns an [eventstore.VersionNotFoundError].
+// AsOf returns an account at a version. If the account has no such version, AsOf returns an
+// [eventstore.VersionNotFoundError].
 func (a *Accounts) AsOf(ctx context.Context, number string, version int64) (Status, error) {
 	status, err := a.load(ctx, number, eventstore.ToVersion(version))
 	if err != nil || status.Version == version {
@@ -179,18 +187,19 @@ func (a *Accounts) load(ctx context.Context, number string, options ...eventstor
 // Entry is one event of an account's history.
 type Entry struct {
 	eventstore.Event
-	Change  Money // what it did to the balance
-	Balance Money // after it
+	Change  Money // effect on the balance
+	Balance Money // after the event
 }
 
-// History is an account's events from a version, 1 or more, to the last. The balance before them comes from a snapshot where there is one.
+// History returns an account's events from a version, 1 or more, to the last. The balance before
+// them comes from a snapshot if there is one.
 func (a *Accounts) History(ctx context.Context, number string, from int64) iter.Seq2[Entry, error] {
 	return a.history(ctx, number, from)
 }
 
-// Range is an account's events from a version, 1 or more, to another, both included. It reads no
-// others than these and those since the last snapshot before them. What lies past the last version
-// is left out.
+// Range returns an account's events from one version, 1 or more, to another, inclusive. It omits
+// versions that do not exist yet. Range reads only these events and those between them and the last
+// snapshot before them.
 func (a *Accounts) Range(ctx context.Context, number string, from, to int64) iter.Seq2[Entry, error] {
 	return a.history(ctx, number, from, eventstore.ToVersion(to))
 }
@@ -227,7 +236,7 @@ func (a *Accounts) history(ctx context.Context, number string, from int64, optio
 	}
 }
 
-// Snapshots are the versions of an account of which there is a snapshot.
+// Snapshots returns the versions at which an account has a snapshot.
 func (a *Accounts) Snapshots(ctx context.Context, number string) ([]int64, error) {
 	reader, err := a.reader(number)
 	if err != nil {
@@ -236,7 +245,8 @@ func (a *Accounts) Snapshots(ctx context.Context, number string) ([]int64, error
 	return reader.Snapshots(ctx)
 }
 
-// Version is the version of an account, 0 if there is none: the least that tells whether something has changed.
+// Version returns the version of an account, or 0 if there is none. It is the cheapest way to find
+// out whether an account has changed.
 func (a *Accounts) Version(ctx context.Context, number string) (int64, error) {
 	reader, err := a.reader(number)
 	if err != nil {
@@ -261,8 +271,8 @@ func (a *Accounts) reader(number string) (*eventstore.Reader, error) {
 	return a.provider.Reader(a.provider.Stream(AccountType, number)), nil
 }
 
-// Numbers are the account numbers that were given away, the oldest first. Where the opening of an account was cut short there
-// is a number without an account.
+// Numbers returns all registered account numbers, the oldest first. A number has no account if
+// opening the account was interrupted.
 func (a *Accounts) Numbers(ctx context.Context) ([]string, error) {
 	const atOnce = 1000
 	var numbers []string
@@ -278,8 +288,8 @@ func (a *Accounts) Numbers(ctx context.Context) ([]string, error) {
 	}
 }
 
-// List is the account numbers that were given away from the one at a place in their order, 1 or
-// more, and how many there are in all. It returns at most limit of them, and reads no others.
+// List returns up to limit registered account numbers, starting at position from in their order, 1
+// or more. It also returns the total count. It reads no other numbers.
 func (a *Accounts) List(ctx context.Context, from int64, limit int) (numbers []string, total int64, err error) {
 	reader := a.provider.Reader(a.provider.Stream(directoryType, directoryID))
 	if total, err = reader.Version(ctx); err != nil || from > total {
@@ -289,7 +299,7 @@ func (a *Accounts) List(ctx context.Context, from int64, limit int) (numbers []s
 	if err != nil {
 		return nil, total, err
 	}
-	for _, event := range events { // each is one number, at the version that is its place
+	for _, event := range events { // each event is one number, and its version is its position
 		number, err := listed(event)
 		if err != nil {
 			return nil, total, err

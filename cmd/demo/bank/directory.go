@@ -6,25 +6,27 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// A state store can't be listed through Dapr: which accounts there are is a history of its own.
+// Dapr cannot list the keys of a state store. Therefore a stream of its own records which accounts
+// exist.
 const (
 	directoryType = "BankDirectory"
 	directoryID   = "accounts"
 )
 
-// AccountListed says that an account number was given away. It comes before the account's first event: a process that dies
-// between the two leaves a number without an account, not an account that nobody finds.
+// AccountListed registers an account number. It is stored before the account's first event: a
+// process that dies between the two leaves a number without an account, not an account that cannot
+// be found.
 type AccountListed struct {
 	Number string `json:"number"`
 }
 
-// Directory is how many numbers were given away. The numbers are the events alone: whoever opens an
-// account need not load those of all others.
+// Directory is the number of registered account numbers. Only the events contain the numbers, so
+// that opening an account does not load the numbers of all others.
 type Directory struct {
 	Count int64 `json:"count"`
 }
 
-// Apply is the directory after one more event.
+// Apply returns the directory after one more event.
 func (d Directory) Apply(event eventstore.Event) (Directory, error) {
 	if _, err := listed(event); err != nil {
 		return d, err
@@ -33,11 +35,11 @@ func (d Directory) Apply(event eventstore.Event) (Directory, error) {
 	return d, nil
 }
 
-// listed is the number that an event of the directory gives away.
+// listed returns the number that an event of the directory registers.
 func listed(event eventstore.Event) (string, error) {
 	data, ok := event.Data.(AccountListed)
 	if !ok {
-		return "", fmt.Errorf("version %d is a %s, which is no event of a directory", event.Version, event.Metadata.Message.Type)
+		return "", fmt.Errorf("version %d is a %s, which is not an event of the directory", event.Version, event.Metadata.Message.Type)
 	}
 	return data.Number, nil
 }

@@ -228,7 +228,7 @@ func TestWhatAFormGotWrongIsSaidBesideIt(t *testing.T) {
 		"no amount":             {"/accounts/A1/deposit", []string{"amount", "1,5<"}, 422, []string{`value="1,5&lt;"`, `id="deposit-error"`, "12.34", `aria-invalid="true" aria-describedby="deposit-error"`, "<title>Error: "}},
 		"nothing":               {"/accounts/A1/deposit", []string{"amount", "0.00"}, 422, []string{`id="deposit-error"`, "must be positive"}},
 		"too much":              {"/accounts/A1/withdraw", []string{"id", "mine", "amount", "1.01"}, 422, []string{`id="withdraw-error"`, "insufficient funds", `value="1.01"`, `value="mine"`}},
-		"a number that is used": {"/accounts", []string{"number", "A1", "owner", "Eve"}, 409, []string{"there is an account of that number already", `value="Eve"`, `id="open-error"`}},
+		"a number that is used": {"/accounts", []string{"number", "A1", "owner", "Eve"}, 409, []string{"an account with this number already exists", `value="Eve"`, `id="open-error"`}},
 		"no number":             {"/accounts", []string{"number", "A/1", "owner", "Eve"}, 422, []string{"1 to 34 digits and capital letters", `value="A/1"`}},
 		"no owner":              {"/accounts", []string{"number", "A2", "owner", " "}, 400, []string{"needs an owner"}},
 		"no first deposit":      {"/accounts", []string{"number", "A2", "owner", "Eve", "amount", "all"}, 422, []string{"write the amount in digits"}},
@@ -407,9 +407,9 @@ func TestWhoIsSignedInIsSaidAndSeesTheFormsThatAreForThem(t *testing.T) {
 func TestAnAccountThatIsNotThereIsAPageThatSaysSo(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.wants(s.get("/accounts/NONE"), http.StatusNotFound, "there is no account of that number")
+	s.wants(s.get("/accounts/NONE"), http.StatusNotFound, "no account has this number")
 	s.wants(s.get("/accounts/none"), http.StatusBadRequest, "capital letters")
-	s.wants(s.get("/accounts/NONE/live"), http.StatusNotFound, "there is no account of that number")
+	s.wants(s.get("/accounts/NONE/live"), http.StatusNotFound, "no account has this number")
 	s.wants(s.get("/elsewhere"), http.StatusNotFound, "There is no such page")
 	s.wants(s.get("/?page=2"), http.StatusNotFound)
 	s.wants(s.post("/accounts/NONE/deposit", "amount", "1"), http.StatusNotFound)
