@@ -198,7 +198,7 @@ func TestAStepThatDoesNotDoWhatItSaysIsTheEnd(t *testing.T) {
 		}, "step 3 "},
 		"the lease vanishes": {"\n7. ", func(t *testing.T, state driver.State) {
 			write(t, state, driver.Write{Key: "{EventStores:BankAccount:123456000}:lease"})
-		}, "a second session was opened while the first is open"},
+		}, "a second session opened while the first is open"},
 		"an event vanishes": {"\n5. ", func(t *testing.T, state driver.State) {
 			write(t, state, driver.Write{Key: "{EventStores:BankAccount:123456000}:2"})
 		}, "is damaged at version 2"},
@@ -243,7 +243,7 @@ func TestATourThatNobodyCanReadIsAFailure(t *testing.T) {
 	closed.Close()
 	var errs bytes.Buffer
 	code := run(t.Context(), []string{"-file", filepath.Join(t.TempDir(), "bank.db")}, closed, &errs)
-	if code != 1 || !strings.Contains(errs.String(), "could not be shown") {
+	if code != 1 || !strings.Contains(errs.String(), "cannot print the tour") {
 		t.Errorf("exit code %d, %s", code, &errs)
 	}
 }

@@ -302,7 +302,7 @@ func TestServeRefusesWrongArgumentsAndSaysWhy(t *testing.T) {
 		"all networks without keys":  {[]string{"-addr", ":0"}, 1, "without API keys the bank is not started"},
 		"IPv6 without keys":          {[]string{"-addr", "[::]:0"}, 1, "-addr 127.0.0.1:8080"},
 		"a file of keys not there":   {[]string{"-keys", filepath.Join(t.TempDir(), "nosuch")}, 1, "nosuch"},
-		"a file without a key":       {[]string{"-keys", empty}, 1, "no key in it"},
+		"a file without a key":       {[]string{"-keys", empty}, 1, "contains no key"},
 		"a file that is no list":     {[]string{"-keys", wrong}, 1, "16 bytes"},
 		"an address that can not be": {[]string{"-addr", "nowhere"}, 1, "choose another address with -addr"},
 	} {
@@ -319,7 +319,7 @@ func TestAKeyInTheEnvironmentIsEnoughForANetwork(t *testing.T) {
 	if err != nil || keys.None() {
 		t.Errorf("%v, %v", keys, err)
 	}
-	if _, err := readKeys("a-file"); err == nil || !strings.Contains(err.Error(), "leave out one") {
+	if _, err := readKeys("a-file"); err == nil || !strings.Contains(err.Error(), "use only one") {
 		t.Errorf("two lists: %v", err)
 	}
 	t.Setenv("BANK_KEYS", "ada read short")

@@ -22,27 +22,27 @@ type accountView struct {
 	Balance bank.Money
 	Version int64
 	Closed  bool
-	Forms   bool // there are some: it is open, and who looks may move money
+	Forms   bool // the account is open, and the viewer may move money
 	Shown   shown
 	Chart   chart
 	Rows    []row // the newest first
-	Before  int64 // where the timeline ends, as it was asked for; 0: with the newest
+	Before  int64 // the requested end of the timeline; 0: it ends with the newest event
 	Older   string
-	Newest  string // link to the newest events; empty: they are here
-	News    string // the newest event, in a sentence
+	Newest  string // link to the newest events; empty if they are on this page
+	News    string // describes the newest event in a sentence
 
 	Notice   string
 	Deposit  amountForm
 	Withdraw amountForm
-	Conflict *conflict // nil: none was provoked
+	Conflict *conflict // nil if none was provoked
 }
 
-// shown is the account as of the version that was asked for.
+// shown is the account at the requested version.
 type shown struct {
 	bank.Status
 	Latest         bool
-	Earlier, Later int64  // the versions next to it; 0: there is none
-	From           string // what it was loaded from
+	Earlier, Later int64  // the neighbouring versions; 0 if there is none
+	From           string // says what it was loaded from
 }
 
 // row is one event in the timeline.
@@ -53,21 +53,21 @@ type row struct {
 	Incoming bool
 	Balance  bank.Money
 	Time     time.Time
-	Snapshot bool // there is one as of it
-	Shown    bool // it is the last event of the state that is shown
+	Snapshot bool // the account has a snapshot at this version
+	Shown    bool // the last event of the shown state
 	Metadata []field
 }
 
-// amountForm is the form of a deposit or a withdrawal, as it was filled in.
+// amountForm is the form of a deposit or a withdrawal, with its content.
 type amountForm struct {
 	ID, Amount string
-	Error      string // empty: there is none
+	Error      string // empty if there is none
 }
 
-// asked is what of an account a request wants to see.
+// asked is the part of an account that a request asks for.
 type asked struct {
 	version int64 // 0: the newest
-	before  int64 // the timeline up to it, not included; 0: around version
+	before  int64 // end of the timeline, exclusive; 0: around version
 }
 
 func (p *page) showAccount(w http.ResponseWriter, r *http.Request) {
@@ -92,7 +92,7 @@ func (p *page) showAccount(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, http.StatusOK, "account", v)
 }
 
-// view reads an account and makes the view of it.
+// view reads an account and returns its view.
 func (p *page) view(r *http.Request, a asked) (accountView, error) {
 	ctx, number := r.Context(), r.PathValue("number")
 	now, err := p.accounts.Account(ctx, number)
@@ -115,7 +115,7 @@ func (p *page) view(r *http.Request, a asked) (accountView, error) {
 		return accountView{}, err
 	}
 	newest := rowOf(h.last)
-	if h.last.Version != now.Version { // the chart is of versions long ago
+	if h.last.Version != now.Version { // the chart shows only old versions
 		for entry, err := range read(span{now.Version, now.Version}) {
 			if err != nil {
 				return accountView{}, err
@@ -228,7 +228,7 @@ func rowOf(entry bank.Entry) row {
 	return at
 }
 
-// notice is what is said after a form was sent, from the address that it led to.
+// notice returns the message after a form was sent. It is in the query of the address.
 func (v accountView) notice(query url.Values) string {
 	version := func(name string) int64 {
 		n, _ := strconv.ParseInt(query.Get(name), 10, 64)
@@ -238,7 +238,7 @@ func (v accountView) notice(query url.Values) string {
 		return fmt.Sprintf("Stored as version %d.", stored)
 	}
 	if repeat := version("repeat"); repeat >= 1 && repeat <= v.Version {
-		return fmt.Sprintf("This was sent before and stands at version %d: nothing was stored twice.", repeat)
+		return fmt.Sprintf("This was stored before as version %d. Nothing was stored twice.", repeat)
 	}
 	return ""
 }

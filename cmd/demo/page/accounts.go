@@ -14,7 +14,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// accountsPerPage is how many accounts one page lists, each of which is loaded for it.
+// accountsPerPage is the number of accounts on one page. The page loads each of them.
 const accountsPerPage = 50
 
 // accountsView is the page of all accounts.
@@ -24,7 +24,7 @@ type accountsView struct {
 	Page     int
 	Pages    int
 	Form     openForm
-	Forms    bool // who looks may open an account
+	Forms    bool // the viewer may open an account
 }
 
 func (v accountsView) Before() int { return v.Page - 1 }
@@ -36,14 +36,14 @@ type listed struct {
 	Owner        string
 	Balance      bank.Money
 	Version      int64
-	Trouble      string // why there is nothing to show; else empty
+	Trouble      string // why the account cannot be shown; empty if it can
 }
 
-// openForm is the form that opens an account, as it was filled in.
+// openForm is the form that opens an account, with its content.
 type openForm struct {
 	ID, Number, Owner, Amount string
-	Error                     string // empty: there is none
-	Wrong                     string // the field that it is about
+	Error                     string // empty if there is none
+	Wrong                     string // the field with the error
 }
 
 func (p *page) listAccounts(w http.ResponseWriter, r *http.Request) {
@@ -75,12 +75,12 @@ func (p *page) renderAccounts(w http.ResponseWriter, r *http.Request, status int
 		account, err := p.accounts.Account(r.Context(), number)
 		switch {
 		case errors.Is(err, bank.ErrNoAccount):
-			entry.Trouble = "the number was given away, the account is not open yet"
+			entry.Trouble = "the number is registered, but the account is not open yet"
 		case errors.As(err, new(*eventstore.StreamDeletedError)):
 			entry.Trouble = "deleted"
 		case errors.As(err, new(*eventstore.DamagedError)):
-			entry.Trouble = "damaged: the log of the service says how"
-			p.log.ErrorContext(r.Context(), "an account can't be listed", "request", service.Origin(r.Context()).CorrelationID, "error", err)
+			entry.Trouble = "damaged; see the log of the service"
+			p.log.ErrorContext(r.Context(), "cannot list an account", "request", service.Origin(r.Context()).CorrelationID, "error", err)
 		case err != nil:
 			p.fail(w, r, err)
 			return
@@ -91,7 +91,7 @@ func (p *page) renderAccounts(w http.ResponseWriter, r *http.Request, status int
 	p.render(w, r, status, "accounts", v)
 }
 
-// open opens the account that a form asks for.
+// open opens the account of a form.
 func (p *page) open(w http.ResponseWriter, r *http.Request) {
 	if err := readForm(r); err != nil {
 		p.fail(w, r, err)
@@ -139,7 +139,7 @@ func (p *page) open(w http.ResponseWriter, r *http.Request) {
 
 func accountPath(number string) string { return "/accounts/" + url.PathEscape(number) }
 
-// redirectStored leads to the account, which says what was stored.
+// redirectStored redirects to the account, which shows what was stored.
 func redirectStored(w http.ResponseWriter, r *http.Request, number string, after bank.Status) {
 	query := "?stored=" + strconv.FormatInt(after.Version, 10)
 	if after.RepeatOf > 0 {
@@ -148,7 +148,7 @@ func redirectStored(w http.ResponseWriter, r *http.Request, number string, after
 	http.Redirect(w, r, accountPath(number)+query, http.StatusSeeOther)
 }
 
-// readForm reads the form of a request, which must be UTF-8 and have each field at most once.
+// readForm parses the form of a request. The form must be UTF-8 and have each field at most once.
 func readForm(r *http.Request) error {
 	if _, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && parameters["charset"] != "" && !strings.EqualFold(parameters["charset"], "utf-8") {
 		return errBadForm

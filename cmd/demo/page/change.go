@@ -10,7 +10,7 @@ import (
 	"github.com/hexalith/eventstores-go/cmd/demo/service"
 )
 
-// change is what deposits and withdrawals have in common.
+// change is the common signature of deposits and withdrawals.
 type change = func(ctx context.Context, number string, amount bank.Money, c bank.Command) (bank.Status, error)
 
 func (p *page) deposit(w http.ResponseWriter, r *http.Request) {
@@ -21,7 +21,8 @@ func (p *page) withdraw(w http.ResponseWriter, r *http.Request) {
 	p.change(w, r, p.accounts.Withdraw, func(m bank.Money) any { return bank.FundsWithdrawn{Amount: m} }, func(v *accountView) *amountForm { return &v.Withdraw })
 }
 
-// change does what a form asks for. What can't be done with the amount is said beside it, all else on a page of its own.
+// change makes the change of a form. It shows an error about the amount next to the form, and any
+// other error on its own page.
 func (p *page) change(w http.ResponseWriter, r *http.Request, do change, event func(bank.Money) any, formOf func(*accountView) *amountForm) {
 	if err := readForm(r); err != nil {
 		p.fail(w, r, err)
@@ -58,8 +59,8 @@ func (p *page) change(w http.ResponseWriter, r *http.Request, do change, event f
 	p.render(w, r, http.StatusUnprocessableEntity, "account", v)
 }
 
-// sameForm refuses a form that has the id of another that was stored as that version, an event: who
-// sends it must not believe that it was done.
+// sameForm returns an error if another form was stored under the form's id at that version. The
+// sender must not believe that its change was made.
 func (p *page) sameForm(ctx context.Context, number string, version int64, event any) error {
 	err := service.SameCommand(ctx, p.accounts, number, version, event)
 	if reused := (*service.Problem)(nil); errors.As(err, &reused) {

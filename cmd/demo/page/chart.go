@@ -10,16 +10,16 @@ import (
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 )
 
-// cell is the balance over a run of versions.
+// cell is the balance over a range of versions.
 type cell struct {
 	first     int64
 	low, high bank.Money
 	last      bank.Money
 }
 
-// curve is the balance over versions that follow each other, in at most maxCells cells. Each is one
-// version as long as there are not more; then each stands for twice as many, so that no peak is
-// lost.
+// curve is the balance over consecutive versions, in at most maxCells cells. At first a cell is one
+// version. When the cells run out, each covers twice as many versions. A cell keeps its lowest and
+// highest balance, so that no peak is lost.
 type curve struct {
 	cells []cell
 	width int64 // versions in a cell
@@ -46,39 +46,40 @@ func (c *curve) add(version int64, balance bank.Money) {
 	c.cells = append(c.cells, cell{first: version, low: balance, high: balance, last: balance})
 }
 
-// at is the balance at a version: exact where a cell is one version, else that at the end of its cell.
+// at returns the balance at a version. If a cell has several versions, it is the balance at the end
+// of the cell.
 func (c *curve) at(version int64) bank.Money {
 	return c.cells[(version-c.cells[0].first)/c.width].last
 }
 
-// The chart's own measures, which the page stretches to the width that it has.
+// The size of the chart. The page stretches it to the available width.
 const (
 	chartWidth  = 1000
 	chartHeight = 100
-	chartBeyond = 12 // the newest balance goes on for as much, so that one sees it
+	chartBeyond = 12 // extends the line of the newest balance, so that it is visible
 )
 
-// chart is a curve as it is drawn.
+// chart is a curve in the form in which the page draws it.
 type chart struct {
 	Line, Area string // SVG paths
 	Rules      []string
-	Labels     []string // of the rules, from the lowest
+	Labels     []string // labels of the rules, from the lowest
 	Marks      []mark   // snapshots
 	Shown      mark
 	Low, High  bank.Money
 	First      int64 // version
 	Last       int64
-	Snapshots  int // all there are
+	Snapshots  int // the number of all snapshots
 }
 
-// mark is a place on the curve.
+// mark is a point on the curve.
 type mark struct {
 	Version int64
 	Balance bank.Money
 	X, Y    string
 }
 
-// draw draws a curve with its snapshots and the version that is shown.
+// draw draws a curve with its snapshots and the shown version.
 func (c *curve) draw(snapshots []int64, shown int64, balance bank.Money) chart {
 	d := chart{Low: math.MaxInt64, First: c.cells[0].first, Last: c.end, Snapshots: len(snapshots)}
 	for _, cell := range c.cells {
@@ -112,7 +113,7 @@ func (c *curve) draw(snapshots []int64, shown int64, balance bank.Money) chart {
 
 	for i := range rules + 1 {
 		d.Rules = append(d.Rules, coordinate(chartHeight*(1-float64(i)/float64(rules))))
-		label := "" // what lies above all money there can be
+		label := "" // empty above the largest amount of money
 		if i == 0 || step <= math.MaxInt64/bank.Money(i) {
 			label = strings.TrimSuffix((step * bank.Money(i)).String(), ".00")
 		}
@@ -128,7 +129,8 @@ func (c *curve) draw(snapshots []int64, shown int64, balance bank.Money) chart {
 	return d
 }
 
-// scale is the step between the rules of a chart that goes from 0 to high, and how many steps there are: a round number, two to five of them.
+// scale returns the step between the rules of a chart from 0 to high, and the number of steps. The
+// step is a round number, and there are two to five of them.
 func scale(high bank.Money) (step bank.Money, rules int) {
 	high = max(high, 1_00)
 	step = 1

@@ -9,22 +9,23 @@ import (
 	"github.com/hexalith/eventstores-go/cmd/demo/service"
 )
 
-// conflict is what became of two changes that were sent side by side.
+// conflict is the result of two concurrent changes.
 type conflict struct {
-	What     string // they were
-	Expected int64  // by both
+	What     string // the kind of change
+	Expected int64  // version that both expected
 	Tries    [2]try
-	Stored   int // how many of them
+	Stored   int // how many were stored
 }
 
-// try is one of them.
+// try is one of the two changes.
 type try struct {
 	Name    string
-	Version int64  // as which it was stored; 0: it was not
-	Error   string // what it got instead
+	Version int64  // version of the stored event; 0 if it was refused
+	Error   string // the reason of the refusal
 }
 
-// provokeConflict sends two changes at once which both expect the version that the account has now. They are as small as can be.
+// provokeConflict makes two changes at once that both expect the account's current version. Their
+// amount is the smallest possible.
 func (p *page) provokeConflict(w http.ResponseWriter, r *http.Request) {
 	if err := readForm(r); err != nil {
 		p.fail(w, r, err)
@@ -52,7 +53,7 @@ func (p *page) provokeConflict(w http.ResponseWriter, r *http.Request) {
 			if err != nil {
 				c.Tries[i].Error = textOf(err)
 				if status, _ := statusOf(err); status >= http.StatusInternalServerError {
-					p.log.ErrorContext(r.Context(), "one of two changes ended with an error", "request", service.Origin(r.Context()).CorrelationID, "error", err)
+					p.log.ErrorContext(r.Context(), "one of two changes failed", "request", service.Origin(r.Context()).CorrelationID, "error", err)
 				}
 				return
 			}

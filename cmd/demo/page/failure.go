@@ -8,20 +8,21 @@ import (
 	"github.com/hexalith/eventstores-go/cmd/demo/service"
 )
 
-// failures are the errors of the pages alone, and what one says of them. The others are what they are to the API.
+// failures lists the errors that only pages have, with their status and title. The API defines the
+// others.
 var failures = []struct {
 	is     func(error) bool
 	status int
 	title  string
 }{
-	{is(errNoPage), http.StatusNotFound, "There is no such page"},
-	{is(errBadForm), http.StatusBadRequest, "The form can't be read"},
-	{is(errBadAddress), http.StatusBadRequest, "The address can't be read"},
-	{is(errForeign), http.StatusForbidden, "Not from another site"},
-	{is(errBody), http.StatusBadRequest, "There is no place for a body"},
+	{is(errNoPage), http.StatusNotFound, "Page not found"},
+	{is(errBadForm), http.StatusBadRequest, "Invalid form"},
+	{is(errBadAddress), http.StatusBadRequest, "Invalid address"},
+	{is(errForeign), http.StatusForbidden, "Request from another site"},
+	{is(errBody), http.StatusBadRequest, "Unexpected body"},
 	{is(errReused), http.StatusUnprocessableEntity, "The form belongs to another change"},
 	{is(errTooManyOfOne), http.StatusTooManyRequests, "Too many live updates"},
-	{tooLarge, http.StatusRequestEntityTooLarge, "That is too large"},
+	{tooLarge, http.StatusRequestEntityTooLarge, "The form is too large"},
 }
 
 func is(target error) func(error) bool {
@@ -30,7 +31,7 @@ func is(target error) func(error) bool {
 
 func tooLarge(err error) bool { return errors.As(err, new(*http.MaxBytesError)) }
 
-// statusOf is the status of an error, and a title for it.
+// statusOf returns the status of an error, and a title for it.
 func statusOf(err error) (status int, title string) {
 	for _, f := range failures {
 		if f.is(err) {
@@ -41,8 +42,8 @@ func statusOf(err error) (status int, title string) {
 	return problem.Status, problem.Title
 }
 
-// textOf is what people are told of an error. What went wrong inside is not for them: addresses,
-// keys and damage are for the log alone.
+// textOf returns the text of an error for people. Internal details such as addresses, keys and
+// damage are only in the log.
 func textOf(err error) string {
 	if status, _ := statusOf(err); status >= http.StatusInternalServerError {
 		return service.ProblemOf(err).Detail
@@ -50,17 +51,17 @@ func textOf(err error) string {
 	return err.Error()
 }
 
-// failureView is a page that says what went wrong.
+// failureView is the page of an error.
 type failureView struct {
 	Status  int
 	Title   string
 	Text    string // see textOf
-	Request string // the id by which the log has more; empty: there is none
-	Account string // to go back to; empty: there is none
-	Again   *again // nil: sending it again would not help
+	Request string // the id in the log; empty if the log has nothing
+	Account string // the account to go back to; empty if there is none
+	Again   *again // nil if sending the form again would not help
 }
 
-// again is a form that was sent and can be sent once more, as it was. Its id keeps it from being stored twice.
+// again is a form that can be sent again. Its id prevents that it is stored twice.
 type again struct {
 	Action string
 	Fields []field
@@ -68,16 +69,16 @@ type again struct {
 
 type field struct{ Name, Value string }
 
-// fail answers with an error's status, and what people are told of it.
+// fail answers with an error's status and text.
 func (p *page) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(r.Context().Err(), context.Canceled) {
-		return // nobody reads it
+		return // the client is gone
 	}
 	v := failureView{Text: textOf(err)}
 	v.Status, v.Title = statusOf(err)
 	if v.Status >= http.StatusInternalServerError {
 		v.Request = service.Origin(r.Context()).CorrelationID
-		p.log.ErrorContext(r.Context(), "a page was answered with an error", "request", v.Request, "method", r.Method, "path", r.URL.Path, "status", v.Status, "error", err)
+		p.log.ErrorContext(r.Context(), "page failed", "request", v.Request, "method", r.Method, "path", r.URL.Path, "status", v.Status, "error", err)
 	}
 	if v.Status != http.StatusNotFound && v.Status != http.StatusGone && v.Status != http.StatusBadRequest {
 		v.Account = r.PathValue("number")

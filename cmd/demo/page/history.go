@@ -6,19 +6,19 @@ import (
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 )
 
-// What a page reads of a history and shows of it, however long it is.
+// Limits of what a page reads of a history and shows of it.
 const (
 	entriesPerPage = 200  // events in the timeline
-	eventsInChart  = 1000 // versions that the chart spans
-	maxCells       = 512  // places of the chart along its versions
-	maxMarks       = 100  // snapshots that are marked in the chart
+	eventsInChart  = 1000 // versions in the chart
+	maxCells       = 512  // points of the chart
+	maxMarks       = 100  // marked snapshots in the chart
 )
 
 // span is the versions from first to last.
 type span struct{ first, last int64 }
 
-// spans are what the page of an account shows that is at a version: the timeline before a version,
-// or the newest where before is 0, and the chart, which has the version that is shown in it.
+// spans returns the versions that the page of an account shows. The timeline ends before a version,
+// or with the newest if before is 0. The chart includes the shown version.
 func spans(current, shown, before int64) (timeline, chart span) {
 	timeline.last = current
 	if before > 0 {
@@ -33,14 +33,14 @@ func spans(current, shown, before int64) (timeline, chart span) {
 	return timeline, chart
 }
 
-// history is what a page shows of an account's events.
+// history is the part of an account's events that a page shows.
 type history struct {
-	entries []bank.Entry // of the timeline, ascending, without gaps
+	entries []bank.Entry // the timeline, ascending, without gaps
 	curve   curve
-	last    bank.Entry // of the curve
+	last    bank.Entry // the last event of the curve
 }
 
-// gather reads both spans. What lies in both is read once.
+// gather reads both spans. It reads their common versions once.
 func gather(read func(span) iter.Seq2[bank.Entry, error], timeline, chart span) (history, error) {
 	var h history
 	for entry, err := range read(chart) {
@@ -56,7 +56,7 @@ func gather(read func(span) iter.Seq2[bank.Entry, error], timeline, chart span) 
 	if int64(len(h.entries)) == timeline.last-timeline.first+1 || timeline.last < timeline.first {
 		return h, nil
 	}
-	h.entries = nil // the timeline is elsewhere
+	h.entries = nil // the timeline is outside the chart
 	for entry, err := range read(timeline) {
 		if err != nil {
 			return history{}, err

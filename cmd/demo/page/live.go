@@ -19,21 +19,21 @@ import (
 )
 
 const (
-	pollEvery   = time.Second      // how often the store is asked for the version of an account that someone watches
-	pollTimeout = 5 * time.Second  // how long it may take to answer
-	beatEvery   = 15 * time.Second // how often something is sent, so that a connection is not taken for dead
+	pollEvery   = time.Second      // interval at which the store is asked for the version of a watched account
+	pollTimeout = 5 * time.Second  // time limit of such a request
+	beatEvery   = 15 * time.Second // interval at which an idle connection sends something, so that it is not considered dead
 
-	sendTimeout = 10 * time.Second // how long a viewer may take for what is sent, before it is taken for dead
-	watchFor    = time.Hour        // how long one request may watch: who sent it is asked for again after that
+	sendTimeout = 10 * time.Second // time limit of one write to a viewer
+	watchFor    = time.Hour        // time limit of one watching request; the browser then sends another
 )
 
-// How many may watch at once, unless [WithWatchers] says something else.
+// The maximum numbers of watchers, unless [WithWatchers] sets others.
 const (
 	WatchersPerClient = 32
 	WatchersInAll     = 1024
 )
 
-// watchRoute is the one route whose answers do not end.
+// watchRoute is the only route whose answers do not end.
 const watchRoute = "GET /accounts/{number}/live"
 
 var watches = func() *http.ServeMux {
@@ -42,74 +42,74 @@ var watches = func() *http.ServeMux {
 	return mux
 }()
 
-// IsWatch reports whether a request is for live updates, which go on until it ends. Its path tells,
-// not what it says that it accepts.
+// IsWatch reports whether a request is for live updates, which do not end. It decides by the path,
+// not by the Accept header.
 func IsWatch(r *http.Request) bool {
 	_, pattern := watches.Handler(r)
 	return pattern == watchRoute
 }
 
-// Option is a setting of the pages.
+// Option configures the pages.
 type Option func(*page)
 
-// WithWatchers limits how many requests may watch at once, of one client and in all:
-// [WatchersPerClient] and [WatchersInAll] without it. A client is an IP address, of IPv6 the
-// network of 64 bits. Of who comes through one proxy all are one client.
+// WithWatchers limits how many requests may watch at the same time, per client and in total. The
+// defaults are [WatchersPerClient] and [WatchersInAll]. A client is an IPv4 address or an IPv6
+// network of 64 bits. All users of one proxy are one client.
 func WithWatchers(perClient, inAll int) Option {
 	return func(p *page) { p.live.perClient, p.live.inAll = perClient, inAll }
 }
 
 var (
-	errTooManyOfOne = errors.New("too many pages of this address are watching at once: close some of them")
-	errTooMany      = &service.Problem{Type: "urn:problem:bank:busy", Title: "Too many are watching", Status: http.StatusServiceUnavailable,
-		Detail: "As many watch as the service takes at once. The page works without live updates; it tries again by itself."}
+	errTooManyOfOne = errors.New("too many pages from this address are watching; close some of them")
+	errTooMany      = &service.Problem{Type: "urn:problem:bank:busy", Title: "Too many watchers", Status: http.StatusServiceUnavailable,
+		Detail: "The service has reached its limit of watchers. The page works without live updates, and tries again."}
 )
 
-// news is what a poll has found out.
+// news is the result of a poll.
 type news struct {
 	version int64
-	err     error // that of the store, instead
+	err     error // error of the store
 }
 
 func (n news) equal(o news) bool {
 	return n.version == o.version && (n.err == nil) == (o.err == nil)
 }
 
-// live tells those who watch an account when its version has changed. One poller asks for all who watch the same; it
-// begins with the first and ends with the last.
+// live tells the watchers of an account when its version has changed. One poller serves all
+// watchers of an account. It starts with the first and ends with the last.
 type live struct {
 	version func(ctx context.Context, number string) (int64, error)
 
 	mu      sync.Mutex
 	polls   map[string]*poll
-	clients map[string]int // how many watch of each
+	clients map[string]int // number of watchers per client
 	all     int
 
 	perClient, inAll int
 	watching         metric.Int64UpDownCounter
 	refused          metric.Int64Counter
 
-	servers map[*http.Server]chan struct{} // each closed when that server is shut down
+	servers map[*http.Server]chan struct{} // closed when the server shuts down
 }
 
 // poll is the polling of one account.
 type poll struct {
 	stop     context.CancelFunc
 	watchers map[chan news]bool
-	latest   *news // nil: the first answer is not there yet
+	latest   *news // nil until the first answer
 }
 
 func newLive(version func(context.Context, string) (int64, error)) *live {
 	meter := otel.Meter("github.com/hexalith/eventstores-go/cmd/demo/page")
-	watching, err := meter.Int64UpDownCounter("bank.event_streams", metric.WithDescription("Event streams that are open, each a page that is watched."))
+	watching, err := meter.Int64UpDownCounter("bank.event_streams", metric.WithDescription("Open event streams, one per watching page."))
 	if err != nil {
 		otel.Handle(err)
 	}
-	refused, err := meter.Int64Counter("bank.event_streams.refused", metric.WithDescription("Event streams that were refused, since there were too many."))
+	refused, err := meter.Int64Counter("bank.event_streams.refused", metric.WithDescription("Event streams refused because there were too many."))
 	if err != nil {
 		otel.Handle(err)
 	}
-	watching.Add(context.Background(), 0) // they are there from the beginning
+	watching.Add(context.Background(), 0) // so that the metrics exist from the start
 	refused.Add(context.Background(), 0)
 	return &live{
 		perClient: WatchersPerClient, inAll: WatchersInAll,
@@ -127,8 +127,8 @@ func newLive(version func(context.Context, string) (int64, error)) *live {
 	}
 }
 
-// watch returns a channel on which news of an account come, those that there are already at once. Who does not keep up gets
-// only the latest. Call leave in the end.
+// watch returns a channel with the news of an account. It starts with the latest news, if there are
+// any. A slow reader gets only the latest. Call leave at the end.
 func (l *live) watch(number string) (watcher chan news, leave func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -168,7 +168,7 @@ func (l *live) run(ctx context.Context, number string, at *poll) {
 	}
 }
 
-// ask asks once, and tells all who watch what is new.
+// ask asks the store once, and tells all watchers what is new.
 func (l *live) ask(ctx context.Context, number string, at *poll) {
 	asking, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
@@ -182,14 +182,14 @@ func (l *live) ask(ctx context.Context, number string, at *poll) {
 	at.latest = &n
 	for watcher := range at.watchers {
 		select {
-		case <-watcher: // what was not taken yet is old
+		case <-watcher: // drops news that was not received
 		default:
 		}
 		watcher <- n
 	}
 }
 
-// enter counts one who watches. Call leave in the end.
+// enter counts a watcher. Call leave at the end.
 func (l *live) enter(r *http.Request) (leave func(), err error) {
 	client := clientOf(r.RemoteAddr)
 	l.mu.Lock()
@@ -217,7 +217,7 @@ func (l *live) enter(r *http.Request) (leave func(), err error) {
 	}, nil
 }
 
-// clientOf is whom an address is counted for: of IPv6 one client has a whole network.
+// clientOf returns the client of an address. An IPv6 client has a whole network.
 func clientOf(remote string) string {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {
@@ -234,7 +234,8 @@ func clientOf(remote string) string {
 	return ip.String()
 }
 
-// ending is closed when the server of a request is shut down, which waits for requests: one that watches must not hold it up.
+// ending returns a channel that is closed when the request's server shuts down. The shutdown waits
+// for requests, so watching requests must end.
 func (l *live) ending(r *http.Request) <-chan struct{} {
 	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if !ok {
@@ -251,18 +252,18 @@ func (l *live) ending(r *http.Request) <-chan struct{} {
 	return ending
 }
 
-// watch sends server-sent events: "version" with the version of an account, "away" while the store does not
-// answer, "gone" when the account can't be read any more.
+// watch sends server-sent events: "version" with the version of an account, "away" while the store
+// does not answer, and "gone" when the account cannot be read any more.
 func (p *page) watch(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		w.Header().Set("Connection", "close")
-		p.fail(w, r, errBody) // it would never be read
+		p.fail(w, r, errBody) // the body would never be read
 		return
 	}
 	left, err := p.live.enter(r)
 	if err != nil {
 		w.Header().Set("Retry-After", "5")
-		w.Header().Set("Connection", "close") // so that it does not hold one either
+		w.Header().Set("Connection", "close") // so that it does not hold a connection either
 		p.fail(w, r, err)
 		return
 	}
@@ -275,8 +276,8 @@ func (p *page) watch(w http.ResponseWriter, r *http.Request) {
 	defer end.Stop()
 	ending := p.live.ending(r)
 	sender := http.NewResponseController(w)
-	_ = sender.SetReadDeadline(time.Time{})                                     // there may be one for requests, not every writer has one
-	defer func() { _ = sender.SetWriteDeadline(time.Now().Add(sendTimeout)) }() // the end is sent too
+	_ = sender.SetReadDeadline(time.Time{})                                     // requests may have a deadline; not every writer supports one
+	defer func() { _ = sender.SetWriteDeadline(time.Now().Add(sendTimeout)) }() // for the end of the answer
 
 	begun := false
 	for {
@@ -307,10 +308,10 @@ func (p *page) watch(w http.ResponseWriter, r *http.Request) {
 		if !begun {
 			begun = true
 			w.Header().Set("Content-Type", "text/event-stream")
-			w.Header().Set("X-Accel-Buffering", "no") // proxies that collect answers
+			w.Header().Set("X-Accel-Buffering", "no") // for proxies that buffer answers
 			text = "retry: 2000\n" + text
 		}
-		_ = sender.SetWriteDeadline(time.Now().Add(sendTimeout)) // in place of that for answers that end
+		_ = sender.SetWriteDeadline(time.Now().Add(sendTimeout)) // replaces the deadline for answers that end
 		if _, err := w.Write([]byte(text)); err != nil {
 			return
 		}
@@ -320,7 +321,7 @@ func (p *page) watch(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// final reports whether asking again would bring nothing else.
+// final reports whether asking again would give the same error.
 func final(err error) bool {
 	return errors.Is(err, bank.ErrBadNumber) || errors.Is(err, bank.ErrNoAccount) || errors.As(err, new(*eventstore.StreamDeletedError))
 }

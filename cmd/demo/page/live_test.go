@@ -264,7 +264,7 @@ func TestLiveUpdatesTakeNoBody(t *testing.T) {
 	s := newSite(t)
 	s.open("Ada", 1)
 	r := httptest.NewRequest(http.MethodGet, "/accounts/A1/live", strings.NewReader("slow"))
-	s.wants(s.ask(r), http.StatusBadRequest, "has no body")
+	s.wants(s.ask(r), http.StatusBadRequest, "must have no body")
 }
 
 func TestAPageThatTakesTooLongIsAnsweredHonestly(t *testing.T) {

@@ -8,10 +8,10 @@ import (
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 )
 
-var errAmount = errors.New("write the amount in digits, with a point before the cents where there are any: 12.34")
+var errAmount = errors.New("write the amount in digits, with a point before the cents, if any: 12.34")
 
-// parseAmount reads an amount as people write it, like 12, 12.3 or 12.34, into minor units. It never goes through
-// floating point.
+// parseAmount parses an amount such as 12, 12.3 or 12.34 into minor units. It does not use floating
+// point.
 func parseAmount(text string) (bank.Money, error) {
 	whole, cents, point := strings.Cut(strings.TrimSpace(text), ".")
 	if whole == "" || point && cents == "" || len(cents) > 2 || strings.Trim(whole+cents, "0123456789") != "" {

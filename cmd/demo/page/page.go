@@ -1,6 +1,7 @@
-// Package page shows the accounts of a bank to people: one page of them all, and one of each account with its event stream, its
-// balance as of any version, and what a conflict is. The pages are made on the server and work without script; a little
-// of it adds live updates. They need nothing from elsewhere.
+// Package page shows the accounts of a bank to people. One page lists all accounts. Each account
+// has a page with its events, its balance at any version, and a demonstration of a conflict. The
+// server renders the pages, and they work without script. A small script adds live updates. The
+// pages load nothing from other sites.
 package page
 
 import (
@@ -29,14 +30,14 @@ var templateFiles embed.FS
 //go:embed assets
 var assetFiles embed.FS
 
-// maxForm is how large a form may be that someone sends, in bytes.
+// maxForm is the maximum size of a form in bytes.
 const maxForm = 64 << 10
 
-// requestTimeout is how long the store gets for a page: less than a shutdown waits, so that none is
-// cut.
+// requestTimeout limits the store's time for one page. It is less than the grace period of a
+// shutdown, so that a shutdown cuts off no request.
 const requestTimeout = 9 * time.Second
 
-// page is what all its parts share.
+// page holds what all pages share.
 type page struct {
 	accounts *bank.Accounts
 	log      *slog.Logger
@@ -44,13 +45,14 @@ type page struct {
 	views    map[string]*template.Template
 }
 
-// New makes the pages of a bank: "/", "/accounts", "/accounts/{number}" and below, and "/assets/". What else is asked of it is answered
-// with a page that says so. Mount it at the root. Requests that change something and come from other sites are refused.
+// New returns the pages of a bank: "/", "/accounts", "/accounts/{number}" and below, and
+// "/assets/". Other paths get a page that says so. Mount the handler at the root. It refuses
+// changes that other sites request.
 //
-// Where it is served by a [service.Service], events say of which request they came, see
-// [service.Origin], and who sent it where that is known. Each page has 9 seconds, but for live
-// updates: they end with the request, after an hour, and when the server that serves them is shut
-// down. A browser goes on with a new request.
+// If a [service.Service] serves the pages, events record the request that caused them, see
+// [service.Origin], and its sender, if known. Each page may take 9 seconds, except live updates.
+// They end with the request, after an hour, or when their server shuts down. The browser then sends
+// a new request.
 func New(accounts *bank.Accounts, log *slog.Logger, options ...Option) http.Handler {
 	p := &page{accounts: accounts, log: log, live: newLive(accounts.Version), views: parseViews()}
 	for _, option := range options {
@@ -66,7 +68,7 @@ func New(accounts *bank.Accounts, log *slog.Logger, options ...Option) http.Hand
 	mux.HandleFunc("POST /accounts/{number}/withdraw", p.withdraw)
 	mux.HandleFunc("POST /accounts/{number}/conflict", p.provokeConflict)
 	for _, form := range []string{"deposit", "withdraw", "conflict"} {
-		mux.HandleFunc("GET /accounts/{number}/"+form, p.backToAccount) // where a form was answered with a page, its address stays behind
+		mux.HandleFunc("GET /accounts/{number}/"+form, p.backToAccount) // a form that was answered with a page leaves its address in the browser
 	}
 	mux.HandleFunc("GET /assets/{file}", p.asset)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { p.fail(w, r, errNoPage) })
@@ -89,14 +91,15 @@ func New(accounts *bank.Accounts, log *slog.Logger, options ...Option) http.Hand
 			ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 			defer cancel()
 			outer, inner := r, r.WithContext(ctx)
-			defer func() { outer.Pattern = inner.Pattern }() // who comes before finds the route
+			defer func() { outer.Pattern = inner.Pattern }() // outer handlers read the route
 			r = inner
 		}
 		protected.ServeHTTP(w, r)
 	})
 }
 
-// parseViews parses the templates, each with the frame that all have. They are part of the program: they parse or the tests fail.
+// parseViews parses the templates, each with the common frame. They are part of the program, so a
+// test finds errors in them.
 func parseViews() map[string]*template.Template {
 	views := map[string]*template.Template{}
 	for _, name := range []string{"accounts", "account", "failure"} {
@@ -105,20 +108,21 @@ func parseViews() map[string]*template.Template {
 	return views
 }
 
-// frame is what is around every view.
+// frame surrounds every view.
 type frame struct {
 	View any
-	Name string // who is signed in; empty: nobody needs to be
+	Name string // the signed-in holder; empty if no key is needed
 }
 
-// mayWrite reports whether who sent a request may move money: to others no form is shown that can
-// only fail.
+// mayWrite reports whether the sender of a request may move money. Other people see no forms,
+// because these would only fail.
 func mayWrite(r *http.Request) bool {
 	h, known := service.HolderOf(r.Context())
 	return !known || h.Role >= service.Write
 }
 
-// render answers with a view. Nothing is sent before all of it is made, so that a page is never cut short by an error.
+// render answers with a view. It renders the whole page before it sends anything, so that an error
+// never cuts a page short.
 func (p *page) render(w http.ResponseWriter, r *http.Request, status int, view string, data any) {
 	f := frame{View: data}
 	if h, known := service.HolderOf(r.Context()); known {
@@ -126,16 +130,16 @@ func (p *page) render(w http.ResponseWriter, r *http.Request, status int, view s
 	}
 	var out bytes.Buffer
 	if err := p.views[view].ExecuteTemplate(&out, "frame", f); err != nil {
-		p.log.ErrorContext(r.Context(), "a page could not be made", "request", service.Origin(r.Context()).CorrelationID, "page", view, "error", err)
-		http.Error(w, "the page could not be made", http.StatusInternalServerError)
+		p.log.ErrorContext(r.Context(), "cannot render a page", "request", service.Origin(r.Context()).CorrelationID, "page", view, "error", err)
+		http.Error(w, "cannot render the page", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = out.WriteTo(w) // who asked may have left
+	_, _ = out.WriteTo(w) // the client may have left
 }
 
-// asset serves a file that pages refer to. A browser keeps it and asks whether it has changed.
+// asset serves a file that pages refer to. Browsers keep it and ask whether it has changed.
 func (p *page) asset(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("file")
 	content, err := fs.ReadFile(assetFiles, path.Join("assets", name))
@@ -154,14 +158,15 @@ func (p *page) backToAccount(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, accountPath(r.PathValue("number")), http.StatusSeeOther)
 }
 
-// command is what goes with the change that a form asks for. The form's id makes sure that sending it twice changes once.
+// command returns the command of a form. The form's id ensures that sending it twice makes one
+// change.
 func command(r *http.Request) bank.Command {
 	c := bank.Command{
 		ID:              r.PostFormValue("id"),
-		ExpectedVersion: -1, // a person means the account as it is by then
+		ExpectedVersion: -1, // people mean the account in its current state
 		Context:         service.Origin(r.Context()),
 	}
-	if c.Context.UserID == "" { // the service asks nobody who they are
+	if c.Context.UserID == "" { // the service asks for no keys
 		c.Context.UserID = "demo page"
 	}
 	return c
@@ -169,13 +174,13 @@ func command(r *http.Request) bank.Command {
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// What the pages themselves refuse.
+// The errors that only pages have.
 var (
-	errNoPage  = errors.New("there is no such page")
-	errBadForm = errors.New("the form that was sent can't be read: it is not UTF-8, or has a field twice; nothing was changed")
+	errNoPage  = errors.New("this page does not exist")
+	errBadForm = errors.New("the form is not UTF-8, or has a field twice; nothing was changed")
 
-	errBadAddress = errors.New("the address of this page is not UTF-8, or its query can't be read")
-	errBody       = errors.New("a request for live updates has no body")
-	errReused     = errors.New("another form with the same id was stored before, and nothing of this one: load the page again, and fill the form in again")
-	errForeign    = errors.New("the request was sent by a page of another site: nothing was changed")
+	errBadAddress = errors.New("the address of this page is not UTF-8, or its query is malformed")
+	errBody       = errors.New("a request for live updates must have no body")
+	errReused     = errors.New("another form with the same id was stored before; nothing of this form was stored; reload the page and fill in the form again")
+	errForeign    = errors.New("a page of another site sent this request; nothing was changed")
 )

@@ -119,7 +119,7 @@ func TestAmountsAreReadExactly(t *testing.T) {
 func TestAnAccountIsOpenedAndUsedWithoutScript(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.wants(s.get("/"), http.StatusOK, "There is no account yet")
+	s.wants(s.get("/"), http.StatusOK, "No accounts yet")
 	opened := s.post("/accounts", "id", "form-1", "number", " a1 ", "owner", "Ada", "amount", "10.50")
 	s.wants(opened, http.StatusSeeOther)
 	if to := opened.Header().Get("Location"); to != "/accounts/A1?stored=1" {
@@ -136,7 +136,7 @@ func TestAnAccountIsOpenedAndUsedWithoutScript(t *testing.T) {
 	if to := again.Header().Get("Location"); to != "/accounts/A1?repeat=2" {
 		t.Errorf("the same form again led to %s", to)
 	}
-	s.wants(s.get("/accounts/A1?repeat=2"), http.StatusOK, "nothing was stored twice", "10.57")
+	s.wants(s.get("/accounts/A1?repeat=2"), http.StatusOK, "Nothing was stored twice", "10.57")
 	s.wants(s.post("/accounts/A1/withdraw", "id", "form-3", "amount", "10"), http.StatusSeeOther)
 	s.wants(s.get("/accounts/A1"), http.StatusOK, ">0.57<", "−10.00", "Withdrawal")
 	s.wants(s.get("/"), http.StatusOK, `<a href="/accounts/A1">A1</a>`, "0.57")
@@ -163,7 +163,7 @@ func TestAFormIDThatComesAgainWithAnotherChangeIsRefused(t *testing.T) {
 			t.Errorf("%s: status %d, to %q\n%s", name, w.Code, w.Header().Get("Location"), w.Body)
 		}
 	}
-	s.wants(s.post("/accounts/A1/deposit", "id", "form-2", "amount", "6"), http.StatusUnprocessableEntity, "nothing of this one")
+	s.wants(s.post("/accounts/A1/deposit", "id", "form-2", "amount", "6"), http.StatusUnprocessableEntity, "nothing of this form")
 	for _, same := range [][]string{{"/accounts", "id", "form-1", "number", "A1", "owner", "Ada", "amount", "10"}, {"/accounts/A1/deposit", "id", "form-2", "amount", "5.0"}} {
 		s.wants(s.post(same[0], same[1:]...), http.StatusSeeOther)
 	}
@@ -197,7 +197,7 @@ func TestAConflictStoresOneOfTwo(t *testing.T) {
 	s.open("Ada", 1)
 	w := s.post("/accounts/A1/conflict")
 	s.wants(w, http.StatusOK, "Both expected version 1", "Stored as version 2<", "is at version 2, not 1", "nothing was stored",
-		"First withdrawal of 0.01", "Second withdrawal of 0.01", "the stream has one event more, not two", `<p class="big">0.99</p>`)
+		"First withdrawal of 0.01", "Second withdrawal of 0.01", "the stream has one more event, not two", `<p class="big">0.99</p>`)
 	if got := s.version(); got != 2 {
 		t.Errorf("version %d, want 2", got)
 	}
@@ -363,7 +363,7 @@ func TestAClosedAccountCanBeLookedAtAndNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := s.get("/accounts/A1")
-	s.wants(w, http.StatusOK, `id="closed"`, "closed at version 2, for ever", `id="e2"`)
+	s.wants(w, http.StatusOK, `id="closed"`, "permanently closed at version 2", `id="e2"`)
 	if strings.Contains(w.Body.String(), `method="post"`) {
 		t.Errorf("there is a form that can only fail:\n%s", w.Body)
 	}
@@ -410,7 +410,7 @@ func TestAnAccountThatIsNotThereIsAPageThatSaysSo(t *testing.T) {
 	s.wants(s.get("/accounts/NONE"), http.StatusNotFound, "no account has this number")
 	s.wants(s.get("/accounts/none"), http.StatusBadRequest, "capital letters")
 	s.wants(s.get("/accounts/NONE/live"), http.StatusNotFound, "no account has this number")
-	s.wants(s.get("/elsewhere"), http.StatusNotFound, "There is no such page")
+	s.wants(s.get("/elsewhere"), http.StatusNotFound, "Page not found")
 	s.wants(s.get("/?page=2"), http.StatusNotFound)
 	s.wants(s.post("/accounts/NONE/deposit", "amount", "1"), http.StatusNotFound)
 	s.wants(s.post("/accounts/NONE/conflict"), http.StatusNotFound)
@@ -471,11 +471,11 @@ func TestAStoreThatIsAwayIsAPageThatSaysSo(t *testing.T) {
 		r.Header.Set("X-Request-Id", "request-of"+target)
 		log.Reset()
 		w := s.ask(r)
-		s.wants(w, http.StatusServiceUnavailable, "The store did not do what it was asked", "The store does not answer", "Request id request-of"+target)
+		s.wants(w, http.StatusServiceUnavailable, "The store did not execute the request", "The store does not answer", "Request id request-of"+target)
 		if strings.Contains(w.Body.String(), errAway.Error()) {
 			t.Errorf("%s shows what went wrong inside:\n%s", target, w.Body)
 		}
-		if !regexp.MustCompile(`"a page was answered with an error","request":"request-of` + target + `".*connection refused`).Match(log.Bytes()) {
+		if !regexp.MustCompile(`"page failed","request":"request-of` + target + `".*connection refused`).Match(log.Bytes()) {
 			t.Errorf("the log does not say what went wrong with the request: %s", &log)
 		}
 	}
@@ -526,6 +526,6 @@ func TestALongHistoryComesInPages(t *testing.T) {
 		}
 	}
 	s.wants(s.get("/accounts/A1"), http.StatusOK, "/accounts/A1?before=26&amp;version=225#events")
-	s.wants(s.get("/accounts/A1?before=26"), http.StatusOK, "/accounts/A1?before=226&amp;version=225#events", "The newest events")
-	s.wants(s.get("/accounts/A1?before=1"), http.StatusOK, "There is no event before that version")
+	s.wants(s.get("/accounts/A1?before=26"), http.StatusOK, "/accounts/A1?before=226&amp;version=225#events", "Newest events")
+	s.wants(s.get("/accounts/A1?before=1"), http.StatusOK, "No events before this version")
 }

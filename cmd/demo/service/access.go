@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// Option is a setting of a [Service].
+// Option configures a [Service].
 type Option func(*Service)
 
-// WithHosts has the service answer requests to known hosts alone: loopback names, the address that
-// a request came in on, and names. Without it the service answers whatever the Host header says, so
-// that a page of another site can reach it by a name that it points here (DNS rebinding).
+// WithHosts limits the service to requests for known hosts: loopback names, the address that a
+// request came in on, and names. Without it the service accepts any Host header. A page of another
+// site could then reach it under a name that points here (DNS rebinding).
 func WithHosts(names ...string) Option {
 	return func(s *Service) {
 		s.hosts = map[string]bool{}
@@ -23,34 +23,34 @@ func WithHosts(names ...string) Option {
 	}
 }
 
-// WithKeys has the service ask for one of the keys, see [Keys]. Without it, or with none, everybody
-// may do everything.
+// WithKeys makes the service ask for one of the keys, see [Keys]. Without it, or without any key,
+// everyone may do everything.
 func WithKeys(keys *Keys) Option {
 	return func(s *Service) { s.keys = keys }
 }
 
-// WithMetrics has the service serve metrics at /metrics, to who may read.
+// WithMetrics makes the service serve metrics at /metrics to holders of the role Read.
 func WithMetrics(metrics http.Handler) Option {
 	return func(s *Service) { s.metrics = metrics }
 }
 
-// knownHosts refuses a request for a host that the service does not go by.
+// knownHosts refuses requests for hosts that the service does not know.
 func (s *Service) knownHosts(next http.Handler) http.Handler {
 	if s.hosts == nil {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if host := hostname(r.Host); !s.hosts[host] && !isLoopback(host) && !cameInOn(r.Context(), host) {
-			w.Header().Set("Connection", "close") // nobody who guesses names holds one
-			refuse(w, r, &Problem{Type: problemType("unknown-host"), Title: "The service does not go by this name", Status: http.StatusMisdirectedRequest,
-				Detail: "The Host header names a host that this service does not know. If it is right, start the service with it: -host NAME, or BANK_HOSTS=NAME. A loopback name always works on the same machine."})
+			w.Header().Set("Connection", "close") // clients that guess names must not hold connections
+			refuse(w, r, &Problem{Type: problemType("unknown-host"), Title: "Unknown host", Status: http.StatusMisdirectedRequest,
+				Detail: "This service does not know the host in the Host header. If it is correct, start the service with -host NAME or BANK_HOSTS=NAME. On the same machine, a loopback name always works."})
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// hostname is a host without its port, in the form in which hosts are compared.
+// hostname returns a host without its port, in the form in which hosts are compared.
 func hostname(hostport string) string {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
@@ -68,8 +68,8 @@ func isLoopback(host string) bool {
 	return err == nil && ip.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// cameInOn reports whether a request came in on that address: probes of a cluster ask for a pod by
-// it. An address in place of a name can't be rebound.
+// cameInOn reports whether a request came in on the address host. A cluster's probes use the
+// address of a pod. DNS cannot rebind an address.
 func cameInOn(ctx context.Context, host string) bool {
 	local, ok := ctx.Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && host != "" && hostname(local.String()) == host

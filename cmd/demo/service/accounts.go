@@ -10,13 +10,14 @@ import (
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 )
 
-// requestTimeout is how long the store gets for one request of the API: less than a shutdown waits, so that none is cut.
+// requestTimeout limits the store's time for one API request. It is less than the grace period of a
+// shutdown, so that a shutdown cuts off no request.
 const requestTimeout = 9 * time.Second
 
-// operation is a handler of the API. An error that it returns is answered with the problem that it is.
+// operation is a handler of the API. The client gets the [Problem] of the error that it returns.
 type operation func(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts) error
 
-// api serves an operation once there is a store.
+// api serves an operation once the service is connected to a store.
 func (s *Service) api(do operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
@@ -37,14 +38,15 @@ func (s *Service) api(do operation) http.Handler {
 	})
 }
 
-// account is an account as the API shows it.
+// account is the JSON form of an account.
 type account struct {
 	Number  string     `json:"number"`
 	Owner   string     `json:"owner"`
 	Balance bank.Money `json:"balance"`
 	Version int64      `json:"version"`
 
-	// RepeatOf is the version as which the command stands that was sent before with the same Idempotency-Key.
+	// RepeatOf is the version of the earlier command with the same Idempotency-Key, if there was
+	// one.
 	RepeatOf int64 `json:"repeatOf,omitempty"`
 }
 
@@ -53,7 +55,7 @@ func show(w http.ResponseWriter, status int, number string, s bank.Status) error
 	return nil
 }
 
-// accountPath is where an account is found.
+// accountPath returns the path of an account.
 func accountPath(number string) string { return "/api/v1/accounts/" + url.PathEscape(number) }
 
 func listAccounts(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts) error {
@@ -76,13 +78,13 @@ func listAccounts(w http.ResponseWriter, r *http.Request, accounts *bank.Account
 	return nil
 }
 
-// listSize is how many account numbers one answer has at most.
+// listSize is the maximum number of account numbers in one answer.
 const listSize = 1000
 
 // list is a page of the account numbers.
 type list struct {
 	Numbers []string `json:"numbers"`
-	Next    string   `json:"next,omitempty"` // where the next page is; empty on the last
+	Next    string   `json:"next,omitempty"` // path of the next page; empty on the last
 }
 
 func openAccount(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts) error {
@@ -98,7 +100,7 @@ func openAccount(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts
 	case err != nil:
 		return err
 	case body.Number == nil || body.Owner == nil || body.Amount == nil:
-		return badRequest("The body needs number, owner and amount")
+		return badRequest("The body must have number, owner and amount")
 	}
 	c, err := command(r, nil)
 	if err != nil {
@@ -147,7 +149,7 @@ func withdraw(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts) e
 	return move(w, r, accounts, accounts.Withdraw, func(m bank.Money) any { return bank.FundsWithdrawn{Amount: m} })
 }
 
-// move is a deposit or a withdrawal, and the event that it leads to.
+// move handles a deposit or a withdrawal. The argument event makes the event that it appends.
 func move(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts,
 	do func(ctx context.Context, number string, amount bank.Money, c bank.Command) (bank.Status, error), event func(bank.Money) any) error {
 	if err := checkQuery(r); err != nil {
@@ -161,7 +163,7 @@ func move(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts,
 	case err != nil:
 		return err
 	case body.Amount == nil:
-		return badRequest("The body needs an amount")
+		return badRequest("The body must have an amount")
 	}
 	c, err := command(r, body.ExpectedVersion)
 	if err != nil {
@@ -180,8 +182,8 @@ func move(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts,
 	return show(w, http.StatusOK, number, after)
 }
 
-// SameCommand returns a [Problem] for a command that is not the one that was stored under its id as
-// that version, an event: who sends it must not believe that it was done.
+// SameCommand returns a [Problem] if the event stored under the command's id at that version
+// differs from event. The sender must not believe that its command was done.
 func SameCommand(ctx context.Context, accounts *bank.Accounts, number string, version int64, event any) error {
 	for entry, err := range accounts.Range(ctx, number, version, version) {
 		if err != nil {
@@ -192,7 +194,7 @@ func SameCommand(ctx context.Context, accounts *bank.Accounts, number string, ve
 		}
 	}
 	return &Problem{Type: problemType("idempotency-key-reused"), Title: "The Idempotency-Key belongs to another command", Status: http.StatusUnprocessableEntity,
-		Detail:  "Another command with this Idempotency-Key was stored before, and nothing of this one. Send each command with a key of its own.",
+		Detail:  "Another command with this Idempotency-Key was stored before. Nothing of this command was stored. Send each command with its own key.",
 		Version: &version}
 }
 
@@ -204,7 +206,8 @@ func deleteAccount(w http.ResponseWriter, r *http.Request, accounts *bank.Accoun
 	return end(w, r, accounts.Delete)
 }
 
-// end closes or deletes an account. What there is to say is in the query: these requests have no body.
+// end closes or deletes an account. Its parameters are in the query, because these requests have no
+// body.
 func end(w http.ResponseWriter, r *http.Request, do func(ctx context.Context, number string, expectedVersion int64) error) error {
 	if err := checkQuery(r, "expectedVersion"); err != nil {
 		return err

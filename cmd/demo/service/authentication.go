@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// sessionCookie is the cookie of a browser that is signed in. Browsers take one of that prefix only
-// by TLS or on loopback, and for this host alone.
+// sessionCookie is the cookie of a signed-in browser. Browsers accept this prefix only over TLS or
+// on loopback, and only for this host.
 const sessionCookie = "__Host-bank"
 
-// signInPath is where the form of the sign-in page goes, and where a browser finds it.
+// The paths of the sign-in page with its form, and of the form that signs out.
 const (
 	signInPath  = "/sign-in"
 	signOutPath = "/sign-out"
@@ -21,29 +21,29 @@ const (
 
 type holderKey struct{}
 
-// HolderOf returns who sent a request. It is false where the service asks for no keys.
+// HolderOf returns who sent a request. It returns false if the service does not ask for keys.
 func HolderOf(ctx context.Context) (Holder, bool) {
 	h, ok := ctx.Value(holderKey{}).(Holder)
 	return h, ok
 }
 
-// isOpen reports whether a path is for everybody: it shows nothing of the bank, or is how to get
+// isOpen reports whether a path needs no key: it shows nothing of the bank, or is part of signing
 // in.
 func isOpen(path string) bool {
 	switch path {
 	case "/livez", "/readyz", "/openapi.yaml", signInPath, signOutPath:
 		return true
 	}
-	// A sidecar asks for what is below /dapr/ when it starts; there is nothing.
+	// A sidecar requests paths below /dapr/ when it starts. They do not exist.
 	return strings.HasPrefix(path, "/assets/") || strings.HasPrefix(path, "/dapr/")
 }
 
-// isPage reports whether a path is one of the pages, which people use with a browser.
+// isPage reports whether a path is a page, which people use with a browser.
 func isPage(path string) bool {
 	return path != "/metrics" && path != "/api" && !strings.HasPrefix(path, "/api/") && !isOpen(path)
 }
 
-// needs is the role that a request takes.
+// needs returns the role that a request needs.
 func needs(r *http.Request) Role {
 	switch {
 	case r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions:
@@ -55,7 +55,7 @@ func needs(r *http.Request) Role {
 	}
 }
 
-// authenticated lets a request through whose sender may send it.
+// authenticated passes on a request if its sender has the necessary role.
 func (s *Service) authenticated(next http.Handler) http.Handler {
 	if s.keys.None() {
 		return next
@@ -73,12 +73,12 @@ func (s *Service) authenticated(next http.Handler) http.Handler {
 				return
 			}
 			refuse(w, r, &Problem{Type: problemType("no-key"), Title: "A key is needed", Status: http.StatusUnauthorized,
-				Detail: "This needs an API key that the service knows. Send it in the header Authorization: Bearer KEY; a browser signs in at /sign-in."})
+				Detail: "This request needs an API key that the service knows. Send it in the header Authorization: Bearer KEY. Browsers sign in at /sign-in."})
 			return
 		}
 		if need := needs(r); h.Role < need {
 			refuse(w, r, &Problem{Type: problemType("not-allowed"), Title: "The key does not allow this", Status: http.StatusForbidden,
-				Detail: "The key has the role " + h.Role.String() + ", this takes " + need.String() + ". Use another key; nothing was changed."})
+				Detail: "The key has the role " + h.Role.String() + ", but this request needs " + need.String() + ". Nothing was changed. Use another key."})
 			return
 		}
 		ctx := context.WithValue(r.Context(), holderKey{}, h)
@@ -88,8 +88,8 @@ func (s *Service) authenticated(next http.Handler) http.Handler {
 	})
 }
 
-// sender finds who sent a request, by the key in its header or, for a page, by the cookie of a
-// browser. The API takes no cookie, so that no page can use it on behalf of who looks at it.
+// sender returns who sent a request: the holder of the key in its header or, for a page, of the
+// browser's cookie. The API ignores cookies, so that no page can use it on behalf of its viewer.
 func (s *Service) sender(r *http.Request) (Holder, bool) {
 	if headers := r.Header.Values("Authorization"); len(headers) > 0 {
 		scheme, key, _ := strings.Cut(headers[0], " ")
@@ -111,9 +111,9 @@ var signInPage = template.Must(template.New("sign-in").Parse(signInText))
 
 // signIn is the page on which a browser signs in.
 type signIn struct {
-	To    string // where to go then
-	Wrong bool   // a key was sent that is none
-	Name  string // who is signed in already; empty: nobody
+	To    string // where to go after signing in
+	Wrong bool   // the key is wrong
+	Name  string // the signed-in holder; empty if there is none
 }
 
 func showSignIn(w http.ResponseWriter, status int, v signIn) {
@@ -124,10 +124,10 @@ func showSignIn(w http.ResponseWriter, status int, v signIn) {
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = signInPage.Execute(w, v) // who asked may have left
+	_ = signInPage.Execute(w, v) // the client may have left
 }
 
-// signInForm shows the sign-in page, or signs a browser in by the key that its form sends.
+// signInForm shows the sign-in page, or signs a browser in with the key from its form.
 func (s *Service) signInForm(w http.ResponseWriter, r *http.Request) {
 	if s.keys.None() {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -165,7 +165,7 @@ func (s *Service) signInForm(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// signOut has a browser forget its session.
+// signOut ends a browser's session.
 func signOut(w http.ResponseWriter, r *http.Request) {
 	setSession(w, "", -1)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -176,7 +176,7 @@ func setSession(w http.ResponseWriter, value string, maxAge int) {
 		Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 }
 
-// isLocal reports whether an address is a path of this service, and no other site's.
+// isLocal reports whether an address is a path of this service, not of another site.
 func isLocal(to string) bool {
 	return strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "//") && !strings.ContainsAny(to, "\\\t\r\n")
 }

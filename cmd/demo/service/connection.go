@@ -12,7 +12,8 @@ import (
 type Bank struct {
 	Accounts *bank.Accounts
 
-	// Reach asks whether the store answers now. Where it is known which part does not, the error is an [AwayError].
+	// Reach asks whether the store answers now. The error is an [AwayError] if the failing part is
+	// known.
 	Reach func(context.Context) error
 }
 
@@ -22,10 +23,10 @@ type AwayError struct {
 	Cause error
 }
 
-func (e *AwayError) Error() string { return fmt.Sprintf("the %s is away: %v", e.Part, e.Cause) }
+func (e *AwayError) Error() string { return fmt.Sprintf("the %s does not answer: %v", e.Part, e.Cause) }
 func (e *AwayError) Unwrap() error { return e.Cause }
 
-// bank is the one that it is connected to, once there is one.
+// bank returns the connected bank. It returns false before the service is connected.
 func (s *Service) bank() (Bank, bool) {
 	if b := s.connected.Load(); b != nil {
 		return *b, true
@@ -34,14 +35,14 @@ func (s *Service) bank() (Bank, bool) {
 }
 
 const (
-	firstWait   = 100 * time.Millisecond // before the second try; the next ones wait twice as long each
+	firstWait   = 100 * time.Millisecond // before the second attempt; each further wait is twice as long
 	longestWait = 5 * time.Second
-	tryTimeout  = 10 * time.Second // of one try
+	tryTimeout  = 10 * time.Second // of one attempt
 )
 
-// Connect connects the service: it tries until it has succeeded, or ctx has ended, waiting 100 ms after the first try and twice as long
-// after each, up to 5 s. One try gets 10 s. Until it has succeeded the service answers 503. It is to be called once, and reports whether it
-// succeeded.
+// Connect connects the service. It repeats connect until it succeeds or ctx ends, and reports
+// whether it succeeded. It waits 100 ms after the first attempt, then twice as long each time, up
+// to 5 s. One attempt may take 10 s. Until then the service answers 503. Call Connect once.
 func (s *Service) Connect(ctx context.Context, connect func(context.Context) (Bank, error)) bool {
 	for wait := firstWait; ; wait = min(2*wait, longestWait) {
 		b, err := try(ctx, connect)
@@ -51,7 +52,7 @@ func (s *Service) Connect(ctx context.Context, connect func(context.Context) (Ba
 			return true
 		}
 		if ctx.Err() == nil {
-			s.log.WarnContext(ctx, "could not connect, will try again", "part", s.store, "wait", wait.String(), "error", err.Error())
+			s.log.WarnContext(ctx, "cannot connect, retrying", "part", s.store, "wait", wait.String(), "error", err.Error())
 		}
 		timer := time.NewTimer(wait)
 		select {

@@ -105,7 +105,7 @@ func TestAnErrorIsAnsweredWithItsStatus(t *testing.T) {
 		"no command":                     {&eventstore.IdempotencyIDNotFoundError{}, 404, "no-such-command", "idempotency id"},
 		"deleted":                        {&eventstore.StreamDeletedError{DeletedAt: time.Unix(0, 0)}, 410, "account-deleted", "1970-01-01"},
 		"too large":                      {&eventstore.BatchTooLargeError{Size: 5, Limit: 4}, 413, "too-large", "5 bytes"},
-		"an argument":                    {&eventstore.ArgumentError{Argument: "number", Reason: "it is odd"}, 400, "bad-argument", "number can't be used: it is odd"},
+		"an argument":                    {&eventstore.ArgumentError{Argument: "number", Reason: "it is odd"}, 400, "bad-argument", "number is invalid: it is odd"},
 		"a number":                       {bank.ErrBadNumber, 400, "bad-number", "34"},
 		"an owner":                       {bank.ErrNoOwner, 400, "no-owner", "200 bytes"},
 		"an amount":                      {bank.ErrBadAmount, 422, "bad-amount", "positive"},

@@ -9,20 +9,20 @@ import (
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 )
 
-// pageSize is how many events one answer has at most.
+// pageSize is the maximum number of events in one answer.
 const pageSize = 100
 
-// event is an event of an account as the API shows it.
+// event is the JSON form of an account's event.
 type event struct {
 	Version  int64      `json:"version"`
 	Type     string     `json:"type"`
-	Data     any        `json:"data"`    // as it is stored
-	Change   bank.Money `json:"change"`  // what it did to the balance
-	Balance  bank.Money `json:"balance"` // after it
+	Data     any        `json:"data"`    // as stored
+	Change   bank.Money `json:"change"`  // effect on the balance
+	Balance  bank.Money `json:"balance"` // after the event
 	Metadata metadata   `json:"metadata"`
 }
 
-// metadata says how an event came about, see [Origin].
+// metadata describes the origin of an event, see [Origin].
 type metadata struct {
 	ID             string    `json:"id"`
 	SchemaVersion  int       `json:"schemaVersion"`
@@ -36,14 +36,15 @@ type metadata struct {
 	Custom map[string]string `json:"custom,omitempty"`
 }
 
-// events is a page of an account's history.
+// events is one page of an account's history.
 type events struct {
 	Number string  `json:"number"`
 	Events []event `json:"events"`
-	Next   string  `json:"next,omitempty"` // where the next page is; empty on the last
+	Next   string  `json:"next,omitempty"` // path of the next page; empty on the last
 }
 
-// readEvents answers with a page of a history. A range past the end is empty, no error: who follows a history asks for what comes next.
+// readEvents answers with a page of a history. A range past the end is empty, not an error, because
+// a reader that follows a history asks for future events.
 func readEvents(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts) error {
 	if err := checkQuery(r, "from", "to"); err != nil {
 		return err
@@ -57,7 +58,7 @@ func readEvents(w http.ResponseWriter, r *http.Request, accounts *bank.Accounts)
 		return err
 	}
 	page := events{Number: r.PathValue("number"), Events: []event{}}
-	last := from + min(pageSize, math.MaxInt64-from) // one more than fits, to know whether there is more
+	last := from + min(pageSize, math.MaxInt64-from) // one more than a page, to know whether there is another
 	if to > 0 {
 		last = min(last, to)
 	}

@@ -7,22 +7,23 @@ import (
 	"time"
 )
 
-// readyTimeout is how long the store may take to answer the question whether it is there.
+// readyTimeout limits how long the store may take to answer the health check.
 const readyTimeout = 2 * time.Second
 
-// health is what the health endpoints answer.
+// health is the answer of the health endpoints.
 type health struct {
 	Status string `json:"status"`           // "alive", "ready" or "unavailable"
 	Away   string `json:"away,omitempty"`   // the part that does not answer
-	Detail string `json:"detail,omitempty"` // what to look at
+	Detail string `json:"detail,omitempty"` // what to check
 }
 
-// livez says that the process serves. It asks nobody: to restart this process would not bring a store back.
+// livez answers that the process serves. It does not check the store, because restarting this
+// process would not bring a store back.
 func (s *Service) livez(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, health{Status: "alive"})
 }
 
-// readyz says whether a request would be served now.
+// readyz answers whether the service can serve requests now.
 func (s *Service) readyz(w http.ResponseWriter, r *http.Request) {
 	now, err := s.ready(r.Context())
 	if before := s.unready.Swap(&now.Away); before != nil && *before != now.Away || before == nil && now.Away != "" {
@@ -43,11 +44,11 @@ var errShuttingDown = errors.New("the service is shutting down")
 
 func (s *Service) ready(ctx context.Context) (health, error) {
 	if s.draining.Err() != nil {
-		return health{Status: "unavailable", Away: "service", Detail: "It is shutting down: send requests to another instance."}, errShuttingDown
+		return health{Status: "unavailable", Away: "service", Detail: "The service is shutting down. Send requests to another instance."}, errShuttingDown
 	}
 	b, ok := s.bank()
 	if !ok {
-		return health{Status: "unavailable", Away: s.store, Detail: "There is no connection yet, the service goes on trying: its log says why."}, errNotConnected
+		return health{Status: "unavailable", Away: s.store, Detail: "The service is not connected yet, and keeps trying. Its log says why."}, errNotConnected
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -59,5 +60,5 @@ func (s *Service) ready(ctx context.Context) (health, error) {
 	if !errors.As(err, &away) {
 		away = &AwayError{Part: "store"}
 	}
-	return health{Status: "unavailable", Away: away.Part, Detail: "It does not answer: its log, and this service's, say why."}, err
+	return health{Status: "unavailable", Away: away.Part, Detail: "It does not answer. See its log and the log of this service."}, err
 }

@@ -11,20 +11,20 @@ import (
 	"time"
 )
 
-// Role is what the holder of a key may do. Each role includes those before it.
+// Role says what the holder of a key may do. Each role includes the earlier ones.
 type Role int
 
-// The roles, by the names that they have in a list of keys.
+// The roles, with their names in a list of keys.
 const (
-	Nobody Role = iota // may do nothing
-	Read               // "read": may see accounts, their history and metrics
-	Write              // "write": may also open accounts and move money
-	Admin              // "admin": may also close and delete accounts, for ever
+	Nobody Role = iota // no permission
+	Read               // "read": read accounts, their history and metrics
+	Write              // "write": also open accounts and move money
+	Admin              // "admin": also close and delete accounts permanently
 )
 
 func (r Role) String() string { return [...]string{"nobody", "read", "write", "admin"}[r] }
 
-// Holder is who holds a key.
+// Holder is the owner of a key.
 type Holder struct {
 	Name string
 	Role Role
@@ -32,15 +32,15 @@ type Holder struct {
 	sum [sha256.Size]byte // of the key
 }
 
-// Keys are the API keys that a service takes. The nil Keys is none at all.
+// Keys are the API keys of a service. A nil Keys has no key.
 type Keys struct{ holders []Holder }
 
-// minKey is how long a key must be, in bytes: "openssl rand -hex 16" makes one of 32.
+// minKey is the minimum length of a key in bytes. "openssl rand -hex 16" makes one with 32 bytes.
 const minKey = 16
 
-// ParseKeys reads a list of keys. Each line, or part of a line up to a semicolon, is a key: the
-// name of who holds it, its role and the key itself, separated by blanks. Lines that begin with #
-// are left out. An error names the line and never the key.
+// ParseKeys parses a list of keys. Each line, or part of a line up to a semicolon, is a key: the
+// holder's name, the role and the key itself, separated by blanks. Lines that begin with # are
+// ignored. An error names the line but never contains the key.
 func ParseKeys(text string) (*Keys, error) {
 	keys := new(Keys)
 	for i, line := range strings.FieldsFunc(text, func(c rune) bool { return c == '\n' || c == ';' }) {
@@ -49,10 +49,10 @@ func ParseKeys(text string) (*Keys, error) {
 			continue
 		}
 		wrong := func(format string, args ...any) error {
-			return fmt.Errorf("key %d of the list: %s; each is a name, a role and the key, as in: ada write $(openssl rand -hex 16)", i+1, fmt.Sprintf(format, args...))
+			return fmt.Errorf("key %d of the list: %s; write a name, a role and the key, such as: ada write $(openssl rand -hex 16)", i+1, fmt.Sprintf(format, args...))
 		}
 		if len(fields) != 3 {
-			return nil, wrong("it has %d parts in place of 3", len(fields))
+			return nil, wrong("it has %d parts, not 3", len(fields))
 		}
 		h := Holder{Name: fields[0], sum: sha256.Sum256([]byte(fields[2]))}
 		for role := Read; role <= Admin; role++ {
@@ -62,15 +62,15 @@ func ParseKeys(text string) (*Keys, error) {
 		}
 		switch {
 		case !saneID(h.Name):
-			return nil, wrong("its name is not at most 128 letters, digits and any of -_.:/+=")
+			return nil, wrong("the name must have at most 128 letters, digits and characters of -_.:/+=")
 		case h.Role == Nobody:
-			return nil, wrong("its role is not read, write or admin")
+			return nil, wrong("the role must be read, write or admin")
 		case len(fields[2]) < minKey:
-			return nil, wrong("it is shorter than %d bytes", minKey)
+			return nil, wrong("the key must have at least %d bytes", minKey)
 		}
 		for _, other := range keys.holders {
 			if other.Name == h.Name || other.sum == h.sum {
-				return nil, wrong("its name or the key itself is there twice")
+				return nil, wrong("the name or the key occurs twice")
 			}
 		}
 		keys.holders = append(keys.holders, h)
@@ -81,7 +81,8 @@ func ParseKeys(text string) (*Keys, error) {
 // None reports whether there is no key.
 func (k *Keys) None() bool { return k == nil || len(k.holders) == 0 }
 
-// holder finds who holds a key. It compares with all keys, and takes as long whichever it is.
+// holder returns the holder of a key. It compares all keys, so that its duration does not depend on
+// the key.
 func (k *Keys) holder(key string) (Holder, bool) {
 	sum := sha256.Sum256([]byte(key))
 	found := -1
@@ -97,8 +98,8 @@ func (k *Keys) holder(key string) (Holder, bool) {
 // sessionFor is how long a browser stays signed in.
 const sessionFor = 12 * time.Hour
 
-// session is what a browser gets in place of a key: it ends, does not tell the key, is good for all
-// instances that have the key, and for none that does not.
+// session returns a token for a browser. The token expires and does not reveal the key. It is valid
+// on all instances that have the key, and on no others.
 func (h Holder) session(now time.Time) string {
 	return h.sign(strconv.FormatInt(now.Add(sessionFor).Unix(), 10))
 }
@@ -109,7 +110,7 @@ func (h Holder) sign(ends string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(h.Name)) + "." + ends + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// signedIn finds whose session that is.
+// signedIn returns the holder to whom a session belongs.
 func (k *Keys) signedIn(session string, now time.Time) (Holder, bool) {
 	parts := strings.Split(session, ".")
 	if len(parts) != 3 {

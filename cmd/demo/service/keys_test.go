@@ -59,8 +59,8 @@ func TestAListOfKeysThatCanNotBeIsRefusedAndNotShown(t *testing.T) {
 		"ada Write " + secret:           "role",
 		"ada write " + secret[:15]:      "16 bytes",
 		"a\"b write " + secret:          "name",
-		"ada read " + secret + "\nada write x" + secret: "key 2 of the list: its name",
-		"ada read " + secret + ";eve write " + secret:   "key 2 of the list: its name or the key itself is there twice",
+		"ada read " + secret + "\nada write x" + secret: "key 2 of the list: the name",
+		"ada read " + secret + ";eve write " + secret:   "key 2 of the list: the name or the key occurs twice",
 	} {
 		keys, err := ParseKeys(list)
 		if err == nil || keys != nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), secret[:15]) {

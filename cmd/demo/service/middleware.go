@@ -13,7 +13,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// The headers that tell where a request comes from.
+// The headers that say where a request comes from.
 const (
 	requestIDHeader   = "X-Request-Id"
 	traceparentHeader = "traceparent"
@@ -21,21 +21,23 @@ const (
 
 type originKey struct{}
 
-// Origin is what the events that a request leads to say of how they came about:
+// Origin returns the metadata for the events of a request:
 //
-//   - CorrelationID is the request id, X-Request-Id: that of whoever sent it, or one made here. A caller that passes on the id it was
-//     itself called with finds all that one user's action led to, in all services.
-//   - CausationID is the caller's span, "trace-id/span-id" of the W3C traceparent: it leads from an event to its trace. Without a
-//     traceparent it is the request id.
-//   - UserID is who holds the key that it was sent with, where the service asks for keys.
+//   - CorrelationID is the request id, X-Request-Id: the sender's or, if there is none, a new one.
+//     A caller that passes on its own request id links everything that one user action caused, in
+//     all services.
+//   - CausationID is the caller's span, "trace-id/span-id" of the W3C traceparent. It leads from an
+//     event to its trace. Without a traceparent it is the request id.
+//   - UserID is the holder of the request's key, if the service asks for keys.
 //
-// The Idempotency-Key, the id of the command, is not repeated in either: the first event of a command has it as its idempotency id.
+// The Idempotency-Key, the id of the command, is in neither. The first event of a command has it as
+// its idempotency id.
 func Origin(ctx context.Context) eventstore.ContextMetadata {
 	origin, _ := ctx.Value(originKey{}).(eventstore.ContextMetadata)
 	return origin
 }
 
-// identify finds or makes the request id, which the answer repeats.
+// identify takes the request id from the request or creates one. The answer repeats it.
 func (s *Service) identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get(requestIDHeader)
@@ -51,21 +53,23 @@ func (s *Service) identify(next http.Handler) http.Handler {
 	})
 }
 
-// passOn calls a handler with another context. Who comes before finds the route that came after in r.
+// passOn calls a handler with another context. It copies the matched route to r for outer handlers.
 func passOn(next http.Handler, w http.ResponseWriter, r *http.Request, ctx context.Context) {
 	inner := r.WithContext(ctx)
 	defer func() { r.Pattern = inner.Pattern }()
 	next.ServeHTTP(w, inner)
 }
 
-// saneID reports whether a request id can be kept: short, and nothing that could be taken for something else in a log.
+// saneID reports whether a request id can be stored: it is short, and cannot be confused with
+// anything else in a log.
 func saneID(id string) bool {
 	return id != "" && len(id) <= 128 && strings.IndexFunc(id, func(c rune) bool {
 		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-_.:/+=", c))
 	}) < 0
 }
 
-// callersSpan is "trace-id/span-id" of a W3C traceparent, empty where there is no valid one.
+// callersSpan returns "trace-id/span-id" of a W3C traceparent, or an empty string if there is no
+// valid one.
 func callersSpan(headers []string) string {
 	if len(headers) != 1 {
 		return ""
@@ -85,8 +89,8 @@ func callersSpan(headers []string) string {
 	return parts[1] + "/" + parts[2]
 }
 
-// logged logs each request when it has ended, also one whose handler panics, which is answered with 500. Neither bodies nor
-// queries are logged.
+// logged logs each request when it ends. If the handler panics, logged answers 500. It logs neither
+// bodies nor queries.
 func (s *Service) logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began, recorder := time.Now(), &recorder{ResponseWriter: w}
@@ -95,7 +99,7 @@ func (s *Service) logged(next http.Handler) http.Handler {
 			level, cut := slog.LevelInfo, false
 			if failure != nil && failure != http.ErrAbortHandler {
 				level = slog.LevelError
-				s.log.ErrorContext(r.Context(), "a handler panicked", "request", Origin(r.Context()).CorrelationID, "panic", failure, "stack", string(debug.Stack()))
+				s.log.ErrorContext(r.Context(), "handler panicked", "request", Origin(r.Context()).CorrelationID, "panic", failure, "stack", string(debug.Stack()))
 			}
 			if cut = failure != nil && (recorder.status != 0 || failure == http.ErrAbortHandler); failure != nil && !cut {
 				refuse(recorder, r, internalProblem())
@@ -113,7 +117,7 @@ func (s *Service) logged(next http.Handler) http.Handler {
 				slog.Duration("took", time.Since(began)),
 				slog.Bool("cut", cut))
 			if cut {
-				panic(http.ErrAbortHandler) // the client must not take what it has for the whole
+				panic(http.ErrAbortHandler) // the client must notice that the answer is incomplete
 			}
 		}()
 		next.ServeHTTP(recorder, r)
@@ -123,7 +127,7 @@ func (s *Service) logged(next http.Handler) http.Handler {
 	})
 }
 
-// recorder remembers what was answered.
+// recorder records the status and size of an answer.
 type recorder struct {
 	http.ResponseWriter
 	status int
@@ -152,7 +156,7 @@ func (r *recorder) Flush() { _ = http.NewResponseController(r.ResponseWriter).Fl
 // Unwrap is for [http.ResponseController].
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// sameOrigin refuses what a browser sends to change something on behalf of another site.
+// sameOrigin refuses requests that a browser sends on behalf of another site to change something.
 func sameOrigin(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

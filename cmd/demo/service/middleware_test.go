@@ -142,7 +142,7 @@ func TestAHandlerThatPanicsIsAnsweredFor(t *testing.T) {
 		t.Errorf("what broke off looks whole: %s", body)
 	}
 	server.Close() // has waited for the handlers, and what they log
-	if panics := records(t, &log, "a handler panicked"); len(panics) != 2 || panics[0]["panic"] != "boom" || panics[0]["stack"] == "" {
+	if panics := records(t, &log, "handler panicked"); len(panics) != 2 || panics[0]["panic"] != "boom" || panics[0]["stack"] == "" {
 		t.Errorf("%v", panics)
 	}
 	if requests := records(t, &log, "request"); len(requests) != 2 || requests[0]["status"] != 500.0 || requests[1]["cut"] != true {

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// description is the OpenAPI description of all that the service serves, but for the page.
+// description is the OpenAPI description of everything that the service serves, except the page.
 //
 //go:embed openapi.yaml
 var description []byte

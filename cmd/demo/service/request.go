@@ -18,17 +18,18 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// maxBody is how large a request's body may be, in bytes: no request needs a tenth of it.
+// maxBody is the maximum size of a request's body in bytes. No valid request needs a tenth of it.
 const maxBody = 16 << 10
 
 const idempotencyKeyHeader = "Idempotency-Key"
 
 func badRequest(format string, args ...any) error {
-	return &Problem{Type: problemType("bad-request"), Title: "The request can't be understood", Status: http.StatusBadRequest,
-		Detail: fmt.Sprintf(format, args...) + ". Nothing was stored; /openapi.yaml describes what is expected."}
+	return &Problem{Type: problemType("bad-request"), Title: "The request is invalid", Status: http.StatusBadRequest,
+		Detail: fmt.Sprintf(format, args...) + ". Nothing was stored. /openapi.yaml describes valid requests."}
 }
 
-// decode reads a request's body, which must be one JSON object in UTF-8, with fields of T and nothing else, each at most once.
+// decode parses a request's body. The body must be one JSON object in UTF-8 with no other fields
+// than those of T, each at most once.
 func decode[T any](w http.ResponseWriter, r *http.Request) (T, error) {
 	var value T
 	given, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -40,9 +41,9 @@ func decode[T any](w http.ResponseWriter, r *http.Request) (T, error) {
 	switch {
 	case isTooLarge(err):
 		return value, &Problem{Type: problemType("too-large"), Title: "The request is too large", Status: http.StatusRequestEntityTooLarge,
-			Detail: fmt.Sprintf("The body has more than %d bytes. Nothing was stored: send less.", maxBody), Limit: maxBody}
+			Detail: fmt.Sprintf("The body has more than %d bytes. Nothing was stored. Send less.", maxBody), Limit: maxBody}
 	case err != nil:
-		return value, badRequest("The body did not arrive as a whole")
+		return value, badRequest("The body is incomplete")
 	case len(bytes.TrimSpace(body)) == 0:
 		return value, badRequest("The body is empty")
 	}
@@ -52,17 +53,17 @@ func decode[T any](w http.ResponseWriter, r *http.Request) (T, error) {
 		decoder.DisallowUnknownFields()
 		if err = decoder.Decode(&value); err == nil {
 			if _, more := decoder.Token(); more != io.EOF {
-				return value, badRequest("The body goes on after the JSON object")
+				return value, badRequest("The body continues after the JSON object")
 			}
 		}
 	}
 	if err != nil {
-		return value, badRequest("The body is not the JSON that is expected: %s", strings.TrimPrefix(err.Error(), "json: "))
+		return value, badRequest("The body is not the expected JSON: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return value, nil
 }
 
-// fieldsOf returns the names of the fields of T in JSON. All of them have one.
+// fieldsOf returns the JSON names of the fields of T. All fields have one.
 func fieldsOf[T any]() (names []string) {
 	for field := range reflect.TypeFor[T]().Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
@@ -76,20 +77,21 @@ func isTooLarge(err error) bool {
 	return errors.As(err, &large)
 }
 
-// checkQuery refuses parameters that are not known: one that is mistyped must not be taken for one that is absent.
+// checkQuery refuses unknown parameters. Otherwise a mistyped parameter would be taken for an
+// absent one.
 func checkQuery(r *http.Request, known ...string) error {
 	for name, values := range r.URL.Query() {
 		if !slices.Contains(known, name) {
-			return badRequest("There is no query parameter %q", name)
+			return badRequest("Unknown query parameter %q", name)
 		}
 		if len(values) > 1 {
-			return badRequest("The query parameter %q is given twice", name)
+			return badRequest("The query parameter %q occurs twice", name)
 		}
 	}
 	return nil
 }
 
-// queryVersion reads a version from the query; absent is what it is where the parameter is not given.
+// queryVersion parses a version from the query. It returns absent if there is no such parameter.
 func queryVersion(r *http.Request, name string, least, absent int64) (int64, error) {
 	if !r.URL.Query().Has(name) {
 		return absent, nil
@@ -101,17 +103,18 @@ func queryVersion(r *http.Request, name string, least, absent int64) (int64, err
 	return version, nil
 }
 
-// command is what the headers say of a request that changes an account, and the version that it expects.
+// command returns the command in the headers of a request that changes an account, with the version
+// that the request expects.
 func command(r *http.Request, expected *int64) (bank.Command, error) {
 	c := bank.Command{ExpectedVersion: -1, Context: Origin(r.Context())}
 	if expected != nil {
 		if c.ExpectedVersion = *expected; *expected < 0 {
-			return c, badRequest("The expectedVersion %d is negative: leave it out if any version will do", *expected)
+			return c, badRequest("The expectedVersion %d is negative; omit it to accept any version", *expected)
 		}
 	}
 	switch keys := r.Header.Values(idempotencyKeyHeader); {
 	case len(keys) > 1:
-		return c, badRequest("There are two headers %s", idempotencyKeyHeader)
+		return c, badRequest("The header %s occurs twice", idempotencyKeyHeader)
 	case len(keys) == 1:
 		switch c.ID = keys[0]; {
 		case strings.TrimSpace(c.ID) == "" || len(c.ID) > 200:

@@ -1,4 +1,5 @@
-// Package service is the bank over HTTP: a JSON API, its description, and health endpoints. It knows no Dapr.
+// Package service offers the bank over HTTP: a JSON API, its description, and health endpoints. It
+// knows no Dapr.
 package service
 
 import (
@@ -13,23 +14,23 @@ import (
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 )
 
-// Service is the bank over HTTP. It serves before it is connected to a store, and says so; see [Service.Connect]. It
-// is safe for concurrent use.
+// Service is the bank over HTTP. It also serves before it is connected to a store, and then answers
+// 503, see [Service.Connect]. It is safe for concurrent use.
 type Service struct {
 	log       *slog.Logger
-	store     string // what it connects to
+	store     string // the part that it connects to
 	connected atomic.Pointer[Bank]
-	draining  context.Context // ended by drain
+	draining  context.Context // Drain ends it
 	drain     context.CancelFunc
-	unready   atomic.Pointer[string] // what was away when it was last asked, for the log
+	unready   atomic.Pointer[string] // the failed part at the last check, for the log
 
-	hosts   map[string]bool // that it goes by; nil: any
+	hosts   map[string]bool // the known hosts; nil accepts any
 	keys    *Keys
 	metrics http.Handler // nil: none
 }
 
-// New makes a service that is not connected to a store yet: until it is, it says that this part is away, "sidecar" or "state store". It logs no
-// payloads.
+// New returns a service that is not connected to a store yet. Until then its health endpoint names
+// store as the failing part: "sidecar" or "state store". The service logs no payloads.
 func New(log *slog.Logger, store string, options ...Option) *Service {
 	s := &Service{log: log, store: store}
 	for _, option := range options {
@@ -39,14 +40,16 @@ func New(log *slog.Logger, store string, options ...Option) *Service {
 	return s
 }
 
-// Drain has the service say that it is not ready any more. Requests go on: to wait for them is the
-// part of http.Server.Shutdown.
+// Drain makes the service report that it is not ready. Requests still work, because
+// http.Server.Shutdown waits for them.
 func (s *Service) Drain() { s.drain() }
 
-// Handler serves everything: what [Service.Routes] lists, and under all other paths the page, which is made once the
-// service is connected. A nil page leads to the description of the API.
+// Handler returns the handler of everything: the paths that [Service.Routes] lists, and the page
+// under all other paths. The function page is called once the service is connected. If it is nil,
+// "/" redirects to the description of the API.
 //
-// To put telemetry around it, wrap what it returns: when that has returned, Request.Pattern is the route.
+// To add telemetry, wrap the returned handler. After the handler returns, Request.Pattern is the
+// route.
 func (s *Service) Handler(page func(*bank.Accounts) http.Handler) http.Handler {
 	own := http.NewServeMux()
 	for pattern, handler := range s.routes() {
@@ -73,7 +76,7 @@ func (s *Service) Handler(page func(*bank.Accounts) http.Handler) http.Handler {
 	return s.identify(s.logged(s.knownHosts(sameOrigin(s.authenticated(mux)))))
 }
 
-// page serves what is made of the accounts when there are any.
+// page serves the page, which it creates once the service is connected.
 func (s *Service) page(of func(*bank.Accounts) http.Handler) http.Handler {
 	once := sync.OnceValue(func() http.Handler { b, _ := s.bank(); return of(b.Accounts) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -96,13 +99,13 @@ const notYetPage = `<!doctype html>
 <meta name="color-scheme" content="light dark">
 <title>Not connected yet</title>
 <h1>Not connected yet</h1>
-<p>The bank has no connection to its store yet, and goes on trying. This page asks again every two seconds;
-<a href="/readyz">/readyz</a> says what is away.</p>
+<p>The bank is not connected to its store yet, and keeps trying. This page reloads every two seconds;
+<a href="/readyz">/readyz</a> says what does not answer.</p>
 </html>
 `
 
-// Routes are the patterns of what the service itself serves, as http.ServeMux takes them: the API under /api/v1, its description and
-// the health endpoints.
+// Routes returns the service's own patterns, in the form of http.ServeMux: the API under /api/v1,
+// its description and the health endpoints.
 func (s *Service) Routes() []string { return slices.Sorted(maps.Keys(s.routes())) }
 
 func (s *Service) routes() map[string]http.Handler {
@@ -122,7 +125,8 @@ func (s *Service) routes() map[string]http.Handler {
 	}
 }
 
-// refuseUnknown has what a mux has no handler for answered with a problem: 404, or 405 with the methods that there are.
+// refuseUnknown answers with a problem if a mux has no handler: 404, or 405 with the allowed
+// methods.
 func refuseUnknown(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if handler, pattern := mux.Handler(r); pattern == "" {
@@ -131,11 +135,11 @@ func refuseUnknown(mux *http.ServeMux) http.Handler {
 			switch verdict.status {
 			case http.StatusNotFound:
 				refuse(w, r, &Problem{Type: "about:blank", Title: "Not Found", Status: http.StatusNotFound,
-					Detail: "There is nothing under this path: /openapi.yaml lists what there is."})
+					Detail: "This path does not exist. /openapi.yaml lists all paths."})
 				return
 			case http.StatusMethodNotAllowed:
 				refuse(w, r, &Problem{Type: "about:blank", Title: "Method Not Allowed", Status: http.StatusMethodNotAllowed,
-					Detail: "Under this path the methods are: " + w.Header().Get("Allow") + "."})
+					Detail: "This path allows the methods: " + w.Header().Get("Allow") + "."})
 				return
 			}
 		}
@@ -143,7 +147,7 @@ func refuseUnknown(mux *http.ServeMux) http.Handler {
 	})
 }
 
-// verdict takes a handler's status and headers, and leaves out the rest.
+// verdict records a handler's status and headers, and drops the body.
 type verdict struct {
 	header http.Header
 	status int

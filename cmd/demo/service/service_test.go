@@ -18,7 +18,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/eventtest"
 )
 
-// quiet is a log that nobody reads.
+// quiet is a log that no one reads.
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // newService is a service that is connected to a bank of its own.

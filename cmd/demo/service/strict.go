@@ -13,17 +13,18 @@ import (
 	"unicode/utf8"
 )
 
-// What can't be taken as it was sent is refused. The standard library would rather replace it: bytes that are no UTF-8
-// by U+FFFD, a field by a later one of the same name, a pair of the query that is malformed by nothing.
+// The service refuses input that it cannot use exactly as sent. The standard library would instead
+// change it: it replaces invalid UTF-8 by U+FFFD, a field by a later one of the same name, and
+// drops malformed parameters of the query.
 
-// strict reports why a body is not exactly one value of JSON with these fields on its first level, nil if it may be. That
-// it is well-formed otherwise is left to who decodes it.
+// strict returns an error unless a body is one JSON value whose top level has only these fields. It
+// ignores other syntax errors, which the decoder finds later.
 func strict(body []byte, fields []string) error {
 	if !utf8.Valid(body) {
 		return errors.New("it is not valid UTF-8")
 	}
 	if loneSurrogate(body) {
-		return errors.New(`a string in it has one half of a surrogate pair, as \ud800`)
+		return errors.New(`a string has half of a surrogate pair, such as \ud800`)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	type object struct {
@@ -34,13 +35,13 @@ func strict(body []byte, fields []string) error {
 	for {
 		token, err := decoder.Token()
 		if err != nil {
-			return nil // malformed, or at its end
+			return nil // malformed, or at the end
 		}
 		if name, ok := token.(string); ok && len(within) > 0 && within[len(within)-1].names != nil && !within[len(within)-1].value {
 			in := &within[len(within)-1]
 			switch {
 			case in.names[name]:
-				return fmt.Errorf("the field %q is there twice", name)
+				return fmt.Errorf("the field %q occurs twice", name)
 			case len(within) == 1 && !slices.Contains(fields, name):
 				return fmt.Errorf("unknown field %q", name)
 			}
@@ -65,13 +66,13 @@ func strict(body []byte, fields []string) error {
 	}
 }
 
-// loneSurrogate reports whether a string of JSON has an escape that is half of a character.
+// loneSurrogate reports whether a JSON string has an escape that is half of a character.
 func loneSurrogate(body []byte) bool {
 	for i := 0; i < len(body); i++ {
 		if body[i] != '\\' {
 			continue
 		}
-		i++ // what follows a backslash is no backslash of its own
+		i++ // skips an escaped backslash
 		first, ok := escaped(body[min(i, len(body)):])
 		if !ok || !utf16.IsSurrogate(first) {
 			continue
@@ -89,7 +90,7 @@ func loneSurrogate(body []byte) bool {
 	return false
 }
 
-// escaped reads uXXXX.
+// escaped parses uXXXX.
 func escaped(text []byte) (rune, bool) {
 	if len(text) < len("uXXXX") || text[0] != 'u' {
 		return 0, false
@@ -98,7 +99,7 @@ func escaped(text []byte) (rune, bool) {
 	return rune(n), err == nil
 }
 
-// wellFormed refuses an address that is not valid UTF-8, or whose query can't be read as a whole.
+// wellFormed refuses a URL that is not valid UTF-8, or whose query is malformed.
 func wellFormed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := CheckAddress(r.URL); err != nil {
@@ -109,15 +110,15 @@ func wellFormed(next http.Handler) http.Handler {
 	})
 }
 
-// CheckAddress returns a [Problem] for an address whose path or query is not valid UTF-8, or whose query can't be read
-// as a whole.
+// CheckAddress returns a [Problem] for a URL whose path or query is not valid UTF-8, or whose query
+// is malformed.
 func CheckAddress(u *url.URL) error {
 	if !utf8.ValidString(u.Path) {
 		return badRequest("The path is not valid UTF-8")
 	}
 	values, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return badRequest("The query can't be read: what follows a %% must be two hexadecimal digits, and parameters are separated by &")
+		return badRequest("The query is malformed: write two hexadecimal digits after each %%, and separate parameters by &")
 	}
 	if !ValidText(values) {
 		return badRequest("The query is not valid UTF-8")

@@ -1,4 +1,4 @@
-// Live updates, and the slider without its button. Everything else works without this.
+// Live updates, and a slider that needs no button. Everything else works without this script.
 "use strict";
 (() => {
 	const main = document.getElementById("main");
@@ -7,7 +7,8 @@
 	const live = document.getElementById("live");
 	const path = main.dataset.path;
 
-	// The address of what is shown: the newest version is followed, another one stays.
+	// address returns the address of what is shown. It follows the newest version, but keeps any
+	// other.
 	const address = () => {
 		const query = new URLSearchParams();
 		if (slider.value !== slider.max) query.set("version", slider.value);
@@ -15,7 +16,8 @@
 		return path + (query.size ? "?" + query : "");
 	};
 
-	// apply takes over the parts of a page that was fetched. Focus and open details stay.
+	// apply replaces the changed parts by those of a fetched page. It keeps the focus and open
+	// details.
 	const apply = (page) => {
 		const fresh = page.getElementById("main");
 		const focused = document.activeElement && document.activeElement.id;
@@ -41,7 +43,7 @@
 		main.dataset.version = fresh.dataset.version;
 	};
 
-	// refresh fetches one page at a time. What is asked for meanwhile is fetched after it, once.
+	// refresh fetches one page at a time. Requests during a fetch cause one more fetch after it.
 	let busy = false, again = false;
 	const refresh = async () => {
 		again = true;
@@ -52,16 +54,16 @@
 				again = false;
 				const response = await fetch(address());
 				if (!response.ok) {
-					if (response.status < 500) location.assign(path); // the account is gone: the page says how
+					if (response.status < 500) location.assign(path); // the account is gone; its page says why
 					break;
 				}
 				const page = new DOMParser().parseFromString(await response.text(), "text/html");
-				if (again) continue; // the slider has moved on
+				if (again) continue; // the slider has moved
 				apply(page);
 				history.replaceState(null, "", address() + location.hash);
 			}
 		} catch {
-			state("Reconnecting", false); // the stream of events notices too, and tries again
+			state("Reconnecting", false); // the event stream notices it, too, and reconnects
 		} finally {
 			busy = false;
 		}
