@@ -1,9 +1,10 @@
-# On a machine with Go, git and make: `make demo` shows what this is, `make test` proves it.
+# On a machine with Go, git and make, `make demo` shows what this project does, and `make test`
+# proves it.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-# Every module is built with the versions of its own go.mod. go.work is for editors.
+# Every module is built with the versions of its own go.mod. go.work is only for editors.
 export GOWORK := off
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -11,26 +12,27 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 APIDIFF := golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4
 CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
-# How daprd is compiled. What checks it compiles it the same way, which saves minutes.
+# How daprd is compiled. Its tests compile it the same way, which saves minutes.
 DAPRD_BUILD := CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath"
 
 .PHONY: help
-help: ## Say what can be made
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Run the bank account's tour without a sidecar, on a SQLite file
 	go run ./cmd/demo
 
-# The CLI goes into a process group of its own, where Ctrl+C does not reach it, and kills what it has started but not what that has
-# started: "go run" goes, the bank stays. So the whole group is told to end, and what is left of it after 15 s is killed.
+# The CLI gets its own process group, which Ctrl+C does not reach. It kills the processes that it
+# started but not their children: it ends "go run", but not the bank. Therefore make ends the whole
+# group, and kills what is left after 15 s.
 .PHONY: run
-run: bin/dapr bin/.dapr/bin/daprd redis ## Run two instances of the bank beside sidecars on one Redis, by "dapr run -f .": http://localhost:8081 and :8082
+run: bin/dapr bin/.dapr/bin/daprd redis ## Run two instances of the bank with sidecars on one Redis ("dapr run -f ."), at http://localhost:8081 and :8082
 	@if (: </dev/tcp/127.0.0.1/6379) 2>/dev/null; then \
-		echo "a Redis listens on localhost:6379 already: the accounts are kept in that one"; \
+		echo "using the Redis that already listens on localhost:6379"; \
 		$(MAKE) --no-print-directory check-redis || exit 1; \
 	else \
-		echo "starting Redis on localhost:6379, which keeps the accounts in $(REDIS_DATA)"; \
+		echo "starting Redis on localhost:6379, with its data in $(REDIS_DATA)"; \
 		mkdir -p "$(REDIS_DATA)"; \
 		redis-server --port 6379 --bind 127.0.0.1 --dir "$(REDIS_DATA)" --logfile redis.log \
 			--appendonly yes --appendfsync always --maxmemory-policy noeviction & \
@@ -46,13 +48,13 @@ run: bin/dapr bin/.dapr/bin/daprd redis ## Run two instances of the bank beside 
 	kill -KILL $$cli 2>/dev/null; \
 	kill -KILL -- -$$cli 2>/dev/null; true
 
-# Part of run. With ANY_REDIS=1 a Redis that may lose history is used all the same.
+# A part of run. ANY_REDIS=1 accepts a Redis that may lose history.
 .PHONY: check-redis
 check-redis:
 	@go run ./cmd/eventstores check -strict -ask localhost components/redis && exit 0; \
-	if [ -n "$(ANY_REDIS)" ]; then echo "it is used all the same, as ANY_REDIS says"; exit 0; fi; \
-	echo "the Redis on localhost:6379 may lose accounts: set it as said above, with redis-cli CONFIG SET, or stop it and"; \
-	echo "make run starts one. To use it as it is: make run ANY_REDIS=1"; \
+	if [ -n "$(ANY_REDIS)" ]; then echo "using it anyway because of ANY_REDIS"; exit 0; fi; \
+	echo "the Redis on localhost:6379 may lose accounts: correct the settings above with redis-cli CONFIG SET,"; \
+	echo "or stop it, so that make run starts one. To use it anyway: make run ANY_REDIS=1"; \
 	exit 1
 
 REDIS_DATA ?= .dapr/redis
@@ -60,9 +62,9 @@ REDIS_DATA ?= .dapr/redis
 .PHONY: compose
 compose: .env ## Run the bank, its sidecar and Redis in containers, at http://localhost:8080 (Docker Compose)
 	docker compose up --build --detach --wait
-	@echo "the bank is at http://localhost:$(or $(PORT),8080): sign in with the last word of BANK_KEYS in the file .env"
+	@echo "the bank is at http://localhost:$(or $(PORT),8080); sign in with the last word of BANK_KEYS in the file .env"
 
-# The password of Redis, the token of the sidecar and the key of the bank. What is there already stays.
+# The password of Redis, the token of the sidecar and the key of the bank. Existing values are kept.
 .PHONY: .env
 .env:
 	@umask 077; touch .env; secret() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }; \
@@ -79,9 +81,10 @@ test: test-unit daprd bin/dapr ## Test everything, with real sidecars and stores
 	cd bench && go test
 	$(MAKE) test-kubernetes
 
-# What these two test is outside their modules, where go test sees no change: -count=1 has them run again.
+# These two targets test files outside their modules, whose changes go test does not notice.
+# Therefore they run with -count=1.
 .PHONY: test-kubernetes
-test-kubernetes: daprd ## Test that the manifests fit Kubernetes, Dapr and the service; takes no cluster
+test-kubernetes: daprd ## Test that the manifests fit Kubernetes, Dapr and the service; needs no cluster
 	cd integration/kubernetes && $(DAPRD_BUILD) go test -count=1
 
 .PHONY: test-containers
@@ -89,13 +92,13 @@ test-containers: daprd ## Test the images and compose.yaml, on a Docker engine
 	cd integration && go test -count=1 -timeout 20m ./containers
 
 .PHONY: test-unit
-test-unit: gcc ## Test what needs no sidecar
+test-unit: gcc ## Run the tests that need no sidecar
 	go test -race ./...
 
 SEEDS ?= 1000000
 
 .PHONY: sim
-sim: ## Simulate SEEDS histories (1000000) of lost, late, doubled and torn requests and crashes
+sim: ## Simulate SEEDS histories (1000000) with lost, late, duplicate and torn requests and crashes
 	go test ./eventstore/internal/simulation -run NothingIsLost -timeout 24h -v -seeds $(SEEDS)
 
 .PHONY: chaos
@@ -104,11 +107,11 @@ chaos: daprd ## Kill sidecars, writers and stores for DURATION (2m) on each stor
 		-duration $(or $(DURATION),$(if $(APPENDS),24h,2m)) -appends $(or $(APPENDS),0) $(if $(SEED),-seed $(SEED))
 
 .PHONY: stores
-stores: daprd ## Run the conformance suite and a race on every store that starts here; STORE=redis chooses, WRITE=1 measures and writes docs/stores.md
+stores: daprd ## Run the conformance suite and a race on every store that can start here; STORE=redis selects one, WRITE=1 measures and writes docs/stores.md
 	cd integration/stores && go test $(if $(WRITE),,-race) -count 1 -timeout 30m $(if $(STORE),-run '^TestStores$$/^$(STORE)$$') $(if $(WRITE),-write)
 
 .PHONY: bench
-bench: daprd ## Measure against the floor; CASES=append1,… STORES=sidecar/redis,… ROUNDS=n choose, WRITE=1 writes docs/benchmarks.md
+bench: daprd ## Measure against the floor; CASES=append1,… STORES=sidecar/redis,… ROUNDS=n select, WRITE=1 writes docs/benchmarks.md
 	cd bench && go test -run '^$$' -bench All -benchtime 1x -timeout 60m \
 		-cases '$(CASES)' -stores '$(STORES)' -rounds '$(or $(ROUNDS),0)' -time '$(or $(TIME),5s)' $(if $(WRITE),-write)
 
@@ -117,10 +120,12 @@ scaling: daprd ## Measure how cost grows with payload and writers; WRITE=1 write
 	cd bench && EVENTSTORES_PARTS=process go test -run '^$$' -bench Scaling -benchtime 1x -timeout 30m \
 		-time '$(or $(TIME),3s)' $(if $(WRITE),-write)
 
-# A count: Go 1.26 fails a target whose time ends while it works (go.dev/issue/75804).
+# An execution count, because Go 1.26 reports a failure if the time ends during an execution
+# (go.dev/issue/75804).
 FUZZTIME ?= 500000x
 
-# Only the files of the core and of its own tests are compiled: instrumented, the adapters that examples import take minutes.
+# Only the core and its own tests are compiled. With instrumentation, the adapters that examples
+# import would take minutes.
 .PHONY: fuzz
 fuzz: ## Fuzz names, records, and whole appends and reads, each target for FUZZTIME (500000x) executions
 	@set -e; cd eventstore; files=$$(go list -f '{{join .GoFiles " "}} {{join .TestGoFiles " "}}'); \
@@ -133,26 +138,27 @@ fuzz: ## Fuzz names, records, and whole appends and reads, each target for FUZZT
 daprd: bin/daprd ## Build the Dapr sidecar from source, into bin/daprd
 
 bin/daprd: $(wildcard tools/daprd/*.go) tools/daprd/go.mod tools/daprd/go.sum
-	@echo "building daprd from source, which takes some minutes the first time"
+	@echo "building daprd from source; the first time takes some minutes"
 	cd tools/daprd && $(DAPRD_BUILD) go build -ldflags "-s -w" -o ../../bin/daprd .
 
 bin/dapr: $(wildcard tools/daprcli/*.go) tools/daprcli/go.mod tools/daprcli/go.sum
-	@echo "building the Dapr CLI from source, which takes some minutes the first time"
+	@echo "building the Dapr CLI from source; the first time takes some minutes"
 	cd tools/daprcli && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o ../../bin/dapr .
 
-# Where the CLI looks for the sidecar, under DAPR_RUNTIME_PATH. The CLI can't say where metrics, and the port for other sidecars,
-# are listened for: by default on all interfaces.
+# The CLI looks for the sidecar here, under DAPR_RUNTIME_PATH. It cannot set the addresses for
+# metrics and for other sidecars, which by default are all interfaces.
 bin/.dapr/bin/daprd: bin/daprd Makefile
 	@mkdir -p $(@D) && rm -f $@ && printf '%s\n' '#!/bin/sh' \
 		'exec "$(CURDIR)/bin/daprd" --metrics-listen-address=127.0.0.1 --dapr-internal-grpc-listen-address=127.0.0.1 "$$@"' >$@ && chmod +x $@
 
-# Installs a program that is missing, where that is possible: its name, Debian's packages of it, what needs it.
+# Installs a missing program if possible. The arguments are its name, its Debian packages, and what
+# needs it.
 need = @command -v $(1) >/dev/null && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "installing $(1), which $(3) needs"; \
+		echo "installing $(1) for $(3)"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2) >/dev/null; \
 	else \
-		echo "$(1) is not on the PATH, $(3) needs it: install it, on Debian with apt-get install $(2)"; exit 1; \
+		echo "$(3) needs $(1), which is not on the PATH; install it, on Debian with apt-get install $(2)"; exit 1; \
 	fi
 
 .PHONY: redis
@@ -167,7 +173,7 @@ gcc:
 .PHONY: lint
 lint: ## Check the format, go vet and staticcheck in all modules
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
-	if [ -n "$$unformatted" ]; then echo "run make fmt, these are not formatted:"; echo "$$unformatted"; exit 1; fi
+	if [ -n "$$unformatted" ]; then echo "these files are not formatted; run make fmt:"; echo "$$unformatted"; exit 1; fi
 	@set -e; for module in . integration bench; do \
 		echo "go vet and staticcheck in $$module"; \
 		(cd $$module && go vet ./... && go run $(STATICCHECK) ./...); \
@@ -192,14 +198,15 @@ lint-prose: ## Check the prose: long sentences, long lines, and words that plain
 VULNDB ?= https://vuln.go.dev
 AUDIT ?= . integration bench tools/daprd tools/daprcli integration/kubernetes
 
-# The statuses are in docs/releasing.md: 3 vulnerable, 4 not checked. A small package is tried first: all take minutes.
+# docs/releasing.md explains the exit statuses: 3 means vulnerable, 4 not checked. A small package
+# is tried first, because all packages take minutes.
 .PHONY: audit
 audit: ## Look for known vulnerabilities in all modules with govulncheck; VULNDB names the database
 	@GOBIN="$(CURDIR)/bin" go install $(GOVULNCHECK)
 	@said=$$(bin/govulncheck -db "$(VULNDB)" -scan package ./internal/refusal 2>&1); status=$$?; \
 	if [ $$status != 0 ] && [ $$status != 3 ]; then \
 		echo "$$said"; \
-		echo "audit: nothing was checked: the vulnerability database $(VULNDB) can't be used from here. Run it where it can, or set VULNDB."; \
+		echo "audit: nothing was checked, because the vulnerability database $(VULNDB) is not reachable; run this elsewhere, or set VULNDB"; \
 		exit 4; \
 	fi
 	@status=0; for module in $(AUDIT); do \
@@ -207,21 +214,22 @@ audit: ## Look for known vulnerabilities in all modules with govulncheck; VULNDB
 		bin/govulncheck -C $$module -db "$(VULNDB)" -test ./... || status=$$?; \
 	done; exit $$status
 
-# What is built into a program depends on what it is built for: GOOS and GOARCH choose. It takes an ordinary clone: the versions
-# are read from its tags, which cyclonedx-gomod does not find in a linked worktree.
+# The content of a program depends on its platform, which GOOS and GOARCH select. This needs an
+# ordinary clone, because cyclonedx-gomod reads the versions from tags, which it does not find in a
+# linked worktree.
 .PHONY: sbom
-sbom: ## Write what is built into each program, as CycloneDX, into bin/sbom
+sbom: ## Write the modules of each program as CycloneDX to bin/sbom
 	@mkdir -p bin/sbom
 	@set -e; sbom() { echo "bin/sbom/$$1.cdx.json"; \
 		CGO_ENABLED=0 go run $(CYCLONEDX) app -json -licenses -output "bin/sbom/$$1.cdx.json" -main "$$3" "$$2"; }; \
 	sbom demo . cmd/demo; sbom eventstores . cmd/eventstores; sbom daprd tools/daprd .; sbom dapr tools/daprcli .
 
-# The newest version among the tags, unless FROM names a tag or a commit.
+# The newest version tag, unless FROM names a tag or a commit.
 FROM ?= $(shell git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null)
 
 .PHONY: api-diff
 api-diff: ## Compare the public API with that of the newest tag, or of the commit FROM
-	@[ -n "$(FROM)" ] || { echo "api-diff: there is no tag vX.Y.Z: set FROM to a commit"; exit 1; }
+	@[ -n "$(FROM)" ] || { echo "api-diff: no tag vX.Y.Z; set FROM to a commit"; exit 1; }
 	@GOBIN="$(CURDIR)/bin" go install $(APIDIFF)
 	@set -e -o pipefail; old=$$(mktemp -d); trap 'git worktree remove --force "$$old/tree" 2>/dev/null; rm -rf "$$old"' EXIT; \
 	git worktree add --quiet --detach "$$old/tree" "$(FROM)"; \

@@ -502,7 +502,7 @@ func (d *demoService) hasEnded(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("the service does not end")
 	}
-	if code := d.cmd.ProcessState.ExitCode(); code != 0 || strings.Contains(d.log.String(), "they are cut") {
+	if code := d.cmd.ProcessState.ExitCode(); code != 0 || strings.Contains(d.log.String(), "cutting off") {
 		t.Errorf("exit code %d", code)
 	}
 }

@@ -61,7 +61,7 @@ func TestEveryMistakeInAManifestIsFound(t *testing.T) {
 		{"an app port", "base/deployment.yaml", "dapr.io/enabled: \"true\"", "dapr.io/enabled: \"true\"\n        dapr.io/app-port: \"8080\"", "reach the service through its sidecar"},
 		{"an app port of the plain sidecar", "plain-sidecar/sidecar.yaml", "--app-id=bank", "--app-id=bank\n        - --app-port=8080", "reach the service through its sidecar"},
 		{"other services that may call", "base/configuration.yaml", "defaultAction: deny", "defaultAction: allow", "does not deny calls"},
-		{"a sidecar that asks for no token", "base/deployment.yaml", "        dapr.io/api-token-secret: bank-dapr # its key token is what the sidecar asks for\n", "", "base: the sidecar requires no token"},
+		{"a sidecar that asks for no token", "base/deployment.yaml", "        dapr.io/api-token-secret: bank-dapr # the sidecar asks for its key \"token\"\n", "", "base: the sidecar requires no token"},
 		{"a service with another token", "base/deployment.yaml", "name: bank-dapr\n              key: token", "name: bank\n              key: token", "the sidecar requires the token"},
 		{"a plain sidecar that asks for no token", "plain-sidecar/sidecar.yaml", "- name: DAPR_API_TOKEN", "- name: DAPR_TOKEN", "plain-sidecar: the sidecar requires no token"},
 		{"a plain sidecar that looks for its address", "plain-sidecar/sidecar.yaml", "- name: DAPR_HOST_IP", "- name: HOST_IP", "DAPR_HOST_IP"},

@@ -37,7 +37,7 @@ func TestAFormThatCanNotBeTakenAsItIsIsRefused(t *testing.T) {
 	s.wants(post("/accounts", form+"; charset=UTF-8", "number=A1&owner=J%C3%B6rg&amount=1"), http.StatusSeeOther)
 	for _, target := range []string{"/accounts/A1/deposit", "/accounts/A1/withdraw", "/accounts/A1/conflict"} {
 		s.wants(post(target, form, "id=%FF&amount=1"), http.StatusBadRequest, "Invalid form")
-		s.wants(post(target+"?a=%FF", form, "amount=1"), http.StatusBadRequest, "Invalid form")
+		s.wants(post(target+"?a=%FF", form, "amount=1"), http.StatusBadRequest, "Invalid address")
 	}
 	if got := s.version(); got != 1 {
 		t.Errorf("version %d, want 1", got)
