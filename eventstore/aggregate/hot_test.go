@@ -87,7 +87,7 @@ func TestWithTheDefaultsEachOfManyWritersGetsThrough(t *testing.T) {
 					t.Errorf("%d updates were decided %d times, one of them %d times", want, counts.all, counts.most)
 				}
 				if !test.once && counts.all == want {
-					t.Error("nobody came before another: there was no race")
+					t.Error("no update was overtaken: there was no race")
 				}
 				if counts.most > aggregate.DefaultRetries/5 {
 					t.Errorf("an update was decided %d times, which is too near to the limit", counts.most)

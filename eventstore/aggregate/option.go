@@ -20,8 +20,8 @@ type config struct {
 }
 
 // DefaultRetries is how often [Repository.Update] tries again, unless [WithRetries] sets another
-// number. Each try fails only because another update was stored. So each update gets through, even
-// when a hundred processes update one aggregate all the time.
+// number. A try fails only if another update was stored. So each update gets through, even when a
+// hundred processes update one aggregate all the time.
 const DefaultRetries = 1000
 
 // WithDatabase sets the database of the streams. The default is the provider's default database.

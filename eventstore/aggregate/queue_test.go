@@ -47,7 +47,7 @@ func (q *queue) vacant(t *testing.T) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.lines) != 0 {
-		t.Errorf("the queue keeps %d lines when everybody has left", len(q.lines))
+		t.Errorf("the queue keeps %d lines after all turns have left", len(q.lines))
 	}
 }
 
