@@ -120,7 +120,7 @@ func (a *audit) moved(r *memstate.Request, key string) error {
 			data, _ = a.store.Value(eventKey(r.Partition, version))
 		}
 		if data == nil {
-			return fmt.Errorf("version %d is committed but stands nowhere", version)
+			return fmt.Errorf("version %d is committed but stored nowhere", version)
 		}
 		if got := field(data, "version"); got != strconv.FormatInt(version, 10) {
 			return fmt.Errorf("version %d was committed as an event of version %s", version, got)
@@ -144,12 +144,12 @@ func (a *audit) stands(key string) error {
 	case value == nil:
 		return nil
 	case err == nil && version > a.head.version:
-		return fmt.Errorf("event %d stands above the head, at version %d", version, a.head.version)
+		return fmt.Errorf("event %d is above the head, at version %d", version, a.head.version)
 	case err == nil && !bytes.Equal(value, a.committed[version]):
 		return fmt.Errorf("event %d is not what was committed", version)
 	case strings.HasPrefix(name, "snapshot:"):
 		if at, _ := strconv.ParseInt(field(value, "version"), 10, 64); at > a.head.version {
-			return fmt.Errorf("a snapshot stands at version %d, the head at %d", at, a.head.version)
+			return fmt.Errorf("a snapshot is at version %d, the head at %d", at, a.head.version)
 		}
 	case strings.HasPrefix(name, "idem:"):
 		at, _ := strconv.ParseInt(field(value, "version"), 10, 64)

@@ -99,7 +99,7 @@ func (w *world) judge(calls []*call, final []string) error {
 	for _, c := range calls {
 		err := c.judge(final)
 		if err == nil && !w.ends && errors.As(c.err, new(*eventstore.VersionMismatchError)) && c.repeats(calls) {
-			err = fmt.Errorf("was delivered twice, and was told of a mismatch: %w", c.err)
+			err = fmt.Errorf("was delivered twice, and got a mismatch: %w", c.err)
 		}
 		if err != nil {
 			return fmt.Errorf("p%d %s: %w; committed is %v", c.process, c, err, final)
@@ -168,7 +168,7 @@ func (c *call) judgeAppend(final []string) error {
 	case c.err == nil && at < 0:
 		return errors.New("was acknowledged and is lost")
 	case c.err == nil && int64(at+len(c.names)) != c.version:
-		return fmt.Errorf("was acknowledged at version %d and stands at %d", c.version, at+len(c.names))
+		return fmt.Errorf("was acknowledged at version %d but is at %d", c.version, at+len(c.names))
 	case c.err == nil && c.expected >= 0 && int64(at) != c.expected:
 		return fmt.Errorf("expected version %d and was put after %d", c.expected, at)
 	case c.err != nil && at >= 0:
