@@ -14,7 +14,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// The aggregate of these tests remembers all that its fold was given.
+// The state of these tests keeps every event that the fold was given.
 type (
 	noted struct {
 		Text string
@@ -47,8 +47,8 @@ func diaries(t *testing.T, store *memstate.Store, options ...aggregate.Option) *
 	return r
 }
 
-// asLoaded checks that an aggregate is deeply what is loaded of its version by somebody else, and
-// its appended events the last of it.
+// asLoaded checks that an aggregate is deeply equal to what another repository loads at its
+// version, and that its appended events are the last of that.
 func asLoaded(t *testing.T, store *memstate.Store, got aggregate.Aggregate[diary]) {
 	t.Helper()
 	var options []eventstore.ReadOption
@@ -142,7 +142,7 @@ func TestAnUpdateReturnsExactlyWhatIsLoadedLater(t *testing.T) {
 			t.Run(name+", "+policy.name, func(t *testing.T) {
 				onEach(t, func(t *testing.T, store *memstate.Store) {
 					r := diaries(t, store, policy.options...)
-					for round := range 3 { // with a head that has a tail, and one that has none
+					for round := range 3 { // with and without a tail in the head
 						a, err := r.Update(t.Context(), "1", func(diary) ([]any, error) {
 							if name == "all metadata of its own" && round > 0 {
 								return nil, nil // its idempotency id is used
@@ -180,8 +180,8 @@ func TestWhatADecisionDoesWithItsEventsAfterwardsChangesNothing(t *testing.T) {
 	})
 }
 
-// A command is delivered twice. The first delivery is stored while the second is between two of its
-// requests, whichever.
+// A command is delivered twice. The first delivery is stored between two requests of the second.
+// The test tries every such pair of requests.
 func TestACommandThatIsStoredInBetweenIsReturnedWithItsEvents(t *testing.T) {
 	for name, expects := range map[string][]aggregate.UpdateOption{"of any version": nil, "of an expected version": {aggregate.WithExpectedVersion(1)}} {
 		for _, retries := range []int{0, 1, aggregate.DefaultRetries} {
@@ -209,8 +209,8 @@ func emptyLike(store *memstate.Store) *memstate.Store {
 	return memstate.Redis()
 }
 
-// deliveredTwice delivers a command while it is being delivered: after request number at. It
-// reports whether there was such a request.
+// deliveredTwice delivers a command while an earlier delivery is under way, after its request
+// number at. It reports whether there was such a request.
 func deliveredTwice(t *testing.T, store *memstate.Store, at, retries int, expects []aggregate.UpdateOption) bool {
 	t.Helper()
 	first, second := diaries(t, store), diaries(t, store, aggregate.WithRetries(retries))

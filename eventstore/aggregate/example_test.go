@@ -12,14 +12,14 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
 )
 
-// The events of a bank account, in minor units.
+// The events of a bank account. Amounts are in minor units, such as cents.
 type (
 	AccountOpened  struct{ Owner string }
 	FundsDeposited struct{ Amount int64 }
 	FundsWithdrawn struct{ Amount int64 }
 )
 
-// Account is what its events make of an account.
+// Account is the state of an account.
 type Account struct {
 	Owner   string
 	Balance int64
@@ -27,7 +27,7 @@ type Account struct {
 
 var ErrInsufficientFunds = errors.New("insufficient funds")
 
-// Apply is the account after one more event.
+// Apply returns the account after one more event.
 func (a Account) Apply(event eventstore.Event) (Account, error) {
 	switch e := event.Data.(type) {
 	case AccountOpened:
@@ -60,7 +60,7 @@ func OpenAccount(owner string, deposit int64) aggregate.Decide[Account] {
 	}
 }
 
-// newAccounts is a repository of accounts in memory.
+// newAccounts returns a repository of accounts in memory.
 func newAccounts(options ...aggregate.Option) *aggregate.Repository[Account] {
 	state := memory.New()
 	types, err := eventstore.NewRegistry(
@@ -112,7 +112,8 @@ func ExampleRepository_Update() {
 		log.Fatal(err)
 	}
 
-	// Many withdraw at the same time. Each is decided on the balance that the one before has left.
+	// Many withdrawals come at the same time. Each is decided on the balance that the one before
+	// left.
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
@@ -173,7 +174,7 @@ func ExampleExpectVersion() {
 		log.Fatal(err)
 	}
 
-	// Whoever sent this has seen the account at version 1.
+	// The sender of this command saw the account at version 1.
 	_, err := accounts.Update(ctx, "123456000",
 		func(a Account) ([]any, error) { return a.Withdraw(500_00) }, aggregate.WithExpectedVersion(1))
 	var mismatch *eventstore.VersionMismatchError

@@ -19,7 +19,7 @@ import (
 type tries struct {
 	mu           sync.Mutex
 	updates, all int
-	most         int // of one update
+	most         int // in one update
 }
 
 func (*tries) Begin(ctx context.Context, _ eventstore.Operation) context.Context { return ctx }
@@ -39,7 +39,7 @@ func TestWithTheDefaultsEachOfManyWritersGetsThrough(t *testing.T) {
 		repositories, writers int // writers of each repository
 		with                  string
 		options               []aggregate.Option
-		once                  bool // each is decided once: nobody comes before another
+		once                  bool // each update is decided once, because none is overtaken
 	}{
 		{repositories: 1, writers: 4, once: true},
 		{repositories: 1, writers: 32, once: true},
@@ -47,12 +47,12 @@ func TestWithTheDefaultsEachOfManyWritersGetsThrough(t *testing.T) {
 		{repositories: 1, writers: 32, once: true, with: ", no retries", options: []aggregate.Option{aggregate.WithRetries(0)}},
 		{repositories: 4, writers: 2},
 		{repositories: 4, writers: 8},
-		{repositories: 32, writers: 1}, // which do not know of each other, as processes do not
+		{repositories: 32, writers: 1}, // these share no queue, like separate processes
 	} {
 		t.Run(fmt.Sprintf("%d repositories of %d writers%s", test.repositories, test.writers, test.with), func(t *testing.T) {
 			onEach(t, func(t *testing.T, store *memstate.Store) {
 				store.Around = func(_ context.Context, _ *memstate.Request, next func() error) error {
-					pass(2 * time.Millisecond) // the way to a sidecar and back
+					pass(2 * time.Millisecond) // a round trip to a sidecar
 					return next()
 				}
 				counts := &tries{}
@@ -87,7 +87,7 @@ func TestWithTheDefaultsEachOfManyWritersGetsThrough(t *testing.T) {
 					t.Errorf("%d updates were decided %d times, one of them %d times", want, counts.all, counts.most)
 				}
 				if !test.once && counts.all == want {
-					t.Error("nobody came before another: there was no race")
+					t.Error("no update was overtaken: there was no race")
 				}
 				if counts.most > aggregate.DefaultRetries/5 {
 					t.Errorf("an update was decided %d times, which is too near to the limit", counts.most)

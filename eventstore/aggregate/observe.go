@@ -10,7 +10,8 @@ import (
 
 var errPanicked = errors.New("aggregate: the operation panicked")
 
-// observed runs an operation and tells the provider's observer, if it has one. The operations of the stream are inside of it. Run counts its tries.
+// observed runs an operation and reports it to the provider's observer, if there is one. Operations
+// on the stream that happen during run are nested in it. run counts its tries.
 func (r *Repository[S]) observed(ctx context.Context, name, id string, run func(ctx context.Context, tries *int) (Aggregate[S], error)) (a Aggregate[S], err error) {
 	tries := 0
 	observer := r.provider.Observer()

@@ -15,7 +15,8 @@ import (
 
 type insideKey struct{}
 
-// witness is an observer that notes operations as they end: inside of which they were, and their errors.
+// witness is an observer that records each operation when it ends, the operations around it, and
+// its error.
 type witness struct {
 	ended   []string
 	results map[string]eventstore.OperationResult

@@ -11,7 +11,6 @@ import (
 // Option configures a [Repository].
 type Option func(*config) error
 
-// config is what the options of a repository set.
 type config struct {
 	database  string
 	exclusive bool
@@ -20,12 +19,12 @@ type config struct {
 	age       time.Duration
 }
 
-// DefaultRetries is how often [Repository.Update] decides again unless [WithRetries] says otherwise. In
-// each of its tries another update was stored. So even when a hundred processes update one aggregate
-// all the time, each of them gets through.
+// DefaultRetries is how often [Repository.Update] tries again, unless [WithRetries] sets another
+// number. A try fails only if another update was stored. So each update gets through, even when a
+// hundred processes update one aggregate all the time.
 const DefaultRetries = 1000
 
-// WithDatabase sets the database of the streams; defaults to the provider's default database.
+// WithDatabase sets the database of the streams. The default is the provider's default database.
 func WithDatabase(database string) Option {
 	return func(c *config) error {
 		if strings.TrimSpace(database) == "" {
@@ -36,17 +35,17 @@ func WithDatabase(database string) Option {
 	}
 }
 
-// Exclusive makes updates take the stream's lock. A second update then waits for the first, instead of
-// deciding on a state that is about to change. Use it where conflicts are frequent or decisions
-// expensive; it costs two requests an update. Without it updates rely on the expected version alone.
-// Both kinds may be mixed on one stream.
+// Exclusive makes each update take the stream's lock. A second update then waits for the first,
+// instead of deciding on a state that is about to change. Use it if conflicts are frequent or
+// decisions are expensive. It costs two more requests per update. Without it, updates rely on the
+// expected version alone. Updates with and without the lock may be mixed on one stream.
 func Exclusive() Option {
 	return func(c *config) error { c.exclusive = true; return nil }
 }
 
-// WithRetries sets how often an update is loaded, decided and appended again after another update came
-// before it. It defaults to [DefaultRetries]; 0 means never. The pauses between the tries take up to
-// 128 ms each. To give up after some time, use a context with a deadline.
+// WithRetries sets how often an update is loaded, decided and appended again after another update
+// was stored first. The default is [DefaultRetries]; 0 means never. Before each retry the update
+// pauses for up to 128 ms. To limit the time instead, use a context with a deadline.
 func WithRetries(n int) Option {
 	return func(c *config) error {
 		if n < 0 {
@@ -57,8 +56,8 @@ func WithRetries(n int) Option {
 	}
 }
 
-// WithSnapshotEvery makes an update save a snapshot after its append if the newest usable snapshot lies
-// n events or more back; defaults to no snapshots. The state's type must be registered.
+// WithSnapshotEvery makes an update save a snapshot after its append if the newest usable snapshot
+// is n or more events old. By default no snapshots are saved. The state's type must be registered.
 func WithSnapshotEvery(n int64) Option {
 	return func(c *config) error {
 		if n < 1 {
@@ -69,9 +68,9 @@ func WithSnapshotEvery(n int64) Option {
 	}
 }
 
-// WithSnapshotAfter makes an update save a snapshot after its append if the newest usable snapshot is
-// that old or older. Without a snapshot the age of the first event counts. Defaults to never. Together
-// with [WithSnapshotEvery] either of the two is enough.
+// WithSnapshotAfter makes an update save a snapshot after its append if the newest usable snapshot
+// is at least that old. If there is no snapshot, the age of the first event counts. By default no
+// snapshots are saved. If both [WithSnapshotEvery] and WithSnapshotAfter are set, either is enough.
 func WithSnapshotAfter(age time.Duration) Option {
 	return func(c *config) error {
 		if age <= 0 {
@@ -82,19 +81,19 @@ func WithSnapshotAfter(age time.Duration) Option {
 	}
 }
 
-// UpdateOption configures one [Repository.Update].
+// UpdateOption configures one call of [Repository.Update].
 type UpdateOption func(*updateConfig) error
 
-// updateConfig is what the options of an update set.
 type updateConfig struct {
 	once     string
 	expected int64 // -1: any
 	metadata eventstore.Metadata
 }
 
-// WithIdempotencyID gives the command an idempotency id. If an event with that id is already in the
-// stream, Update decides nothing and stores nothing, and the Aggregate's RepeatOf is the version of that
-// event. The first event of the append carries the id. A decision without events leaves no trace of it.
+// WithIdempotencyID gives the command an idempotency id. If the stream already has an event with
+// that id, Update neither decides nor stores anything, and the Aggregate's RepeatOf is the version
+// of that event. Otherwise the first event that Update appends carries the id. If the decision
+// returns no events, the id is not stored.
 func WithIdempotencyID(id string) UpdateOption {
 	return func(c *updateConfig) error {
 		if strings.TrimSpace(id) == "" {
@@ -105,8 +104,9 @@ func WithIdempotencyID(id string) UpdateOption {
 	}
 }
 
-// WithExpectedVersion makes the update fail with an [eventstore.VersionMismatchError], before it decides,
-// unless the aggregate is at that version. It is the version that the sender of the command had seen.
+// WithExpectedVersion makes the update fail before it decides, with an
+// [eventstore.VersionMismatchError], unless the aggregate is at that version. Set it to the version
+// that the sender of the command saw.
 func WithExpectedVersion(version int64) UpdateOption {
 	return func(c *updateConfig) error {
 		if version < 0 {
@@ -117,15 +117,16 @@ func WithExpectedVersion(version int64) UpdateOption {
 	}
 }
 
-// WithMetadata sets metadata of all events that the update appends, such as correlation, causation and
-// user in its Context. What an [eventstore.Event] of the decision says itself takes precedence.
+// WithMetadata sets metadata of all events that the update appends, such as the correlation id,
+// causation id and user id in its Context. Metadata that an [eventstore.Event] from the decision
+// sets itself takes precedence.
 //
 // Message must be empty, because it differs from event to event. The context's idempotency id and
 // sequence number must be empty as well: see [WithIdempotencyID] and [WithExpectedVersion].
 func WithMetadata(metadata eventstore.Metadata) UpdateOption {
 	return func(c *updateConfig) error {
 		if metadata.Message != (eventstore.MessageMetadata{}) {
-			return bad("WithMetadata", "Message differs from event to event: let the decision return an eventstore.Event that says it")
+			return bad("WithMetadata", "Message differs from event to event: return an eventstore.Event with its own Message from the decision")
 		}
 		if metadata.Context.IdempotencyID != "" {
 			return bad("WithMetadata", "the context has an idempotency id: use WithIdempotencyID")

@@ -9,23 +9,23 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// patience is how long those who wait for a turn bear with one that does not get on, as one whose
-// decision waits for one of them.
+// patience is how long updates wait for a holder that makes no progress. A holder makes none, for
+// example, while its decision waits for another update in the same queue.
 const patience = 500 * time.Millisecond
 
-// queue has the updates of one stream take turns within a repository, in the order in which they
-// came. Without it they would come before each other at the store, and most of their work would be
-// thrown away. It is for order only: what makes an update safe is the version at which it appends.
-// So nobody waits for ever, and a turn may be taken over. The zero value is ready.
+// queue lets the updates of one stream take turns within a repository, in order of arrival. Without
+// it they would conflict at the store, and most of their work would be thrown away. The queue is
+// only for order. What makes an update safe is the expected version of its append. So no update
+// waits forever: a turn may be taken over. The zero value is ready to use.
 type queue struct {
 	mu    sync.Mutex
 	lines map[eventstore.Stream]*line // only of streams that are being updated
 }
 
-// line is the updates of one stream.
+// line holds the updates of one stream.
 type line struct {
 	holder  *turn
-	since   time.Time // the holder has got on last
+	since   time.Time // when the holder last made progress
 	waiting []*turn   // the first is served first
 }
 
@@ -36,8 +36,8 @@ type turn struct {
 	came   chan struct{} // closed when it is the holder
 }
 
-// enter waits for a turn, which must be left. If the context ends before, it returns a turn that
-// has not come, with which nothing needs to be done but to leave it.
+// enter waits for a turn. The caller must leave it. If the context ends first, enter returns a turn
+// that did not come and was already left.
 func (q *queue) enter(ctx context.Context, stream eventstore.Stream) *turn {
 	t := &turn{queue: q, stream: stream, came: make(chan struct{})}
 	if q.join(t) {
@@ -62,7 +62,7 @@ func (q *queue) enter(ctx context.Context, stream eventstore.Stream) *turn {
 	}
 }
 
-// join puts a turn at the end of its line. It reports whether it has come at once.
+// join puts a turn at the end of its line. It reports whether the turn came at once.
 func (q *queue) join(t *turn) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -78,13 +78,13 @@ func (q *queue) join(t *turn) bool {
 	return false
 }
 
-// takeOver makes a turn the holder if it is the first of those that wait, and the holder has not
-// got on for long. If not, it returns when to ask again.
+// takeOver makes t the holder if t is first in line and the holder has made no progress for as long
+// as patience. Otherwise it returns how long to wait before asking again.
 func (q *queue) takeOver(t *turn) (wait time.Duration, came bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	select {
-	case <-t.came: // in this moment, and it may be gone again
+	case <-t.came: // just now; the turn may already be taken over again
 		return 0, true
 	default:
 	}
@@ -99,14 +99,14 @@ func (q *queue) takeOver(t *turn) (wait time.Duration, came bool) {
 	return 0, true
 }
 
-// next makes the first of those that wait the holder.
+// next makes the first waiting turn the holder.
 func (l *line) next() {
 	l.holder, l.since = l.waiting[0], time.Now()
 	l.waiting = slices.Delete(l.waiting, 0, 1)
 	close(l.holder.came)
 }
 
-// goOn notes that the holder has got on.
+// goOn records that the holder made progress.
 func (t *turn) goOn() {
 	t.queue.mu.Lock()
 	defer t.queue.mu.Unlock()
@@ -115,7 +115,7 @@ func (t *turn) goOn() {
 	}
 }
 
-// leave ends a turn, whether it has come, was taken over, or is still waited for.
+// leave ends a turn, whether it came, was taken over, or is still waiting.
 func (t *turn) leave() {
 	t.queue.mu.Lock()
 	defer t.queue.mu.Unlock()

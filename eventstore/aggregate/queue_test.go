@@ -12,13 +12,13 @@ import (
 
 var someStream = eventstore.Stream{Database: "d", Type: "t", ID: "1"}
 
-// entrant is a goroutine that waits for a turn, holds it until it is told to leave, and leaves.
+// entrant is a goroutine that waits for a turn, holds it until told to leave, and leaves.
 type entrant struct {
 	turn  chan *turn // what it was given
 	leave context.CancelFunc
 }
 
-// enterNow has a goroutine enter, and returns when it waits or has its turn.
+// enterNow starts a goroutine that enters, and returns when it waits or has its turn.
 func enterNow(ctx context.Context, q *queue, stream eventstore.Stream) entrant {
 	until, leave := context.WithCancel(context.Background())
 	e := entrant{make(chan *turn, 1), leave}
@@ -40,14 +40,14 @@ func (e entrant) came(t *testing.T, want bool) {
 	}
 }
 
-// vacant checks that nothing is kept of those who have left.
+// vacant checks that the queue keeps nothing of turns that have left.
 func (q *queue) vacant(t *testing.T) {
 	t.Helper()
 	synctest.Wait()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.lines) != 0 {
-		t.Errorf("the queue keeps %d lines when everybody has left", len(q.lines))
+		t.Errorf("the queue keeps %d lines after all turns have left", len(q.lines))
 	}
 }
 
@@ -121,9 +121,9 @@ func TestATurnThatDoesNotGetOnIsTakenOver(t *testing.T) {
 		second.came(t, false)
 		<-time.After(2)
 		second.came(t, true)
-		third.came(t, false) // one takes over, not all
+		third.came(t, false) // only one takes over
 
-		// What the one that was stuck does now is without effect.
+		// Calls of the stuck holder have no effect any more.
 		holder.goOn()
 		stuck.leave()
 		third.came(t, false)

@@ -15,8 +15,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// Repository loads and updates the aggregates of one type. It is safe for concurrent use, holds nothing open, and
-// is meant to live as long as the process.
+// Repository loads and updates the aggregates of one type. It is safe for concurrent use, keeps
+// nothing open, and is meant to live as long as the process.
 type Repository[S any] struct {
 	provider *eventstore.Provider
 	name     string
@@ -25,10 +25,13 @@ type Repository[S any] struct {
 	queue    queue // of the updates under way
 }
 
-// NewRepository makes the repository of an aggregate type. Fold makes the next state of the one before, which begins
-// as the zero S, and one more event. It must not change what an earlier state refers to, as a map in it, and has to know every type of event
-// that the streams hold: an error of fold is an error of loading. It sends nothing; what can't work is an
-// [eventstore.ArgumentError].
+// NewRepository returns a repository for an aggregate type. It sends nothing to the store. An
+// argument or option that cannot work is an [eventstore.ArgumentError].
+//
+// fold returns the state that follows from a state and one more event. The first state is the zero
+// S. fold must not change anything that the earlier state refers to, such as a map in it. It must
+// know every type of event in the streams: if fold returns an error, the aggregate cannot be
+// loaded.
 func NewRepository[S any](provider *eventstore.Provider, aggregateType string, fold func(state S, event eventstore.Event) (S, error), options ...Option) (*Repository[S], error) {
 	switch {
 	case provider == nil:
@@ -50,11 +53,11 @@ func NewRepository[S any](provider *eventstore.Provider, aggregateType string, f
 	if r.config.every > 0 || r.config.age > 0 {
 		var zero S
 		if _, err := provider.Registry().Encode(zero); err != nil {
-			return nil, bad("fold", "snapshots are wanted but the state can't be stored: %v", err)
+			return nil, bad("fold", "the state cannot be stored in a snapshot: %v", err)
 		}
 		for _, t := range provider.Registry().Types() {
 			if t.GoType == reflect.TypeFor[S]() && t.AggregateTypes != nil && !slices.Contains(t.AggregateTypes, aggregateType) {
-				return nil, bad("fold", "snapshots are wanted but the state's type %q is bound to the aggregate types %q", t.Name, t.AggregateTypes)
+				return nil, bad("fold", "the state cannot be stored in a snapshot: its type %q is bound to the aggregate types %q", t.Name, t.AggregateTypes)
 			}
 		}
 	}
@@ -64,24 +67,27 @@ func NewRepository[S any](provider *eventstore.Provider, aggregateType string, f
 // Aggregate is one aggregate as it was loaded, or as it is after an update.
 type Aggregate[S any] struct {
 	State   S
-	Version int64 // of the last event in State; 0: there is none yet
+	Version int64 // of the last event in State; 0 if there are no events
 
-	// Snapshot is the version of the snapshot that it was loaded from; 0: from events alone.
+	// Snapshot is the version of the snapshot that the aggregate was loaded from, or 0 if it was
+	// loaded from events alone.
 	Snapshot int64
 
-	// Appended are the events that the update stored.
+	// Appended holds the events that the update stored.
 	Appended []eventstore.Event
 
-	// RepeatOf is the version that an earlier command with the same idempotency id has stored; 0: there was none. See [WithIdempotencyID].
+	// RepeatOf is the version that an earlier command with the same idempotency id stored, or 0 if
+	// there was none. See [WithIdempotencyID].
 	RepeatOf int64
 }
 
-// Load loads an aggregate: from its newest usable snapshot and the events after it. An aggregate without
-// events is the zero state at version 0. With [eventstore.MustExist] it is an
-// [eventstore.StreamNotFoundError] instead. With [eventstore.ToVersion] Load returns the aggregate as it
-// was; its version is then at most that. Any other option is an [eventstore.ArgumentError].
+// Load loads an aggregate from its newest usable snapshot and the events after it. An aggregate
+// without events is the zero state at version 0. With [eventstore.MustExist], Load returns an
+// [eventstore.StreamNotFoundError] instead. With [eventstore.ToVersion], Load returns the aggregate
+// as it was at that version, or earlier if the stream is shorter. Any other option is an
+// [eventstore.ArgumentError].
 //
-// Errors are those of [eventstore.Reader.Read], and the fold's.
+// Load returns the errors of [eventstore.Reader.Read] and of the fold.
 func (r *Repository[S]) Load(ctx context.Context, id string, options ...eventstore.ReadOption) (Aggregate[S], error) {
 	return r.observed(ctx, eventstore.OpAggregateLoad, id, func(ctx context.Context, _ *int) (Aggregate[S], error) {
 		if _, err := eventstore.AsOf(options...); err != nil {
@@ -94,27 +100,35 @@ func (r *Repository[S]) Load(ctx context.Context, id string, options ...eventsto
 	})
 }
 
-// Decide looks at a state and returns the events that follow, each a value of a registered Go type or an [eventstore.Event] with metadata
-// of its own. No events is a decision too; an error refuses, and Update returns it as it is.
+// Decide takes a state and returns the events that follow. Each event is a value of a registered Go
+// type, or an [eventstore.Event] with its own metadata. Returning no events is valid. If Decide
+// returns an error, nothing is stored, and Update returns that error unchanged.
 //
-// It may be called several times for one update and should do nothing but decide. It must not
-// change what the state refers to, as a map in it: the events are folded into that state.
+// Update may call Decide several times, so it should have no side effects. It must not change
+// anything that the state refers to, such as a map in it, because the events are folded into that
+// state.
 type Decide[S any] = func(state S) (events []any, err error)
 
-// Update loads an aggregate, has it decided, and appends what was decided at the version that was
-// loaded. It returns the aggregate as it is then, the new events included: exactly what
-// [Repository.Load] returns of that version, and in Appended what [eventstore.Reader.Read] returns.
+// Update loads an aggregate, calls decide, and appends the events at the version that it loaded. It
+// returns the aggregate with the new events. The result equals what [Repository.Load] returns for
+// that version, and Appended equals what [eventstore.Reader.Read] returns.
 //
-// Updates of one aggregate by one repository take turns, in the order in which they came. If an
-// update by somebody else came before, all three are done anew after a short, random pause, as
-// often as [WithRetries] says, and until ctx ends. A decision that itself updates the same aggregate
-// holds up the others for half a second.
+// Updates of one aggregate through one repository take turns, in order of arrival. If another
+// writer stores an update first, Update pauses for a short, random time. Then it loads, decides and
+// appends again, as often as [WithRetries] allows, until ctx ends. A decision that itself updates
+// the same aggregate holds up the others for half a second.
 //
-// Update returns the decision's error; an [eventstore.VersionMismatchError] with [WithExpectedVersion],
-// or if an event names another version than it would get; that or an [eventstore.SessionLostError]
-// if others came before in every try; and the errors of [eventstore.Provider.Open],
-// [eventstore.Reader.Read] and [eventstore.Session.Append]. Nothing was stored then, unless it is
-// an [eventstore.OutcomeUnknownError]: repeat the command with the same id, see [WithIdempotencyID].
+// Update returns:
+//
+//   - the error of decide;
+//   - an [eventstore.VersionMismatchError] if [WithExpectedVersion] sets another version, if an
+//     event names another version than it would get, or if every try came too late;
+//   - an [eventstore.SessionLostError] if every try came too late;
+//   - the errors of [eventstore.Provider.Open], [eventstore.Reader.Read] and
+//     [eventstore.Session.Append].
+//
+// After any of these errors nothing was stored, except after an [eventstore.OutcomeUnknownError].
+// In that case repeat the command with the same idempotency id: see [WithIdempotencyID].
 func (r *Repository[S]) Update(ctx context.Context, id string, decide Decide[S], options ...UpdateOption) (Aggregate[S], error) {
 	return r.observed(ctx, eventstore.OpAggregateUpdate, id, func(ctx context.Context, tries *int) (Aggregate[S], error) {
 		u := updateConfig{expected: -1}
@@ -133,17 +147,17 @@ func (r *Repository[S]) Update(ctx context.Context, id string, decide Decide[S],
 	})
 }
 
-// end is how a try has ended.
+// end says how a try ended.
 type end int
 
 const (
-	final     end = iota // with what Update returns
-	overtaken            // another update came before
-	undecided            // it would have to be decided once more
+	final     end = iota // with the result of Update
+	overtaken            // another update was stored first
+	undecided            // it needs another decision, but none is allowed
 )
 
-// tryUpdates tries to update, in a turn of the stream's queue, until that has ended one way or the
-// other.
+// tryUpdates tries to update until a try succeeds or no more tries are allowed. It takes a turn in
+// the stream's queue.
 func (r *Repository[S]) tryUpdates(ctx context.Context, stream eventstore.Stream, decide Decide[S], u updateConfig, tries *int) (Aggregate[S], error) {
 	turn := r.queue.enter(ctx, stream)
 	defer turn.leave()
@@ -158,7 +172,7 @@ func (r *Repository[S]) tryUpdates(ctx context.Context, stream eventstore.Stream
 		if decided <= 1 && ctx.Err() == nil {
 			return before
 		}
-		return fmt.Errorf("aggregate: the update of %s is given up after %d tries, in each of which another came before: nothing was stored; %s: %w",
+		return fmt.Errorf("aggregate: gave up the update of %s after %d tries, because other updates were stored first: nothing was stored; %s: %w",
 			stream, decided, why, before)
 	}
 	*tries = 1
@@ -174,19 +188,20 @@ func (r *Repository[S]) tryUpdates(ctx context.Context, stream eventstore.Stream
 		if how == overtaken {
 			before = err
 		}
-		// Where the command may be the one that came before, it takes another look to know.
+		// The update that was stored first may be this same command. Only another look shows that.
 		look := u.once != "" || u.expected >= 0
 		if how == undecided || decided > r.config.retries && !look || n >= max(r.config.retries, DefaultRetries) {
 			return after, givenUp("repeat it later, or allow more tries with WithRetries")
 		}
 		if !pause(ctx, n) {
-			return after, fmt.Errorf("%w; %w", givenUp("its context has ended"), over(ctx))
+			return after, fmt.Errorf("%w; %w", givenUp("the context ended"), over(ctx))
 		}
 	}
 }
 
-// pause waits before another try, for up to 2 ms at first and 128 ms in the end. The random part
-// keeps those who came at once from coming at once again. It reports whether the context lived on.
+// pause waits before the next try: up to 2 ms at first, and up to 128 ms in the end. The random
+// part keeps updates that met once from meeting again. pause reports whether the context is still
+// alive.
 func pause(ctx context.Context, n int) bool {
 	timer := time.NewTimer(rand.N(2 * time.Millisecond << min(n, 6)))
 	defer timer.Stop()
@@ -198,7 +213,7 @@ func pause(ctx context.Context, n int) bool {
 	}
 }
 
-// over is why a context has ended: its error, with the cause that was given where there is one.
+// over returns why ctx ended: its error, and its cause if there is one.
 func over(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if errors.Is(cause, err) {
@@ -213,13 +228,13 @@ func (r *Repository[S]) stream(id string) eventstore.Stream {
 	return stream
 }
 
-// loaded is an aggregate, and since when it is so without a snapshot.
+// loaded is an aggregate and the time since which it has had no newer snapshot.
 type loaded[S any] struct {
 	Aggregate[S]
-	since time.Time // when the snapshot was made, without one the first event
+	since time.Time // when the snapshot was made or, without one, the first event
 }
 
-// history is what both sessions and readers can do.
+// history is what sessions and readers have in common.
 type history interface {
 	Load(ctx context.Context, options ...eventstore.ReadOption) (eventstore.Snapshot, iter.Seq2[eventstore.Event, error], error)
 	Read(ctx context.Context, options ...eventstore.ReadOption) iter.Seq2[eventstore.Event, error]
@@ -234,7 +249,7 @@ func (r *Repository[S]) load(ctx context.Context, from history, options ...event
 	if snapshot.Version > 0 {
 		if state, ok := snapshot.Data.(S); ok {
 			l.State, l.Version, l.Snapshot, l.since = state, snapshot.Version, snapshot.Version, snapshot.Created
-		} else { // of something else than the state, as it was once
+		} else { // of another type, such as an earlier type of the state
 			events = from.Read(ctx, options...)
 		}
 	}
@@ -261,18 +276,18 @@ func (r *Repository[S]) apply(a *Aggregate[S], event eventstore.Event) (err erro
 	return nil
 }
 
-// update is one try. Without decide it only looks whether there is anything to decide.
+// update makes one try. If decide is nil, update only looks whether there is anything to decide.
 func (r *Repository[S]) update(ctx context.Context, stream eventstore.Stream, decide Decide[S], u updateConfig) (Aggregate[S], end, error) {
 	session, err := r.open(ctx, stream)
 	if err != nil {
 		return Aggregate[S]{}, final, err
 	}
-	defer session.Close() // what was appended stands, whatever it says
-	// failed says whether a failure of the session means that another came before.
+	defer session.Close() // the append stands even if Close fails
+	// failed says whether a session's error means that another update was stored first.
 	failed := func(err error) end {
 		var used *eventstore.IdempotencyIDUsedError
 		switch {
-		case errors.As(err, &used) && used.IdempotencyID == u.once: // the command has just been stored, and will be found
+		case errors.As(err, &used) && used.IdempotencyID == u.once: // the next try will find it
 		case errors.As(err, new(*eventstore.VersionMismatchError)), errors.As(err, new(*eventstore.SessionLostError)),
 			errors.As(err, new(*eventstore.LostWritesError)):
 		default:
@@ -324,9 +339,8 @@ func (r *Repository[S]) open(ctx context.Context, stream eventstore.Stream) (*ev
 	return r.provider.Open(ctx, stream, eventstore.Shared())
 }
 
-// decided returns an aggregate as it will be with what was decided, and the events to be stored.
-// What is folded now is what will be folded when they are read, so that nothing is stored that
-// could never be loaded again.
+// decided returns the aggregate with the decided events, and the events to store. It encodes and
+// decodes each event before it folds it. So nothing is stored that could not be loaded again.
 func (r *Repository[S]) decided(ctx context.Context, session *eventstore.Session, before Aggregate[S], decided []any, u updateConfig) (after Aggregate[S], stored []any, err error) {
 	given := make([]any, len(decided))
 	for i, data := range decided {
@@ -350,7 +364,7 @@ func (r *Repository[S]) decided(ctx context.Context, session *eventstore.Session
 	for _, event := range prepared {
 		stored = append(stored, event)
 		if event.Data, err = r.provider.Registry().DecodeFor(ctx, event.About(), event.Data.(eventstore.Raw)); err != nil {
-			return before, nil, fmt.Errorf("aggregate: version %d of %s could not be read again, so nothing is stored: %w", event.Version, session.Stream(), err)
+			return before, nil, fmt.Errorf("aggregate: version %d of %s cannot be read back, so nothing was stored: %w", event.Version, session.Stream(), err)
 		}
 		if err := r.apply(&after, event); err != nil {
 			return before, nil, err
@@ -360,8 +374,7 @@ func (r *Repository[S]) decided(ctx context.Context, session *eventstore.Session
 	return after, stored, nil
 }
 
-// complete adds what the options of the update say to an event, where the event does not say it
-// itself.
+// complete fills in what the update's options set and the event does not set itself.
 func (u updateConfig) complete(m *eventstore.Metadata, first bool) error {
 	c, given := &m.Context, u.metadata.Context
 	c.CorrelationID = cmp.Or(c.CorrelationID, given.CorrelationID)
@@ -379,14 +392,15 @@ func (u updateConfig) complete(m *eventstore.Metadata, first bool) error {
 	}
 	if first && u.once != "" {
 		if c.IdempotencyID != "" {
-			return bad("WithIdempotencyID", "the first event has an idempotency id of its own, %q", c.IdempotencyID)
+			return bad("WithIdempotencyID", "the first event already has the idempotency id %q", c.IdempotencyID)
 		}
 		c.IdempotencyID = u.once
 	}
 	return nil
 }
 
-// snapshot saves one if it is time for it. It never fails an update: without it the next ones take longer.
+// snapshot saves a snapshot if one is due. A failure is only logged: without the snapshot, later
+// loads take longer.
 func (r *Repository[S]) snapshot(ctx context.Context, session *eventstore.Session, before loaded[S], after Aggregate[S]) {
 	due := r.config.every > 0 && after.Version-before.Snapshot >= r.config.every
 	since := before.since
@@ -402,12 +416,13 @@ func (r *Repository[S]) snapshot(ctx context.Context, session *eventstore.Sessio
 		err = session.SaveSnapshot(ctx, after.Version, after.State)
 	}
 	for _, version := range versions {
-		// One that is newer than the one that was used could not be: the state's type has changed since.
+		// A newer snapshot than the one that was loaded is unusable: the state's type has changed
+		// since.
 		if err == nil && version > before.Snapshot && version < after.Version {
 			err = session.ClearSnapshot(ctx, version)
 		}
 	}
 	if err != nil {
-		r.provider.Logger().WarnContext(ctx, "no snapshot was saved after an update", "stream", session.Stream().String(), "version", after.Version, "error", err)
+		r.provider.Logger().WarnContext(ctx, "could not save a snapshot after an update", "stream", session.Stream().String(), "version", after.Version, "error", err)
 	}
 }

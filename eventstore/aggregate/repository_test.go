@@ -18,7 +18,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// The aggregate of these tests counts.
+// The state of these tests counts.
 type (
 	counter struct{ Sum, Events int }
 	added   struct{ N int }
@@ -39,7 +39,7 @@ func count(c counter, event eventstore.Event) (counter, error) {
 	return c, nil
 }
 
-// add decides to add n, in one event.
+// add returns a decision to add n, in one event.
 func add(n int) aggregate.Decide[counter] {
 	return func(counter) ([]any, error) { return []any{added{n}}, nil }
 }
@@ -53,7 +53,7 @@ func registry(t *testing.T) *eventstore.Registry {
 	return r
 }
 
-// counters is a repository on a store in memory.
+// counters returns a repository on a store in memory.
 func counters(t *testing.T, store *memstate.Store, options ...aggregate.Option) *aggregate.Repository[counter] {
 	t.Helper()
 	r, err := aggregate.NewRepository(provider(t, store), "counter", count, options...)
@@ -83,7 +83,6 @@ func onEach(t *testing.T, test func(t *testing.T, store *memstate.Store)) {
 	}
 }
 
-// pass lets faked time pass.
 func pass(d time.Duration) { <-time.After(d) }
 
 func update(t *testing.T, r *aggregate.Repository[counter], decide aggregate.Decide[counter], options ...aggregate.UpdateOption) aggregate.Aggregate[counter] {
@@ -197,7 +196,7 @@ func TestUpdatesThatMeetAreDecidedAnew(t *testing.T) {
 					all.Go(func() {
 						for range updates {
 							_, err := r.Update(t.Context(), "1", func(c counter) ([]any, error) {
-								pass(time.Millisecond) // others come before
+								pass(time.Millisecond) // others are stored first
 								return []any{added{c.Sum + 1}, added{-c.Sum}}, nil
 							})
 							if err != nil {
@@ -258,7 +257,7 @@ func TestACommandIsDoneOnce(t *testing.T) {
 		if err != nil || first.RepeatOf != 0 || again.RepeatOf != 2 || again.Version != 3 || again.State.Sum != 111 {
 			t.Errorf("first %+v, again %+v, %v", first, again, err)
 		}
-		// It comes twice at the same time.
+		// The command comes twice at the same time.
 		a, err := r.Update(t.Context(), "1", func(counter) ([]any, error) {
 			update(t, r, add(1000), aggregate.WithIdempotencyID("d"))
 			return []any{added{1000}}, nil

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// ErrTimeLimit is the cause of a context of [WithTimeout] that ended because its limit passed. It
-// matches [context.DeadlineExceeded].
+// ErrTimeLimit is the cause of a context of [WithTimeout] that ended because its time limit passed.
+// It matches [context.DeadlineExceeded].
 var ErrTimeLimit = fmt.Errorf("the time limit of the request passed: %w", context.DeadlineExceeded)
 
-// timeoutKey is under which a context has the timer of its request.
+// timeoutKey is the context key of a request's timeout.
 type timeoutKey struct{}
 
 // timeout ends the context of one request.
@@ -21,9 +21,10 @@ type timeout struct {
 	over  atomic.Bool
 }
 
-// WithTimeout returns a context for one request to a store or lock. It is cancelled, with the cause [ErrTimeLimit], when nothing
-// was answered for as long as limit, or when stop is called. The event store makes one for every request, by its
-// Settings.RequestTimeout; an implementation of [State] needs [Progress] alone.
+// WithTimeout returns a context for one request to a store or lock. It is cancelled when stop is
+// called, or with the cause [ErrTimeLimit] when there was no answer for as long as limit. The event
+// store calls WithTimeout for every request, with its Settings.RequestTimeout. An implementation of
+// [State] needs only [Progress].
 func WithTimeout(ctx context.Context, limit time.Duration) (_ context.Context, stop context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	t := &timeout{limit: limit}
@@ -37,9 +38,9 @@ func WithTimeout(ctx context.Context, limit time.Duration) (_ context.Context, s
 	}
 }
 
-// Progress says that a part of the request of ctx was answered, so that its time limit begins anew. An implementation of [State]
-// that divides what it is asked for into several requests calls it after each of them. It does nothing where ctx has no such limit, and
-// is safe for concurrent use.
+// Progress reports that a part of the request of ctx was answered, and restarts the request's time
+// limit. An implementation of [State] that splits a request into several calls it after each of
+// them. Progress does nothing if ctx has no such limit. It is safe for concurrent use.
 func Progress(ctx context.Context) {
 	if t, ok := ctx.Value(timeoutKey{}).(*timeout); ok && !t.over.Load() {
 		t.timer.Reset(t.limit)

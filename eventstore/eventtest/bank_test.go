@@ -7,11 +7,11 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// The events of a bank account, as they are today.
+// The events of a bank account, in their present form.
 type (
 	AccountOpened struct {
 		Owner  string `json:"owner"`
-		Branch string `json:"branch,omitempty"` // since 2025; accounts of before have none
+		Branch string `json:"branch,omitempty"` // since 2025; older accounts have none
 	}
 	FundsDeposited struct {
 		Amount Money `json:"amount"`
@@ -21,13 +21,13 @@ type (
 	}
 )
 
-// Money is an amount in minor units, as cents.
+// Money is an amount in minor units, such as cents.
 type Money struct {
 	Minor    int64  `json:"minor"`
 	Currency string `json:"currency"`
 }
 
-// Deposits as they were once.
+// Earlier forms of the deposit.
 type (
 	fundsDepositedV1 struct {
 		Amount float64 `json:"amount"`
@@ -37,13 +37,13 @@ type (
 	}
 )
 
-// Account is what its events come to. Snapshots are of this type.
+// Account is the state of an account. Snapshots are of this type.
 type Account struct {
 	Owner   string `json:"owner"`
 	Balance Money  `json:"balance"`
 }
 
-// bankTypes are the types as they are stored.
+// bankTypes returns the types of the stored events and snapshots.
 func bankTypes() []eventstore.TypeDefinition {
 	return []eventstore.TypeDefinition{
 		eventstore.Type[AccountOpened]("AccountOpened", eventstore.WithAliases("AccountCreated")),
@@ -61,7 +61,7 @@ func bankTypes() []eventstore.TypeDefinition {
 	}
 }
 
-// Apply is the account after one more event.
+// Apply returns the account after one more event.
 func (a Account) Apply(event eventstore.Event) (Account, error) {
 	switch e := event.Data.(type) {
 	case AccountOpened:
@@ -83,7 +83,7 @@ func (e InsufficientFundsError) Error() string {
 	return fmt.Sprintf("insufficient funds: %d are missing", e.Missing)
 }
 
-// Withdraw decides what comes of a withdrawal.
+// Withdraw decides on a withdrawal.
 func (a Account) Withdraw(minor int64) ([]any, error) {
 	switch {
 	case minor == 0:

@@ -7,13 +7,13 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// carrier sends values through the codec by which they would be stored, and back.
+// carrier encodes values with the codec that would store them, and decodes them again.
 type carrier struct {
-	registry *eventstore.Registry // nil: none was given, and JSON is assumed
+	registry *eventstore.Registry // nil if none was given: JSON is assumed
 	assumed  map[reflect.Type]*eventstore.Registry
 }
 
-// event is an event's data as it will be read.
+// event returns an event's data as it will be read.
 func (c *carrier) event(data any) (any, error) {
 	if c.registry != nil {
 		return through(c.registry, data)
@@ -24,8 +24,8 @@ func (c *carrier) event(data any) (any, error) {
 	return c.assume(data)
 }
 
-// state is a state as a snapshot gives it back. What is not registered is never in a snapshot, and
-// stays as it is.
+// state returns a state as a snapshot returns it. A state whose type is not registered is never in
+// a snapshot, and is returned unchanged.
 func (c *carrier) state(state any) (any, error) {
 	v := reflect.ValueOf(state)
 	if !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
@@ -42,7 +42,7 @@ func (c *carrier) state(state any) (any, error) {
 	return state, nil
 }
 
-// assume sends a value through JSON. A protobuf message would not be stored so.
+// assume sends a value through JSON, except a protobuf message, which would not be stored as JSON.
 func (c *carrier) assume(value any) (any, error) {
 	t := reflect.TypeOf(value)
 	if _, message := t.MethodByName("ProtoReflect"); message {
@@ -52,7 +52,7 @@ func (c *carrier) assume(value any) (any, error) {
 	if !ok {
 		var err error
 		if registry, err = eventstore.NewRegistry(eventstore.TypeOf(t, t.String())); err != nil {
-			return nil, fmt.Errorf("%w (if its type is registered otherwise, give the registry by Using)", err)
+			return nil, fmt.Errorf("%w (if its type is registered differently, pass its registry to Using)", err)
 		}
 		if c.assumed == nil {
 			c.assumed = map[reflect.Type]*eventstore.Registry{}

@@ -1,6 +1,7 @@
-// Package eventtest helps to test what is built on the event store, without a sidecar: [NewProvider] is an event store in memory, [Given] tests
-// decisions by the events that they are taken on and those that they lead to, all sent through the codec, and [Golden] holds that all that was ever stored
-// still reads.
+// Package eventtest helps to test programs that use the event store, without a sidecar.
+// [NewProvider] returns an event store in memory. [Given] tests decisions: which events they
+// follow, and which events they return. All events go through the codec. [Golden] checks that
+// everything that was ever stored can still be read.
 //
 // # Examples
 //

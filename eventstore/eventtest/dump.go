@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// dump is a value with all that it refers to, as text of a line for each part, to see whether it
-// has been changed.
+// dump returns a value and all that it refers to as text, one line per part. Two dumps show whether
+// the value was changed.
 func dump(value any) string {
 	var d dumper
 	d.value("", reflect.ValueOf(value))
@@ -17,7 +17,7 @@ func dump(value any) string {
 
 type dumper struct {
 	text strings.Builder
-	on   []uintptr // the pointers on the way here
+	on   []uintptr // the pointers that lead here
 }
 
 func (d *dumper) value(path string, v reflect.Value) {
@@ -33,7 +33,7 @@ func (d *dumper) value(path string, v reflect.Value) {
 			return
 		}
 		if slices.Contains(d.on, v.Pointer()) {
-			line("what it is part of")
+			line("cycle")
 			return
 		}
 		d.on = append(d.on, v.Pointer())

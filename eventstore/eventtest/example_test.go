@@ -11,7 +11,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/eventtest"
 )
 
-// In a test t is its *testing.T. This one prints what would be the test's failure.
+// In a test, t is its *testing.T. This one prints the test's failures.
 var t printing
 
 type printing struct{ testing.TB }
@@ -43,7 +43,7 @@ func ExampleGiven() {
 		ThenError(&insufficient)
 	fmt.Println(insufficient.Missing, "are missing")
 
-	// What a test says that fails.
+	// A failing scenario reports the following.
 	eventtest.Given(t, Account.Apply, AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: eur(10_00)}).
 		When(withdraw(30_00)).
 		Then(FundsWithdrawn{Amount: eur(30_00)})
@@ -53,7 +53,7 @@ func ExampleGiven() {
 	// 	eventtest_test.FundsWithdrawn {Amount:{Minor:3000 Currency:EUR}}
 }
 
-// With the service's types a scenario stores its events as the service does.
+// With the service's types a scenario stores events the way the service does.
 func ExampleScenario_Using() {
 	types, err := eventstore.NewRegistry(bankTypes()...)
 	if err != nil {
@@ -66,7 +66,8 @@ func ExampleScenario_Using() {
 	// Output: all of it is stored as it was given
 }
 
-// The folder holds deposits of three schema versions and an account that was opened when that had another name.
+// The folder holds deposits of three schema versions, and the event that opens an account, stored
+// under its earlier name.
 func ExampleGolden() {
 	events, err := eventstore.NewRegistry(bankTypes()...)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// NewProvider is an event store of its own in memory, with default settings, which knows these types and logs
-// nothing. Types that do not fit together end the test.
+// NewProvider returns a new event store in memory with default settings. It knows the given types
+// and logs nothing. If the types conflict, NewProvider ends the test.
 func NewProvider(t testing.TB, types ...eventstore.TypeDefinition) *eventstore.Provider {
 	t.Helper()
 	registry, err := eventstore.NewRegistry(types...)

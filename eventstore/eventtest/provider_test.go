@@ -41,7 +41,7 @@ func TestTypesThatDoNotFitTogetherEndTheTest(t *testing.T) {
 	}).wantFailures(t, "Go type eventtest_test.added is registered twice")
 }
 
-// The account is the same whichever of its events were stored years ago.
+// The account is the same, whichever of its events were stored years ago.
 func TestHistoryOfThreeSchemaVersionsReadsAsTheNewest(t *testing.T) {
 	t.Parallel()
 	provider := eventtest.NewProvider(t, bankTypes()...)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// recorder is a test whose failures are looked at.
+// recorder is a testing.TB that records failures, for tests of failing tests.
 type recorder struct {
 	testing.TB
 	failures []string
@@ -45,7 +45,8 @@ func record(test func(t testing.TB)) *recorder {
 	return r
 }
 
-// wantFailures checks that a test failed as often as there are texts, and that each failure says its text.
+// wantFailures checks that a test failed once for each text, and that each failure contains its
+// text.
 func (r *recorder) wantFailures(t *testing.T, says ...string) {
 	t.Helper()
 	if len(r.failures) != len(says) {
@@ -53,7 +54,7 @@ func (r *recorder) wantFailures(t *testing.T, says ...string) {
 		return
 	}
 	for i, failure := range r.failures {
-		// What cmp says has blanks of several kinds, so that nobody relies on it.
+		// cmp prints different kinds of spaces on purpose, so that no one relies on its output.
 		if plain := strings.Join(strings.Fields(failure), " "); !strings.Contains(plain, says[i]) {
 			t.Errorf("failure %d does not say %q:\n%s", i+1, says[i], plain)
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// Scenario is a history on which a decision is to be taken: see [Given].
+// Scenario is the history before a decision. See [Given].
 type Scenario[S any] struct {
 	t       testing.TB
 	fold    func(S, eventstore.Event) (S, error)
@@ -23,44 +23,49 @@ type Scenario[S any] struct {
 	ended   bool // by a Then
 }
 
-// Given begins a scenario: the events that have happened, oldest first, as values or as an [eventstore.Event] with
-// metadata. Fold, as of [eventstore.BuildSnapshots], makes a state of them that begins as the zero value of S; they get the versions 1, 2, 3, …. An event
-// that can't be folded ends the test, and so does a scenario without a Then when the test ends.
+// Given begins a scenario with the events that have happened, oldest first. Each is a value, or an
+// [eventstore.Event] with metadata. fold makes a state of them, like the fold of
+// [eventstore.BuildSnapshots], and begins with the zero value of S. The events get the versions 1,
+// 2, 3, …. The test ends if an event cannot be folded. It fails if it ends before the scenario has
+// reached a Then.
 //
 //	eventtest.Given(t, Account.Apply, AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100}).
 //		When(func(a Account) ([]any, error) { return a.Withdraw(30) }).
 //		Then(FundsWithdrawn{Amount: 30})
 //
-// Events, and the state after each of them, go through the codec and back, as if they had been stored and read: by [eventstore.JSON], or as
-// [Scenario.Using] says. What would not come back as it was ends the test. So does a fold that changes the state it was given, as by writing into
-// a map or slice of it: others may still hold that state.
+// Each event, and the state after it, is encoded and decoded as if it had been stored and read. The
+// codec is [eventstore.JSON], unless [Scenario.Using] sets a registry. The test ends if that
+// changes a value. It also ends if fold changes the state that it was given, for example by writing
+// to a map or slice in it, because others may still hold that state.
 func Given[S any](t testing.TB, fold func(S, eventstore.Event) (S, error), events ...any) *Scenario[S] {
 	t.Helper()
 	if fold == nil {
-		t.Fatalf("eventtest: Given has no fold: it is the function that makes a state of events")
+		t.Fatalf("eventtest: Given needs a fold: the function that makes a state of events")
 	}
 	s := &Scenario[S]{t: t, fold: fold, given: events, options: []cmp.Option{cmp.Exporter(func(reflect.Type) bool { return true })}}
 	t.Cleanup(func() {
 		if !s.ended && !t.Failed() {
-			t.Errorf("eventtest: a scenario was given %d events and tests nothing: end it by When and Then, ThenError or ThenNothing", len(events))
+			t.Errorf("eventtest: the scenario with %d given events tests nothing: end it with When and Then, ThenError or ThenNothing", len(events))
 		}
 	})
 	return s
 }
 
-// Using sets the types by which events and states are stored: those of the service. Events of other types then end the test; a state whose type is not
-// registered is never in a snapshot, and does not go through a codec. Without a registry each is taken to be
-// registered for JSON, but for protobuf messages, which are left as they are.
+// Using sets the registry that is used to store events and states: pass the service's own. Events
+// of other types then end the test. A state whose type is not registered is never in a snapshot,
+// and is not encoded. Without a registry each value is encoded as JSON, except protobuf messages,
+// which are left unchanged.
 func (s *Scenario[S]) Using(registry *eventstore.Registry) *Scenario[S] {
 	s.t.Helper()
 	if registry == nil {
-		s.t.Fatalf("eventtest: Using has no registry: make it with eventstore.NewRegistry")
+		s.t.Fatalf("eventtest: Using needs a registry: make one with eventstore.NewRegistry")
 	}
 	s.carrier.registry = registry
 	return s
 }
 
-// Comparing sets options for how events are compared, as protocmp.Transform() for protobuf messages. Fields that are not exported are compared without one.
+// Comparing sets options for comparing events, such as protocmp.Transform() for protobuf messages.
+// Unexported fields are compared without any option.
 func (s *Scenario[S]) Comparing(options ...cmp.Option) *Scenario[S] {
 	s.options = append(s.options, options...)
 	return s
@@ -77,7 +82,7 @@ func (s *Scenario[S]) apply(value any) error {
 	case event.Data == nil:
 		return errors.New("it is nil")
 	case event.Version != 0 && event.Version != s.version:
-		return fmt.Errorf("its version is %d, its place is %d", event.Version, s.version)
+		return fmt.Errorf("its version is %d, but it is event number %d", event.Version, s.version)
 	}
 	event.Version = s.version
 	event.Metadata.Context.SequenceNumber = s.version
@@ -92,22 +97,22 @@ func (s *Scenario[S]) apply(value any) error {
 		return err
 	}
 	if after := dump(s.state); after != before {
-		return fmt.Errorf("the fold changes the state that it was given, which others may hold: copy what it writes into, as with maps.Clone or slices.Clone (-before +after):\n%s", cmp.Diff(before, after))
+		return fmt.Errorf("the fold changes the state that it was given: copy what it writes to, for example with maps.Clone or slices.Clone (-before +after):\n%s", cmp.Diff(before, after))
 	}
 	carried, err := s.carrier.state(state)
 	if err != nil {
-		return fmt.Errorf("the state after it can't be in a snapshot (if it never is, give the registry, which does not have it, by Using): %w", err)
+		return fmt.Errorf("the state after it can't be stored in a snapshot (if it never is, pass Using a registry without its type): %w", err)
 	}
-	s.state, _ = carried.(S) // nil where S is an interface
+	s.state, _ = carried.(S) // nil if S is an interface
 	return nil
 }
 
-// When takes the decision, once: the events that are to be appended, or an error. What is decided must fold too, or nobody could load
-// the aggregate again.
+// When takes the decision, once: the events to append, or an error. The decided events must fold
+// too, because otherwise the aggregate could not be loaded again.
 func (s *Scenario[S]) When(decide func(S) ([]any, error)) *Decision {
 	s.t.Helper()
 	if decide == nil {
-		s.t.Fatalf("eventtest: When has no decision: it is the function that makes events of a state")
+		s.t.Fatalf("eventtest: When needs a decision: the function that makes events from a state")
 	}
 	for _, value := range s.given {
 		if err := s.apply(value); err != nil {
@@ -119,21 +124,21 @@ func (s *Scenario[S]) When(decide func(S) ([]any, error)) *Decision {
 	before := dump(s.state)
 	d.events, d.err = decide(s.state)
 	if after := dump(s.state); after != before {
-		s.t.Errorf("eventtest: When: the decision changes the state that it was given, which only the fold of its events may do (-before +after):\n%s", cmp.Diff(before, after))
+		s.t.Errorf("eventtest: When: the decision changes the state that it was given; return events instead (-before +after):\n%s", cmp.Diff(before, after))
 	}
 	if d.err != nil {
 		return d
 	}
 	for i, value := range d.events {
 		if err := s.apply(value); err != nil {
-			s.t.Errorf("eventtest: When: event %d of those decided can't be folded, the aggregate could not be loaded again: %v\n%s", i+1, err, list(value))
+			s.t.Errorf("eventtest: When: decided event %d can't be folded, so the aggregate could not be loaded again: %v\n%s", i+1, err, list(value))
 			break
 		}
 	}
 	return d
 }
 
-// Decision is what was decided: see [Scenario.When].
+// Decision is the result of a decision. See [Scenario.When].
 type Decision struct {
 	t       testing.TB
 	options []cmp.Option
@@ -142,8 +147,9 @@ type Decision struct {
 	ended   *bool
 }
 
-// Then holds that these events were decided, in this order. An event that is given as an [eventstore.Event] is compared with its version and metadata, others
-// by their type and fields alone.
+// Then checks that exactly these events were decided, in this order. If an event is given as an
+// [eventstore.Event], its version and metadata are compared too. Other events are compared by type
+// and fields alone.
 func (d *Decision) Then(events ...any) {
 	d.t.Helper()
 	*d.ended = true
@@ -155,7 +161,7 @@ func (d *Decision) Then(events ...any) {
 	for i, value := range got {
 		event, isEvent := asEvent(value)
 		if i < len(want) {
-			if wanted, ok := asEvent(want[i]); ok { // as a value, whether it is given by a pointer or not
+			if wanted, ok := asEvent(want[i]); ok { // as a value, even if it is given as a pointer
 				if !isEvent {
 					event = eventstore.Event{Data: value}
 				}
@@ -168,19 +174,19 @@ func (d *Decision) Then(events ...any) {
 		}
 	}
 	if diff := cmp.Diff(want, got, d.options...); diff != "" {
-		d.t.Errorf("eventtest: other events were decided (-want +got):\n%s", diff)
+		d.t.Errorf("eventtest: the decided events differ (-want +got):\n%s", diff)
 	}
 }
 
-// ThenNothing holds that no event was decided, and no error.
+// ThenNothing checks that the decision returned neither an event nor an error.
 func (d *Decision) ThenNothing() {
 	d.t.Helper()
 	d.Then()
 }
 
-// ThenError holds that the decision was refused with that error: an error that errors.Is finds in
-// what was returned, or a pointer that errors.As sets, to look at afterwards. For an error type of
-// the event store, pass such a pointer: new(*eventstore.ArgumentError).
+// ThenError checks that the decision returned that error. target is an error that errors.Is finds,
+// or a pointer that errors.As sets, for further checks. For an error type of the event store, pass
+// such a pointer: new(*eventstore.ArgumentError).
 func (d *Decision) ThenError(target any) {
 	d.t.Helper()
 	*d.ended = true
@@ -197,11 +203,11 @@ func (d *Decision) ThenError(target any) {
 	case isPointer:
 		want = fmt.Sprintf("one of type %s", kind)
 	default:
-		d.t.Fatalf("eventtest: ThenError takes an error, or a pointer to a type of errors, not %T", target)
+		d.t.Fatalf("eventtest: ThenError takes an error or a pointer to an error type, not %T", target)
 	}
 	switch {
 	case d.err == nil:
-		d.t.Errorf("eventtest: there is no error but %d events, want the error %s:\n%s", len(d.events), want, list(d.events...))
+		d.t.Errorf("eventtest: got %d events and no error, want the error %s:\n%s", len(d.events), want, list(d.events...))
 	case isError && errors.Is(d.err, wanted), isPointer && errors.As(d.err, target):
 	default:
 		d.t.Errorf("eventtest: got the error %v (%T), want %s", d.err, d.err, want)
@@ -216,7 +222,7 @@ func asEvent(value any) (eventstore.Event, bool) {
 	return event, ok
 }
 
-// list is events, a line each.
+// list returns events as text, one per line.
 func list(events ...any) string {
 	var b strings.Builder
 	for _, value := range events {

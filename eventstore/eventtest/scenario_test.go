@@ -37,7 +37,7 @@ func total(sum int, event eventstore.Event) (int, error) {
 // named is an event with a text.
 type named struct{ Name string }
 
-// noting adds up events in a map, after it has been prepared to be written into.
+// noting returns a fold that counts events in a map. It calls prepare before it writes to the map.
 func noting(prepare func(map[string]int) map[string]int) func(map[string]int, eventstore.Event) (map[string]int, error) {
 	return func(notes map[string]int, event eventstore.Event) (map[string]int, error) {
 		if notes = prepare(notes); notes == nil {
@@ -48,12 +48,12 @@ func noting(prepare func(map[string]int) map[string]int) func(map[string]int, ev
 	}
 }
 
-// deciding is a decision for these events, or for an error.
+// deciding returns a decision that returns these events, or an error.
 func deciding(err error, events ...any) func(int) ([]any, error) {
 	return func(int) ([]any, error) { return events, err }
 }
 
-// told is an event with metadata.
+// told returns an event with metadata.
 func told(user string, data any) eventstore.Event {
 	return eventstore.Event{Data: data, Metadata: eventstore.Metadata{Context: eventstore.ContextMetadata{UserID: user}}}
 }
@@ -147,7 +147,7 @@ func TestScenariosThatDoNotHoldSayWhy(t *testing.T) {
 		says     string
 		scenario func(t testing.TB)
 	}{
-		"another field": {"other events were decided (-want +got): []any{ - eventtest_test.added{N: 1}, + eventtest_test.added{N: 2}, }", func(t testing.TB) {
+		"another field": {"the decided events differ (-want +got): []any{ - eventtest_test.added{N: 1}, + eventtest_test.added{N: 2}, }", func(t testing.TB) {
 			eventtest.Given(t, total).When(deciding(nil, added{2})).Then(added{1})
 		}},
 		"another type": {"- eventtest_test.added{N: 1}, + eventtest_test.removed{N: 1}", func(t testing.TB) {
@@ -180,7 +180,7 @@ func TestScenariosThatDoNotHoldSayWhy(t *testing.T) {
 		"an error for nothing": {"got the error file already exists, want 0 events", func(t testing.TB) {
 			eventtest.Given(t, total).When(deciding(fs.ErrExist)).ThenNothing()
 		}},
-		"events for an error": {"there is no error but 1 events, want the error file already exists (*errors.errorString): eventtest_test.added {N:1}", func(t testing.TB) {
+		"events for an error": {"got 1 events and no error, want the error file already exists (*errors.errorString): eventtest_test.added {N:1}", func(t testing.TB) {
 			eventtest.Given(t, total).When(deciding(nil, added{1})).ThenError(fs.ErrExist)
 		}},
 		"another error": {"got the error file does not exist (*errors.errorString), want file already exists (*errors.errorString)", func(t testing.TB) {
@@ -190,10 +190,10 @@ func TestScenariosThatDoNotHoldSayWhy(t *testing.T) {
 			var target *fs.PathError
 			eventtest.Given(t, total).When(deciding(fs.ErrNotExist)).ThenError(&target)
 		}},
-		"an error that is nil": {"ThenError takes an error, or a pointer to a type of errors, not <nil>", func(t testing.TB) {
+		"an error that is nil": {"ThenError takes an error or a pointer to an error type, not <nil>", func(t testing.TB) {
 			eventtest.Given(t, total).When(deciding(fs.ErrNotExist)).ThenError(nil)
 		}},
-		"an error that is none": {"ThenError takes an error, or a pointer to a type of errors, not *int", func(t testing.TB) {
+		"an error that is none": {"ThenError takes an error or a pointer to an error type, not *int", func(t testing.TB) {
 			eventtest.Given(t, total).When(deciding(fs.ErrNotExist)).ThenError(new(int))
 		}},
 		"what can't be folded is given": {"Given: event 2 can't be folded: string is unknown string text", func(t testing.TB) {
@@ -202,13 +202,13 @@ func TestScenariosThatDoNotHoldSayWhy(t *testing.T) {
 		"nil is given": {"Given: event 1 can't be folded: it is nil", func(t testing.TB) {
 			eventtest.Given(t, total, nil).When(deciding(nil)).ThenNothing()
 		}},
-		"another version is given": {"Given: event 1 can't be folded: its version is 3, its place is 1 eventtest_test.added {N:1}", func(t testing.TB) {
+		"another version is given": {"Given: event 1 can't be folded: its version is 3, but it is event number 1 eventtest_test.added {N:1}", func(t testing.TB) {
 			eventtest.Given(t, total, eventstore.Event{Version: 3, Data: added{1}}).When(deciding(nil)).ThenNothing()
 		}},
-		"what can't be folded is decided": {"When: event 1 of those decided can't be folded, the aggregate could not be loaded again: string is unknown string text", func(t testing.TB) {
+		"what can't be folded is decided": {"When: decided event 1 can't be folded, so the aggregate could not be loaded again: string is unknown string text", func(t testing.TB) {
 			eventtest.Given(t, total, added{1}).When(deciding(nil, "text")).Then("text")
 		}},
-		"an event that can't be stored": {"When: event 1 of those decided can't be folded, the aggregate could not be loaded again: it can't be stored: eventstore: bad argument type: JSON can't carry all of type", func(t testing.TB) {
+		"an event that can't be stored": {"When: decided event 1 can't be folded, so the aggregate could not be loaded again: it can't be stored: eventstore: bad argument type: JSON can't carry all of type", func(t testing.TB) {
 			eventtest.Given(t, total).When(deciding(nil, hidden{1})).Then(hidden{1})
 		}},
 		"an event that can't be stored is given": {"Given: event 2 can't be folded: it can't be stored: eventstore: bad argument value: field Name of eventtest_test.named is a string that is not valid UTF-8", func(t testing.TB) {
@@ -218,11 +218,11 @@ func TestScenariosThatDoNotHoldSayWhy(t *testing.T) {
 		"a type that is not registered": {`Given: event 1 can't be folded: it can't be stored: eventstore: type "eventtest_test.added" is not registered`, func(t testing.TB) {
 			eventtest.Given(t, total, added{1}).Using(mustRegistry()).When(deciding(nil)).ThenNothing()
 		}},
-		"a state that can't be in a snapshot": {"Given: event 1 can't be folded: the state after it can't be in a snapshot (if it never is, give the registry, which does not have it, by Using): eventstore: bad argument type", func(t testing.TB) {
+		"a state that can't be in a snapshot": {"Given: event 1 can't be folded: the state after it can't be stored in a snapshot (if it never is, pass Using a registry without its type): eventstore: bad argument type", func(t testing.TB) {
 			fold := func(_ hidden, _ eventstore.Event) (hidden, error) { return hidden{7}, nil }
 			eventtest.Given(t, fold, added{1}).When(func(hidden) ([]any, error) { return nil, nil }).ThenNothing()
 		}},
-		"a fold that writes into a map": {"Given: event 2 can't be folded: the fold changes the state that it was given, which others may hold: copy what it writes into", func(t testing.TB) {
+		"a fold that writes into a map": {"Given: event 2 can't be folded: the fold changes the state that it was given: copy what it writes to", func(t testing.TB) {
 			same := func(notes map[string]int) map[string]int { return notes }
 			eventtest.Given(t, noting(same), added{1}, added{2}).When(func(map[string]int) ([]any, error) { return nil, nil }).ThenNothing()
 		}},
@@ -237,7 +237,7 @@ func TestScenariosThatDoNotHoldSayWhy(t *testing.T) {
 			}
 			eventtest.Given(t, fold, added{1}, added{2}).When(func(state) ([]any, error) { return nil, nil }).ThenNothing()
 		}},
-		"a fold that writes into its pointer": {"When: event 1 of those decided can't be folded, the aggregate could not be loaded again: the fold changes the state", func(t testing.TB) {
+		"a fold that writes into its pointer": {"When: decided event 1 can't be folded, so the aggregate could not be loaded again: the fold changes the state", func(t testing.TB) {
 			fold := func(s *added, e eventstore.Event) (*added, error) {
 				if s == nil {
 					return &added{}, nil
@@ -250,11 +250,11 @@ func TestScenariosThatDoNotHoldSayWhy(t *testing.T) {
 		"a decision that writes into the state": {"When: the decision changes the state that it was given", func(t testing.TB) {
 			eventtest.Given(t, noting(maps.Clone[map[string]int]), added{1}).When(func(notes map[string]int) ([]any, error) { notes["x"] = 1; return nil, nil }).ThenNothing()
 		}},
-		"no registry": {"Using has no registry", func(t testing.TB) { eventtest.Given(t, total).Using(nil).When(deciding(nil)).ThenNothing() }},
-		"no fold":     {"Given has no fold", func(t testing.TB) { eventtest.Given[int](t, nil).When(deciding(nil)).ThenNothing() }},
-		"no decision": {"When has no decision", func(t testing.TB) { eventtest.Given(t, total).When(nil).ThenNothing() }},
-		"no When":     {"a scenario was given 1 events and tests nothing: end it by When and Then", func(t testing.TB) { eventtest.Given(t, total, added{1}) }},
-		"no Then":     {"a scenario was given 0 events and tests nothing", func(t testing.TB) { eventtest.Given(t, total).When(deciding(errors.New("no"))) }},
+		"no registry": {"Using needs a registry", func(t testing.TB) { eventtest.Given(t, total).Using(nil).When(deciding(nil)).ThenNothing() }},
+		"no fold":     {"Given needs a fold", func(t testing.TB) { eventtest.Given[int](t, nil).When(deciding(nil)).ThenNothing() }},
+		"no decision": {"When needs a decision", func(t testing.TB) { eventtest.Given(t, total).When(nil).ThenNothing() }},
+		"no When":     {"the scenario with 1 given events tests nothing: end it with When and Then", func(t testing.TB) { eventtest.Given(t, total, added{1}) }},
+		"no Then":     {"the scenario with 0 given events tests nothing", func(t testing.TB) { eventtest.Given(t, total).When(deciding(errors.New("no"))) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

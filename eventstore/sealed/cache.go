@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// cached is what is known of a subject. Its zero value says that there is no key.
+// cached is what is known of a subject. The zero value says that the subject has no key.
 type cached struct {
 	key       []byte
 	forgotten bool
@@ -22,14 +22,14 @@ func (c cached) answer(subject string) ([]byte, error) {
 	return c.key, nil
 }
 
-// cache keeps keys in memory, the least recently used of which go first.
+// cache keeps keys in memory. When it is full it drops the least recently used key.
 type cache struct {
 	limit int
 	keep  time.Duration
 
 	mu     sync.Mutex
 	places map[string]*list.Element
-	used   list.List // of entry, the last used in front
+	used   list.List // of entry, the most recently used in front
 	drops  uint64
 }
 
@@ -39,7 +39,7 @@ type entry struct {
 	until time.Time
 }
 
-// generation changes with each drop.
+// generation returns a number that changes with each drop.
 func (c *cache) generation() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,7 +62,8 @@ func (c *cache) get(subject string) (cached, bool) {
 	return e.cached, true
 }
 
-// put keeps what the store was asked for at that time, unless something was dropped since.
+// put keeps an answer of the store to a request that was sent at asked. It does nothing if a key
+// was dropped since the generation that was given.
 func (c *cache) put(subject string, found cached, asked time.Time, generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

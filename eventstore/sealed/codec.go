@@ -10,26 +10,25 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// Marker stands in the tagged text fields of a value from which they were erased. It is not personal
-// data: a value in which nothing but marks and zeros is tagged needs no key to be stored.
+// Marker replaces the tagged text fields of a value when they are erased. It is not personal data.
+// A value whose tagged fields hold only markers and zero values can be stored without a key.
 const Marker = "[erased]"
 
-// Eraser is implemented by a pointer to a type that decides itself what it says once its data was
-// erased. Erased is called after the value was decoded and marked.
+// Eraser is implemented by a pointer to a type that sets its own replacement values after its data
+// was erased. Erased is called after the value was decoded and marked.
 type Eraser interface{ Erased() }
 
-// Option configures a codec, see [New].
+// Option configures a codec. See [New].
 type Option func(*config) error
 
-// config is what the options of a codec set.
 type config struct {
 	inner   eventstore.Codec
 	subject func(eventstore.About, any) string
 	whole   bool
 }
 
-// WithInner sets the codec whose payloads are sealed; defaults to [eventstore.JSON]. One that makes no
-// JSON objects needs [WithWholePayload].
+// WithInner sets the codec whose payloads are sealed. The default is [eventstore.JSON]. A codec
+// whose payloads are not JSON objects needs [WithWholePayload].
 func WithInner(inner eventstore.Codec) Option {
 	return func(c *config) error {
 		if _, twice := inner.(eventstore.Sealer); inner == nil || twice {
@@ -40,8 +39,9 @@ func WithInner(inner eventstore.Codec) Option {
 	}
 }
 
-// WithSubject sets how the subject of a value is found: it defaults to the field tagged
-// sealed:"subject", and to the id of the stream's aggregate where there is none. It is a pure function.
+// WithSubject sets the function that finds the subject of a value. By default the subject is the
+// field tagged sealed:"subject" or, without such a field, the id of the stream's aggregate. The
+// function must be pure.
 func WithSubject(subject func(about eventstore.About, value any) string) Option {
 	return func(c *config) error {
 		if subject == nil {
@@ -52,8 +52,8 @@ func WithSubject(subject func(about eventstore.About, value any) string) Option 
 	}
 }
 
-// WithWholePayload seals all of a value, not only the fields tagged sealed:"data". Once the subject was
-// forgotten, reads give the zero value, with [Marker] in tagged text fields.
+// WithWholePayload seals the whole value, not only the fields tagged sealed:"data". Once the
+// subject is forgotten, reads return the zero value, with [Marker] in tagged text fields.
 func WithWholePayload() Option {
 	return func(c *config) error {
 		c.whole = true
@@ -61,10 +61,10 @@ func WithWholePayload() Option {
 	}
 }
 
-// New makes a codec that seals with those keys. Register it for types with eventstore.WithCodec. Its
-// content type is that of the inner codec with ";sealed=1". It is safe for concurrent use.
+// New returns a codec that seals with those keys. Register it for types with eventstore.WithCodec.
+// Its content type is the inner codec's with ";sealed=1" appended. It is safe for concurrent use.
 //
-// The tags of a type are checked when a value of it is first stored, and a wrong one is an
+// The codec checks the tags of a type when a value of it is first stored. A wrong tag is an
 // ArgumentError of the append. So is a type without any tag, except with [WithWholePayload].
 func New(keys Keys, options ...Option) (eventstore.Codec, error) {
 	if keys == nil {
@@ -97,7 +97,7 @@ func unfit(format string, args ...any) error {
 	return &eventstore.ArgumentError{Argument: "value", Reason: fmt.Sprintf(format, args...)}
 }
 
-// Seal encrypts what is personal in a payload.
+// Seal encrypts the personal data in a payload.
 func (c *codec) Seal(ctx context.Context, about eventstore.About, value any, payload []byte) ([]byte, error) {
 	v := reflect.ValueOf(value)
 	tagged := fieldsOf(v.Type())
@@ -116,7 +116,7 @@ func (c *codec) Seal(ctx context.Context, about eventstore.About, value any, pay
 	}
 	key, err := c.keys.Create(ctx, e.Subject)
 	if isForgotten(err) {
-		return nil, &eventstore.ArgumentError{Argument: "value", Reason: fmt.Sprintf("the %s holds data of a subject that was forgotten; nothing was stored", v.Type()), Cause: err}
+		return nil, &eventstore.ArgumentError{Argument: "value", Reason: fmt.Sprintf("the %s holds data of a forgotten subject: nothing was stored", v.Type()), Cause: err}
 	}
 	if err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func (c *codec) Seal(ctx context.Context, about eventstore.About, value any, pay
 	return append(rest, member{envelopeMember, data}).bytes(), nil
 }
 
-// says reports whether there is anything in a value that is to be sealed.
+// says reports whether a value holds anything to seal.
 func (c *codec) says(v reflect.Value, tagged fields) bool {
 	if c.whole {
 		for v.Kind() == reflect.Pointer && !v.IsNil() {
@@ -170,14 +170,14 @@ func (c *codec) says(v reflect.Value, tagged fields) bool {
 	return false
 }
 
-// unsealed is what is stored of a payload without anything to seal.
+// unsealed returns what is stored for a payload that has nothing to seal.
 func (c *codec) unsealed(payload []byte) ([]byte, error) {
 	if c.whole {
 		return append([]byte{plainPayload}, payload...), nil
 	}
 	o, err := parseObject(payload)
 	if err == nil && o.index(envelopeMember) >= 0 {
-		err = fmt.Errorf("it has a member %s of its own", envelopeMember)
+		err = fmt.Errorf("it already has a member %s", envelopeMember)
 	}
 	if err != nil {
 		return nil, unfit("it can't be sealed field by field: %v", err)
@@ -185,8 +185,8 @@ func (c *codec) unsealed(payload []byte) ([]byte, error) {
 	return payload, nil
 }
 
-// plainPayload stands before a payload that was not sealed where whole payloads are. No JSON object
-// begins with it.
+// plainPayload marks a payload that was stored unsealed by a codec that seals whole payloads. No
+// JSON object begins with it.
 const plainPayload = 'p'
 
 func (c *codec) subjectOf(about eventstore.About, v reflect.Value, tagged fields) string {
@@ -202,13 +202,13 @@ func (c *codec) subjectOf(about eventstore.About, v reflect.Value, tagged fields
 	return about.Stream.ID
 }
 
-// split divides a payload into what stays readable and what is to be encrypted.
+// split divides a payload into the part that stays readable and the part to encrypt.
 func split(payload []byte, tagged fields) (rest object, secret []byte, err error) {
 	if rest, err = parseObject(payload); err != nil {
 		return nil, nil, err
 	}
 	if rest.index(envelopeMember) >= 0 {
-		return nil, nil, fmt.Errorf("it has a member %s of its own", envelopeMember)
+		return nil, nil, fmt.Errorf("it already has a member %s", envelopeMember)
 	}
 	var taken object
 	for _, f := range tagged.data {
@@ -219,9 +219,9 @@ func split(payload []byte, tagged fields) (rest object, secret []byte, err error
 	return rest, taken.bytes(), nil
 }
 
-var errNotSealed = errors.New("sealed: the payload is not one that was sealed")
+var errNotSealed = errors.New("sealed: the payload is not a sealed one")
 
-// Open decrypts what was sealed.
+// Open decrypts a sealed payload.
 func (c *codec) Open(ctx context.Context, about eventstore.About, stored []byte) (eventstore.Opened, error) {
 	if len(stored) > 0 && stored[0] == plainPayload {
 		return eventstore.Opened{Payload: stored[1:]}, nil
@@ -265,7 +265,7 @@ func (c *codec) Open(ctx context.Context, about eventstore.About, stored []byte)
 	return eventstore.Opened{Payload: rest.bytes()}, nil
 }
 
-// MarkErased puts marks into the tagged text fields of a value.
+// MarkErased sets the tagged text fields of a value to [Marker].
 func (c *codec) MarkErased(value any) {
 	v := reflect.ValueOf(value)
 	for _, f := range fieldsOf(v.Type()).data {

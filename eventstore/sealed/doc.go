@@ -1,7 +1,7 @@
-// Package sealed encrypts personal data in events and snapshots with a key per person, so that it can
-// be erased from a history that never changes: destroy the key.
+// Package sealed encrypts personal data in events and snapshots with a key per person. History
+// never changes, but destroying the key erases the data.
 //
-//	keys, err := sealed.NewStateKeys(keyStore) // a store of its own, apart from that of the events
+//	keys, err := sealed.NewStateKeys(keyStore) // not the store of the events
 //	codec, err := sealed.New(keys)
 //	eventstore.Type[CustomerRegistered]("CustomerRegistered", eventstore.WithCodec(codec, eventstore.JSON))
 //
@@ -11,24 +11,24 @@
 //		Country  string `json:"country"`
 //	}
 //
-// The field tagged sealed:"subject" says whose data it is. It stays readable, so it is to be an id
-// that says nothing by itself. Without such a field the subject is the id of the stream's aggregate;
-// [WithSubject] gives another. Fields tagged sealed:"data" are encrypted together, with AES-256-GCM.
-// With [WithWholePayload] all of the value is. History that was stored before, as JSON, is read as ever,
-// and is not encrypted by that.
+// The field tagged sealed:"subject" says whose data it is. It stays readable, so it should be an id
+// that reveals nothing by itself. Without such a field the subject is the id of the stream's
+// aggregate. [WithSubject] sets another rule. Fields tagged sealed:"data" are encrypted together,
+// with AES-256-GCM. [WithWholePayload] encrypts the whole value. Events that were stored earlier as
+// JSON can still be read, but they stay unencrypted.
 //
-// [Keys.Forget] erases a subject. From then on reads give [Marker] in place of texts and zero values
-// in place of all else, and Event.Erased is true. They never fail for that reason, so that aggregates,
-// projections and copies go on. A type with a method Erased() decides itself what stands there.
-// Snapshots that hold sealed data of the subject count as not there. Until they are removed or
-// replaced, they hold what nobody can read any more.
+// [Keys.Forget] erases a subject. From then on reads return [Marker] for texts and zero values for
+// everything else, and Event.Erased is true. Reads never fail because of an erasure, so aggregates,
+// projections and copies keep working. A type with a method Erased() sets its own replacement
+// values. A snapshot that holds sealed data of the subject counts as missing. Until it is removed
+// or replaced, it holds data that no one can read any more.
 //
-// What is sealed is tied to its stream, its type and its message id. Moved to another place, it is a
-// DamagedError of the event store there.
+// Sealed data is bound to its stream, its type and its message id. If it is moved to another place,
+// reading it there returns a DamagedError.
 //
 // Metadata is not encrypted, neither its fields nor Metadata.Custom and Snapshot.Custom.
 //
-// See docs/privacy.md for what an erasure does not reach by itself.
+// See docs/privacy.md for what an erasure does not reach.
 //
 // # Examples
 //

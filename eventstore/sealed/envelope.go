@@ -13,18 +13,18 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// envelopeMember is the member of a stored JSON object that holds what is encrypted.
+// envelopeMember is the member of a stored JSON object that holds the encrypted part.
 const envelopeMember = "$sealed"
 
-// envelope is that member.
+// envelope is the value of that member.
 type envelope struct {
 	Subject string `json:"subject"`
-	Whole   bool   `json:"whole,omitempty"` // data is all of the payload, not some members of it
+	Whole   bool   `json:"whole,omitempty"` // data is the whole payload, not some of its members
 	Data    []byte `json:"data"`            // nonce and ciphertext
 }
 
-// binding is what a ciphertext is tied to, each part with its length, so that no two places have the
-// same.
+// binding returns what a ciphertext is bound to. Each part is preceded by its length, so that no
+// two places have the same binding.
 func (e envelope) binding(about eventstore.About) []byte {
 	what := "event"
 	version := int64(0)
@@ -93,7 +93,7 @@ type member struct {
 	value json.RawMessage
 }
 
-var errNoObject = errors.New("sealed: the payload is no JSON object")
+var errNoObject = errors.New("sealed: the payload is not a JSON object")
 
 func parseObject(data []byte) (object, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
@@ -131,7 +131,7 @@ func (o object) bytes() []byte {
 	return append(b, '}')
 }
 
-// index is where a member is, -1 if it is not there.
+// index returns the position of a member, or -1 if there is none.
 func (o object) index(name string) int {
 	for i := range o {
 		if o[i].name == name {
@@ -141,7 +141,7 @@ func (o object) index(name string) int {
 	return -1
 }
 
-// take moves the member at a path out of o, and into secret. What is not there it leaves.
+// take moves the member at a path from o to secret. It leaves out what does not exist.
 func (o *object) take(path []string, secret *object) error {
 	i := o.index(path[0])
 	if i < 0 {
@@ -180,7 +180,7 @@ func (o *object) take(path []string, secret *object) error {
 	return nil
 }
 
-// merge is the inverse of take, of all that was taken.
+// merge reverses all calls of take.
 func (o *object) merge(secret object) error {
 	for _, m := range secret {
 		i := o.index(m.name)

@@ -18,7 +18,7 @@ type CustomerRegistered struct {
 	Country  string `json:"country"`
 }
 
-// The name is gone once its key is, and the country stays.
+// Once the key is destroyed, the name is gone and the country stays.
 func Example() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "sealed")
@@ -31,7 +31,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer events.Close()
-	keyStore, err := sqlite.Open(ctx, filepath.Join(dir, "keys.db")) // with a backup of its own
+	keyStore, err := sqlite.Open(ctx, filepath.Join(dir, "keys.db")) // backed up separately
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -9,13 +9,13 @@ import (
 	"sync"
 )
 
-// field is one field with a tag.
+// field is one tagged field.
 type field struct {
-	index [][]int  // from the struct on, one step for each struct on the way
+	index [][]int  // from the outer struct, one step per nested struct
 	path  []string // of the JSON members
 }
 
-// fields are those of a Go type.
+// fields holds the tagged fields of a Go type.
 type fields struct {
 	subject *field
 	data    []field
@@ -24,7 +24,7 @@ type fields struct {
 
 var knownFields sync.Map // of fields, by reflect.Type
 
-// fieldsOf returns the tagged fields of a struct type, or of what pointers lead to.
+// fieldsOf returns the tagged fields of a struct type, also behind pointers.
 func fieldsOf(t reflect.Type) fields {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -43,13 +43,14 @@ var (
 	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
 )
 
-// encodesItself reports whether encoding/json does not look at the fields of a type.
+// encodesItself reports whether a type has its own JSON encoding, so that encoding/json ignores its
+// fields.
 func encodesItself(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
 	return p.Implements(jsonMarshaler) || p.Implements(textMarshaler)
 }
 
-// find adds the tagged fields of a struct type. Structs on the way are looked into.
+// find adds the tagged fields of a struct type and of the structs in it.
 func (f *fields) find(t reflect.Type, at field, on map[reflect.Type]bool) {
 	if t.Kind() != reflect.Struct || on[t] {
 		return
@@ -66,10 +67,10 @@ func (f *fields) find(t reflect.Type, at field, on map[reflect.Type]bool) {
 		tag, tagged := sf.Tag.Lookup("sealed")
 		switch {
 		case tagged && encodesItself(t):
-			f.fail("%s has the tag sealed, and %s encodes itself: seal the whole of it", sf.Name, t)
+			f.fail("%s has the tag sealed, but %s has its own JSON encoding: seal the whole value", sf.Name, t)
 			return
 		case tagged && (name == "" || !member):
-			f.fail("field %s of %s has the tag sealed and is no JSON member of its own: export it, or give it a name", sf.Name, t)
+			f.fail("field %s of %s has the tag sealed but is not a JSON member: export it, or give it a name", sf.Name, t)
 			return
 		case tagged && tag == "subject":
 			if sf.Type.Kind() != reflect.String || f.subject != nil {
@@ -82,7 +83,7 @@ func (f *fields) find(t reflect.Type, at field, on map[reflect.Type]bool) {
 			f.data = append(f.data, here)
 			continue
 		case tagged:
-			f.fail(`field %s of %s has the tag sealed:%q: it is "subject" or "data"`, sf.Name, t, tag)
+			f.fail(`field %s of %s has the tag sealed:%q: use "subject" or "data"`, sf.Name, t, tag)
 			return
 		}
 		if name == "" && member {
@@ -94,7 +95,7 @@ func (f *fields) find(t reflect.Type, at field, on map[reflect.Type]bool) {
 		}
 		f.find(inner, here, on)
 		if tagBelow(inner, map[reflect.Type]bool{}) {
-			f.fail("elements of field %s of %s have the tag sealed: give it to the field itself", sf.Name, t)
+			f.fail("elements of field %s of %s have the tag sealed: tag the field itself", sf.Name, t)
 		}
 	}
 }
@@ -105,7 +106,7 @@ func (f *fields) fail(format string, args ...any) {
 	}
 }
 
-// tagBelow reports whether there are tags in the elements of a slice, array or map.
+// tagBelow reports whether the elements of a slice, array or map have tags.
 func tagBelow(t reflect.Type, seen map[reflect.Type]bool) bool {
 	switch t.Kind() {
 	case reflect.Slice, reflect.Array, reflect.Map, reflect.Pointer:
@@ -122,7 +123,7 @@ func tagBelow(t reflect.Type, seen map[reflect.Type]bool) bool {
 	return hasTag(t, seen)
 }
 
-// hasTag reports whether there are tags in a type.
+// hasTag reports whether a type has tags.
 func hasTag(t reflect.Type, seen map[reflect.Type]bool) bool {
 	switch t.Kind() {
 	case reflect.Slice, reflect.Array, reflect.Map, reflect.Pointer:
@@ -143,8 +144,8 @@ func hasTag(t reflect.Type, seen map[reflect.Type]bool) bool {
 	return false
 }
 
-// jsonName is the name of a field's JSON member, empty if there is none. It is no member of its own if
-// its fields are those of the struct that it is embedded in.
+// jsonName returns the name of a field's JSON member, or an empty name if it has none. member is
+// false if the field's own fields become members of the outer struct.
 func jsonName(f reflect.StructField) (name string, member bool) {
 	tag := f.Tag.Get("json")
 	name, _, _ = strings.Cut(tag, ",")
@@ -165,7 +166,7 @@ func jsonName(f reflect.StructField) (name string, member bool) {
 	return f.Name, true
 }
 
-// of is the field in a value of the struct type; it is not valid behind a nil pointer.
+// of returns the field in a value of the struct type. The result is not valid behind a nil pointer.
 func (f field) of(v reflect.Value) reflect.Value {
 	for _, index := range f.index {
 		for v.Kind() == reflect.Pointer {
@@ -179,7 +180,7 @@ func (f field) of(v reflect.Value) reflect.Value {
 	return v
 }
 
-// says reports whether a field says anything of a person: it is not zero, and not a mark.
+// says reports whether a field holds personal data: it is neither zero nor a marker.
 func (f field) says(v reflect.Value) bool {
 	v = f.of(v)
 	return v.IsValid() && !v.IsZero() && !(v.Kind() == reflect.String && v.String() == Marker)

@@ -9,37 +9,39 @@ import (
 // KeySize is the length of a subject's key in bytes.
 const KeySize = 32
 
-// Keys are the keys of all subjects. Implementations are safe for concurrent use. [StateKeys] is one.
+// Keys holds the keys of all subjects. Implementations are safe for concurrent use. [StateKeys] is
+// one.
 type Keys interface {
-	// Create returns the key of a subject, and makes one if there is none. Of any number of processes
-	// that do so at one time all get the same key. Of a subject that was forgotten it is a
-	// [ForgottenError]. The caller does not change the key.
+	// Create returns the key of a subject, and makes one if there is none. If several processes
+	// create a key at the same time, all get the same key. If the subject was forgotten, Create
+	// returns a [ForgottenError]. The caller must not change the key.
 	Create(ctx context.Context, subject string) ([]byte, error)
 
-	// Find returns the key of a subject. It is a [ForgottenError] if the key was destroyed by Forget,
-	// and a [NoKeyError] if there never was one here.
+	// Find returns the key of a subject. It returns a [ForgottenError] if Forget destroyed the key,
+	// and a [NoKeyError] if the subject never had a key here.
 	Find(ctx context.Context, subject string) ([]byte, error)
 
-	// Forget destroys the key of a subject for good. It is no error to forget a subject twice, or one
-	// that has no key yet: it will never get one. An error leaves open whether it took effect: repeat it.
+	// Forget destroys the key of a subject for good. A subject may be forgotten twice, or before it
+	// has a key. In that case it will never get one. After an error it is unknown whether Forget
+	// took effect: call it again.
 	Forget(ctx context.Context, subject string) error
 }
 
-// ForgottenError says that a subject was forgotten. Reading never returns it. It is the cause of an
-// ArgumentError where new data of that subject is to be stored.
+// ForgottenError says that a subject was forgotten. Reads never return it. It is the cause of the
+// ArgumentError when new data of that subject is to be stored.
 type ForgottenError struct{ Subject string }
 
 func (e *ForgottenError) Error() string {
-	return fmt.Sprintf("sealed: subject %q was forgotten, its key is destroyed: nothing more about it can be sealed; a person who comes back needs a new subject id", e.Subject)
+	return fmt.Sprintf("sealed: subject %q was forgotten and its key destroyed: use a new subject id for new data", e.Subject)
 }
 
-// NoKeyError says that there is no key for what is sealed, and no sign that it was destroyed on purpose.
-// Nothing is shown as erased that may only be in the wrong place.
+// NoKeyError says that a sealed value has no key, and that there is no sign that the key was
+// destroyed on purpose. The package does not treat such a value as erased, because its key may only
+// be in another place.
 type NoKeyError struct{ Subject string }
 
 func (e *NoKeyError) Error() string {
-	return fmt.Sprintf("sealed: there is no key of subject %q, and it was not forgotten: is this the right key store, and was it brought back from a backup that is older than the key?", e.Subject)
+	return fmt.Sprintf("sealed: subject %q has no key and was not forgotten: check that this is the right key store, and that it was not restored from a backup older than the key", e.Subject)
 }
 
-// isForgotten reports whether an error says that a subject was forgotten.
 func isForgotten(err error) bool { return errors.As(err, new(*ForgottenError)) }

@@ -15,7 +15,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/sealed"
 )
 
-// counting counts reads, and lets a test act between the answer of a read and its arrival.
+// counting counts reads. It lets a test act between the store's answer and its arrival.
 type counting struct {
 	*memstate.Store
 	mu    sync.Mutex
@@ -74,7 +74,7 @@ func TestAnotherProcessForgetsWithinTheTimeOfItsMemory(t *testing.T) {
 		if _, err := here.Find(t.Context(), "s"); !errors.As(err, new(*sealed.ForgottenError)) {
 			t.Errorf("here: %v", err)
 		}
-		time.Sleep(sealed.DefaultCacheTime - time.Nanosecond) // of the bubble's clock
+		time.Sleep(sealed.DefaultCacheTime - time.Nanosecond) // on the fake clock
 		if _, err := there.Find(t.Context(), "s"); err != nil {
 			t.Errorf("there, before the time: %v", err)
 		}
@@ -105,7 +105,7 @@ func TestAKeyThatIsBeingReadWhileItIsForgottenIsNotKept(t *testing.T) {
 	}
 }
 
-// Redis refuses to overwrite without an ETag what was created with first-write.
+// Redis refuses to overwrite a key without an ETag if it was created with first-write.
 func TestASubjectIsForgottenOnEveryKindOfStoreAndOftenAndAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, store := range map[string]*memstate.Store{"transactional": memstate.Transactional(), "Redis": memstate.Redis()} {
@@ -160,7 +160,7 @@ func TestMemoryHoldsNoMoreKeysThanItMay(t *testing.T) {
 	}{
 		{keys, []int{0, 0, 0}, 1},
 		{keys, []int{1, 0, 1}, 1},
-		{keys, []int{2, 1}, 1}, // in place of 0
+		{keys, []int{2, 1}, 1}, // replaces 0
 		{keys, []int{0}, 1},
 		{none, []int{0, 0}, 2},
 	} {
@@ -196,7 +196,6 @@ func TestAnErrorOfTheKeyStoreIsReturnedAndNotKept(t *testing.T) {
 	}
 }
 
-// xor is a wrapper for tests.
 type xor struct{ broken bool }
 
 func (x xor) Wrap(_ context.Context, key []byte) ([]byte, error) {
@@ -230,7 +229,7 @@ func TestAWrappedKeyNeedsItsWrapper(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if err := with().Forget(t.Context(), "s"); err != nil { // takes no wrapper
+	if err := with().Forget(t.Context(), "s"); err != nil { // needs no wrapper
 		t.Fatal(err)
 	}
 	if _, err := with().Find(t.Context(), "s"); !errors.As(err, new(*sealed.ForgottenError)) {

@@ -31,7 +31,7 @@ type bought struct {
 	Cents int64  `json:"cents"`
 }
 
-// noted has no subject of its own: it is the stream's.
+// noted has no subject field. Its subject is the stream's aggregate.
 type noted struct {
 	Text string `json:"text" sealed:"data"`
 }
@@ -39,7 +39,7 @@ type noted struct {
 // letter is sealed as a whole.
 type letter struct{ To, Text string }
 
-// profile decides itself what it says when it was erased.
+// profile sets its own replacement values when it is erased.
 type profile struct {
 	Name string `json:"name" sealed:"data"`
 	Gone bool   `json:"gone"`
@@ -47,7 +47,6 @@ type profile struct {
 
 func (p *profile) Erased() { p.Name, p.Gone = "somebody", true }
 
-// customer is a state.
 type customer struct {
 	ID    string `json:"id" sealed:"subject"`
 	Name  string `json:"name" sealed:"data"`
@@ -86,7 +85,7 @@ func newLab(t *testing.T, options ...sealed.KeysOption) *lab {
 	return l
 }
 
-// open starts anew on the stores that are there, as another process does.
+// open opens the same stores again, as another process does.
 func (l *lab) open(t *testing.T, options ...sealed.KeysOption) {
 	t.Helper()
 	l.keys = must[*sealed.StateKeys](t)(sealed.NewStateKeys(l.keyStore, options...))

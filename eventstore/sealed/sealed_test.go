@@ -76,7 +76,7 @@ func TestAfterForgettingReadsGiveMarksAndNeverFail(t *testing.T) {
 	}
 }
 
-// Custom metadata is not sealed: docs/privacy.md says so.
+// Custom metadata is not sealed, as docs/privacy.md says.
 func TestCustomMetadataIsStoredInTheClear(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -96,14 +96,14 @@ func TestCustomMetadataIsStoredInTheClear(t *testing.T) {
 func TestNothingNewIsStoredOfWhoWasForgotten(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	if err := l.keys.Forget(t.Context(), "c-1"); err != nil { // who never had a key
+	if err := l.keys.Forget(t.Context(), "c-1"); err != nil { // it never had a key
 		t.Fatal(err)
 	}
 	_, err := l.provider.Append(t.Context(), stream, eventstore.ExpectAny(), ada())
 	if !errors.As(err, new(*eventstore.ArgumentError)) || !errors.As(err, new(*sealed.ForgottenError)) || strings.Contains(err.Error(), "Marker") {
 		t.Errorf("got %v", err)
 	}
-	l.append(t, stream, bought{"book", 1}, noted{sealed.Marker}, registered{Customer: "c-1", Country: "GB"}) // nothing in them is personal
+	l.append(t, stream, bought{"book", 1}, noted{sealed.Marker}, registered{Customer: "c-1", Country: "GB"}) // they hold no personal data
 	if n := len(l.read(t, stream)); n != 3 {
 		t.Errorf("there are %d events, want 3", n)
 	}
@@ -131,7 +131,7 @@ func TestACiphertextIsWorthNothingInAnotherPlace(t *testing.T) {
 			t.Errorf("%s: got %v", what, err)
 		}
 	}
-	// Past the check of an append it is damage.
+	// If it gets past the checks of Append, reading it reports damage.
 	moved := raws[0]
 	moved.Metadata.Message.AggregateID = ""
 	session := must[*eventstore.Session](t)(l.provider.Open(t.Context(), other, eventstore.Shared()))
@@ -181,7 +181,7 @@ func TestWhatCanNotBeSealedIsRefused(t *testing.T) {
 	l := newLab(t)
 	codec := must[eventstore.Codec](t)(sealed.New(l.keys))
 	for says, value := range map[string]any{
-		`has the tag sealed:"data"`: untagged{"x"}, `it is "subject" or "data"`: wrongTag{"x"}, "export it": hidden{"x"}, "give it to the field itself": inList{[]noted{{"x"}}},
+		`has the tag sealed:"data"`: untagged{"x"}, `use "subject" or "data"`: wrongTag{"x"}, "export it": hidden{"x"}, "tag the field itself": inList{[]noted{{"x"}}},
 		"one field of a string type": twice{"a", "b", "c"}, "$sealed": collides{"a", "b"},
 	} {
 		definition := eventstore.TypeOf(reflect.TypeOf(value), "T", eventstore.WithCodec(codec), eventstore.WithoutFields())
@@ -190,7 +190,7 @@ func TestWhatCanNotBeSealedIsRefused(t *testing.T) {
 			_, err = registry.EncodeFor(t.Context(), eventstore.About{Stream: stream}, value)
 		}
 		if _, isHidden := value.(hidden); isHidden && err != nil {
-			continue // JSON can't carry it to begin with
+			continue // JSON cannot hold it anyway
 		}
 		if !errors.As(err, new(*eventstore.ArgumentError)) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%T: got %v, want it to say %s", value, err, says)
@@ -324,7 +324,7 @@ func TestAnAggregateOfWhoWasForgottenGoesOn(t *testing.T) {
 	}
 }
 
-// noKeys fails the test when it is asked.
+// noKeys fails the test when asked for a key.
 type noKeys struct{ t *testing.T }
 
 func (k noKeys) Create(context.Context, string) ([]byte, error) { return k.asked() }
@@ -362,7 +362,7 @@ func TestVerifyingAndCopyingNeedNoKeys(t *testing.T) {
 	if holds(target, "Marker") {
 		t.Error("the copy is readable")
 	}
-	l.events = target // with the keys the copy reads as the original
+	l.events = target // with the keys, the copy reads like the original
 	l.open(t)
 	if events := l.read(t, stream); !reflect.DeepEqual(events[0].Data, ada()) {
 		t.Errorf("got %+v", events[0].Data)

@@ -19,20 +19,20 @@ const (
 	DefaultCacheTime = time.Minute
 )
 
-// Wrapper encrypts the keys themselves before they are stored, with a key of its own, as one in a vault:
-// see sidecar.NewKeyWrapper. Implementations are safe for concurrent use.
+// Wrapper encrypts subjects' keys before they are stored, for example with a key in a vault: see
+// sidecar.NewKeyWrapper. Implementations are safe for concurrent use.
 type Wrapper interface {
 	Wrap(ctx context.Context, key []byte) (wrapped []byte, err error)
 	Unwrap(ctx context.Context, wrapped []byte) (key []byte, err error)
 }
 
-// StateKeys are [Keys] in a state store. Use one that is not that of the events, so that it is backed up
-// apart: a backup of the keys that is older than an erasure undoes it. The names of its keys are hashes
-// of the subjects.
+// StateKeys keeps [Keys] in a state store. Use another store than the one for events, and back it
+// up separately. A restored backup of the keys undoes every erasure that came after it. The names
+// of the store's keys are hashes of the subjects.
 //
-// Keys are kept in memory, to spare requests. What was forgotten is gone from the memory of this process
-// at once, and from that of others within the time that [WithCache] sets, by default one minute. StateKeys
-// are safe for concurrent use.
+// StateKeys caches keys in memory to save requests. When a subject is forgotten, this process drops
+// its key from memory at once. Other processes drop it within the time set by [WithCache], by
+// default one minute. StateKeys is safe for concurrent use.
 type StateKeys struct {
 	state   driver.State
 	wrapper Wrapper // nil: none
@@ -41,18 +41,18 @@ type StateKeys struct {
 
 var _ Keys = (*StateKeys)(nil)
 
-// KeysOption configures keys, see [NewStateKeys].
+// KeysOption configures [StateKeys]. See [NewStateKeys].
 type KeysOption func(*keysConfig) error
 
-// keysConfig is what the options of keys set.
 type keysConfig struct {
 	wrapper   Wrapper // nil: none
 	cacheKeys int
 	cacheTime time.Duration
 }
 
-// WithWrapper has keys encrypted before they are stored; defaults to none. Keys that were stored without a
-// wrapper are still read, those that were stored with one need it.
+// WithWrapper sets a wrapper that encrypts keys before they are stored. By default there is none.
+// Keys that were stored without a wrapper can still be read. Keys that were stored with a wrapper
+// need it to be read.
 func WithWrapper(wrapper Wrapper) KeysOption {
 	return func(c *keysConfig) error {
 		if wrapper == nil {
@@ -63,9 +63,9 @@ func WithWrapper(wrapper Wrapper) KeysOption {
 	}
 }
 
-// WithCache bounds what is kept in memory: at most that many keys, each for at most that time after it was
-// asked for in the store. Defaults to [DefaultCacheKeys] and [DefaultCacheTime]; not negative. With 0 of
-// either nothing is kept, and each event that is read takes a request to the key store.
+// WithCache limits the keys in memory: how many, and how long after they were asked for in the
+// store. The defaults are [DefaultCacheKeys] and [DefaultCacheTime]. Neither may be negative. If
+// either is 0 nothing is cached, and each event that is read takes a request to the key store.
 func WithCache(keys int, keep time.Duration) KeysOption {
 	return func(c *keysConfig) error {
 		if keys < 0 || keep < 0 {
@@ -76,8 +76,8 @@ func WithCache(keys int, keep time.Duration) KeysOption {
 	}
 }
 
-// NewStateKeys makes keys that are kept in a state store, as those of packages sidecar and sqlite. It
-// sends nothing; a wrong option is an ArgumentError.
+// NewStateKeys returns keys that are kept in a state store, such as those of packages sidecar and
+// sqlite. It sends nothing. A wrong option is an ArgumentError.
 func NewStateKeys(state driver.State, options ...KeysOption) (*StateKeys, error) {
 	if state == nil {
 		return nil, &eventstore.ArgumentError{Argument: "state", Reason: "it is nil: make one with sidecar.NewState, sqlite.Open or memory.New"}
@@ -94,21 +94,21 @@ func NewStateKeys(state driver.State, options ...KeysOption) (*StateKeys, error)
 	return &StateKeys{state: state, wrapper: c.wrapper, cache: cache{limit: c.cacheKeys, keep: c.cacheTime}}, nil
 }
 
-// keyRecord is what stands in the store for a subject.
+// keyRecord is what the store holds for a subject.
 type keyRecord struct {
 	Key       []byte `json:"key,omitempty"`
 	Wrapped   []byte `json:"wrapped,omitempty"`
 	Forgotten bool   `json:"forgotten,omitempty"`
 }
 
-// name is the store's key for a subject.
+// name returns the store's key for a subject.
 func name(subject string) string {
 	sum := sha256.Sum256([]byte("eventstores-go subject " + subject))
 	return "sealed:" + hex.EncodeToString(sum[:])
 }
 
-// Find returns the key of a subject, see [Keys]. All errors of the store and of the wrapper are returned
-// as causes.
+// Find returns the key of a subject: see [Keys]. An error of the store or of the wrapper is the
+// cause of the error that Find returns.
 func (k *StateKeys) Find(ctx context.Context, subject string) ([]byte, error) {
 	if found, ok := k.cache.get(subject); ok {
 		return found.answer(subject)
@@ -120,7 +120,7 @@ func (k *StateKeys) Find(ctx context.Context, subject string) ([]byte, error) {
 	return found.answer(subject)
 }
 
-// Create returns the key of a subject and makes one where there is none, see [Keys].
+// Create returns the key of a subject, and makes one if there is none: see [Keys].
 func (k *StateKeys) Create(ctx context.Context, subject string) ([]byte, error) {
 	key, err := k.Find(ctx, subject)
 	if _, none := err.(*NoKeyError); !none {
@@ -130,7 +130,8 @@ func (k *StateKeys) Create(ctx context.Context, subject string) ([]byte, error) 
 	if err != nil {
 		return nil, fmt.Errorf("sealed: the new key of subject %q can't be wrapped: %w", subject, err)
 	}
-	// Of several that do so at one time the store lets one win. All of them read what it stored.
+	// If several processes do so at the same time, the store lets one win. All of them then read
+	// what it stored.
 	failed := k.state.Swap(ctx, name(subject), driver.Swap{Key: name(subject), Value: record})
 	key, err = k.Find(ctx, subject)
 	if _, none := err.(*NoKeyError); none && failed != nil {
@@ -152,19 +153,19 @@ func (k *StateKeys) newRecord(ctx context.Context) ([]byte, error) {
 	return json.Marshal(keyRecord{Wrapped: wrapped})
 }
 
-// Forget destroys the key of a subject, see [Keys]. A mark stays in its place, so that nobody makes
-// another key, and so that what was erased is told from what was lost. The store may keep the old key in
-// its files for some time: see docs/privacy.md.
+// Forget destroys the key of a subject: see [Keys]. It leaves a mark in the key's place. The mark
+// prevents another key, and tells erased data from lost data. The store may keep the old key in its
+// files for some time: see docs/privacy.md.
 func (k *StateKeys) Forget(ctx context.Context, subject string) error {
 	mark, err := json.Marshal(keyRecord{Forgotten: true})
 	if err != nil {
 		return err
 	}
 	k.cache.drop(subject)
-	defer k.cache.drop(subject) // also after an error, which leaves open what is there now
+	defer k.cache.drop(subject) // also after an error, when the outcome is unknown
 	var failed error
 	for range forgetAttempts {
-		// A swap, as keys are made by one: on Redis only a swap can replace what a swap wrote.
+		// Keys are made by a swap, and on Redis only a swap can replace what a swap wrote.
 		item, err := k.state.Get(ctx, name(subject), name(subject))
 		if err != nil {
 			failed = err
@@ -178,14 +179,14 @@ func (k *StateKeys) Forget(ctx context.Context, subject string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("sealed: it is not known whether subject %q is forgotten, forget it again: %w", subject, failed)
+	return fmt.Errorf("sealed: could not confirm that subject %q was forgotten: forget it again: %w", subject, failed)
 }
 
-// forgetAttempts is how often Forget tries. A swap fails where another process makes the key, or forgets
-// it, at the same time; each can do so once.
+// forgetAttempts is how often Forget tries. A swap fails if another process makes the key, or
+// forgets it, at the same time. Each of these can happen once.
 const forgetAttempts = 5
 
-// load asks the store, and keeps what it answers.
+// load asks the store and caches the answer.
 func (k *StateKeys) load(ctx context.Context, subject string) (cached, error) {
 	began, generation := time.Now(), k.cache.generation()
 	item, err := k.state.Get(ctx, name(subject), name(subject))
@@ -197,7 +198,7 @@ func (k *StateKeys) load(ctx context.Context, subject string) (cached, error) {
 	}
 	var record keyRecord
 	if err := json.Unmarshal(item.Value, &record); err != nil {
-		return cached{}, fmt.Errorf("sealed: what stands in the key store for subject %q is no key", subject)
+		return cached{}, fmt.Errorf("sealed: the key store holds no valid key for subject %q", subject)
 	}
 	found := cached{key: record.Key, forgotten: record.Forgotten}
 	switch {
@@ -211,7 +212,7 @@ func (k *StateKeys) load(ctx context.Context, subject string) (cached, error) {
 		}
 	}
 	if !found.forgotten && len(found.key) != KeySize {
-		return cached{}, fmt.Errorf("sealed: what stands in the key store for subject %q is no key", subject)
+		return cached{}, fmt.Errorf("sealed: the key store holds no valid key for subject %q", subject)
 	}
 	k.cache.put(subject, found, began, generation)
 	return found, nil

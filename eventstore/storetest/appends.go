@@ -12,7 +12,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// testOpenAppendReadClose appends to a stream, closes it, opens it again and reads every event back in order.
+// testOpenAppendReadClose appends to a stream, closes it, opens it again and reads every event in
+// order.
 func testOpenAppendReadClose(t *testing.T, target Target) {
 	p := target.provider(t)
 	id := unique()
@@ -107,7 +108,7 @@ func testEventTypes(t *testing.T, target Target) {
 	}
 }
 
-// testMetadata compares the metadata of stored events with what was given and what is filled in.
+// testMetadata compares the metadata of stored events with what was given and what was filled in.
 func testMetadata(t *testing.T, target Target) {
 	p := target.provider(t)
 	s := open(t, p, unique())
@@ -144,7 +145,7 @@ func testMetadata(t *testing.T, target Target) {
 	}
 }
 
-// testConflicts lets eight sessions append at the same version, and expects one to succeed each time.
+// testConflicts lets eight sessions append at the same version, and expects exactly one to succeed.
 func testConflicts(t *testing.T, target Target) {
 	p := Target{State: target.State, Locker: noLock{}}.provider(t)
 	id := unique()
@@ -183,7 +184,8 @@ func testConflicts(t *testing.T, target Target) {
 	}
 }
 
-// testVersionMismatch decides on an old version and expects an error that says where the stream is.
+// testVersionMismatch decides on an old version, and expects an error that gives the stream's
+// version.
 func testVersionMismatch(t *testing.T, target Target) {
 	s := open(t, target.provider(t), unique())
 	appendOne(t, s, opened{}, deposited{})
@@ -204,7 +206,7 @@ func testTypeNotRegistered(t *testing.T, target Target) {
 	wantVersions(t, collect(t, s.Read(contextOf(t))), []int64{})
 }
 
-// testBatchTooLarge appends more than one request can carry, then nearly as much.
+// testBatchTooLarge appends more than one request can hold, then nearly as much.
 func testBatchTooLarge(t *testing.T, target Target) {
 	limit := target.State.Capabilities().MaxRequestBytes
 	if limit == 0 {
@@ -218,7 +220,7 @@ func testBatchTooLarge(t *testing.T, target Target) {
 	}
 	wantVersions(t, collect(t, s.Read(contextOf(t))), []int64{})
 	half := strings.Repeat("x", limit*45/100)
-	for range 5 { // one by one they fit, also where the head still carries the one before
+	for range 5 { // one at a time they fit, even while the head still holds the previous one
 		appendOne(t, s, opened{half})
 	}
 	wantVersions(t, collect(t, s.Read(contextOf(t))), upTo(5))

@@ -10,7 +10,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// testBadArguments passes every argument that is refused, and contexts that have ended.
+// testBadArguments passes every kind of bad argument, and contexts that have ended.
 func testBadArguments(t *testing.T, target Target) {
 	p := target.provider(t)
 	s := open(t, p, unique())
@@ -95,7 +95,7 @@ func testBadArguments(t *testing.T, target Target) {
 	}
 	wantVersions(t, collect(t, s.Read(ctx)), upTo(1))
 
-	// A context that has ended stores nothing, and is told apart from all else.
+	// With a context that has ended nothing is stored, and the error says that the context ended.
 	cancelled, cancel := context.WithCancel(ctx)
 	cancel()
 	expired, cancel := context.WithDeadline(ctx, time.Now().Add(-time.Second))
@@ -117,7 +117,7 @@ func testBadArguments(t *testing.T, target Target) {
 	wantVersions(t, collect(t, s.Read(ctx)), upTo(1))
 }
 
-// testAwkwardNames uses names of special characters side by side.
+// testAwkwardNames uses names with special characters next to each other.
 func testAwkwardNames(t *testing.T, target Target) {
 	p := target.provider(t)
 	suffix := unique()

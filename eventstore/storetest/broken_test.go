@@ -18,12 +18,12 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/storetest"
 )
 
-// around is what stands between the suite and a sound store, to break it.
+// around runs in place of a request to a sound store, to break the store.
 type around = func(ctx context.Context, r *memstate.Request, next func() error) error
 
 var errBroken = errors.New("broken on purpose")
 
-// broken are stores that break one rule each, by the case that must find it.
+// broken holds stores that break one rule each, by the name of the case that must find it.
 var broken = map[string]func(*memstate.Store) driver.State{
 	"a swap without an ETag creates a key, once": by(func(_ context.Context, r *memstate.Request, next func() error) error {
 		err := next()
@@ -40,7 +40,7 @@ var broken = map[string]func(*memstate.Store) driver.State{
 		}
 		return err
 	}),
-	"every swap changes the ETag, also one that writes the same value": by(func(_ context.Context, r *memstate.Request, next func() error) error {
+	"every swap changes the ETag, even if it writes the same value": by(func(_ context.Context, r *memstate.Request, next func() error) error {
 		err := next()
 		for i, item := range r.Items {
 			if item.Found() {
@@ -66,7 +66,7 @@ var broken = map[string]func(*memstate.Store) driver.State{
 		}
 		return s
 	},
-	"an absent key is an item without an ETag, and no error": by(func(_ context.Context, r *memstate.Request, next func() error) error {
+	"an absent key is an item without an ETag, not an error": by(func(_ context.Context, r *memstate.Request, next func() error) error {
 		err := next()
 		if r.Op == "get" && !r.Items[0].Found() {
 			return errBroken
@@ -95,7 +95,7 @@ var broken = map[string]func(*memstate.Store) driver.State{
 		}
 		return err
 	}),
-	"a bulk read is divided where its answer is too large for one": by(func(_ context.Context, r *memstate.Request, next func() error) error {
+	"a bulk read is split if its answer is too large for one": by(func(_ context.Context, r *memstate.Request, next func() error) error {
 		err := next()
 		size := 0
 		for _, item := range r.Items {
@@ -106,13 +106,13 @@ var broken = map[string]func(*memstate.Store) driver.State{
 		}
 		return err
 	}),
-	"writes replace, and are divided where they are too many for one request": by(func(_ context.Context, r *memstate.Request, next func() error) error {
+	"writes replace values, and are split if they are too large for one request": by(func(_ context.Context, r *memstate.Request, next func() error) error {
 		if r.Op == "write" && len(r.Writes) == 100 {
 			return errBroken
 		}
 		return next()
 	}),
-	"a write without a value deletes, also together with others, and of a key that is absent": by(func(_ context.Context, r *memstate.Request, next func() error) error {
+	"a write without a value deletes, also together with other writes or if the key is absent": by(func(_ context.Context, r *memstate.Request, next func() error) error {
 		if r.Op == "write" && len(r.Writes) == 3 {
 			r.Writes = r.Writes[1:]
 		}
@@ -156,7 +156,7 @@ func (s lastWrite) Swap(ctx context.Context, partition string, swap driver.Swap)
 	return s.Store.Swap(ctx, partition, swap)
 }
 
-// folding takes upper and lower case for the same.
+// folding treats upper and lower case as the same.
 type folding struct{ *memstate.Store }
 
 func (s folding) Write(ctx context.Context, partition string, writes []driver.Write) error {
@@ -170,7 +170,7 @@ func (s folding) Get(ctx context.Context, partition, key string) (driver.Item, e
 	return s.Store.Get(ctx, partition, strings.ToLower(key))
 }
 
-// late sends what its caller has given up.
+// late sends requests that its caller has given up.
 type late struct{ *memstate.Store }
 
 func (s late) Swap(ctx context.Context, partition string, swap driver.Swap) error {
@@ -180,7 +180,7 @@ func (s late) Swap(ctx context.Context, partition string, swap driver.Swap) erro
 	return ctx.Err()
 }
 
-// keeping gives away the memory that it keeps.
+// keeping returns the memory that it keeps.
 type keeping struct {
 	*memstate.Store
 	values sync.Map
@@ -199,7 +199,7 @@ func (s *keeping) Get(ctx context.Context, partition, key string) (driver.Item, 
 	return item, err
 }
 
-// bragging declares a limit that it does not keep.
+// bragging declares a limit that it does not enforce.
 type bragging struct{ *memstate.Store }
 
 func (bragging) Capabilities() driver.Capabilities {
@@ -213,14 +213,14 @@ func (s halving) Commit(ctx context.Context, partition string, swap driver.Swap,
 	return errors.Join(s.Write(ctx, partition, writes), s.Store.Commit(ctx, partition, swap, writes))
 }
 
-// brokenLocks are locks that break one rule each.
+// brokenLocks holds locks that break one rule each.
 var brokenLocks = map[string]driver.Locker{
-	"a lock has one owner at a time, and goes on when it is given back": lock{},
-	"of many that want a lock at once one gets it":                      lock{},
-	"unlocking says whether the lock was still there":                   lock{},
+	"a lock has one owner at a time, and is free again when it is released": lock{},
+	"of many owners that want a lock at once exactly one gets it":           lock{},
+	"unlocking says whether the owner still held the lock":                  lock{},
 }
 
-// lock is held by everybody.
+// lock lets every owner have it.
 type lock struct{}
 
 func (lock) TryLock(context.Context, string, string, time.Duration) (driver.Lock, error) {
@@ -233,7 +233,8 @@ func (lock) Unlock(context.Context, string, string) (driver.UnlockStatus, error)
 
 const brokenCase = "STORETEST_BROKEN_CASE" // in the environment of the process that runs one
 
-// TestEachCaseFindsAStoreThatBreaksItsRule runs the suite on each broken store, in a process of its own since it must fail there.
+// TestEachCaseFindsAStoreThatBreaksItsRule runs the suite on each broken store. Each run has its
+// own process, because the suite must fail there.
 func TestEachCaseFindsAStoreThatBreaksItsRule(t *testing.T) {
 	if name := os.Getenv(brokenCase); name != "" {
 		if l, ok := brokenLocks[name]; ok {

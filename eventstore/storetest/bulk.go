@@ -75,7 +75,7 @@ func testLargeWrites(t *testing.T, s store) {
 	wantValue(t, get(t, s, n, "0"), "other")
 }
 
-// testDeletes deletes keys that are there and keys that are not.
+// testDeletes deletes keys that exist and keys that do not.
 func testDeletes(t *testing.T, s store) {
 	n := newNames()
 	write(t, s, n, driver.Write{Key: n.key("a"), Value: []byte("a")}, driver.Write{Key: n.key("b"), Value: []byte("b")})

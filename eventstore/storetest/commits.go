@@ -88,12 +88,11 @@ func testConcurrentCommits(t *testing.T, s store) {
 	}
 }
 
-// commitHead commits a new head together with writes.
 func commitHead(t *testing.T, s driver.State, n names, etag string, writes ...driver.Write) error {
 	return s.Commit(contextOf(t), n.partition, driver.Swap{Key: n.key("head"), Value: []byte("committed"), ETag: etag}, writes)
 }
 
-// mustCommit is commitHead with a value for the head and one write beside it.
+// mustCommit is commitHead with a value for the head and one more write.
 func mustCommit(t *testing.T, s driver.State, n names, value, etag string) {
 	t.Helper()
 	err := s.Commit(contextOf(t), n.partition, driver.Swap{Key: n.key("head"), Value: []byte(value), ETag: etag},

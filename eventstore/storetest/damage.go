@@ -49,7 +49,7 @@ func testDamage(t *testing.T, target Target) {
 	write(t, target.State, k, driver.Write{Key: k.key("2"), Value: original[0].Value})
 	wantVersions(t, collect(t, r.Read(contextOf(t))), upTo(4))
 
-	// A head that is not ours, and one that is gone while events stand.
+	// A foreign head, and a missing head of a stream that has events.
 	other := unique()
 	n := names{partition: eventstore.Stream{Database: "EventStores", Type: "account", ID: other}.String()}
 	swap(t, target.State, n, "head", "not ours", "")
@@ -65,7 +65,7 @@ func testDamage(t *testing.T, target Target) {
 		t.Errorf("%+v", e)
 	}
 
-	// Whatever else a stream has.
+	// All other records of a stream.
 	s = open(t, p, id)
 	write(t, target.State, k, driver.Write{Key: k.key("idem:x"), Value: []byte("not ours")}, driver.Write{Key: k.key("snapshot:1"), Value: []byte("not ours")})
 	swap(t, target.State, k, "snapshots", "not ours", "")
@@ -94,7 +94,7 @@ func testRebuildHead(t *testing.T, target Target) {
 	stream, named := s.Stream(), eventstore.Event{Data: deposited{Amount: 2}}
 	named.Metadata.Context.IdempotencyID = "twice"
 	appendOne(t, s, opened{}, named)
-	appendOne(t, s, deposited{Amount: 3}) // which settles the first two where the head carried them
+	appendOne(t, s, deposited{Amount: 3}) // which writes the first two, if only the head held them
 	appendOne(t, s, deposited{Amount: 4})
 	s.Close()
 	before := collect(t, reader(t, p, stream.ID).Read(contextOf(t)))

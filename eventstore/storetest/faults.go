@@ -13,7 +13,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// testErrorsKeepTheirCause expects the error of the store inside the error of the event store.
+// testErrorsKeepTheirCause expects the event store's error to wrap the store's error.
 func testErrorsKeepTheirCause(t *testing.T, target Target) {
 	f := &faulty{State: target.State}
 	r := reader(t, Target{State: f}.provider(t), unique())
@@ -95,7 +95,7 @@ func testWholeOrNothing(t *testing.T, target Target) {
 	}
 }
 
-// testOutcomeUnknown loses the answers of an append and finds out later what came of it.
+// testOutcomeUnknown loses the answers of an append, and finds out later whether it was stored.
 func testOutcomeUnknown(t *testing.T, target Target) {
 	f := &faulty{State: target.State}
 	settings := eventstore.DefaultSettings()
@@ -116,12 +116,12 @@ func testOutcomeUnknown(t *testing.T, target Target) {
 		t.Errorf("Outcome: %v, %v", outcome, err)
 	}
 	s.Close()
-	later := open(t, target.provider(t), s.Stream().ID) // with the time that it needs
+	later := open(t, target.provider(t), s.Stream().ID) // which has enough time
 	_, err = later.Retry(contextOf(t), e)
 	want[*eventstore.VersionMismatchError](t, err)
 }
 
-// testStorageFailed opens a stream of a store that does not answer.
+// testStorageFailed opens a stream on a store that does not answer.
 func testStorageFailed(t *testing.T, target Target) {
 	f := &faulty{State: target.State}
 	f.set(func(string, string) error { return errLost }, nil)
@@ -132,8 +132,8 @@ func testStorageFailed(t *testing.T, target Target) {
 	}
 }
 
-// faulty is a state store in front of another, whose requests can be made to fail: before they
-// reach it, or after, so that only the answer is lost.
+// faulty is a state store in front of another. Its requests can be made to fail before they reach
+// the other store, or after, so that only the answer is lost.
 type faulty struct {
 	driver.State
 

@@ -17,7 +17,7 @@ func testIdempotency(t *testing.T, target Target) {
 		return eventstore.Event{Data: deposited{}, Metadata: m}
 	}
 	appendOne(t, s, opened{}, with("a"), with("A"), with("ä/|{}"))
-	for i := range 2 { // in the session that used it, and in a later one
+	for i := range 2 { // in the session that used them, and in a later one
 		for want2, idem := range []string{2: "a", 3: "A", 4: "ä/|{}"} {
 			if idem == "" {
 				continue

@@ -16,7 +16,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// Types of the events that the suite appends.
+// The types of the events that the suite appends.
 type (
 	opened    struct{ Owner string }
 	deposited struct {
@@ -124,7 +124,7 @@ func wantVersions(t *testing.T, got []eventstore.Event, want []int64) {
 	}
 }
 
-// want checks that an error is of the type of E and has a message that a reader can act on.
+// want checks that an error is of type E and that its message is fit to act on.
 func want[E error](t *testing.T, err error) E {
 	t.Helper()
 	var e E
@@ -155,7 +155,7 @@ func (b *syncBuffer) String() string {
 	return b.Buffer.String()
 }
 
-// noLock is a locker that lets everybody in, as one whose locks have all lapsed.
+// noLock is a locker that lets every owner in, as if all locks had expired.
 type noLock struct{}
 
 func (noLock) TryLock(context.Context, string, string, time.Duration) (driver.Lock, error) {

@@ -28,7 +28,7 @@ func testStreamClosed(t *testing.T, target Target) {
 	wantVersions(t, collect(t, shared.Read(contextOf(t))), upTo(2))
 }
 
-// testStreamDeleted deletes a stream, looks for what is left, and appends to it.
+// testStreamDeleted deletes a stream, checks that nothing is left of it, and appends to it.
 func testStreamDeleted(t *testing.T, target Target) {
 	p := target.provider(t)
 	s := open(t, p, unique())
@@ -41,7 +41,7 @@ func testStreamDeleted(t *testing.T, target Target) {
 	}
 	err := s.DeleteStream(contextOf(t), eventstore.ExpectVersion(2))
 	want[*eventstore.VersionMismatchError](t, err)
-	for range 2 { // again it finds nothing left
+	for range 2 { // the second time nothing is left
 		if err := s.DeleteStream(contextOf(t), eventstore.ExpectAny()); err != nil {
 			t.Fatalf("DeleteStream: %v", err)
 		}

@@ -14,13 +14,13 @@ func TestLocker(t *testing.T, l driver.Locker) { run(t, l, lockRules) }
 
 // lockRules are the rules of a lock.
 var lockRules = []rule[driver.Locker]{
-	{"a lock has one owner at a time, and goes on when it is given back", "at most one session holds a stream", testLockHasOneOwner},
-	{"of many that want a lock at once one gets it", "sessions are opened by many processes at the same moment", testConcurrentLocks},
-	{"unlocking says whether the lock was still there", "a session that lost its lock says so when it closes", testUnlock},
-	{"a lock runs out by itself", "the session of a process that died must free its stream within 5 seconds of its time", testLockRunsOut},
+	{"a lock has one owner at a time, and is free again when it is released", "at most one session holds a stream", testLockHasOneOwner},
+	{"of many owners that want a lock at once exactly one gets it", "sessions are opened by many processes at the same moment", testConcurrentLocks},
+	{"unlocking says whether the owner still held the lock", "a session that lost its lock must say so when it closes", testUnlock},
+	{"a lock expires", "the session of a process that died must free its stream within 5 seconds of its time", testLockRunsOut},
 }
 
-// testLockHasOneOwner takes a lock that another owner holds, and takes it again once it is free.
+// testLockHasOneOwner asks for a lock that another owner holds, and again once it is free.
 func testLockHasOneOwner(t *testing.T, l driver.Locker) {
 	resource := "db:type:" + unique()
 	if !tryLock(t, l, resource, "a", time.Minute) {
@@ -34,7 +34,7 @@ func testLockHasOneOwner(t *testing.T, l driver.Locker) {
 	}
 	unlock(t, l, resource, "a", driver.Unlocked)
 	if !tryLock(t, l, resource, "b", time.Minute) {
-		t.Error("a lock that was given back was refused")
+		t.Error("a lock that was released was refused")
 	}
 }
 
@@ -92,7 +92,7 @@ func tryLock(t *testing.T, l driver.Locker, resource, owner string, expiry time.
 	return lock.Acquired
 }
 
-// unlock gives a lock back and expects a status.
+// unlock releases a lock and expects a status.
 func unlock(t *testing.T, l driver.Locker, resource, owner string, want driver.UnlockStatus) {
 	t.Helper()
 	status, err := l.Unlock(contextOf(t), resource, owner)

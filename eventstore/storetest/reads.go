@@ -41,7 +41,7 @@ func testSlices(t *testing.T, target Target) {
 		}
 		for event, err := range r.Read(contextOf(t)) {
 			if err != nil || event.Version == 1500 {
-				break // leaves nothing behind
+				break // must leave nothing behind
 			}
 		}
 	}
@@ -54,7 +54,7 @@ func testReadersDoNotWait(t *testing.T, target Target) {
 	s := open(t, p, id)
 	appendOne(t, s, opened{})
 	r := reader(t, p, id)
-	for range r.Read(contextOf(t)) { // with a read under way
+	for range r.Read(contextOf(t)) { // while a read is under way
 		appendOne(t, s, deposited{})
 	}
 	wantVersions(t, collect(t, r.Read(contextOf(t))), upTo(2))

@@ -60,7 +60,7 @@ func testSessionEndsByItself(t *testing.T, target Target) {
 	wantVersions(t, collect(t, s.Read(contextOf(t))), upTo(2))
 }
 
-// testWaysToOpen names one stream in each way there is, and keeps databases apart.
+// testWaysToOpen names one stream in every possible way, and checks that databases are separate.
 func testWaysToOpen(t *testing.T, target Target) {
 	p := target.provider(t)
 	id := unique()
@@ -106,7 +106,7 @@ func testNotOpen(t *testing.T, target Target) {
 	want[*eventstore.NotOpenError](t, s.SaveSnapshot(contextOf(t), 1, account{}))
 }
 
-// testExpired uses a session after its time.
+// testExpired uses a session after it has expired.
 func testExpired(t *testing.T, target Target) {
 	id := unique()
 	s := open(t, target.provider(t, withTimeouts(0, 50*time.Millisecond)), id)
@@ -121,7 +121,7 @@ func testExpired(t *testing.T, target Target) {
 	wantVersions(t, collect(t, reader(t, target.provider(t), id).Read(contextOf(t))), []int64{})
 }
 
-// testSessionLost overtakes a session and expects it to notice.
+// testSessionLost lets another session overtake one, and expects the first to notice.
 func testSessionLost(t *testing.T, target Target) {
 	p := Target{State: target.State, Locker: noLock{}}.provider(t)
 	id := unique()
@@ -151,5 +151,5 @@ func testOpenTimeout(t *testing.T, target Target) {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("with a deadline: %v", err)
 	}
-	appendOne(t, s, opened{}) // it has not lost the stream by that
+	appendOne(t, s, opened{}) // the holder has not lost the stream
 }

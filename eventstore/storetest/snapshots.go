@@ -60,7 +60,7 @@ func testSnapshots(t *testing.T, target Target) {
 			t.Errorf("LastSnapshot: %+v, %v", last, err)
 		}
 	}
-	// One that is unreadable, one that is missing: the next older is used.
+	// One snapshot is unreadable and one is missing. The next older one is used.
 	k := names{partition: s.Stream().String()}
 	write(t, target.State, k, driver.Write{Key: k.key("snapshot:20"), Value: []byte("not ours")}, driver.Write{Key: k.key("snapshot:15")})
 	snapshot, events, err := s.Load(ctx)

@@ -1,15 +1,15 @@
-// Package storetest checks that a store can carry an event store, and that an event store on it keeps
-// its promises. The tests of a new adapter call
+// Package storetest checks that a store can carry an event store, and that an event store on it
+// keeps its promises. The tests of a new adapter call
 //
 //	storetest.TestState(t, state, storetest.Limits{})
 //	storetest.TestLocker(t, locker) // if there is one
 //	storetest.TestEventStore(t, storetest.Target{State: state, Locker: locker})
 //
-// Each case that fails says which rule is broken and why the event store needs it. The store may
-// hold other data, because every run uses names of its own. The package follows testing/slogtest and
+// Each failed case says which rule is broken and why the event store needs it. The store may hold
+// other data, because every run uses new names. The package follows testing/slogtest and
 // testing/fstest.
 //
-// Every rule is one function, and the lists of rules are in eventstore.go, state.go and locker.go.
+// Every rule is one function. The lists of rules are in eventstore.go, state.go and locker.go.
 package storetest
 
 import (
@@ -22,10 +22,11 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// Limits declares what a store can't do although the event store would like it to. The zero value
-// declares nothing.
+// Limits declares what a store cannot do although the event store would like it to. The zero value
+// declares no limits.
 type Limits struct {
-	// MaxValueBytes bounds one value where the store takes less than 1 MiB.
+	// MaxValueBytes is the largest size of a value in bytes. Set it if the store accepts less than
+	// 1 MiB.
 	MaxValueBytes int
 }
 
@@ -36,7 +37,7 @@ type rule[S any] struct {
 	check func(t *testing.T, subject S)
 }
 
-// run checks the rules one after the other. A case that fails explains why its rule matters.
+// run checks the rules one after another. A failed case explains why its rule matters.
 func run[S any](t *testing.T, subject S, rules []rule[S]) {
 	for _, r := range rules {
 		t.Run(r.name, func(t *testing.T) {
@@ -50,7 +51,7 @@ func run[S any](t *testing.T, subject S, rules []rule[S]) {
 	}
 }
 
-// timeout bounds every case, so that a store that hangs is a failure with a name.
+// timeout limits every case, so that a store that hangs fails a named case.
 const timeout = 60 * time.Second
 
 func contextOf(t *testing.T) context.Context {
@@ -59,10 +60,10 @@ func contextOf(t *testing.T) context.Context {
 	return ctx
 }
 
-// unique makes a name that no other run has.
+// unique returns a name that no other run has.
 func unique() string { return uuid.NewString() }
 
-// names are a partition and keys of its own for one case.
+// names makes the partition and keys of one case.
 type names struct{ partition string }
 
 func newNames() names { return names{partition: "storetest:case:" + unique()} }
@@ -98,7 +99,6 @@ func wantValue(t *testing.T, item driver.Item, want string) {
 	}
 }
 
-// write writes and expects no error.
 func write(t *testing.T, s driver.State, n names, writes ...driver.Write) {
 	t.Helper()
 	if err := s.Write(contextOf(t), n.partition, writes); err != nil {
@@ -106,7 +106,7 @@ func write(t *testing.T, s driver.State, n names, writes ...driver.Write) {
 	}
 }
 
-// getMany reads keys in bulk and expects an item for each.
+// getMany reads keys in bulk and expects one item for each.
 func getMany(t *testing.T, s driver.State, n names, keys ...string) []driver.Item {
 	t.Helper()
 	full := make([]string, len(keys))

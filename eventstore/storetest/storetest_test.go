@@ -8,7 +8,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/storetest"
 )
 
-// kinds are the stores there are, and one of each that has limits and declares nothing else.
+// kinds holds each kind of store, and a store that declares limits and nothing else.
 var kinds = map[string]func() *memstate.Store{
 	"transactional": memstate.Transactional,
 	"redis":         memstate.Redis,

@@ -12,13 +12,13 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
 )
 
-// ledger is an aggregate that remembers what its fold was given, as far as a snapshot can hold it.
+// ledger is an aggregate that records what its fold was given, as far as a snapshot can hold it.
 type ledger struct {
 	Balance int64
 	Entries []entry
 }
 
-// entry is one event as a ledger remembers it.
+// entry is what a ledger records of one event.
 type entry struct {
 	Version         int64
 	Type            string
@@ -37,7 +37,7 @@ func (l ledger) apply(event eventstore.Event) (ledger, error) {
 	return l, nil
 }
 
-// ledgers is a repository of its own, as another process has it.
+// ledgers returns a new repository, as another process has it.
 func (target Target) ledgers(t *testing.T, options ...aggregate.Option) *aggregate.Repository[ledger] {
 	t.Helper()
 	types, err := eventstore.NewRegistry(
@@ -55,15 +55,15 @@ func (target Target) ledgers(t *testing.T, options ...aggregate.Option) *aggrega
 	return r
 }
 
-// testUpdates lets writers update one aggregate at the same time. Two writers deliver each command. A
-// repository that has seen nothing of it then compares what each update returned with what is stored.
+// testUpdates lets writers update one aggregate at the same time. Two writers deliver each command.
+// Another repository then compares what each update returned with what is stored.
 func testUpdates(t *testing.T, target Target) {
 	writers := []*aggregate.Repository[ledger]{
 		target.ledgers(t),
 		target.ledgers(t, aggregate.WithSnapshotEvery(5)),
 		target.ledgers(t, aggregate.Exclusive()),
 	}
-	const commands = 6 // of each pair of writers
+	const commands = 6 // per pair of writers
 	u := updating{id: unique(), fresh: target.ledgers(t), told: map[string][]aggregate.Aggregate[ledger]{}}
 	u.events = reader(t, target.provider(t), u.id)
 	var all sync.WaitGroup
@@ -108,10 +108,10 @@ type updating struct {
 	events *eventstore.Reader
 
 	mu   sync.Mutex
-	told map[string][]aggregate.Aggregate[ledger] // what the deliveries of each command were told
+	told map[string][]aggregate.Aggregate[ledger] // what each delivery of a command returned
 }
 
-// deliver has a command carried out, and compares what is told with what is there.
+// deliver carries out a command, and compares what Update returned with what is stored.
 func (u *updating) deliver(ctx context.Context, writer *aggregate.Repository[ledger], command string, n int) error {
 	a, err := writer.Update(ctx, u.id, func(l ledger) ([]any, error) {
 		stated := eventstore.Event{Data: deposited{Amount: int64(len(l.Entries)), Note: "stated"}}

@@ -51,7 +51,7 @@ func testValues(t *testing.T, s store) {
 	}
 }
 
-// testKeys stores values under keys that are nearly alike.
+// testKeys stores values under keys that are nearly the same.
 func testKeys(t *testing.T, s store) {
 	n := newNames()
 	keys := []string{"abc", "ABC", "Abc", "abc%20", "abc%2", "abc-", "abc_", "abc.", "abc~", "abc:1", "abc:10", "abc:100", "a"}

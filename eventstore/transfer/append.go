@@ -41,7 +41,8 @@ func (j *job) copy(ctx context.Context, from, to int64) error {
 	return flush()
 }
 
-// append appends events to the target, in two halves where one request can't take them.
+// append appends events to the target. If one request cannot hold them, it appends each half
+// separately.
 func (j *job) append(ctx context.Context, events []eventstore.Event) error {
 	s, err := j.open(ctx)
 	if err != nil {
@@ -65,7 +66,7 @@ func (j *job) append(ctx context.Context, events []eventstore.Event) error {
 	return nil
 }
 
-// busy says of an error by which somebody else is known that it is that.
+// busy wraps an error in a [BusyError] if another writer caused it.
 func (j *job) busy(err error) error {
 	if errors.As(err, new(*eventstore.VersionMismatchError)) || errors.As(err, new(*eventstore.SessionLostError)) || errors.As(err, new(*eventstore.StreamClosedError)) {
 		return &BusyError{Stream: j.stream, Cause: err}
@@ -73,7 +74,7 @@ func (j *job) busy(err error) error {
 	return err
 }
 
-// open is a session on the target with at least half of its time left.
+// open returns a session on the target that has at least half of its time left.
 func (j *job) open(ctx context.Context) (*eventstore.Session, error) {
 	if j.session != nil && time.Now().Before(j.renew) {
 		return j.session, nil
@@ -90,13 +91,13 @@ func (j *job) open(ctx context.Context) (*eventstore.Session, error) {
 	return s, nil
 }
 
-// release gives the target's lock back.
+// release releases the target's lock.
 func (j *job) release() {
 	if j.session == nil {
 		return
 	}
-	if err := j.session.Close(); err != nil { // it runs out by itself
-		j.log.Debug("the target's lock was not given back", "error", err)
+	if err := j.session.Close(); err != nil { // the lock expires anyway
+		j.log.Debug("could not release the target's lock", "error", err)
 	}
 	j.session = nil
 }

@@ -27,7 +27,7 @@ func (j *job) compare(ctx context.Context, stage Stage, from, to int64) error {
 		case err != nil:
 			return err
 		case !ok:
-			return &DiffersError{Stream: j.stream, Version: version, Reason: "the target has lost it"}
+			return &DiffersError{Stream: j.stream, Version: version, Reason: "the target has lost this event"}
 		}
 		if reason := difference(event, theirs); reason != "" {
 			return &DiffersError{Stream: j.stream, Version: version, Reason: reason}
@@ -39,26 +39,27 @@ func (j *job) compare(ctx context.Context, stage Stage, from, to int64) error {
 		version++
 	}
 	if version != to+1 {
-		return &DiffersError{Stream: j.stream, Version: version, Reason: "the source has lost it"}
+		return &DiffersError{Stream: j.stream, Version: version, Reason: "the source has lost this event"}
 	}
 	return nil
 }
 
-// tellEvery is after how many events progress is told.
+// tellEvery is the number of events between two reports of progress.
 const tellEvery = 500
 
-// difference is how two events of one version differ, without their content; empty if they do not.
+// difference says how two events of one version differ, without revealing their content. It returns
+// an empty string if they are the same.
 func difference(a, b eventstore.Event) string {
 	switch {
 	case !reflect.DeepEqual(a.Metadata, b.Metadata):
-		return "its metadata is not that of the source"
+		return "its metadata differs from the source"
 	case !reflect.DeepEqual(a, b):
-		return "its content is not that of the source"
+		return "its content differs from the source"
 	}
 	return ""
 }
 
-// verify reads back what was copied, then looks over all of the target.
+// verify reads the copied events back, then checks the whole target.
 func (j *job) verify(ctx context.Context, from int64, source eventstore.Verification) error {
 	if err := j.compare(ctx, Verifying, from, source.Version); err != nil {
 		return err

@@ -11,53 +11,58 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// Result is what a copy found and did. After an error it says what was done until then.
+// Result says what a copy found and did. After an error it says what was done until then.
 type Result struct {
 	Stream eventstore.Stream
 
-	// Version is that of the source up to which it was to be copied; 0 if the source has nothing under that name, which
-	// is all that a misspelt name shows.
+	// Version is the version of the source up to which events were to be copied. It is 0 if the
+	// source has nothing under that name, which is also the only sign of a misspelt name.
 	Version int64
 
-	Before int64 // events that were in the target, and are the same
-	Copied int64 // events that were appended to it now
+	Before int64 // events that the target already had, equal to the source's
+	Copied int64 // events that this copy appended to the target
 	Bytes  int64 // of their payloads
 
-	// Verified is how many events were read from the target, those before included, and are the same in content and metadata as in the source.
+	// Verified counts the events that were read from the target and equal the source's in content
+	// and metadata. It includes the events that were already there.
 	Verified int64
 
-	Snapshots int // that the target has now, each the same as in the source
-	Saved     int // of them now
+	Snapshots int // that the target has now, each equal to the source's
+	Saved     int // of Snapshots, by this copy
 
-	// Unusable are the versions of snapshots that the source lists and that can't be read. They are left out: a
-	// snapshot is made from events, and its lack costs time only.
+	// Unusable lists the versions of snapshots that the source names but cannot read. They are not
+	// copied. Snapshots are made from events, so without them loading only takes longer.
 	Unusable []int64
 
-	// Closed and Deleted say what the stream is, in both stores.
+	// Closed and Deleted say whether the stream is closed or deleted, in both stores.
 	Closed, Deleted bool
 }
 
-// Copy copies a stream from one store to another, up to the version at which the source is when it begins, and verifies it. It
-// changes nothing in the source.
+// Copy copies a stream from one store to another and verifies the copy. It copies up to the
+// source's version at the time it begins. It changes nothing in the source.
 //
-// What the target has must be the beginning of what the source has, else it is refused with a [DiffersError] and left as it is. It goes
-// on from there, so that a copy that was cut short, or to which the source has grown since, is brought to its end by calling it again.
-// Snapshots become those of the source: what is missing is saved, what differs is replaced, others are removed. A stream
-// that is closed in the source is closed in the target.
+// The target's events must be the beginning of the source's. Otherwise Copy returns a
+// [DiffersError] and leaves the target alone. Copy continues where the target ends. So call it
+// again after a copy was interrupted, or after the source has grown. The target's snapshots become
+// the source's: Copy saves missing ones, replaces different ones, and removes others. If the stream
+// is closed in the source, Copy closes it in the target.
 //
-// Of a stream that was deleted in the source nothing is left to copy: one that is empty in the target is deleted there, so that
-// nobody begins it anew, and one that has events there is refused.
+// If the stream was deleted in the source, there is nothing left to copy. If it is empty in the
+// target, Copy deletes it there, so that it cannot be started again. If it has events in the
+// target, Copy returns a [DiffersError].
 //
-// The source is read first, and refused with a [eventstore.DamagedError] before anything is written where it is damaged; damaged snapshots, and
-// idempotency ids that lead nowhere, are no hindrance. Nobody else may write to the target meanwhile; where somebody does, the copy
-// ends with a [BusyError]. If both are one provider it is an [eventstore.ArgumentError]; two providers of one store do
-// no harm, since all is there then.
+// Copy first reads the source. If it is damaged, Copy returns an [eventstore.DamagedError] before
+// it writes anything. Damaged snapshots, and idempotency ids that point to no event, do not stop
+// it. No one else may write to the target during the copy. If somebody does, Copy returns a
+// [BusyError]. If from and to are the same provider, Copy returns an [eventstore.ArgumentError].
+// Two providers of the same store do no harm, because everything is already there.
 //
-// Other errors are those of reading and appending. After each the target holds a beginning of the source, and Copy can be called
-// again. When the context ends it returns at once; memory does not grow with the stream. Copies of several streams may run at the same time.
+// Copy also returns the errors of reading and appending. After each error the target holds a
+// beginning of the source, and Copy can be called again. When ctx ends, Copy returns at once. Its
+// memory use does not grow with the stream. Copies of several streams may run at the same time.
 func Copy(ctx context.Context, from, to *eventstore.Provider, stream eventstore.Stream, options ...Option) (Result, error) {
 	result, err := copyStream(ctx, from, to, stream, options)
-	for _, p := range [...]*eventstore.Provider{from, to} { // either may hide ids
+	for _, p := range [...]*eventstore.Provider{from, to} { // either may be set to hash ids
 		if p != nil {
 			err = p.HashIDs(err, stream)
 		}
@@ -65,7 +70,7 @@ func Copy(ctx context.Context, from, to *eventstore.Provider, stream eventstore.
 	return result, err
 }
 
-// copyStream is Copy, whose errors name streams.
+// copyStream does the work of Copy. Its errors contain the stream's name.
 func copyStream(ctx context.Context, from, to *eventstore.Provider, stream eventstore.Stream, options []Option) (Result, error) {
 	j := &job{
 		config: config{batchEvents: batchEvents, batchBytes: batchBytes, progress: func(Progress) {}},
@@ -83,7 +88,7 @@ func copyStream(ctx context.Context, from, to *eventstore.Provider, stream event
 	case from == nil || to == nil:
 		return j.result, &eventstore.ArgumentError{Argument: "from, to", Reason: "a provider is nil"}
 	case from == to:
-		return j.result, &eventstore.ArgumentError{Argument: "to", Reason: "it is the same as from: a stream can't be copied onto itself"}
+		return j.result, &eventstore.ArgumentError{Argument: "to", Reason: "it is the same as from: a stream cannot be copied onto itself"}
 	}
 	j.source, j.target = from.Reader(stream), to.Reader(stream)
 	j.log = to.Logger().With("stream", stream.String())
@@ -92,7 +97,7 @@ func copyStream(ctx context.Context, from, to *eventstore.Provider, stream event
 	return j.result, err
 }
 
-// job is one copy on its way.
+// job is one copy under way.
 type job struct {
 	config
 	stream         eventstore.Stream
@@ -107,7 +112,7 @@ type job struct {
 }
 
 func (j *job) run(ctx context.Context) error {
-	// The target first: then it can't be ahead because the source has grown meanwhile.
+	// Look at the target first. Otherwise it could seem ahead, if the source grew in between.
 	target, err := j.look(ctx)
 	if err != nil {
 		return err
@@ -149,13 +154,13 @@ func (j *job) run(ctx context.Context) error {
 	return j.verify(ctx, target.version+1, source)
 }
 
-// state is what of a stream's head matters here.
+// state is the part of a stream's head that matters here.
 type state struct {
 	version         int64
 	closed, deleted bool
 }
 
-// look finds how far the target is.
+// look returns how far the target is.
 func (j *job) look(ctx context.Context) (s state, err error) {
 	if s.version, err = j.target.Version(ctx); err == nil && s.version > 0 {
 		s.closed, err = j.target.Closed(ctx)
@@ -166,7 +171,7 @@ func (j *job) look(ctx context.Context) (s state, err error) {
 	return s, err
 }
 
-// check reads all of the source. Damage of what is made from events is no hindrance.
+// check reads the whole source. It tolerates damage to what can be rebuilt from events.
 func (j *job) check(ctx context.Context) (eventstore.Verification, error) {
 	return j.source.Verify(ctx, func(checked, of int64) { j.tell(Checking, checked, of) }, eventstore.WithFindings(func(found error) error {
 		damage, ok := found.(*eventstore.DamagedError)
@@ -177,29 +182,29 @@ func (j *job) check(ctx context.Context) (eventstore.Verification, error) {
 		if strings.HasPrefix(key, "snapshot") || strings.HasPrefix(key, "idem:") {
 			return nil
 		}
-		return fmt.Errorf("transfer: the source can't be copied as it is, the target was left alone: %w", damage)
+		return fmt.Errorf("transfer: the source is damaged and cannot be copied; the target was not changed: %w", damage)
 	}))
 }
 
-// fits refuses a target whose state can't be the beginning of the source's.
+// fits returns an error if the target's state cannot be a beginning of the source's.
 func (j *job) fits(source eventstore.Verification, target state) error {
 	switch {
 	case target.deleted:
-		return &DiffersError{Stream: j.stream, Reason: "it was deleted in the target, and not in the source"}
+		return &DiffersError{Stream: j.stream, Reason: "it was deleted in the target but not in the source"}
 	case target.version > source.Version:
-		return &DiffersError{Stream: j.stream, Version: source.Version + 1, Reason: fmt.Sprintf("the target has it and the source ends before, at version %d", source.Version)}
+		return &DiffersError{Stream: j.stream, Version: source.Version + 1, Reason: fmt.Sprintf("the target has this event, but the source ends at version %d", source.Version)}
 	case target.closed && (!source.Closed || target.version < source.Version):
-		return &DiffersError{Stream: j.stream, Version: target.version + 1, Reason: fmt.Sprintf("the target was closed at version %d and takes no more", target.version)}
+		return &DiffersError{Stream: j.stream, Version: target.version + 1, Reason: fmt.Sprintf("the target was closed at version %d and accepts no more events", target.version)}
 	}
 	return nil
 }
 
-// delete lets the target hold that the stream was deleted.
+// delete deletes an empty target, as the source was deleted.
 func (j *job) delete(ctx context.Context, target state) error {
 	j.result.Version = 0
 	switch {
 	case target.version > 0:
-		return &DiffersError{Stream: j.stream, Version: 1, Reason: "the stream was deleted in the source and has events in the target: if they are of an earlier copy, delete it there too, with Session.DeleteStream"}
+		return &DiffersError{Stream: j.stream, Version: 1, Reason: "the stream was deleted in the source but has events in the target: if an earlier copy wrote them, delete it there too, with Session.DeleteStream"}
 	case !target.deleted:
 		s, err := j.open(ctx)
 		if err == nil {

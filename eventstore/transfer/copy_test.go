@@ -69,7 +69,8 @@ func TestACopyThatIsThereAlreadyIsComparedAndNothingIsWritten(t *testing.T) {
 	})
 }
 
-// At each request of the source or the target in turn something goes wrong, once. Whatever came of it, the next copy brings all.
+// One request of the source or the target fails, each in turn. Whatever its effect was, the next
+// copy completes the target.
 func TestACopyGoesOnAfterWhateverRequestFailed(t *testing.T) {
 	failures := map[string]func(cancel func()) func(next func() error) error{
 		"never arrives": func(func()) func(func() error) error {
@@ -110,7 +111,7 @@ func TestACopyGoesOnAfterWhateverRequestFailed(t *testing.T) {
 						if there < result.Copied {
 							t.Errorf("at request %d: it says that %d events were copied, there are %d", n, result.Copied, there)
 						}
-						pass(2 * time.Minute) // a lease that was not given back runs out
+						pass(2 * time.Minute) // a lease that was not released expires
 						result = must(t, source, target, plain)
 						if result.Before != there || result.Copied != 12-there || result.Verified != 12 || result.Snapshots != 2 || !result.Closed {
 							t.Errorf("at request %d: the next copy found %d events and gave %+v", n, there, result)
@@ -126,7 +127,7 @@ func TestACopyGoesOnAfterWhateverRequestFailed(t *testing.T) {
 	})
 }
 
-// like is a new store of the same kind.
+// like returns a new store of the same kind.
 func like(s *memstate.Store) *memstate.Store {
 	fresh := memstate.Transactional()
 	if s.Caps.CountedETags {
@@ -293,7 +294,7 @@ func TestATargetThatHasSomethingElseIsRefusedAndLeftAlone(t *testing.T) {
 				return err
 			})
 		}, 5, "metadata"},
-		"more than there is":     {12, func(t *testing.T, target *house) { target.fill(plain, 2) }, 13, "ends before"},
+		"more than there is":     {12, func(t *testing.T, target *house) { target.fill(plain, 2) }, 13, "the source ends at"},
 		"an end of its own":      {5, func(t *testing.T, target *house) { target.close(plain) }, 6, "was closed at version 5"},
 		"the same, but closed":   {12, func(t *testing.T, target *house) { target.close(plain) }, 13, "was closed at version 12"},
 		"that it was deleted":    {5, func(t *testing.T, target *house) { target.delete(plain) }, 0, "deleted in the target"},
@@ -320,7 +321,7 @@ func TestATargetThatHasSomethingElseIsRefusedAndLeftAlone(t *testing.T) {
 	}
 }
 
-// houseOf is a store with n events.
+// houseOf returns a store with n events.
 func houseOf(t *testing.T, n int) *house {
 	h := newHouse(t, memstate.Transactional())
 	h.fill(plain, n)
@@ -473,7 +474,7 @@ func TestSnapshotsBecomeThoseOfTheSource(t *testing.T) {
 		source.fill(plain, 12)
 		source.snapshot(plain, 2, 4, 6)
 		must(t, source, target, plain)
-		target.snapshot(plain, 4, 5) // at another time, and one of its own
+		target.snapshot(plain, 4, 5) // at another time, and one that only the target has
 		target.Set(target.key(plain, "snapshot:6"), nil)
 		if result := must(t, source, target, plain); result.Snapshots != 3 || result.Saved != 2 {
 			t.Errorf("%+v", result)
@@ -490,7 +491,7 @@ func TestSnapshotsBecomeThoseOfTheSource(t *testing.T) {
 	})
 }
 
-// A copy takes longer than one session lasts.
+// The copy takes longer than one session lasts.
 func TestALongCopyOutlivesItsSessions(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

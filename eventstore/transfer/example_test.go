@@ -9,8 +9,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/transfer"
 )
 
-// Open is an event store of its own in memory. In earnest the source is a SQLite file, say, and the target a store behind
-// a sidecar.
+// open returns a new event store in memory. In practice the source could be a SQLite file, and the
+// target a store behind a sidecar.
 func open() (*eventstore.Provider, error) {
 	state := memory.New()
 	return eventstore.NewProvider(state)
@@ -47,7 +47,7 @@ func ExampleCopy() {
 	}
 	fmt.Printf("up to version %d: %d were there, %d copied, %d verified\n", copied.Version, copied.Before, copied.Copied, copied.Verified)
 
-	// The source has grown: the next copy brings the rest.
+	// The source has grown. The next copy brings the rest.
 	if _, err := session.Append(ctx, eventstore.ExpectVersion(2), deposited); err != nil {
 		fmt.Println(err)
 		return

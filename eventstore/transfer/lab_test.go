@@ -19,7 +19,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/transfer"
 )
 
-// kinds are the three ways in which the event store treats a store.
+// kinds are the three kinds of store that the event store tells apart.
 var kinds = map[string]func() *memstate.Store{
 	"in one transaction": memstate.Transactional,
 	"with counted ETags": memstate.Redis,
@@ -57,7 +57,7 @@ func (h *house) key(stream eventstore.Stream, suffix any) string {
 	return fmt.Sprintf("{%s}:%v", stream, suffix)
 }
 
-// as runs something in a session of its own.
+// as runs do in its own session.
 func (h *house) as(stream eventstore.Stream, do func(*eventstore.Session) error) {
 	h.t.Helper()
 	s, err := h.Open(h.t.Context(), stream)
@@ -69,7 +69,7 @@ func (h *house) as(stream eventstore.Stream, do func(*eventstore.Session) error)
 	}
 }
 
-// event is one of n kinds of event: with little metadata, or all of it.
+// event returns event number n. Some have little metadata, others have all of it.
 func event(n int) eventstore.Event {
 	e := eventstore.Event{Data: eventstore.Raw{Type: fmt.Sprint("type ", n%3), SchemaVersion: n % 4, ContentType: []string{"application/json", "", "x/y\n"}[n%3], Payload: fmt.Appendf(nil, `{"n":%d}`, n)}}
 	switch n % 3 {
@@ -137,7 +137,7 @@ func (h *house) reader(stream eventstore.Stream) *eventstore.Reader {
 	return r
 }
 
-// content is all that a stream consists of for who reads it.
+// content is everything that a reader sees of a stream.
 type content struct {
 	Events    []eventstore.Event
 	Snapshots []eventstore.Snapshot
@@ -180,7 +180,7 @@ func (h *house) content(stream eventstore.Stream) content {
 	return c
 }
 
-// alike checks that both stores have the same.
+// alike checks that both stores hold the same.
 func alike(t *testing.T, source, target *house, stream eventstore.Stream) {
 	t.Helper()
 	if want, got := source.content(stream), target.content(stream); !reflect.DeepEqual(want, got) {
@@ -188,14 +188,14 @@ func alike(t *testing.T, source, target *house, stream eventstore.Stream) {
 	}
 }
 
-// kept is what the store holds, but for leases.
+// kept returns what the store holds, except leases.
 func (h *house) kept() map[string][]byte {
 	values := h.Values()
 	maps.DeleteFunc(values, func(key string, _ []byte) bool { return strings.HasSuffix(key, ":lease") })
 	return values
 }
 
-// must copies, which has to succeed.
+// must copies a stream and fails the test if that fails.
 func must(t *testing.T, source, target *house, stream eventstore.Stream, options ...transfer.Option) transfer.Result {
 	t.Helper()
 	result, err := transfer.Copy(t.Context(), source.Provider, target.Provider, stream, options...)
@@ -205,7 +205,7 @@ func must(t *testing.T, source, target *house, stream eventstore.Stream, options
 	return result
 }
 
-// want checks that an error is of the type of E and returns it.
+// want checks that an error is of type E, and returns it.
 func want[E error](t *testing.T, err error) E {
 	t.Helper()
 	var e E
@@ -215,7 +215,7 @@ func want[E error](t *testing.T, err error) E {
 	return e
 }
 
-// inHouses runs a test for each pair of kinds of stores.
+// inHouses runs a test for each pair of store kinds.
 func inHouses(t *testing.T, test func(t *testing.T, source, target *memstate.Store)) {
 	t.Parallel()
 	names := slices.Sorted(maps.Keys(kinds))
@@ -231,7 +231,7 @@ func inHouses(t *testing.T, test func(t *testing.T, source, target *memstate.Sto
 
 var errLost = errors.New("lost on the way")
 
-// nth does something in the place of the n-th request from now on, counted from 1, of all the stores together.
+// nth acts in place of the n-th request from now on, counted from 1 over all stores.
 type nth struct {
 	mu   sync.Mutex
 	n    int // requests until then; reached when it is 0
@@ -256,5 +256,4 @@ func (f *nth) reached() bool {
 	return f.seen >= f.n
 }
 
-// pass lets faked time pass.
 func pass(d time.Duration) { <-time.After(d) }

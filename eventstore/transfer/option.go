@@ -6,24 +6,23 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// What is appended to the target at a time, at most, unless [WithBatches] says otherwise.
+// The largest append to the target, unless [WithBatches] sets other limits.
 const (
 	batchEvents = 500
 	batchBytes  = 1 << 20
 )
 
-// Option configures a [Copy].
+// Option configures [Copy].
 type Option func(*config) error
 
-// config is what the options of a copy set.
 type config struct {
 	batchEvents, batchBytes int
 	progress                func(Progress)
 }
 
-// WithBatches bounds what is appended at a time: the number of events, and the bytes of their payloads.
-// A single event may be larger. Defaults to 500 events and 1 MiB. Copy itself divides further what is
-// too large for one request to the target.
+// WithBatches limits one append to the target: the number of events, and the bytes of their
+// payloads. A single event may be larger. The default is 500 events and 1 MiB. Copy splits further
+// whatever is too large for one request to the target.
 func WithBatches(events, bytes int) Option {
 	return func(c *config) error {
 		if events < 1 || bytes < 1 {
@@ -34,7 +33,8 @@ func WithBatches(events, bytes int) Option {
 	}
 }
 
-// WithProgress calls progress after each piece of work, one call at a time. The copy waits for it.
+// WithProgress sets a function that Copy calls after each piece of work. Copy waits for each call,
+// and makes one at a time.
 func WithProgress(progress func(Progress)) Option {
 	return func(c *config) error {
 		if progress == nil {

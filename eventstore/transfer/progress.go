@@ -6,12 +6,12 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// Stage is a part of a copy, in the order of these.
+// Stage is a stage of a copy. A copy goes through the stages in this order.
 type Stage int
 
 const (
-	Checking  Stage = iota // the source is read and looked over for damage
-	Comparing              // what the target has already is compared with the source
+	Checking  Stage = iota // the source is read and checked for damage
+	Comparing              // what the target already has is compared with the source
 	Copying
 	Verifying // what was copied is read back from the target and compared
 )
@@ -25,7 +25,7 @@ func (s Stage) String() string {
 	return names[s]
 }
 
-// Progress is how far a stage of a copy has come. A stage without events is left out.
+// Progress says how far a stage of a copy has come. A stage without events is left out.
 type Progress struct {
 	Stream   eventstore.Stream
 	Stage    Stage

@@ -9,12 +9,12 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// snapshots makes the target's snapshots those of the source up to that version.
+// snapshots makes the target's snapshots up to version to equal the source's.
 func (j *job) snapshots(ctx context.Context, to int64) error {
 	wanted, err := j.source.Snapshots(ctx)
 	switch {
-	case errors.As(err, new(*eventstore.DamagedError)): // of the list; so none can be used
-		j.log.WarnContext(ctx, "the source's list of snapshots can't be read, none is copied", "error", err)
+	case errors.As(err, new(*eventstore.DamagedError)): // the list is damaged, so no snapshot can be used
+		j.log.WarnContext(ctx, "could not read the source's list of snapshots: no snapshot is copied", "error", err)
 	case err != nil:
 		return err
 	}
@@ -29,7 +29,7 @@ func (j *job) snapshots(ctx context.Context, to int64) error {
 	}
 	for _, version := range wanted {
 		if version > to {
-			continue // made since
+			continue // saved after the copy began
 		}
 		snapshot, err := j.source.Snapshot(ctx, version, eventstore.AsRaw())
 		switch {
@@ -39,7 +39,7 @@ func (j *job) snapshots(ctx context.Context, to int64) error {
 		case err != nil:
 			return err
 		}
-		same := slices.Contains(there, version) // one that its list does not name is not found
+		same := slices.Contains(there, version) // a snapshot that is not in the list cannot be read
 		there = slices.DeleteFunc(there, func(v int64) bool { return v == version })
 		if same {
 			if same, err = j.sameSnapshot(ctx, snapshot); err != nil {
@@ -73,12 +73,12 @@ func (j *job) save(ctx context.Context, snapshot eventstore.Snapshot) error {
 	}
 	same, err := j.sameSnapshot(ctx, snapshot)
 	if err == nil && !same {
-		err = &DiffersError{Stream: j.stream, Version: snapshot.Version, Reason: "the snapshot that was saved there just now is not that of the source"}
+		err = &DiffersError{Stream: j.stream, Version: snapshot.Version, Reason: "the snapshot that was just saved differs from the source"}
 	}
 	return err
 }
 
-// sameSnapshot reports whether the target has that snapshot.
+// sameSnapshot reports whether the target has the same snapshot.
 func (j *job) sameSnapshot(ctx context.Context, snapshot eventstore.Snapshot) (bool, error) {
 	theirs, err := j.target.Snapshot(ctx, snapshot.Version, eventstore.AsRaw())
 	if errors.As(err, new(*eventstore.SnapshotNotFoundError)) || errors.As(err, new(*eventstore.DamagedError)) {
@@ -87,7 +87,7 @@ func (j *job) sameSnapshot(ctx context.Context, snapshot eventstore.Snapshot) (b
 	return reflect.DeepEqual(theirs, snapshot), err
 }
 
-// clear removes a snapshot of the target that the source does not have; version 0 removes all.
+// clear removes a snapshot that only the target has. Version 0 removes all snapshots.
 func (j *job) clear(ctx context.Context, version int64) error {
 	s, err := j.open(ctx)
 	switch {

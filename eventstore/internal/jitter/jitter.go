@@ -1,4 +1,4 @@
-// Package jitter spreads waits, so that those who wait for the same thing do not all come back at
+// Package jitter spreads waits, so that callers that wait for the same thing do not all return at
 // the same moment.
 package jitter
 
@@ -10,13 +10,13 @@ import (
 
 type sourceKey struct{}
 
-// WithSource returns a context in which [Of] draws from source instead of true chance. A simulation
-// uses it to make a run repeatable. Calls in that context must not run at the same time.
+// WithSource returns a context in which [Of] draws from source instead of real randomness. A
+// simulation uses it to make a run repeatable. Calls in that context must not run at the same time.
 func WithSource(ctx context.Context, source *rand.Rand) context.Context {
 	return context.WithValue(ctx, sourceKey{}, source)
 }
 
-// Of returns a random duration from half of d to the whole of it. Of returns d if it is below 2 ns.
+// Of returns a random duration between half of d and d. If d is below 2 ns, Of returns d.
 func Of(ctx context.Context, d time.Duration) time.Duration {
 	half := int64(d / 2)
 	if half <= 0 {

@@ -1,7 +1,7 @@
-// Package memstate is a state store in memory for tests. It behaves like one of the two kinds of store
-// that Dapr has, remembers what it was asked, and lets a test stand between the event store
-// and itself: to fail a request, lose its answer, hold it up, repeat it, or answer it with
-// what was true before.
+// Package memstate is a state store in memory for tests. It behaves like one of the two kinds of
+// store that Dapr has, and records its requests. A test can place a function between the event
+// store and the state store. That function can fail a request, lose its answer, delay it, repeat
+// it, or return an old answer.
 package memstate
 
 import (
@@ -17,18 +17,18 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// Store is a state store in memory. It is safe for concurrent use; Caps and Around are set before it is used, or
-// between two requests.
+// Store is a state store in memory. It is safe for concurrent use. Set Caps and Around before the
+// store is used, or between two requests.
 type Store struct {
-	// Caps is what Capabilities answers, and the limits in it hold. A test may take from what the
-	// store declares, to have it treated like one that is not known.
+	// Caps is what Capabilities returns. The store enforces its limits. A test may remove something
+	// from Caps, so that the event store treats the store as an unknown one.
 	Caps driver.Capabilities
 
-	// Around, if set, is called in the place of each request. Next carries the request out, as often as it is called, also
-	// after Around has returned: a request that arrives late.
+	// Around, if set, is called in place of each request. Each call of next carries the request
+	// out. Around may also call it after it has returned, as for a request that arrives late.
 	Around func(ctx context.Context, r *Request, next func() error) error
 
-	// Remembers says that the store keeps what Forget needs. It is set before the store is used.
+	// Remembers says that the store keeps what Forget needs. Set it before the store is used.
 	Remembers bool
 
 	redis bool
@@ -36,7 +36,7 @@ type Store struct {
 	mu     sync.Mutex
 	items  map[string]entry
 	undo   [][]change // what each request changed, oldest first, if the store remembers
-	writes uint64     // so far, for ETags
+	writes uint64     // so far, for making ETags
 	trace  []string
 }
 
@@ -44,19 +44,19 @@ type Store struct {
 type Request struct {
 	Op        string // "get", "getmany", "swap", "write" or "commit"
 	Partition string
-	Keys      []string       // all that it reads or writes, what it swaps first
-	Swap      driver.Swap    // of swap and commit
-	Writes    []driver.Write // of write and commit
-	Items     []driver.Item  // the answer to get and getmany, there after next; Around may change it
+	Keys      []string       // all keys that it reads or writes; the swapped key first
+	Swap      driver.Swap    // for swap and commit
+	Writes    []driver.Write // for write and commit
+	Items     []driver.Item  // the answer to get and getmany, set by next; Around may change it
 }
 
-// Has reports whether one of the request's keys ends in suffix, as ":head".
+// Has reports whether one of the request's keys ends in suffix, such as ":head".
 func (r *Request) Has(suffix string) bool {
 	return slices.ContainsFunc(r.Keys, func(key string) bool { return strings.HasSuffix(key, suffix) })
 }
 
-// String is the request in short, "swap head" or "getmany head snapshots 1": what the stream's prefix
-// leaves of the keys.
+// String returns the request in short form, such as "swap head" or "getmany head snapshots 1". It
+// leaves out the stream's prefix of the keys.
 func (r *Request) String() string {
 	s := r.Op
 	for _, key := range r.Keys {
@@ -65,24 +65,24 @@ func (r *Request) String() string {
 	return s
 }
 
-// entry is one key as it stands.
+// entry is the value of one key.
 type entry struct {
 	value []byte
 	etag  string
 
-	// firstWrite says that the key has been written conditionally, which a Redis key remembers.
+	// firstWrite says that the key was written conditionally. Redis remembers that of a key.
 	firstWrite bool
 }
 
-// change is what stood under a key before a request changed it.
+// change is the value of a key before a request changed it.
 type change struct {
 	key    string
 	before entry
 	found  bool
 }
 
-// Forget undoes the last n requests that changed something, as a server does that restarts from an older
-// state. ETags that count start again from where they were.
+// Forget undoes the last n requests that changed something, like a server that restarts from an
+// older state. ETags that count continue from their older values.
 func (s *Store) Forget(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +99,7 @@ func (s *Store) Forget(n int) {
 	}
 }
 
-// remember notes what stands under a key that is about to change. It holds s.mu.
+// remember records the value of a key that is about to change. The caller holds s.mu.
 func (s *Store) remember(key string) {
 	if !s.Remembers {
 		return
@@ -108,19 +108,20 @@ func (s *Store) remember(key string) {
 	s.undo[len(s.undo)-1] = append(s.undo[len(s.undo)-1], change{key, e, found})
 }
 
-// Transactional returns a store like Dapr's in-memory, SQLite and PostgreSQL: a commit is all or nothing, and ETags say nothing.
+// Transactional returns a store like Dapr's in-memory, SQLite and PostgreSQL stores. A commit
+// applies all or nothing, and ETags have no meaning.
 func Transactional() *Store {
 	return &Store{Caps: driver.Capabilities{Store: "memstate.transactional", Atomic: true, UniqueETags: true}, items: map[string]entry{}}
 }
 
-// Redis returns a store like Dapr's Redis, oddities included: ETags count; a swap of an absent key
-// succeeds with any ETag; a key once swapped can't be written unconditionally; one that was not can be created again
-// by a swap. It has no commit.
+// Redis returns a store like Dapr's Redis, including its oddities. ETags count. A swap of an absent
+// key succeeds with any ETag. A key that was once swapped cannot be written unconditionally. A key
+// that was never swapped can be created again by a swap. The store has no commit.
 func Redis() *Store {
 	return &Store{Caps: driver.Capabilities{Store: "memstate.redis", CountedETags: true}, redis: true, items: map[string]entry{}}
 }
 
-// Trace returns the requests since the last call, in the order in which they were made, and forgets them.
+// Trace returns the requests since its last call, in order, and forgets them.
 func (s *Store) Trace() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,7 +130,7 @@ func (s *Store) Trace() []string {
 	return trace
 }
 
-// Values returns what stands in the store, by key.
+// Values returns the contents of the store, by key.
 func (s *Store) Values() map[string][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +141,7 @@ func (s *Store) Values() map[string][]byte {
 	return values
 }
 
-// Value returns what stands under one key, and its ETag; neither may be changed.
+// Value returns the value of a key, and its ETag. The caller must not change the value.
 func (s *Store) Value(key string) ([]byte, string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,7 +149,7 @@ func (s *Store) Value(key string) ([]byte, string) {
 	return e.value, e.etag
 }
 
-// Set changes a key behind everybody's back; a nil value removes it.
+// Set changes a key without a request. A nil value removes it.
 func (s *Store) Set(key string, value []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,7 +164,8 @@ func (s *Store) Set(key string, value []byte) {
 	s.put(key, value, s.items[key].firstWrite)
 }
 
-// do is one request: it is traced, and refused if its context has ended, else carried out by apply.
+// do performs one request and traces it. If the request's context has ended, do refuses it.
+// Otherwise apply carries it out.
 func (s *Store) do(ctx context.Context, r *Request, apply func() error) error {
 	s.mu.Lock()
 	s.trace = append(s.trace, r.String())
@@ -265,16 +267,16 @@ func (s *Store) Commit(ctx context.Context, partition string, swap driver.Swap, 
 		}
 		for _, w := range r.Writes {
 			if err := s.write(w); err != nil {
-				return err // only Redis has one
+				return err // only Redis refuses plain writes
 			}
 		}
 		return nil
 	})
 }
 
-// fits refuses what is beyond the limits, counted as the adapter of the sidecar counts.
+// fits refuses a request that exceeds the limits. It counts like the sidecar's adapter.
 func (s *Store) fits(partition string, swap driver.Swap, writes []driver.Write) error {
-	const more = 128 // that goes with each key
+	const more = 128 // overhead of each key
 	size := len(partition) + len(swap.Key) + len(swap.Value) + more
 	for _, w := range writes {
 		size += len(partition) + len(w.Key) + len(w.Value) + more
@@ -290,10 +292,10 @@ func (s *Store) fits(partition string, swap driver.Swap, writes []driver.Write) 
 
 var (
 	errCondition = errors.New("memstate: the condition does not hold")
-	errMode      = errors.New("memstate: the key was written conditionally before and can't be otherwise")
+	errMode      = errors.New("memstate: the key was written conditionally before and can't be written unconditionally")
 )
 
-// swap and write hold s.mu.
+// The callers of swap and write hold s.mu.
 func (s *Store) swap(swap driver.Swap) error {
 	e, found := s.items[swap.Key]
 	holds := e.etag == swap.ETag

@@ -11,20 +11,21 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// audit watches the store, request by request, and knows by the format of its records alone what must hold at
-// every moment:
+// audit watches the store, request by request. It relies only on the format of the store's records,
+// and checks what must be true at every moment:
 //
-//   - the head's version never falls, and what it has committed is there, whole, in its tail or under its own key;
+//   - the head's version never falls, and each committed event is stored completely, in the head's
+//     tail or under its own key;
 //   - committed bytes never change;
-//   - no event stands above the head;
-//   - once closed it stays as it is, once deleted it is one version above the last and stays there;
+//   - no event is stored above the head;
+//   - a closed stream stays as it is; a deleted one is one version above the last and stays there;
 //   - an idempotency id leads to its event;
-//   - snapshots stand at committed versions.
+//   - snapshots exist only at committed versions.
 type audit struct {
 	store     *memstate.Store
 	head      headRecord
-	committed map[int64][]byte         // by version: the event as it was committed
-	before    map[string][]driver.Item // by key: what it held, oldest first, for stale reads
+	committed map[int64][]byte         // by version: the committed event
+	before    map[string][]driver.Item // by key: its earlier values, oldest first, for stale reads
 }
 
 // headRecord is what the audit reads of a head.
@@ -35,12 +36,12 @@ type headRecord struct {
 	tail    map[int64][]byte
 }
 
-// forget takes the store as it is now for all there is.
+// forget makes the audit accept the store's present contents as a new start.
 func (a *audit) forget() {
 	a.head, a.before = headRecord{}, map[string][]driver.Item{}
 	for key, value := range a.store.Values() {
 		if strings.HasSuffix(key, ":head") {
-			a.head, _ = readHead(value) // it was read before
+			a.head, _ = readHead(value) // it could be read before
 		}
 	}
 	committed := map[int64][]byte{}
@@ -52,7 +53,7 @@ func (a *audit) forget() {
 	a.committed = committed
 }
 
-// after looks at what a request has changed.
+// after checks what a request has changed.
 func (a *audit) after(f *flight) error {
 	if !f.writes() {
 		return nil
@@ -83,7 +84,7 @@ func (a *audit) after(f *flight) error {
 	return a.whole(f.request)
 }
 
-// moved follows the head.
+// moved checks a change of the head.
 func (a *audit) moved(r *memstate.Request, key string) error {
 	value, _ := a.store.Value(key)
 	if value == nil {
@@ -119,7 +120,7 @@ func (a *audit) moved(r *memstate.Request, key string) error {
 			data, _ = a.store.Value(eventKey(r.Partition, version))
 		}
 		if data == nil {
-			return fmt.Errorf("version %d is committed but stands nowhere", version)
+			return fmt.Errorf("version %d is committed but stored nowhere", version)
 		}
 		if got := field(data, "version"); got != strconv.FormatInt(version, 10) {
 			return fmt.Errorf("version %d was committed as an event of version %s", version, got)
@@ -143,12 +144,12 @@ func (a *audit) stands(key string) error {
 	case value == nil:
 		return nil
 	case err == nil && version > a.head.version:
-		return fmt.Errorf("event %d stands above the head, at version %d", version, a.head.version)
+		return fmt.Errorf("event %d is above the head, at version %d", version, a.head.version)
 	case err == nil && !bytes.Equal(value, a.committed[version]):
 		return fmt.Errorf("event %d is not what was committed", version)
 	case strings.HasPrefix(name, "snapshot:"):
 		if at, _ := strconv.ParseInt(field(value, "version"), 10, 64); at > a.head.version {
-			return fmt.Errorf("a snapshot stands at version %d, the head at %d", at, a.head.version)
+			return fmt.Errorf("a snapshot is at version %d, the head at %d", at, a.head.version)
 		}
 	case strings.HasPrefix(name, "idem:"):
 		at, _ := strconv.ParseInt(field(value, "version"), 10, 64)
@@ -159,7 +160,7 @@ func (a *audit) stands(key string) error {
 	return nil
 }
 
-// whole checks that all that is committed can be read: from the tail, or from its own key.
+// whole checks that every committed event can be read, from the tail or from its own key.
 func (a *audit) whole(r *memstate.Request) error {
 	if a.head.state == "deleted" {
 		return nil
@@ -185,7 +186,7 @@ func eventKey(partition string, version int64) string {
 	return "{" + partition + "}:" + strconv.FormatInt(version, 10)
 }
 
-// field reads one field of a record's header, "" if it is not there.
+// field returns one field of a record's header, or "" if it is missing.
 func field(record []byte, name string) string {
 	header, _, _ := bytes.Cut(record, []byte("\n\n"))
 	for line := range bytes.Lines(header) {
@@ -196,7 +197,7 @@ func field(record []byte, name string) string {
 	return ""
 }
 
-// readHead reads a head by the format of its record, not by the code under test.
+// readHead parses a head by the format of its record, without the code under test.
 func readHead(value []byte) (headRecord, error) {
 	h := headRecord{commit: field(value, "commit"), state: field(value, "state"), tail: map[int64][]byte{}}
 	header, body, ok := bytes.Cut(value, []byte("\n\n"))

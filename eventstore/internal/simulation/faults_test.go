@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// planted is a fault in the event store's code: a rule of the protocol that is left out.
+// planted is a fault in the event store's code: it leaves out a rule of the protocol.
 type planted struct {
 	rule     string // number, as in ARCHITECTURE.md
 	fault    string
@@ -32,23 +32,23 @@ var faults = []planted{
 		"return w.fresh && (w.caps.UniqueETags || time.Since(w.told) < etagTrust)", "return w.fresh"},
 	{"1", "a head of the known version is taken for the known head",
 		"return h.commit == w.head.commit\n\t}\n\t_, ours", "return true\n\t}\n\t_, ours"},
-	{"1", "a shared session goes on without a look whether what it knew is still there",
+	{"1", "a shared session continues without checking that what it knew is still there",
 		"case !follows:", "case !follows && false:"},
 	{"2", "events are written before the commit",
 		"\tnext.tail = append(w.carry()", "\t_ = w.state.Write(ctx, w.keys.partition, w.eventWrites(c.events))\n\tnext.tail = append(w.carry()"},
 	{"3", "the head carries no tail",
 		"\tnext.tail = append(w.carry(), c.events...)\n\tif err", "\tif err"},
-	{"3", "having sent an event is taken for knowing that it stands",
+	{"3", "an event that was sent is taken for stored",
 		"\"count\", len(w.unsettled), \"error\", err)\n\t\t\treturn\n", "\"count\", len(w.unsettled), \"error\", err)\n\t\t\tw.unsettled, w.known = nil, time.Now()\n"},
-	{"3", "a later commit does not carry along what is not known to stand",
+	{"3", "a later commit does not carry events that are not known to be stored",
 		"next.tail = append(w.carry(), c.events...)", "next.tail = c.events"},
-	{"3", "a transaction does not take along the tail that it replaces",
+	{"3", "a transaction does not include the tail that it replaces",
 		"w.eventWrites(append(w.carry(), c.events...))", "w.eventWrites(c.events)"},
-	{"3", "the tail found when opening is taken for standing",
+	{"3", "the tail found when opening is taken for stored",
 		"told: time.Now(), unsettled: o.head.tail,", "told: time.Now(), known: time.Now(),"},
-	{"3", "what stood before the store was restarted is taken for standing",
+	{"3", "what was stored before the store restarted is taken for still stored",
 		"return at.Sub(w.known) < etagTrust", "return !w.known.IsZero()"},
-	{"3", "the tail of a head of somebody else is taken for standing",
+	{"3", "the tail of another writer's head is taken for stored",
 		"\t\tw.take(h, etag)\n\t}\n\tswitch {", "\t\tw.take(h, etag)\n\t\tw.unsettled = nil\n\t}\n\tswitch {"},
 	{"4", "another attempt writes other bytes",
 		"if last = w.makeRoom(ctx, c); last == nil && w.current() {", "c.id += \"x\"\n\t\t\tif last = w.makeRoom(ctx, c); last == nil && w.current() {"},
@@ -58,27 +58,27 @@ var faults = []planted{
 		"if refused(err) {\n\t\t\treturn w.failed(\"append\", err)", "if true {\n\t\t\treturn w.failed(\"append\", err)"},
 	{"6", "an append whose answer was lost is done again as a new one",
 		"case hd.commit == id:\n\t\t\treturn lookedUp{OutcomeCommitted, hd, etag}, nil", "case hd.commit == id:\n\t\t\treturn lookedUp{OutcomeRejected, hd, etag}, nil"},
-	{"6", "an event that is missing is taken for somebody else's",
+	{"6", "a missing event is taken for another writer's",
 		"case !found: // missing is never \"not ours\"\n\t\t\tcontinue", "case !found:\n\t\t\treturn lookedUp{OutcomeRejected, hd, etag}, nil"},
-	{"6", "a head that still stands at the base is taken for a mismatch",
+	{"6", "a head that is still at the base version is taken for a mismatch",
 		"case hd.version == base:\n\t\t\treturn lookedUp{OutcomePending, hd, etag}, nil", "case hd.version == base:\n\t\t\treturn lookedUp{OutcomeRejected, hd, etag}, nil"},
-	{"6", "an append is tried again on a base that is no longer what it was",
+	{"6", "an append is tried again on a base that has changed",
 		"case hd.version == base && c.after != \"\" && c.after != hd.commit:", "case false:"},
 	{"7", "a missing head is not read again",
 		"if headItem, err = h.get(ctx, operation, h.keys.head()); err != nil {\n\t\t\treturn openedStream{}, err\n\t\t}", ""},
 	{"8", "the lock is trusted: the head is swapped on whatever ETag it has now",
 		"swap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}",
 		"_, e, _ := w.readHead(ctx, \"\")\n\t\tswap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: e}"},
-	{"8", "a lock that is said to be taken is believed to be another's",
+	{"8", "a lock that is reported as taken is believed to be another session's",
 		"if taken, err := q.taken(ctx, lock.Holder); taken || err != nil {\n\t\t\treturn at, false, err\n\t\t}",
 		"if q.holder = lock.Holder; true {\n\t\t\treturn at, false, nil\n\t\t}"},
-	{"8", "a lock that is gone when it is given back is believed to be lost",
+	{"8", "a lock that is gone when it is released is believed to be lost",
 		"\ttells := tellsOfLoss(s.locker)", "\ttells := true"},
 	{"8", "a session that gave up on the lock is forgotten",
 		"q.abandoned = append(q.abandoned, abandoned{owner, now.Add(2 * sessionTimeout)})", ""},
-	{"8", "a lease that was given back by the first of two deliveries is believed to be lost",
+	{"8", "a lease that the first of two deliveries released is believed to be lost",
 		"return status, nil // the answer was lost", "return driver.LockAbsent, nil // the answer was lost"},
-	{"9", "a command that is delivered twice is told of a mismatch",
+	{"9", "a command that is delivered twice gets a mismatch",
 		"if len(ids) == 0 {", "if true {"},
 	{"9", "idempotency is not checked in the head's tail",
 		"if r.idempotencyID == id && r.version >= hd.first {", "if false {"},
@@ -86,26 +86,26 @@ var faults = []planted{
 		"return h.versionFromKey(hd, id, item)", "_ = item\n\treturn 0, nil"},
 	{"9", "an idempotency key is not written with its event",
 		"if r.idempotencyID != \"\" {\n\t\t\twrites = append(", "if false {\n\t\t\twrites = append("},
-	{"10", "an append goes on where the stream was closed",
+	{"10", "an append continues on a closed stream",
 		"case hd.version == base && hd.closed:\n\t\t\treturn lookedUp{OutcomeRejected, hd, etag}, nil\n\t\t", ""},
-	{"10", "a stream that is closed drops what only its head carries",
+	{"10", "closing a stream drops events that only its head carries",
 		"next.closed, next.tail = true, w.carry()", "next.closed, next.tail = true, nil"},
-	{"10", "the versions of a deleted stream begin anew",
+	{"10", "the versions of a deleted stream start again",
 		"version := now.version + 1", "version := int64(1)"},
-	{"10", "what a deleted stream has left is read",
+	{"10", "events left by a deleted stream are read",
 		"\t\terr = r.handle.deletedError(v.head)\n", "\t\t_ = v\n"},
-	{"11", "a tail is dropped before its events are known to stand",
+	{"11", "a tail is dropped before its events are known to be stored",
 		"if len(w.head.tail) == 0 || len(w.unsettled) > 0 {", "if len(w.head.tail) == 0 {"},
 	{"12", "a snapshot is saved of events that the store has lost",
 		"if hd.version != w.head.version || hd.commit != w.head.commit {", "if hd.version < 0 {"},
-	{"12", "a snapshot may stand above the head",
+	{"12", "a snapshot may be above the head",
 		"version < hd.first || version > hd.version {", "version < hd.first {"},
 }
 
 var failing = regexp.MustCompile(`seed (\d+) fails`)
 
-// TestEveryRuleIsNeeded plants one fault after the other into a copy of the code, by an overlay of the compiler, and runs
-// the simulation on it, which must fail.
+// TestEveryRuleIsNeeded plants one fault after another into a copy of the code, with a compiler
+// overlay. The simulation must fail on each copy.
 func TestEveryRuleIsNeeded(t *testing.T) {
 	for _, p := range faults {
 		t.Run(p.rule+" "+p.fault, func(t *testing.T) {
@@ -120,7 +120,8 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 	}
 }
 
-// find returns the file of the event store that has the code to replace, and what the file holds.
+// find returns the path and the content of the event store's file that contains the code to
+// replace.
 func (p planted) find(t *testing.T) (path, code string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("..", "..", "*.go"))
@@ -146,7 +147,7 @@ func (p planted) find(t *testing.T) (path, code string) {
 	return path, code
 }
 
-// run runs the simulation over the code with the fault.
+// run runs the simulation on the code with the fault.
 func (p planted) run(t *testing.T) (string, error) {
 	t.Helper()
 	path, code := p.find(t)

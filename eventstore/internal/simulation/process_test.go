@@ -24,9 +24,9 @@ type process struct {
 	crashed  bool
 
 	crashedAt time.Time
-	current   *attempt // the session that it has, or had last
+	current   *attempt // its present or last session
 
-	appended int    // events that it has made, for their names
+	appended int    // number of events that it has made, for their names
 	seen     int64  // the version that it last heard of
 	reached  int64  // the version that its session has brought the stream to
 	last     string // the name of the event at that version
@@ -34,7 +34,7 @@ type process struct {
 	unknown  []*unknownAppend
 }
 
-// unknownAppend is an append of unknown outcome that its process has not given up on.
+// unknownAppend is an append of unknown outcome that its process has not given up.
 type unknownAppend struct {
 	call *call
 	err  *eventstore.OutcomeUnknownError
@@ -44,7 +44,7 @@ type unknownAppend struct {
 type call struct {
 	process  int
 	kind     string // "append", "read", "outcome", "close" or "delete"
-	expected int64  // of an append; -1 for any
+	expected int64  // by an append; -1 for any
 	reached  int64  // the version that the session had brought the stream to before
 	last     string // the name of the event at that version
 	opened   int64  // when its session was opened; 0 without one
@@ -54,14 +54,14 @@ type call struct {
 
 	began, ended int64 // by world.tick; ended 0 if it never returned
 	err          error
-	version      int64 // that an append returned
+	version      int64 // returned by an append
 	read         []string
-	whole        bool // a read that saw the whole stream as it was
+	whole        bool // a read that saw the whole stream at one moment
 	outcome      eventstore.Outcome
 	commitID     string
 }
 
-// state is the store as this process reaches it.
+// state is the store as its process reaches it.
 type state struct {
 	*process
 	caps driver.Capabilities
@@ -87,7 +87,7 @@ func (s state) Commit(ctx context.Context, partition string, swap driver.Swap, w
 	return s.store.Commit(s.with(ctx), partition, swap, writes)
 }
 
-// noLock lets everyone in, as a lock does that has lapsed.
+// noLock lets every session in, like an expired lock.
 type noLock struct{}
 
 func (noLock) TryLock(context.Context, string, string, time.Duration) (driver.Lock, error) {
@@ -100,7 +100,7 @@ func (noLock) Unlock(context.Context, string, string) (driver.UnlockStatus, erro
 func (p *process) provider() *eventstore.Provider {
 	caps := p.store.Capabilities()
 	if p.rng.IntN(3) == 0 {
-		caps.Atomic = false // one that does not know the store, and takes the careful way
+		caps.Atomic = false // like a process that does not know the store, and assumes nothing
 	}
 	settings := eventstore.DefaultSettings()
 	settings.SessionTimeout = sessionTimeout
@@ -125,9 +125,9 @@ func (p *process) provider() *eventstore.Provider {
 
 const aggregateType, aggregateID = "account", "1"
 
-// live is what the process does: some sessions, some reads.
+// live runs the process: some sessions, some reads.
 func (p *process) live() {
-	pass(time.Duration(p.rng.Int64N(int64(time.Millisecond)))) // so that no two begin at one moment
+	pass(time.Duration(p.rng.Int64N(int64(time.Millisecond)))) // so that no two begin at the same moment
 	provider := p.provider()
 	for range 1 + p.rng.IntN(4) {
 		if p.rng.IntN(4) == 0 {
@@ -141,7 +141,7 @@ func (p *process) live() {
 	}
 }
 
-// context is sometimes that of a caller with little patience.
+// context returns a context that sometimes ends early, like an impatient caller's.
 func (p *process) context() (context.Context, context.CancelFunc) {
 	ctx := jitter.WithSource(context.Background(), p.rng)
 	if p.rng.IntN(8) == 0 {
@@ -161,12 +161,12 @@ func (p *process) session(provider *eventstore.Provider) {
 		return
 	}
 	p.reached, p.last = 0, ""
-	for _, u := range p.unknown { // of a session before
+	for _, u := range p.unknown { // from an earlier session
 		p.retry(s, u)
 	}
 	p.unknown = nil
 	operations := 1 + p.rng.IntN(4)
-	if p.forgets { // so that some are before the restart and some after
+	if p.forgets { // so that some come before the restart and some after
 		operations += p.rng.IntN(6)
 	}
 	for range operations {
@@ -187,7 +187,7 @@ func (p *process) session(provider *eventstore.Provider) {
 	}
 }
 
-// attempt notes that it wants a session.
+// attempt records that the process wants a session.
 func (p *process) attempt() *attempt {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -214,10 +214,10 @@ func (p *process) closed(a *attempt, err error) {
 	}
 }
 
-// open opens a session that takes its turn by the lease, or one that is shared.
+// open opens a session that takes its turn with the lease, or a shared session.
 func (p *process) open(ctx context.Context, provider *eventstore.Provider) (*eventstore.Session, error) {
 	if p.rng.IntN(3) == 0 {
-		p.current = &attempt{process: p} // which wants no lock
+		p.current = &attempt{process: p} // a shared session wants no lock
 		return provider.Open(ctx, provider.Stream(aggregateType, aggregateID), eventstore.Shared())
 	}
 	a := p.attempt()
@@ -226,7 +226,7 @@ func (p *process) open(ctx context.Context, provider *eventstore.Provider) (*eve
 	return s, err
 }
 
-// began notes a call.
+// began records the start of a call.
 func (p *process) began(c *call) *call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -236,7 +236,7 @@ func (p *process) began(c *call) *call {
 	return c
 }
 
-// ended notes its return. A process that has crashed gets no answers.
+// ended records the end of a call. A crashed process gets no answers.
 func (p *process) ended(c *call, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -247,8 +247,8 @@ func (p *process) ended(c *call, err error) {
 	p.log("p%d %s %s", p.id, c, short(err))
 }
 
-// failed notes an error that there can't be: nothing here damages a store, though one that serves stale
-// reads may look like it.
+// failed records an error that must not occur. Nothing here damages a store, but a store with stale
+// reads may seem damaged.
 func (p *process) failed(operation string, err error) bool {
 	if errors.As(err, new(*eventstore.SessionLostError)) || errors.As(err, new(*eventstore.VersionMismatchError)) {
 		p.current.told = true
@@ -331,7 +331,7 @@ func (p *process) end(s *eventstore.Session) {
 	p.ended(c, err)
 }
 
-// answered notes how an append ended. One of unknown outcome has not ended.
+// answered records the result of an append. An append of unknown outcome has not ended.
 func (p *process) answered(c *call, version int64, err error) {
 	p.failed("append", err)
 	c.version = version
@@ -346,7 +346,7 @@ func (p *process) answered(c *call, version int64, err error) {
 		p.seen = mismatch.Actual
 	}
 	if errors.As(err, new(*eventstore.OutcomeUnknownError)) || errors.As(err, new(*eventstore.StreamDeletedError)) {
-		return // of the second it may have been unknown before the stream was deleted
+		return // the second append may have been unknown before the stream was deleted
 	}
 	p.ended(c, err)
 }
@@ -401,7 +401,7 @@ func (p *process) look(provider *eventstore.Provider) {
 	p.ended(c, err)
 }
 
-// readIn reads in a session, which is the stream as the session stands at it.
+// readIn reads in a session. The result is the stream as the session knows it.
 func (p *process) readIn(s *eventstore.Session) {
 	c := p.began(&call{kind: "read", opened: p.since})
 	var err error
@@ -414,7 +414,8 @@ func (p *process) readIn(s *eventstore.Session) {
 	p.ended(c, err)
 }
 
-// snapshot saves what it has read as a snapshot, or tries to save one that is not committed.
+// snapshot saves what the process has read as a snapshot, or tries to save one of a version that is
+// not committed.
 func (p *process) snapshot(s *eventstore.Session) {
 	var names []string
 	for event, err := range s.Read(context.Background(), eventstore.AsRaw()) {
@@ -438,7 +439,7 @@ func (p *process) snapshot(s *eventstore.Session) {
 	}
 }
 
-// load reads the newest snapshot and what comes after it.
+// load reads the newest snapshot and the events after it.
 func (p *process) load(ctx context.Context, r *eventstore.Reader) {
 	c := p.began(&call{kind: "read", whole: !p.stale})
 	snapshot, events, err := r.Load(ctx, eventstore.AsRaw())
@@ -464,7 +465,7 @@ func nameOf(event eventstore.Event) string {
 	return name
 }
 
-// String is the call in one line of a history.
+// String returns the call as one line of a history.
 func (c *call) String() string {
 	switch c.kind {
 	case "append":

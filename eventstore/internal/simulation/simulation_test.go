@@ -20,7 +20,7 @@ var (
 	one   = flag.Int64("seed", -1, "run this one history and print it")
 )
 
-// TestNothingIsLostTornOrDoubled runs histories until one is wrong, and prints that one.
+// TestNothingIsLostTornOrDoubled runs histories until one fails, and prints that one.
 func TestNothingIsLostTornOrDoubled(t *testing.T) {
 	if *one >= 0 {
 		if err := history(t, uint64(*one), t.Logf); err != nil {
@@ -67,7 +67,8 @@ func TestNothingIsLostTornOrDoubled(t *testing.T) {
 	fmt.Printf("simulation seeds=%d %s violations=0\n", *seeds, totals)
 }
 
-// TestASeedIsOneHistory runs histories twice: what is printed of one that fails is what happened.
+// TestASeedIsOneHistory runs each history twice, to prove that the printed history is the one that
+// failed.
 func TestASeedIsOneHistory(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {
@@ -87,7 +88,7 @@ func history(t *testing.T, seed uint64, log func(string, ...any)) error {
 	return count(t, seed, &tally{}, log)
 }
 
-// count runs the history of one seed and says what is wrong with it.
+// count runs the history of one seed, counts what happens in it, and returns what is wrong with it.
 func count(t *testing.T, seed uint64, counts *tally, log func(string, ...any)) (failure error) {
 	synctest.Test(t, func(*testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 0x65766e74))
@@ -123,7 +124,7 @@ func count(t *testing.T, seed uint64, counts *tally, log func(string, ...any)) (
 	return failure
 }
 
-// tally says what happened in histories.
+// tally counts what happened in histories.
 type tally struct{ appends, unknown, refused, reads, crashes, restarts, events int64 }
 
 func (c *tally) of(w *world) {

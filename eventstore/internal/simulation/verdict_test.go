@@ -13,8 +13,9 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// verdict judges a history against what was committed in the end. Where the store has lost its last
-// writes, there are two histories: what ended before is judged by what was committed then.
+// verdict checks a history against what is committed at the end. If the store has lost its last
+// writes there are two histories: calls that ended before the loss are checked against what was
+// committed then.
 func (w *world) verdict() error {
 	final := namesIn(w.audit.committed)
 	if err := once(final); err != nil {
@@ -41,7 +42,8 @@ func (w *world) verdict() error {
 		case c.ended != 0 && c.ended < w.restart.at:
 			before = append(before, c)
 		case c.kind == "read" && c.opened != 0 && c.opened < w.restart.until:
-			// It is of the stream as its session stood at it, and nothing can be appended on it.
+			// Such a call saw the stream as its session knew it, and nothing can be appended to
+			// that.
 		case c.tried > w.restart.until:
 			after = append(after, c)
 			if err := w.restart.judge(c, final); err != nil {
@@ -55,7 +57,7 @@ func (w *world) verdict() error {
 	if err := w.judge(after, final); err != nil {
 		return err
 	}
-	for _, c := range w.history { // what was under way then may have taken effect before or after
+	for _, c := range w.history { // a call that was under way may have taken effect before or after
 		if c.kind != "append" || c.ended != 0 && c.ended < w.restart.at {
 			continue
 		}
@@ -70,7 +72,7 @@ func (w *world) verdict() error {
 	return w.linearizable(after, w.audit.committed, w.restart.kept)
 }
 
-// namesIn returns the names of committed events, in the order of their versions.
+// namesIn returns the names of committed events, in version order.
 func namesIn(committed map[int64][]byte) (names []string) {
 	for version := int64(1); committed[version] != nil; version++ {
 		_, payload, _ := strings.Cut(string(committed[version]), "\n\n")
@@ -80,7 +82,7 @@ func namesIn(committed map[int64][]byte) (names []string) {
 	return names
 }
 
-// once checks that no event is there twice.
+// once checks that no event occurs twice.
 func once(names []string) error {
 	seen := map[string]bool{}
 	for _, name := range names {
@@ -92,12 +94,12 @@ func once(names []string) error {
 	return nil
 }
 
-// judge checks calls one by one.
+// judge checks each call.
 func (w *world) judge(calls []*call, final []string) error {
 	for _, c := range calls {
 		err := c.judge(final)
 		if err == nil && !w.ends && errors.As(c.err, new(*eventstore.VersionMismatchError)) && c.repeats(calls) {
-			err = fmt.Errorf("was delivered twice, and was told of a mismatch: %w", c.err)
+			err = fmt.Errorf("was delivered twice, and got a mismatch: %w", c.err)
 		}
 		if err != nil {
 			return fmt.Errorf("p%d %s: %w; committed is %v", c.process, c, err, final)
@@ -106,19 +108,20 @@ func (w *world) judge(calls []*call, final []string) error {
 	return nil
 }
 
-// repeats reports whether an append with the same idempotency id was acknowledged before the call began.
+// repeats reports whether an append with the same idempotency id was acknowledged before the call
+// began.
 func (c *call) repeats(calls []*call) bool {
 	return c.idem != "" && slices.ContainsFunc(calls, func(other *call) bool {
 		return other.kind == "append" && other.idem == c.idem && other.ended != 0 && other.ended < c.began && other.err == nil
 	})
 }
 
-// mayBeToldOf reports whether a call can have known of what was lost.
+// mayBeToldOf reports whether a call can have known of the lost events.
 func (r *restart) mayBeToldOf(c *call) bool {
 	return c.began < r.until && (c.ended == 0 || c.ended > r.at) || c.opened != 0 && c.opened < r.until
 }
 
-// judge checks that no session goes on after the events that it had appended are gone.
+// judge checks that no session continues after the events that it appended are gone.
 func (r *restart) judge(c *call, final []string) error {
 	if c.kind != "append" || c.ended == 0 || c.err != nil || c.reached == 0 || c.opened > r.until {
 		return nil
@@ -158,14 +161,14 @@ func (c *call) judgeAppend(final []string) error {
 	if at < 0 && slices.ContainsFunc(c.names[1:], func(name string) bool { return slices.Contains(final, name) }) {
 		return errors.New("is torn")
 	}
-	if c.ended == 0 { // may have taken effect or not
+	if c.ended == 0 { // it may or may not have taken effect
 		return nil
 	}
 	switch {
 	case c.err == nil && at < 0:
 		return errors.New("was acknowledged and is lost")
 	case c.err == nil && int64(at+len(c.names)) != c.version:
-		return fmt.Errorf("was acknowledged at version %d and stands at %d", c.version, at+len(c.names))
+		return fmt.Errorf("was acknowledged at version %d but is at %d", c.version, at+len(c.names))
 	case c.err == nil && c.expected >= 0 && int64(at) != c.expected:
 		return fmt.Errorf("expected version %d and was put after %d", c.expected, at)
 	case c.err != nil && at >= 0:
@@ -182,7 +185,8 @@ func (c *call) judgeAppend(final []string) error {
 	return nil
 }
 
-// ended checks that nothing comes after the end of the stream, and that nobody is told of an end that nobody brought.
+// ended checks that nothing comes after the end of the stream, and that no call is told of an end
+// that never happened.
 func (w *world) ended() error {
 	for _, end := range w.history {
 		if end.kind != "close" && end.kind != "delete" || end.ended == 0 || end.err != nil {
@@ -205,14 +209,14 @@ func (w *world) ended() error {
 		if !slices.ContainsFunc(w.history, func(end *call) bool {
 			return (end.kind == "close" || end.kind == "delete") && end.began < c.ended
 		}) {
-			return fmt.Errorf("p%d %s: nobody has ended the stream: %w", c.process, c, c.err)
+			return fmt.Errorf("p%d %s: the stream never ended: %w", c.process, c, c.err)
 		}
 	}
 	return nil
 }
 
-// linearizable checks that all calls can have taken effect one after the other, each between its begin and
-// its end, on a stream that was at a version at first.
+// linearizable checks that all calls can have taken effect one after another, each between its
+// start and its end. The argument at is the version of the stream before the first call.
 func (w *world) linearizable(calls []*call, committed map[int64][]byte, at int64) error {
 	final := namesIn(committed)
 	idempotencyOf := func(version int64) string { return field(committed[version], "idempotency") }
@@ -221,7 +225,7 @@ func (w *world) linearizable(calls []*call, committed map[int64][]byte, at int64
 		switch {
 		case c.kind == "append" && (c.err == nil || c.ended == 0 || errors.As(c.err, new(*eventstore.IdempotencyIDUsedError))):
 			if place := slices.Index(final, c.names[0]); place < 0 && c.ended == 0 || place >= 0 && int64(place) < at {
-				continue // never took effect, or did before
+				continue // it never took effect, or did so earlier
 			}
 		case c.kind == "read" && c.whole && c.ended != 0 && c.err == nil:
 		default:
@@ -237,7 +241,7 @@ func (w *world) linearizable(calls []*call, committed map[int64][]byte, at int64
 		return nil
 	}
 	model := porcupine.Model{
-		Init: func() any { return int(at) }, // how much of final there is
+		Init: func() any { return int(at) }, // how many of the final events exist
 		Step: func(state, input, _ any) (bool, any) {
 			n, c := state.(int), input.(*call)
 			if c.kind == "read" {
@@ -252,7 +256,7 @@ func (w *world) linearizable(calls []*call, committed map[int64][]byte, at int64
 			}
 			for version := 1; c.idem != "" && version <= n; version++ {
 				if idempotencyOf(int64(version)) == c.idem {
-					return false, n // used before
+					return false, n // the idempotency id was used before
 				}
 			}
 			return true, n + len(c.names)

@@ -18,8 +18,8 @@ import (
 
 // world is one run: a store, the processes that use it, and what lies between them.
 //
-// Its scheduler is the only one that moves anything. It waits until every process waits, for an answer or
-// for time to pass, and then lets one thing happen. So a seed is one history, always the same.
+// Only the world's scheduler moves anything. It waits until every process waits, for an answer or
+// for time to pass, and then lets one thing happen. So a seed always gives the same history.
 type world struct {
 	setting
 	rng   *rand.Rand
@@ -27,36 +27,36 @@ type world struct {
 	audit *audit
 
 	mu        sync.Mutex
-	flights   []*flight // requests that wait to be carried out, in the order in which they were made
-	processes int       // that still run
+	flights   []*flight // waiting requests, in the order in which they were made
+	processes int       // number that still run
 	born      int
 	clock     int64 // orders calls and returns
 	history   []*call
-	attempts  []*attempt // at sessions
+	attempts  []*attempt // to open sessions
 	lock      *lock      // of the lock component
 	violation error
 
-	restarting bool // the store is down: what is sent now does not arrive
+	restarting bool // the store is down: requests do not arrive
 	restart    *restart
 
-	late []*flight // writes whose sender has given up, and which may still arrive
+	late []*flight // writes that may still arrive although their sender gave up
 	log  func(format string, args ...any)
 }
 
-// setting is what a seed makes of a run.
+// setting holds the parameters that a seed sets for a run.
 type setting struct {
-	redis      bool    // the store is like Redis, else transactions roll back
-	clients    int     // at most so many processes at a time
+	redis      bool    // the store is like Redis, not transactional
+	clients    int     // processes at a time, at most
 	lives      int     // processes that may take the place of crashed ones
-	faults     float64 // the share of requests that something happens to
-	stale      bool    // reads may tell what was true before
-	locked     bool    // sessions take turns by the lease
-	component  bool    // sessions take turns by a lock component; else, and if not locked, nothing keeps them apart
-	punctual   bool    // requests for lock and lease arrive, once or twice, before they are answered or given up, or never
-	payload    int     // bytes of an event at most
-	maxRequest int     // bytes of a request, 0 for no limit
+	faults     float64 // share of requests with a fault
+	stale      bool    // reads may return older values
+	locked     bool    // sessions take turns with the lease
+	component  bool    // sessions take turns with a lock component; if neither is set, nothing keeps them apart
+	punctual   bool    // requests for lock and lease arrive (once or twice) before they are answered or given up, or never
+	payload    int     // largest event in bytes
+	maxRequest int     // largest request in bytes, 0 for no limit
 	ends       bool    // the stream may be closed and deleted
-	forgets    bool    // the store restarts once, and has lost its last writes
+	forgets    bool    // the store restarts once and loses its last writes
 }
 
 func newSetting(rng *rand.Rand) setting {
@@ -70,7 +70,7 @@ func newSetting(rng *rand.Rand) setting {
 		payload: 16,
 	}
 	switch rng.IntN(8) {
-	case 0: // so large that the tail has to be dropped
+	case 0: // so large that the tail must be dropped
 		s.payload = 40 << 10
 	case 1: // so large that the tail does not always fit
 		s.payload, s.maxRequest = 1500, 8<<10
@@ -94,9 +94,9 @@ type flight struct {
 	request *memstate.Request
 	next    func() error
 	answer  chan error
-	refused bool          // was sent while the store was down
-	paused  bool          // its sender stands still just before sending it, and notices nothing
-	part    []driver.Item // of a bulk read that is carried out in two parts: the first
+	refused bool          // it was sent while the store was down
+	paused  bool          // its sender pauses just before sending it, without noticing
+	part    []driver.Item // the first part of a bulk read that is carried out in two parts
 }
 
 func (f *flight) String() string { return fmt.Sprintf("p%d #%d %s", f.from.id, f.number, f.request) }
@@ -110,7 +110,7 @@ var (
 
 type senderKey struct{}
 
-// around takes the place of each request: it hands it to the scheduler and waits.
+// around takes the place of each request. It hands the request to the scheduler and waits.
 func (w *world) around(ctx context.Context, r *memstate.Request, next func() error) error {
 	p := ctx.Value(senderKey{}).(*process)
 	w.mu.Lock()
@@ -144,8 +144,8 @@ func (w *world) around(ctx context.Context, r *memstate.Request, next func() err
 	}
 }
 
-// number numbers the requests that were sent since the step before. A process may send several at once,
-// in an order that differs from run to run, so they are sorted first.
+// number numbers the requests that were sent since the last step. A process may send several at
+// once, in an order that differs from run to run, so number sorts them first.
 func (w *world) number() {
 	i := slices.IndexFunc(w.flights, func(f *flight) bool { return f.number == 0 })
 	if i < 0 {
@@ -160,10 +160,10 @@ func (w *world) number() {
 	}
 }
 
-// maxSteps bounds a run; it ends by itself long before.
+// maxSteps is the limit of steps of a run. A run normally ends long before.
 const maxSteps = 20_000
 
-// run lets things happen until all processes have ended and nothing is under way.
+// run lets things happen until all processes have ended and no request is under way.
 func (w *world) run() error {
 	for range w.clients {
 		w.start()
@@ -179,7 +179,7 @@ func (w *world) run() error {
 			w.abandon()
 			return violation
 		}
-		// Time goes on a little with everything that happens, so that no two timers fire at one moment.
+		// Time passes a little with each step, so that no two timers fire at the same moment.
 		pass(time.Duration(1 + w.rng.Int64N(int64(100*time.Microsecond))))
 	}
 	w.abandon()
@@ -205,7 +205,7 @@ func (w *world) abandon() {
 	}
 }
 
-// step lets one thing happen and reports whether there was nothing left to.
+// step lets one thing happen. It reports whether there was nothing left to do.
 func (w *world) step() (over bool) {
 	if len(w.late) > 0 && (w.rng.IntN(4) == 0 || w.processes == 0) {
 		i := w.rng.IntN(len(w.late))
@@ -226,7 +226,7 @@ func (w *world) step() (over bool) {
 		w.deliver(ready[w.rng.IntN(len(ready))])
 		return false
 	}
-	// Now and then, and where all wait, time goes on.
+	// Now and then, and whenever all processes wait, time passes.
 	d := []time.Duration{time.Millisecond, 20 * time.Millisecond, 300 * time.Millisecond, 2 * time.Second}[w.rng.IntN(4)]
 	var paused []*flight
 	for _, f := range w.flights {
@@ -248,15 +248,16 @@ func (w *world) step() (over bool) {
 	return false
 }
 
-// restart is what the store had before it lost its last writes.
+// restart records a restart in which the store lost its last writes.
 type restart struct {
-	at, until int64            // when it went down and when it was back, by world.tick
-	committed map[int64][]byte // by version, before
-	kept      int64            // the version of the head after it
+	at, until int64            // when the store went down and came back, by world.tick
+	committed map[int64][]byte // by version, before the restart
+	kept      int64            // the version of the head after the restart
 }
 
-// forget restarts the store. It has lost its last writes then, the connections are broken, and it was away
-// for longer than anybody trusts an ETag. A process that stood still just before sending sends no more.
+// forget restarts the store. The store loses its last writes, breaks its connections, and is down
+// for longer than the event store trusts an ETag. A process that paused just before sending does
+// not send any more.
 func (w *world) forget() {
 	n := 1 + w.rng.IntN(6)
 	w.restart = &restart{at: w.tick(), committed: w.audit.committed}
@@ -275,7 +276,7 @@ func (w *world) forget() {
 	w.restart.until = w.tick()
 }
 
-// refuse fails the requests under way that match, one after the other.
+// refuse fails the matching requests under way, one after another.
 func (w *world) refuse(match func(*flight) bool) {
 	for _, f := range slices.Clone(w.flights) {
 		if !match(f) || !slices.Contains(w.flights, f) {
@@ -285,13 +286,13 @@ func (w *world) refuse(match func(*flight) bool) {
 		f.refused = true
 		f.answer <- errNetwork
 		w.mu.Unlock()
-		pass(time.Duration(1 + w.rng.IntN(1000))) // so that no two go on at one moment
+		pass(time.Duration(1 + w.rng.IntN(1000))) // so that no two continue at the same moment
 		synctest.Wait()
 		w.mu.Lock()
 	}
 }
 
-// take removes a request from those that wait.
+// take removes a request from the waiting ones.
 func (w *world) take(f *flight) {
 	w.flights = slices.DeleteFunc(w.flights, func(other *flight) bool { return other == f })
 }
@@ -313,10 +314,10 @@ func errText(err error) string {
 	return err.Error()
 }
 
-// deliver carries out a request that waits, or does something worse with it.
+// deliver carries out a waiting request, or does something worse with it.
 func (w *world) deliver(f *flight) {
 	if f.request.Op == "getmany" && f.part == nil && w.rng.IntN(4) == 0 {
-		_ = w.arrives(f, "the first part arrives") // a bulk read is no snapshot in time
+		_ = w.arrives(f, "the first part arrives") // the items of a bulk read may be from different moments
 		f.part = f.request.Items[:w.rng.IntN(len(f.request.Items))]
 		return
 	}
@@ -359,7 +360,7 @@ func (w *world) deliver(f *flight) {
 	case 4:
 		f.answer <- w.arrives(f, "arrives, for the first time")
 		w.delay(f)
-	case 5: // a sidecar that tries again
+	case 5: // a sidecar that retries
 		_ = w.arrives(f, "arrives")
 		f.answer <- w.arrives(f, "arrives again, at once")
 	case 6:
@@ -368,14 +369,14 @@ func (w *world) deliver(f *flight) {
 	}
 }
 
-// delay has a request arrive at some later time, if it may.
+// delay lets a request arrive at some later time, if it may.
 func (w *world) delay(f *flight) {
 	if !w.punctual || !f.locks() {
 		w.late = append(w.late, f)
 	}
 }
 
-// tear carries out a part of the writes of a request that is not atomic; the rest may follow.
+// tear carries out a part of the writes of a request that is not atomic. The rest may follow.
 func (w *world) tear(f *flight) {
 	if f.request.Op != "write" || len(f.request.Writes) < 2 {
 		w.log("%s: lost", f)
@@ -405,7 +406,7 @@ func (w *world) failRead(f *flight) {
 	f.answer <- err
 }
 
-// mayBeStale answers a read with what was true before, where that may be.
+// mayBeStale answers a read with earlier values, if the run allows it.
 func (w *world) mayBeStale(f *flight) {
 	if !w.stale || f.writes() {
 		return
@@ -419,7 +420,7 @@ func (w *world) mayBeStale(f *flight) {
 	}
 }
 
-// crash ends a process in the middle of a request. Another takes its place.
+// crash ends a process in the middle of a request. Another process takes its place.
 func (w *world) crash(f *flight) {
 	w.lives--
 	w.log("p%d crashes", f.from.id)
@@ -461,7 +462,7 @@ func (w *world) tick() int64 {
 	return w.clock
 }
 
-// short is an error in one line, without what differs from run to run.
+// short returns an error as one line, without parts that differ from run to run.
 func short(err error) string {
 	if err == nil {
 		return "ok"
