@@ -12,41 +12,41 @@ import (
 	"unsafe"
 )
 
-// comparison compares a value with what its codec made of it. It takes these for equal, beside
-// what is:
-//   - a time.Time at the same instant with the same offset from UTC, since a location's name is not stored, and in a
-//     type that encodes itself at the same instant;
+// comparison compares a value with what its codec decoded. Besides equal values, it takes these for
+// equal:
+//   - two time.Time at the same instant with the same offset from UTC, because the location's name
+//     is not stored; in a type that encodes itself, at the same instant;
 //   - in an interface, a number and the json.Number that has its digits;
-//   - by JSON, an empty slice or map and none, in a field that is left out when it is empty (omitempty), and within
-//     a type that encodes itself; by other codecs, anywhere;
-//   - a nil json.RawMessage and null, an empty json.Number and 0;
-//   - within a type that encodes itself, and by other codecs, values that have no exported field and whose Equal
-//     or Cmp method says so.
+//   - with JSON, nil and an empty slice or map, in a field with omitempty and in a type that
+//     encodes itself; with other codecs, everywhere;
+//   - a nil json.RawMessage and null, and an empty json.Number and 0;
+//   - values whose Equal or Cmp method says so, if they have no exported field; only within a type
+//     that encodes itself, and with other codecs.
 type comparison struct {
-	json    bool // by JSON
+	json    bool // the codec is JSON
 	leftOut map[fieldID]bool
 	visited map[[2]unsafe.Pointer]bool
 	depth   int
 }
 
-// difference is where two values differ. It quotes nothing of them.
+// difference says where two values differ. It does not quote the values.
 type difference struct {
 	path   string
-	reason string // after the path
+	reason string // follows the path
 }
 
-// comparedIn is what is known of the values that are compared, from what they stand in.
+// comparedIn describes what contains the values that are compared.
 type comparedIn struct {
 	opaque    bool // within a type that encodes itself
 	omitEmpty bool
 }
 
-// differs returns the first difference of what was given and what was decoded, or nil.
+// differs returns the first difference between the given and the decoded value, or nil.
 func (c *comparison) differs(given, decoded any) *difference {
 	return c.compare(addressable(reflect.ValueOf(given)), addressable(reflect.ValueOf(decoded)), comparedIn{opaque: !c.json})
 }
 
-// addressable is a copy of a value, whose unexported fields can be looked at.
+// addressable returns a copy of a value whose unexported fields can be read.
 func addressable(v reflect.Value) reflect.Value {
 	if !v.IsValid() || !v.CanInterface() {
 		return v
@@ -101,7 +101,7 @@ func (c *comparison) compare(a, b reflect.Value, at comparedIn) *difference {
 	return d
 }
 
-// inside compares values by their kind.
+// inside compares values according to their kind.
 func (c *comparison) inside(a, b reflect.Value, at comparedIn) *difference {
 	t := a.Type()
 	inner := comparedIn{opaque: at.opaque}
@@ -114,7 +114,7 @@ func (c *comparison) inside(a, b reflect.Value, at comparedIn) *difference {
 		return differsIf(a.Uint() != b.Uint())
 	case reflect.Float32, reflect.Float64:
 		x, y := a.Float(), b.Float()
-		return differsIf(x != y && (x == x || y == y)) // NaN is what it is
+		return differsIf(x != y && (x == x || y == y)) // NaN equals NaN here
 	case reflect.Complex64, reflect.Complex128:
 		return differsIf(a.Complex() != b.Complex())
 	case reflect.String:
@@ -137,7 +137,7 @@ func (c *comparison) inside(a, b reflect.Value, at comparedIn) *difference {
 		if a.IsNil() || b.IsNil() || a.Pointer() == b.Pointer() {
 			return differsIf(a.IsNil() != b.IsNil())
 		}
-		if at.opaque { // JSON itself has no cycles
+		if at.opaque { // plain JSON has no cycles
 			pair := [2]unsafe.Pointer{a.UnsafePointer(), b.UnsafePointer()}
 			if c.visited[pair] {
 				return nil
@@ -176,7 +176,7 @@ func (c *comparison) inside(a, b reflect.Value, at comparedIn) *difference {
 		return c.fields(a, b, at)
 	case reflect.Func:
 		return differsIf(!a.IsNil() || !b.IsNil())
-	default: // channels and the like, which have only themselves
+	default: // channels and the like, which are compared by identity
 		return differsIf(a.Pointer() != b.Pointer())
 	}
 }
@@ -210,7 +210,7 @@ func (c *comparison) elements(a, b reflect.Value, at comparedIn) *difference {
 	return nil
 }
 
-// at is a difference within something.
+// at adds the name of a surrounding field or element to the path.
 func (d *difference) at(name string) *difference {
 	switch {
 	case d.path == "":
@@ -254,11 +254,11 @@ func sameTime(a, b time.Time, at comparedIn) *difference {
 	return nil
 }
 
-// sameNumber compares a number that was in an interface with the digits that come back.
+// sameNumber compares a number from an interface with the digits of the decoded json.Number.
 func sameNumber(a reflect.Value, digits string) *difference {
 	same := false
 	switch t := a.Type(); {
-	case t.PkgPath() != "" || encodesItself(t): // has methods, or means something by its name
+	case t.PkgPath() != "" || encodesItself(t): // a named type may have a meaning that digits lose
 	case a.CanInt():
 		same = strconv.FormatInt(a.Int(), 10) == digits
 	case a.CanUint():
@@ -273,8 +273,8 @@ func sameNumber(a reflect.Value, digits string) *difference {
 	return &difference{reason: fmt.Sprintf("holds a %s, which comes back as a json.Number", a.Type())}
 }
 
-// equalByMethod asks the Equal or Cmp method of values without exported fields. Others are compared
-// by their fields alone: the Equal of an entity often looks at nothing but its id.
+// equalByMethod calls the Equal or Cmp method of values without exported fields. Other values are
+// compared by their fields alone, because the Equal method of an entity often compares only ids.
 func equalByMethod(a, b reflect.Value) (equal, known bool) {
 	t := a.Type()
 	if t.Kind() == reflect.Struct {
@@ -325,8 +325,8 @@ func equalByMethod(a, b reflect.Value) (equal, known bool) {
 	return false, false
 }
 
-// unlocked is an unexported field whose methods may be called. Both its struct and what it was
-// decoded into are copies that nobody else has.
+// unlocked returns an unexported field in a form whose methods may be called. This is safe, because
+// both structs are private copies.
 func unlocked(v reflect.Value) reflect.Value {
 	if !v.CanAddr() {
 		return v
@@ -336,7 +336,7 @@ func unlocked(v reflect.Value) reflect.Value {
 
 var knownOmitEmpty sync.Map // of []bool, by reflect.Type
 
-// omitEmptyFields says which fields of a struct are left out when they are empty.
+// omitEmptyFields reports for each field of a struct whether it is left out when it is empty.
 func omitEmptyFields(t reflect.Type) []bool {
 	if known, ok := knownOmitEmpty.Load(t); ok {
 		return known.([]bool)
