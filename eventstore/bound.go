@@ -97,6 +97,6 @@ func (t *TypeDefinition) foreign(argument string, stream Stream, value any) erro
 		name += fmt.Sprintf(" (by its alias %q)", raw.Type)
 	}
 	return &ArgumentError{Argument: argument,
-		Reason: fmt.Sprintf("type %s is bound to the aggregate types %q by ForAggregates, and not to that of stream %s: nothing was stored",
+		Reason: fmt.Sprintf("type %s is bound to the aggregate types %q by ForAggregates, so stream %s can't hold it: nothing was stored",
 			name, t.aggregates, stream)}
 }

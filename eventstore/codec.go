@@ -55,13 +55,13 @@ func (e *codecError) Error() string {
 		kind, _, _ := strings.Cut(unfit.Value, " ") // "number 7"
 		return fmt.Sprintf("JSON %s does not fit Go type %s%s, at byte %d", kind, unfit.Type, field, unfit.Offset)
 	case errors.As(e.cause, &syntax): // quotes a character
-		return fmt.Sprintf("no JSON at byte %d: %s", syntax.Offset, syntax)
+		return fmt.Sprintf("invalid JSON at byte %d: %s", syntax.Offset, syntax)
 	case errors.As(e.cause, &unsupported):
 		return unsupported.Error()
 	case errors.As(e.cause, &unsupportable): // such as NaN
 		return unsupportable.Error()
 	}
-	return fmt.Sprintf("there is a %T, which may quote the payload and is left out: get at it with errors.As", e.cause)
+	return fmt.Sprintf("the codec returned a %T, left out because it may quote the payload: use errors.As to see it", e.cause)
 }
 
 func (e *codecError) Unwrap() error { return e.cause }

@@ -30,14 +30,14 @@ func checkCustom(argument string, custom map[string]string) (map[string]string, 
 		return &ArgumentError{Argument: argument, Reason: "the custom metadata " + fmt.Sprintf(format, args...)}
 	}
 	if n := len(custom); n > maxCustomEntries {
-		return nil, bad("has %d entries, at most %d are possible", n, maxCustomEntries)
+		return nil, bad("has %d entries, at most %d are allowed", n, maxCustomEntries)
 	}
 	for _, key := range slices.Sorted(maps.Keys(custom)) {
 		switch {
 		case key == "":
 			return nil, bad("has an empty key")
 		case len(key) > maxCustomKeyBytes:
-			return nil, bad("has a key of %d bytes, at most %d are possible", len(key), maxCustomKeyBytes)
+			return nil, bad("has a key of %d bytes, at most %d are allowed", len(key), maxCustomKeyBytes)
 		case !utf8.ValidString(key):
 			return nil, bad("has a key %q that is not valid UTF-8", key)
 		case !utf8.ValidString(custom[key]):
@@ -45,7 +45,7 @@ func checkCustom(argument string, custom map[string]string) (map[string]string, 
 		}
 	}
 	if size := customBytes(custom); size > maxCustomBytes {
-		return nil, bad("has %d bytes, at most %d are possible", size, maxCustomBytes)
+		return nil, bad("has %d bytes, at most %d are allowed", size, maxCustomBytes)
 	}
 	return maps.Clone(custom), nil
 }
@@ -77,7 +77,7 @@ func readCustom(custom *map[string]string, field, value string) error {
 		return err
 	}
 	if _, twice := (*custom)[key]; twice {
-		return errors.New("a custom entry is there twice")
+		return errors.New("a custom entry is stored twice")
 	}
 	if *custom == nil {
 		*custom = map[string]string{}

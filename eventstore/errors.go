@@ -84,8 +84,8 @@ func (e *LostWritesError) Error() string {
 	if e.Actual >= e.Version {
 		now = fmt.Sprintf("the store holds another event %d", e.Version)
 	}
-	return fmt.Sprintf("eventstore: version %d of stream %s was committed but %s: the store lost acknowledged writes, "+
-		"in a restart or failover, or a replica lags behind; nothing was stored: look into the store, then open a new session and read again",
+	return fmt.Sprintf("eventstore: version %d of stream %s was committed, but %s: it lost acknowledged writes in a restart or failover, "+
+		"or a replica lags behind; nothing was stored: check the store, then open a new session and read again",
 		e.Version, e.Stream, now)
 }
 
@@ -121,7 +121,7 @@ type StreamClosedError struct {
 }
 
 func (e *StreamClosedError) Error() string {
-	return fmt.Sprintf("eventstore: stream %s was closed at version %d: it can be read, nothing can be appended to it", e.Stream, e.Version)
+	return fmt.Sprintf("eventstore: stream %s was closed at version %d: it can be read but not appended to", e.Stream, e.Version)
 }
 
 // StreamDeletedError says that the stream was deleted for ever. The operation did not take effect.
@@ -134,7 +134,7 @@ type StreamDeletedError struct {
 }
 
 func (e *StreamDeletedError) Error() string {
-	return fmt.Sprintf("eventstore: stream %s was deleted at %s: its events are gone, and nothing can be appended under that name", e.Stream, e.DeletedAt.Format(time.RFC3339))
+	return fmt.Sprintf("eventstore: stream %s was deleted at %s: its events are gone, and its name can't be used again", e.Stream, e.DeletedAt.Format(time.RFC3339))
 }
 
 // VersionMismatchError says that the stream is not at the version that the caller expected or that
@@ -189,7 +189,7 @@ func (e *SnapshotNotFoundError) Error() string {
 	if e.Version == 0 {
 		return fmt.Sprintf("eventstore: stream %s has no snapshot", e.Stream)
 	}
-	return fmt.Sprintf("eventstore: stream %s has no snapshot at version %d: Snapshots lists those it has", e.Stream, e.Version)
+	return fmt.Sprintf("eventstore: stream %s has no snapshot at version %d: Reader.Snapshots lists the versions", e.Stream, e.Version)
 }
 
 // IdempotencyIDNotFoundError says that no event of the stream has that idempotency id. Only
@@ -212,7 +212,7 @@ type IdempotencyIDUsedError struct {
 }
 
 func (e *IdempotencyIDUsedError) Error() string {
-	return fmt.Sprintf("eventstore: stream %s already holds idempotency id %q at version %d: nothing was stored, the earlier append stands",
+	return fmt.Sprintf("eventstore: stream %s already holds idempotency id %q at version %d: nothing was stored; the earlier append took effect",
 		e.Stream, e.IdempotencyID, e.Version)
 }
 
@@ -231,7 +231,7 @@ func (e *DamagedError) Error() string {
 	if e.Version != 0 {
 		version = fmt.Sprintf(" at version %d", e.Version)
 	}
-	return withCause(fmt.Sprintf("eventstore: stream %s is damaged%s, look at key %s", e.Stream, version, e.Key), e.Cause)
+	return withCause(fmt.Sprintf("eventstore: stream %s is damaged%s: check key %s", e.Stream, version, e.Key), e.Cause)
 }
 
 func (e *DamagedError) Unwrap() error { return e.Cause }
@@ -249,7 +249,7 @@ func (e *TypeNotRegisteredError) Error() string {
 		return fmt.Sprintf("eventstore: type %q is not registered: add it to the registry", e.Type)
 	}
 	if e.Version == 0 {
-		return fmt.Sprintf("eventstore: Go type %s is not registered, nothing was stored on stream %s: add Type[%s](name) to the registry", e.Type, e.Stream, e.Type)
+		return fmt.Sprintf("eventstore: Go type %s is not registered, nothing was stored in stream %s: add Type[%s](name) to the registry", e.Type, e.Stream, e.Type)
 	}
 	return fmt.Sprintf("eventstore: version %d of stream %s is of type %q, which is not registered: add it to the registry, or read with AsRaw",
 		e.Version, e.Stream, e.Type)
@@ -273,10 +273,10 @@ func (e *SchemaError) Error() string {
 		where = fmt.Sprintf("version %d of stream %s: ", e.Version, e.Stream)
 	}
 	if e.Schema > e.Newest {
-		return fmt.Sprintf("eventstore: %stype %q has schema version %d, the newest registered is %d: it was written by a newer version of this service: update it, or read with AsRaw",
+		return fmt.Sprintf("eventstore: %stype %q has schema version %d, but the newest registered is %d: a newer version of this service wrote it; update this one, or read with AsRaw",
 			where, e.Type, e.Schema, e.Newest)
 	}
-	return withCause(fmt.Sprintf("eventstore: %stype %q can't be brought from schema version %d to %d: look at its upcasters in the registry, or read with AsRaw",
+	return withCause(fmt.Sprintf("eventstore: %stype %q can't be upcast from schema version %d to %d: check its upcasters in the registry, or read with AsRaw",
 		where, e.Type, e.Schema, e.Newest), e.Cause)
 }
 
@@ -295,8 +295,8 @@ type TypeMismatchError struct {
 }
 
 func (e *TypeMismatchError) Error() string {
-	return withCause(fmt.Sprintf("eventstore: version %d of stream %s is whole, but Go type %s does not fit it, type %q: change the Go type back, or give the change a WithSchemaVersion and a WithUpcast, or read with AsRaw",
-		e.Version, e.Stream, e.GoType, e.Type), e.Cause)
+	return withCause(fmt.Sprintf("eventstore: version %d of stream %s is intact, but its type %q does not fit Go type %s: change the Go type back, or add WithSchemaVersion and WithUpcast for the change, or read with AsRaw",
+		e.Version, e.Stream, e.Type, e.GoType), e.Cause)
 }
 
 func (e *TypeMismatchError) Unwrap() error { return e.Cause }
@@ -310,7 +310,7 @@ type BatchTooLargeError struct {
 }
 
 func (e *BatchTooLargeError) Error() string {
-	return fmt.Sprintf("eventstore: %d bytes for stream %s do not fit into one request of %d bytes, nothing was stored: append fewer or smaller events, or, if the store takes more, raise the sidecar's --max-body-size and the adapter's limit with it",
+	return fmt.Sprintf("eventstore: %d bytes for stream %s do not fit into one request of %d bytes, nothing was stored: append fewer or smaller events, or, if the store accepts more, raise the sidecar's --max-body-size and the adapter's limit",
 		e.Size, e.Stream, e.Limit)
 }
 
@@ -329,7 +329,7 @@ type OutcomeUnknownError struct {
 }
 
 func (e *OutcomeUnknownError) Error() string {
-	return withCause(fmt.Sprintf("eventstore: unknown whether the append to stream %s after version %d took effect: ask Reader.Outcome(ctx, %d, %q), or pass this error to Session.Retry",
+	return withCause(fmt.Sprintf("eventstore: the append to stream %s after version %d may or may not have taken effect: call Reader.Outcome(ctx, %d, %q), or pass this error to Session.Retry",
 		e.Stream, e.Base, e.Base, e.CommitID), e.Cause)
 }
 

@@ -113,12 +113,12 @@ func readRecord(data []byte, kind, stream string, field func(name, value string)
 	case !ok || !spaced || strings.Contains(checksum, " ") || !strings.HasPrefix(format, "eventstore/"):
 		return nil, errors.New("the value was not written by this event store")
 	case format != recordFormat:
-		return nil, fmt.Errorf("the value has format %q, this version of the library reads %q: update it", format, recordFormat)
+		return nil, fmt.Errorf("the value has format %q, but this version of the library reads %q: update the library", format, recordFormat)
 	case its != kind:
 		return nil, fmt.Errorf("the value is a record of kind %q, not %q", its, kind)
 	}
 	if sum, err := strconv.ParseUint(checksum, 16, 32); err != nil || crc32.Checksum(rest, castagnoli) != uint32(sum) {
-		return nil, fmt.Errorf("the checksum %q does not fit the value", checksum)
+		return nil, fmt.Errorf("the checksum %q does not match the value", checksum)
 	}
 	end := bytes.Index(rest, []byte("\n\n"))
 	if end < 0 {

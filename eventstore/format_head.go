@@ -73,7 +73,7 @@ func decodeHead(stream Stream, name string, data []byte) (head, error) {
 		case "state":
 			h.closed, h.deleted = true, value == "deleted"
 			if value != "closed" && value != "deleted" {
-				return fmt.Errorf("%q is not known to this version of the library", value)
+				return fmt.Errorf("this version of the library does not know %q", value)
 			}
 		case "tail":
 			version, length, _ := strings.Cut(value, " ")
@@ -95,7 +95,7 @@ func decodeHead(stream Stream, name string, data []byte) (head, error) {
 	case h.version < 1 || h.first < 1 || h.commit == "":
 		return head{}, errors.New("the head lacks version, first or commit")
 	case h.deleted && (h.first <= h.version || len(h.tail) > 0):
-		return head{}, errors.New("the head is that of a deleted stream and has events")
+		return head{}, errors.New("the head of a deleted stream has events")
 	}
 	below := int64(0)
 	for i, want := range h.tail {
@@ -113,7 +113,7 @@ func decodeHead(stream Stream, name string, data []byte) (head, error) {
 		below, body = want.version, body[lengths[i]:]
 	}
 	if len(body) > 0 {
-		return head{}, fmt.Errorf("the head has %d bytes behind its tail", len(body))
+		return head{}, fmt.Errorf("the head has %d bytes after its tail", len(body))
 	}
 	return h, nil
 }

@@ -35,7 +35,7 @@ const minHashKey = 16
 func WithHashedIDs(key []byte) Option {
 	return func(c *config) error {
 		if len(key) < minHashKey {
-			return &ArgumentError{Argument: "WithHashedIDs", Reason: fmt.Sprintf("the key has %d bytes, at least %d are needed: take them from a random source and keep them", len(key), minHashKey)}
+			return &ArgumentError{Argument: "WithHashedIDs", Reason: fmt.Sprintf("the key has %d bytes, at least %d are needed: take them from a random source and keep them secret", len(key), minHashKey)}
 		}
 		c.hasher = &idHasher{key: append([]byte(nil), key...)}
 		return nil

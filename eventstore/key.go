@@ -34,7 +34,7 @@ func ParseStream(name string) (Stream, error) {
 	for i, part := range parts {
 		plain, err := unescape(part)
 		if err != nil || escape(plain) != part {
-			return Stream{}, &ArgumentError{Argument: "stream name", Reason: fmt.Sprintf("%q is not escaped as Stream.String does it", name)}
+			return Stream{}, &ArgumentError{Argument: "stream name", Reason: fmt.Sprintf("%q is not escaped in the way of Stream.String", name)}
 		}
 		parts[i] = plain
 	}
@@ -60,7 +60,7 @@ func validateName(argument, value string) error {
 	case !utf8.ValidString(value):
 		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("%q is not valid UTF-8", value)}
 	case len(value) > maxNameBytes:
-		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it has %d bytes, at most %d are possible", len(value), maxNameBytes)}
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it has %d bytes, at most %d are allowed", len(value), maxNameBytes)}
 	}
 	return nil
 }

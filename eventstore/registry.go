@@ -144,7 +144,7 @@ func (t *TypeDefinition) complete() error {
 	case strings.TrimSpace(t.name) == "":
 		return bad("type name", "the name of Go type %s is blank", t.goType)
 	case t.goType.Kind() == reflect.Interface:
-		return bad("type", "%q is the interface %s, which says nothing of what to decode: register concrete types", t.name, t.goType)
+		return bad("type", "%q is the interface %s, which can't be decoded: register concrete types", t.name, t.goType)
 	case t.err != nil:
 		return t.err
 	}
@@ -161,9 +161,9 @@ func (t *TypeDefinition) complete() error {
 		case codec == nil:
 			return bad("WithCodec", "a codec of type %q is nil", t.name)
 		case innermost(codec) == nil:
-			return bad("WithCodec", "a codec of type %q seals a codec that is nil", t.name)
+			return bad("WithCodec", "a Sealer of type %q has no inner codec", t.name)
 		case sealsTwice(codec):
-			return bad("WithCodec", "a codec of type %q seals what is sealed already: use one of the two", t.name)
+			return bad("WithCodec", "a Sealer of type %q has another Sealer as its inner codec: use one of the two", t.name)
 		case codec.ContentType() == "":
 			return bad("WithCodec", "a codec of type %q has no content type", t.name)
 		case slices.ContainsFunc(t.codecs[:i], func(other Codec) bool { return other.ContentType() == codec.ContentType() }):
@@ -185,7 +185,7 @@ func (t *TypeDefinition) complete() error {
 			continue
 		}
 		if lost := t.lost(u.made); lost != "" {
-			return bad("WithUpcastJSON", "JSON can't carry all of what the step of type %q from schema version %d to %d makes, Go type %s: %s", t.name, u.from, u.from+1, u.made, lost)
+			return bad("WithUpcastJSON", "JSON can't carry all of the result of the step of type %q from schema version %d to %d, Go type %s: %s", t.name, u.from, u.from+1, u.made, lost)
 		}
 	}
 	if !t.writesJSON() {
@@ -195,7 +195,7 @@ func (t *TypeDefinition) complete() error {
 		return bad("type", "JSON can't carry all of type %q, Go type %s: %s", t.name, t.goType, lost)
 	}
 	if path, ok := t.unneeded(); ok {
-		return bad("WithoutFields", "field %q of type %q is stored: take the option away, or, if the field is to be left out, tag it `json:\"-\"`", path, t.name)
+		return bad("WithoutFields", "field %q of type %q is stored: remove the option, or leave the field out with the tag `json:\"-\"`", path, t.name)
 	}
 	return nil
 }
@@ -352,19 +352,19 @@ func (t *TypeDefinition) comesBack(ctx context.Context, argument string, about *
 	opened, err := open(ctx, t.codecs[0], about, raw)
 	switch {
 	case err != nil && about.Stream != (Stream{}):
-		return &StorageError{Stream: about.Stream, Operation: "open what was just sealed for", Cause: err}
+		return &StorageError{Stream: about.Stream, Operation: "open the payload that was just sealed", Cause: err}
 	case err != nil:
-		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %s that can't be opened once it is sealed", t.goType), Cause: err}
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %s that can't be opened after sealing", t.goType), Cause: err}
 	case opened.Erased:
-		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("what is sealed of %s was erased at this moment; nothing was stored", t.goType)}
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("sealed data of %s was erased in the meantime; nothing was stored", t.goType)}
 	}
 	decoded, err := t.decode(codec, opened.Payload)
 	if err != nil {
-		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %s that could be stored and never be read again", t.goType), Cause: &codecError{err}}
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %s that could be stored but not read again", t.goType), Cause: &codecError{err}}
 	}
 	if comparer, ok := codec.(Comparer); ok {
 		if !comparer.Equal(value, decoded) {
-			return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %s that %s, says its codec: nothing was stored", t.goType, comesBackChanged)}
+			return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %s that, according to its codec, %s; nothing was stored", t.goType, comesBackChanged)}
 		}
 		return nil
 	}
@@ -389,13 +389,13 @@ func (r *Registry) checkRaw(ctx context.Context, argument string, about *About, 
 	_, err := r.read(ctx, about, raw)
 	var sealed *sealError
 	if errors.As(err, &sealed) && about.Stream != (Stream{}) && !errors.Is(err, ErrNotAuthentic) {
-		return &StorageError{Stream: about.Stream, Operation: "open what is to be stored in", Cause: sealed.cause}
+		return &StorageError{Stream: about.Stream, Operation: "open the payload to store", Cause: sealed.cause}
 	}
 	switch err.(type) {
 	case nil, *TypeNotRegisteredError:
 		return nil // readers of an unregistered type handle it themselves
 	}
-	return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a Raw of type %q that could be stored and never be read again", raw.Type), Cause: err}
+	return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a Raw of type %q that could be stored but not read again", raw.Type), Cause: err}
 }
 
 // checkRecorded checks what every Raw must have.
@@ -440,7 +440,7 @@ func (r *Registry) located(err error, stream Stream, key string, version int64, 
 		if errors.Is(e.cause, ErrNotAuthentic) {
 			return &DamagedError{Stream: stream, Key: key, Version: version, Cause: e.cause}
 		}
-		return &StorageError{Stream: stream, Operation: fmt.Sprintf("open what is sealed in version %d of", version), Cause: e.cause}
+		return &StorageError{Stream: stream, Operation: fmt.Sprintf("open the sealed payload of version %d", version), Cause: e.cause}
 	case *TypeNotRegisteredError:
 		e.Stream, e.Version = stream, version
 		return e
@@ -482,7 +482,7 @@ func (r *Registry) read(ctx context.Context, about *About, raw Raw) (readValue, 
 	if err != nil {
 		err = fmt.Errorf("type %q can't be decoded into %s: %w", raw.Type, t.goType, &codecError{err})
 		if schema != t.schema {
-			return readValue{}, &SchemaError{Type: raw.Type, Schema: schema, Newest: t.schema, Cause: fmt.Errorf("what the upcasters made of it: %w", err)}
+			return readValue{}, &SchemaError{Type: raw.Type, Schema: schema, Newest: t.schema, Cause: fmt.Errorf("after the upcasters: %w", err)}
 		}
 		return readValue{}, err
 	}
@@ -509,7 +509,7 @@ func (r *Registry) known(raw Raw) (*TypeDefinition, Codec, int, error) {
 		if raw.ContentType != "" {
 			content = "content type " + raw.ContentType
 		}
-		return nil, nil, 0, fmt.Errorf("it has %s, type %q is registered with %s", content, raw.Type, strings.Join(known, ", "))
+		return nil, nil, 0, fmt.Errorf("it has %s, but type %q is registered with %s", content, raw.Type, strings.Join(known, ", "))
 	}
 	schema := max(raw.SchemaVersion, 1) // an appended Raw may leave it out
 	if schema > t.schema {
@@ -551,7 +551,7 @@ func (r readValue) stale() error {
 	}
 	again, err := r.codec.Marshal(r.value)
 	if err != nil {
-		return fmt.Errorf("what it was decoded into can't be encoded: %w", &codecError{err})
+		return fmt.Errorf("the decoded value can't be encoded again: %w", &codecError{err})
 	}
 	if bytes.Equal(again, r.payload) {
 		return nil
@@ -560,5 +560,5 @@ func (r readValue) stale() error {
 	if r.codec.Unmarshal(r.payload, &was) == nil && r.codec.Unmarshal(again, &is) == nil && reflect.DeepEqual(was, is) {
 		return nil // only spaces or escapes differ
 	}
-	return fmt.Errorf("its fields are not those of %s today", r.t.goType)
+	return fmt.Errorf("its stored fields differ from the fields of %s today", r.t.goType)
 }

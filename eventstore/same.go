@@ -56,7 +56,7 @@ func addressable(v reflect.Value) reflect.Value {
 	return p.Elem()
 }
 
-const comesBackChanged = "comes back as something else"
+const comesBackChanged = "changes when it is read back"
 
 func (c *comparison) compare(a, b reflect.Value, at comparedIn) *difference {
 	if !a.IsValid() || !b.IsValid() {
@@ -67,10 +67,10 @@ func (c *comparison) compare(a, b reflect.Value, at comparedIn) *difference {
 	}
 	t := a.Type()
 	if t != b.Type() {
-		return &difference{reason: fmt.Sprintf("holds a %s, which comes back as a %s", t, b.Type())}
+		return &difference{reason: fmt.Sprintf("holds a %s, which is read back as a %s", t, b.Type())}
 	}
 	if c.depth++; c.depth > 10*maxDepth {
-		return &difference{reason: "is too deep to be compared with what comes back"}
+		return &difference{reason: "is too deep to be compared with what is read back"}
 	}
 	defer func() { c.depth-- }()
 	if c.json && !at.opaque && encodesItself(t) && t != timeType {
@@ -81,7 +81,7 @@ func (c *comparison) compare(a, b reflect.Value, at comparedIn) *difference {
 		return sameTime(a.Convert(timeType).Interface().(time.Time), b.Convert(timeType).Interface().(time.Time), at)
 	case t == rawMessageType:
 		if !bytes.Equal(a.Bytes(), b.Bytes()) && !(a.IsNil() && string(b.Bytes()) == "null") {
-			return &difference{reason: "is a json.RawMessage whose bytes come back changed: trim the spaces around them, or use []byte"}
+			return &difference{reason: "is a json.RawMessage whose bytes change when it is read back: trim the spaces around them, or use []byte"}
 		}
 		return nil
 	case t == jsonNumberType:
@@ -96,7 +96,7 @@ func (c *comparison) compare(a, b reflect.Value, at comparedIn) *difference {
 	if equal, known := equalByMethod(a, b); known && equal {
 		return nil
 	} else if !known && d.path == "" && t.Kind() == reflect.Struct {
-		return &difference{reason: fmt.Sprintf("is a %s, which %s: repair the methods by which it is stored, or give it an Equal method that says what counts", t, comesBackChanged)}
+		return &difference{reason: fmt.Sprintf("is a %s, which %s: repair its encoding methods, or give it an Equal method", t, comesBackChanged)}
 	}
 	return d
 }
@@ -122,7 +122,7 @@ func (c *comparison) inside(a, b reflect.Value, at comparedIn) *difference {
 			return nil
 		}
 		if !utf8.ValidString(a.String()) {
-			return &difference{reason: "is a string that is not valid UTF-8, and " + comesBackChanged + ": use []byte for what is no text"}
+			return &difference{reason: "is a string that is not valid UTF-8, and " + comesBackChanged + ": use []byte for data that is not text"}
 		}
 		return &difference{reason: comesBackChanged}
 	case reflect.Interface:
@@ -165,7 +165,7 @@ func (c *comparison) inside(a, b reflect.Value, at comparedIn) *difference {
 		for key, value := range a.Seq2() {
 			other := b.MapIndex(key)
 			if !other.IsValid() {
-				return &difference{path: "[…]", reason: "has a key that comes back as another one"}
+				return &difference{path: "[…]", reason: "has a key that changes when it is read back"}
 			}
 			if d := c.compare(addressable(value), addressable(other), inner); d != nil {
 				return d.at("[…]")
@@ -233,7 +233,7 @@ func differsIf(different bool) *difference {
 func sameLength(a, b reflect.Value, at comparedIn) *difference {
 	switch {
 	case a.Len() != b.Len():
-		return &difference{reason: "comes back with another number of elements"}
+		return &difference{reason: "has another number of elements when it is read back"}
 	case a.Len() == 0 && a.IsNil() != b.IsNil() && !at.opaque && !at.omitEmpty:
 		return &difference{reason: comesBackChanged}
 	}
@@ -249,7 +249,7 @@ func sameTime(a, b time.Time, at comparedIn) *difference {
 	_, from := a.Zone()
 	_, to := b.Zone()
 	if !a.Equal(b) || from != to && !at.opaque {
-		return &difference{reason: "is a time that comes back as another: give it an offset from UTC of whole minutes"}
+		return &difference{reason: "is a time that changes when it is read back: give it an offset from UTC of whole minutes"}
 	}
 	return nil
 }
@@ -270,7 +270,7 @@ func sameNumber(a reflect.Value, digits string) *difference {
 	if same {
 		return nil
 	}
-	return &difference{reason: fmt.Sprintf("holds a %s, which comes back as a json.Number", a.Type())}
+	return &difference{reason: fmt.Sprintf("holds a %s, which is read back as a json.Number", a.Type())}
 }
 
 // equalByMethod calls the Equal or Cmp method of values without exported fields. Other values are

@@ -138,7 +138,7 @@ func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 		gone, err := h.listedVersions(item)
 		switch {
 		case err != nil && version == 0:
-			h.log.WarnContext(ctx, "the list of snapshots is unreadable and begins anew", "session", s.id, "error", err)
+			h.log.WarnContext(ctx, "the list of snapshots is unreadable, replacing it", "session", s.id, "error", err)
 			if err := h.swapSnapshots(ctx, nil, item.ETag); err != nil {
 				return h.failed("clear snapshots", err)
 			}

@@ -125,7 +125,7 @@ func (t *TypeDefinition) seal(ctx context.Context, argument string, about *About
 	case about.Stream == Stream{}:
 		return nil, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("%s can't be sealed", t.goType), Cause: err}
 	}
-	return nil, &StorageError{Stream: about.Stream, Operation: "seal what is to be stored in", Cause: err}
+	return nil, &StorageError{Stream: about.Stream, Operation: "seal the payload", Cause: err}
 }
 
 // open returns the payload for the upcasters to read from a stored one.

@@ -98,13 +98,13 @@ func (s *jsonShape) look(t reflect.Type, path string, addressable bool) {
 			return // it encodes itself, so each value is checked when it is encoded
 		}
 		if !has(marshalerType) && t.Kind() != reflect.String && t.Kind() != reflect.Pointer {
-			s.lose(path, "give it one", "is a %s, which has a MarshalText and no UnmarshalText", t)
+			s.lose(path, "add UnmarshalText", "is a %s, which has MarshalText but no UnmarshalText", t)
 			return
 		}
 	}
 	switch t.Kind() {
 	case reflect.Complex64, reflect.Complex128, reflect.Func, reflect.Chan, reflect.UnsafePointer:
-		s.lose(path, "", "is a %s, which JSON has no form of", t)
+		s.lose(path, "", "is a %s, which JSON can't represent", t)
 	case reflect.Interface:
 		if t.NumMethod() > 0 {
 			s.lose(path, "use a concrete type, or give the type that holds it MarshalJSON and UnmarshalJSON", "is the interface %s, which does not say which Go type to read", t)
@@ -131,9 +131,9 @@ func (s *jsonShape) lookKey(t reflect.Type, path string) {
 	const advice = "use strings or integers as keys, or a type with MarshalText and UnmarshalText"
 	switch {
 	case !plain && !(reads && writes):
-		s.lose(path, advice, "is a map with keys of %s, which JSON has no form of", t)
+		s.lose(path, advice, "is a map with keys of %s, which JSON can't represent", t)
 	case writes != reads && t.Kind() != reflect.String:
-		s.lose(path, advice, "is a map with keys of %s, which has one of MarshalText and UnmarshalText and not the other (with a value receiver)", t)
+		s.lose(path, advice, "is a map with keys of %s, which has only one of MarshalText (with a value receiver) and UnmarshalText", t)
 	}
 }
 
@@ -170,8 +170,8 @@ func (s *jsonShape) promoted(t reflect.Type, path string) bool {
 	for i := range t.NumField() {
 		if f := t.Field(i); i != from && holdsSomething(f) {
 			s.losses = append(s.losses, jsonLoss{path: joinPath(path, f.Name), field: fieldID{t, i},
-				reason: fmt.Sprintf("is not stored: the %s of the embedded %s is that of %s as well", method, t.Field(from).Type, t),
-				advice: fmt.Sprintf("give %s a field of that type in place of the embedded one", t)})
+				reason: fmt.Sprintf("is not stored: %s inherits %s from the embedded %s", t, method, t.Field(from).Type),
+				advice: fmt.Sprintf("give %s a named field of that type instead of embedding it", t)})
 		}
 	}
 	return true
@@ -264,10 +264,10 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []jsonLoss) {
 					if e.typ.Name() != "" {
 						advice += fmt.Sprintf(", or give %s MarshalJSON and UnmarshalJSON", e.typ)
 					}
-					lose(id, path, advice, "is not exported and so not stored")
+					lose(id, path, advice, "is not exported, so it is not stored")
 					continue
 				case tag == "-":
-					lose(id, path, "take the tag away", "has the tag `json:\"-\"` and is not stored")
+					lose(id, path, "remove the tag", "has the tag `json:\"-\"` and is not stored")
 					continue
 				}
 				tag := f.Tag.Get("json")
@@ -279,7 +279,7 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []jsonLoss) {
 					name = ""
 				}
 				if isStruct && !f.IsExported() && f.Type.Kind() == reflect.Pointer {
-					lose(fieldID{}, path, "export the type, or embed it by value", "is an embedded pointer to the unexported struct %s, which encoding/json writes and can't read", inner)
+					lose(fieldID{}, path, "export the type, or embed it by value", "is an embedded pointer to the unexported struct %s, which encoding/json writes but can't read", inner)
 					continue
 				}
 				if name != "" || !isStruct {
@@ -294,7 +294,7 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []jsonLoss) {
 				if nextCount[inner]++; nextCount[inner] == 1 {
 					next = append(next, embeddedStruct{inner, path, e.byPointer || f.Type.Kind() == reflect.Pointer})
 				} else {
-					lose(id, path, "give one of them a JSON name", "embeds %s, as another field does, and neither is stored", inner)
+					lose(id, path, "give one of them a JSON name", "embeds %s, as another field does, so neither is stored", inner)
 				}
 			}
 		}
@@ -318,13 +318,13 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []jsonLoss) {
 		first, hidden := fields[0], fields[1:n]
 		ambiguous := n > 1 && hidden[0].depth == first.depth && hidden[0].tagged == first.tagged
 		if ambiguous {
-			lose(first.fieldID, first.path, "give each a JSON name of its own", "has the JSON name %q, as %s has, and neither is stored", first.name, hidden[0].path)
+			lose(first.fieldID, first.path, "give each its own JSON name", "has the JSON name %q, as %s has, so neither is stored", first.name, hidden[0].path)
 		} else {
 			carried = append(carried, first)
 		}
 		for _, f := range hidden {
 			if f.fieldID != first.fieldID {
-				lose(f.fieldID, f.path, "give it a JSON name of its own", "is not stored: %s has its JSON name %q", first.path, f.name)
+				lose(f.fieldID, f.path, "give it another JSON name", "is not stored: %s has its JSON name %q", first.path, f.name)
 			}
 		}
 		fields = fields[n:]
@@ -363,7 +363,7 @@ func (t *TypeDefinition) lost(goType reflect.Type) string {
 		}
 		advice := l.advice
 		if l.field.structType != nil && goType == t.goType {
-			advice += fmt.Sprintf(", or, if it is to be left out, say WithoutFields(%q)", l.path)
+			advice += fmt.Sprintf(", or leave it out with WithoutFields(%q)", l.path)
 		}
 		if advice != "" {
 			advice = ": " + advice
@@ -387,7 +387,7 @@ func (t *TypeDefinition) resolveLeftOut() error {
 	for _, path := range t.leaveOut {
 		id, ok := fieldAt(t.goType, path)
 		if !ok {
-			return &ArgumentError{Argument: "WithoutFields", Reason: fmt.Sprintf("%q is no field of type %q, Go type %s: write it as the message that asked for it does, as in \"Owner.name\"", path, t.name, t.goType)}
+			return &ArgumentError{Argument: "WithoutFields", Reason: fmt.Sprintf("%q is not a field of type %q, Go type %s: write the path from the type, as in \"Owner.name\"", path, t.name, t.goType)}
 		}
 		t.leftOut[id] = true
 	}

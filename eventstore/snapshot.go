@@ -51,7 +51,7 @@ func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOpt
 	defer o.end(&err)
 	rng, err := snapshotOptions(append([]ReadOption{ToVersion(version)}, options...))
 	if err == nil && rng.to != version {
-		err = &ArgumentError{Argument: "option", Reason: "ToVersion contradicts the version that is given already"}
+		err = &ArgumentError{Argument: "option", Reason: "ToVersion contradicts the version argument"}
 	}
 	if err != nil {
 		return Snapshot{}, err
@@ -129,10 +129,10 @@ func (r *Reader) Load(ctx context.Context, options ...ReadOption) (snapshot Snap
 func snapshotOptions(options []ReadOption) (readRange, error) {
 	r, err := readOptions(options)
 	if err == nil && r.after != nil {
-		err = &ArgumentError{Argument: "After", Reason: "it is for reading events: where a snapshot is wanted use ToVersion and AsRaw"}
+		err = &ArgumentError{Argument: "After", Reason: "it is for reading events: to read snapshots use ToVersion and AsRaw"}
 	}
 	if err == nil && (r.from != 1 || r.backwards) {
-		err = &ArgumentError{Argument: "option", Reason: "FromVersion and Backwards are for reading events: where a snapshot is wanted use ToVersion and AsRaw"}
+		err = &ArgumentError{Argument: "option", Reason: "FromVersion and Backwards are for reading events: to read snapshots use ToVersion and AsRaw"}
 	}
 	return r, err
 }
@@ -142,7 +142,7 @@ func (r *Reader) newest(ctx context.Context, v view, rng readRange) (Snapshot, e
 	h := r.handle
 	versions, err := r.snapshotVersions(ctx, v, rng.to)
 	if err != nil {
-		h.log.WarnContext(ctx, "the list of snapshots can't be read, none is used", "error", err)
+		h.log.WarnContext(ctx, "can't read the list of snapshots, using none", "error", err)
 		return Snapshot{}, err
 	}
 	var failure error = &SnapshotNotFoundError{Stream: h.Stream}

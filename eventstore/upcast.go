@@ -85,9 +85,9 @@ func (t *TypeDefinition) checkUpcasters() error {
 		case u.from < 1:
 			reason = "begins below schema version 1"
 		case u.from >= t.schema:
-			reason = fmt.Sprintf("leads beyond the newest schema version, %d: raise it with WithSchemaVersion(%d)", t.schema, u.from+1)
+			reason = fmt.Sprintf("goes beyond the newest schema version, %d: raise that with WithSchemaVersion(%d)", t.schema, u.from+1)
 		case i > 0 && u.from == t.upcasters[i-1].from:
-			reason = "is there twice"
+			reason = "is given twice"
 		case u.from+1 < next:
 			reason = fmt.Sprintf("is not followed by one from %d to %d", u.from+1, u.from+2)
 		default:
