@@ -9,7 +9,8 @@
 //   - A [Reader] reads a stream without a session and never waits for one.
 //
 // Package aggregate builds on these. It loads the state of an aggregate, lets a function decide,
-// and appends the events. Most services need little else.
+// and appends the events. Most services need little else. All packages that are named here are in
+// the module github.com/hexalith/eventstores-go.
 //
 // # A bank account
 //
@@ -169,7 +170,7 @@
 // # Types
 //
 // Stored events never change, but their Go types do. These options of [Type] keep old events
-// readable:
+// readable, and say how new ones are stored:
 //
 //   - [WithSchemaVersion] and [WithUpcast] bring old payloads to the newest schema version when
 //     they are read.

@@ -69,8 +69,8 @@ func (e *SessionLostError) Unwrap() error { return e.Cause }
 // session or reader knows of. The store restarted from an older state, or failed over to a replica
 // that lagged behind. It can also keep answering from a replica that lags behind.
 //
-// The operation did not take effect, and the session is over. Do not store what was decided from
-// the lost events. Open a new session and decide from what the store holds now.
+// Nothing of the operation is in the store, and the session is over. Do not store what was decided
+// from the lost events. Open a new session and decide from what the store holds now.
 type LostWritesError struct {
 	Stream   Stream
 	Session  string // empty for a reader without a session
