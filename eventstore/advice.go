@@ -6,32 +6,33 @@ import (
 	"fmt"
 )
 
-// Advice is what a caller can do about an error. A larger value is the more careful one: it holds
-// where several apply.
+// Advice is what a caller can do about an error. Larger values are more careful: where several
+// apply, the largest holds.
 type Advice int
 
 const (
-	// AdviceNone means that there is nothing to do: there was no error.
+	// AdviceNone means that there is nothing to do, because there was no error.
 	AdviceNone Advice = iota
 
-	// AdviceAlreadyStored means that the command took effect before, under the same idempotency id. The
-	// caller can go on as after a success. Nothing was stored this time.
+	// AdviceAlreadyStored means that the command took effect before, under the same idempotency id.
+	// This call stored nothing. The caller can continue as after a success.
 	AdviceAlreadyStored
 
-	// AdviceRetry means that the same call can be sent again later, as it was. No event was stored.
+	// AdviceRetry means that the caller can send the same call again later. No event was stored.
 	AdviceRetry
 
-	// AdviceConflict means that somebody else changed the stream first. No event was stored. The
+	// AdviceConflict means that another writer changed the stream first. No event was stored. The
 	// caller reads the stream again, decides again and appends with the new version.
 	AdviceConflict
 
-	// AdviceGiveUp means that the same call will fail again. A person has to change the call, the program
-	// or what is stored. Errors of which this package knows nothing get this advice, too.
+	// AdviceGiveUp means that the same call will fail again. A person has to change the call, the
+	// program or the stored data. Errors that this package does not know get this advice too.
 	AdviceGiveUp
 
-	// AdviceRepeatWithSameID means that the events may have been stored, or may still be. The caller
-	// sends the command again with the same idempotency id, or passes the [OutcomeUnknownError] to
-	// [Session.Retry]. Without an idempotency id, [Reader.Outcome] tells what became of the append.
+	// AdviceRepeatWithSameID means that the events may have been stored, or may still be. The
+	// caller sends the command again with the same idempotency id, or passes the
+	// [OutcomeUnknownError] to [Session.Retry]. If the command has no idempotency id,
+	// [Reader.Outcome] tells what became of the append.
 	AdviceRepeatWithSameID
 )
 
@@ -43,16 +44,16 @@ func (a Advice) String() string {
 	return names[a]
 }
 
-// Advise returns what a caller can do about an error of an operation on a stream. A nil error gets
-// [AdviceNone].
+// Advise returns what a caller can do about an error of an operation on a stream. It returns
+// [AdviceNone] for a nil error.
 //
-// It looks at the whole error: what it wraps, what it was joined from, and the causes of each. Where these
-// differ it returns the most careful advice, so that an append whose outcome is unknown is never
-// taken for one that failed.
+// Advise looks at the whole error: wrapped and joined errors, and the causes of each. Where their
+// advice differs, it returns the most careful one. So an append whose outcome is unknown never
+// counts as one that failed.
 //
-// An error type of another package takes part with a method Advice() Advice. The error of a context, where
-// nothing of this package is with it, gets [AdviceRepeatWithSameID]: nobody knows what was done by then.
-// Any other error alone gets [AdviceGiveUp].
+// An error type of another package takes part with a method Advice() Advice. A context error
+// without an error of this package gets [AdviceRepeatWithSameID], because it does not tell what was
+// done before. Any other error alone gets [AdviceGiveUp].
 func Advise(err error) Advice {
 	if err == nil {
 		return AdviceNone
@@ -66,8 +67,8 @@ func Advise(err error) Advice {
 	return AdviceGiveUp
 }
 
-// adviseAll returns the most careful advice of the errors that err consists of, or AdviceNone where none
-// of them has one.
+// adviseAll returns the most careful advice of the errors that err consists of, or AdviceNone if
+// none of them has any.
 func adviseAll(err error) Advice {
 	advice := adviceOf(err)
 	for _, inner := range unwrapped(err) {
@@ -76,7 +77,7 @@ func adviseAll(err error) Advice {
 	return advice
 }
 
-// adviceOf returns the advice of one error without its causes, or AdviceNone where it has none.
+// adviceOf returns the advice of one error without its causes, or AdviceNone if it has none.
 func adviceOf(err error) Advice {
 	switch e := err.(type) {
 	case *IdempotencyIDUsedError:

@@ -8,14 +8,14 @@ import (
 
 // ForAggregates binds a type of events or snapshots to aggregate types. New values of the type can
 // then be stored only in streams of these aggregate types, under any of the type's names. A type
-// without this option can be stored in every stream. Used twice, the option adds to the list.
+// without this option can be stored in every stream. A second use of the option adds to the list.
 //
 // [Session.Append], [Provider.Append], [Session.Prepare], [Session.SaveSnapshot] and package
-// aggregate refuse a value that is bound elsewhere, also a [Raw], with an [ArgumentError]. Nothing
-// of it is sent or stored then.
+// aggregate refuse a value, also a [Raw], that is bound to other aggregate types. They return an
+// [ArgumentError] and send and store nothing.
 //
-// History is not affected. Reading, [Session.AppendRecorded] and [Session.SaveRecordedSnapshot]
-// ignore the binding, and so do [Registry.Encode] and [Registry.EncodeFor].
+// The option does not affect history. Reading, [Session.AppendRecorded] and
+// [Session.SaveRecordedSnapshot] ignore it, and so do [Registry.Encode] and [Registry.EncodeFor].
 //
 // NewRegistry returns an ArgumentError if the option names no aggregate type. It also returns one
 // for a name that is repeated, blank, not valid UTF-8 or longer than 200 bytes.
@@ -29,7 +29,6 @@ func ForAggregates(aggregateTypes ...string) TypeOption {
 	}
 }
 
-// checkAggregates checks the aggregate types that the type is bound to.
 func (t *TypeDefinition) checkAggregates() error {
 	for i, aggregateType := range t.aggregates {
 		err := validateName("ForAggregates", aggregateType)
@@ -50,7 +49,7 @@ func (t *TypeDefinition) belongsTo(aggregateType string) bool {
 }
 
 // checkEvents returns an error if the type of an event does not belong to the stream. It encodes
-// nothing, so that no Sealer is asked for a key before all events are checked.
+// nothing, so all events are checked before any Sealer is asked for a key.
 func (r *Registry) checkEvents(stream Stream, events []any) error {
 	for i, data := range events {
 		switch event := data.(type) {
@@ -76,7 +75,7 @@ func (r *Registry) checkState(stream Stream, state any) error {
 	return nil
 }
 
-// definitionOf returns the definition by which a value would be stored, or nil.
+// definitionOf returns the definition that a value would be stored with, or nil.
 func (r *Registry) definitionOf(value any) *TypeDefinition {
 	if r == nil || value == nil {
 		return nil
@@ -98,6 +97,6 @@ func (t *TypeDefinition) foreign(argument string, stream Stream, value any) erro
 		name += fmt.Sprintf(" (by its alias %q)", raw.Type)
 	}
 	return &ArgumentError{Argument: argument,
-		Reason: fmt.Sprintf("type %s is bound to the aggregate types %q by ForAggregates, and not to that of stream %s: nothing was stored",
+		Reason: fmt.Sprintf("type %s is bound to the aggregate types %q by ForAggregates, so stream %s can't hold it: nothing was stored",
 			name, t.aggregates, stream)}
 }

@@ -8,19 +8,20 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// BuildSnapshots reads the whole history and saves a snapshot at every version that is a multiple of
-// every. The state begins as initial, and fold makes the next state from an event; its type is
-// registered. Use it for streams that had no snapshots, or whose snapshots a new type made unusable.
+// BuildSnapshots reads the whole history and saves a snapshot at every version that is a multiple
+// of every. The state begins as initial, and fold returns the next state after an event. The
+// state's type must be registered. Use BuildSnapshots for streams without snapshots, or with
+// snapshots that a new type made unusable.
 //
 // BuildSnapshots returns the versions at which it saved snapshots, also together with an error. It
-// returns an error of fold as it is. Snapshots that were saved before an error stay and are used.
-// Calling it again replaces them and builds the rest.
+// returns an error of fold unchanged. Snapshots that were saved before an error remain usable.
+// Another call replaces them and builds the rest.
 //
-// Requests and bytes grow in proportion to the history. Memory holds the snapshots that are not saved yet:
-// 64 KiB, or 128 bytes for each snapshot of the stream where that is more.
+// Requests and bytes grow in proportion to the history. Memory holds the snapshots that are not
+// saved yet: 64 KiB, or 128 bytes for each snapshot of the stream if that is more.
 //
-// Every below 1, a fold that is nil and a state that can't be stored are an [ArgumentError]. Other errors
-// are those of [Reader.Read] and [Session.SaveSnapshot].
+// An every below 1, a nil fold, and a state that can't be stored are an [ArgumentError]. Other
+// errors are those of [Reader.Read] and [Session.SaveSnapshot].
 func BuildSnapshots[S any](ctx context.Context, session *Session, every int64, initial S, fold func(state S, event Event) (S, error)) (versions []int64, err error) {
 	ctx, o := session.observe(ctx, OpBuildSnapshots)
 	defer o.end(&err)
@@ -51,7 +52,7 @@ func BuildSnapshots[S any](ctx context.Context, session *Session, every int64, i
 			err = b.add(ctx, event.Version, state)
 		}
 		if err != nil {
-			_ = b.flush(ctx) // what was folded before is right all the same, and err says more
+			_ = b.flush(ctx) // the snapshots before the error are correct; err matters more
 			return b.saved, err
 		}
 	}
@@ -60,30 +61,31 @@ func BuildSnapshots[S any](ctx context.Context, session *Session, every int64, i
 }
 
 // A snapshotBuilder saves many snapshots in as few bytes as it can. Each save rewrites the list of
-// snapshots, so one save for each snapshot would take bytes that grow with the square of their number.
-// The builder collects snapshots until they outweigh the list listShare times, so that lists make up
-// a bounded share of what is written.
+// snapshots, so a save for each snapshot would write bytes that grow with the square of their
+// number. The builder therefore collects snapshots until they are listShare times larger than the
+// list. Lists are then a bounded share of what is written.
 //
-// It could also write the whole list first. But then every reader that loads the stream during the build,
-// or after a crash, would look for snapshots that are not there. As it is, the list is written when its
-// snapshots are ready. A crash between the two requests leaves the versions of one batch without
-// snapshots. Each of them costs a reader one read, until a newer snapshot is saved.
+// Writing the whole list first would be simpler. But a reader that loads the stream during the
+// build, or after a crash, would then look for many snapshots that do not exist. So each batch
+// writes its versions into the list right before its snapshots. A crash between these two requests
+// leaves the versions of one batch without snapshots. Each of them costs a reader one read, until a
+// newer snapshot is saved.
 type snapshotBuilder struct {
 	session  *Session
-	versions []int64 // collected
+	versions []int64 // of the collected snapshots
 	writes   []driver.Write
 	bytes    int // of writes
-	listed   int // snapshots in the list, as far as that is known
+	listed   int // known number of snapshots in the list
 	saved    []int64
 }
 
 const (
-	buildBytes  = 64 << 10 // snapshots are saved from so many bytes on
-	listedBytes = 16       // about what a version takes in the list
+	buildBytes  = 64 << 10 // collected snapshots are saved from this size on
+	listedBytes = 16       // approximate size of a version in the list
 	listShare   = 8
 )
 
-// add takes one more snapshot and saves those that were collected if there are enough.
+// add adds a snapshot, and saves the collected snapshots if there are enough.
 func (b *snapshotBuilder) add(ctx context.Context, version int64, state any) error {
 	s := b.session
 	h := s.handle
@@ -103,7 +105,7 @@ func (b *snapshotBuilder) add(ctx context.Context, version int64, state any) err
 	return b.flush(ctx)
 }
 
-// flush saves the snapshots that were collected. Those that it can't save it drops.
+// flush saves the collected snapshots. It drops them if it can't save them.
 func (b *snapshotBuilder) flush(ctx context.Context) error {
 	if len(b.writes) == 0 {
 		return nil

@@ -7,33 +7,36 @@ import (
 	"strings"
 )
 
-// Codec turns values into stored bytes and back. Implementations are safe for
-// concurrent use. See [Comparer] for codecs of values that can't be compared field by field.
+// Codec encodes values to stored bytes and decodes them. Implementations are safe for concurrent
+// use. A codec whose values can't be compared field by field also implements [Comparer].
 type Codec interface {
-	// ContentType is stored with each event, as "application/json", and says later which codec reads it. It never changes.
+	// ContentType returns a name such as "application/json". It is stored with each event and
+	// selects the codec that reads the event later, so it must never change.
 	ContentType() string
 
-	// Marshal gets a value of the registered Go type.
+	// Marshal encodes a value of the registered Go type.
 	Marshal(value any) ([]byte, error)
 
-	// Unmarshal fills value, a pointer that is not nil: a *T where T is registered, and where T is a pointer itself, a T. It must not
-	// keep data.
+	// Unmarshal decodes data into value, a pointer that is not nil. For a registered type T it is a
+	// *T. If T itself is a pointer type, it is a T. Unmarshal must not keep data.
 	Unmarshal(data []byte, value any) error
 }
 
-// Comparer is implemented by a [Codec] whose values can't be compared field by field, such as those
-// of generated types that keep notes about themselves.
+// Comparer is implemented by a [Codec] whose values can't be compared field by field. Generated
+// types that keep internal state are an example.
 //
-// Every value is compared with what its codec made of it before it is stored. Without a Comparer
-// that is done by their fields, also those that are not exported; nil and empty slices and maps
-// then count as equal, except by [JSON].
+// Before a value is stored, it is encoded, decoded and compared with the original. Without a
+// Comparer the comparison looks at all fields, exported or not. It then takes nil and empty slices
+// and maps for equal, except with [JSON].
 type Comparer interface {
-	// Equal reports whether decoded is what was given. Both are of the registered Go type.
+	// Equal reports whether the decoded value equals the given one. Both are of the registered Go
+	// type.
 	Equal(given, decoded any) bool
 }
 
-// codecError is an error of a codec, or of a type's own MarshalJSON or UnmarshalJSON, less its words where they may quote the payload: what
-// an error says gets into logs. The error itself is there for errors.As.
+// codecError wraps an error of a codec, or of a type's MarshalJSON or UnmarshalJSON. Its text
+// leaves out everything that may quote the payload, because error texts end up in logs. errors.As
+// finds the original error.
 type codecError struct{ cause error }
 
 func (e *codecError) Error() string {
@@ -52,13 +55,13 @@ func (e *codecError) Error() string {
 		kind, _, _ := strings.Cut(unfit.Value, " ") // "number 7"
 		return fmt.Sprintf("JSON %s does not fit Go type %s%s, at byte %d", kind, unfit.Type, field, unfit.Offset)
 	case errors.As(e.cause, &syntax): // quotes a character
-		return fmt.Sprintf("no JSON at byte %d: %s", syntax.Offset, syntax)
+		return fmt.Sprintf("invalid JSON at byte %d: %s", syntax.Offset, syntax)
 	case errors.As(e.cause, &unsupported):
 		return unsupported.Error()
-	case errors.As(e.cause, &unsupportable): // as NaN
+	case errors.As(e.cause, &unsupportable): // such as NaN
 		return unsupportable.Error()
 	}
-	return fmt.Sprintf("there is a %T, which may quote the payload and is left out: get at it with errors.As", e.cause)
+	return fmt.Sprintf("the codec returned a %T, left out because it may quote the payload: use errors.As to see it", e.cause)
 }
 
 func (e *codecError) Unwrap() error { return e.cause }

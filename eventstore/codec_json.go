@@ -13,13 +13,14 @@ import (
 )
 
 // JSON is the codec of encoding/json, with these differences:
-//   - MarshalJSON and MarshalText methods with a pointer receiver are called, except for values of a
+//   - It calls MarshalJSON and MarshalText methods with a pointer receiver, except for values in a
 //     map, which encoding/json can't address.
-//   - Numbers in fields of type any are read as [json.Number], so that no digit is lost.
-//   - A [json.RawMessage] keeps its bytes, spaces included, and no character is escaped for HTML.
+//   - It reads numbers in fields of type any as [json.Number], so that no digit is lost.
+//   - It keeps the bytes of a [json.RawMessage], spaces included, and escapes no character for
+//     HTML.
 //
-// A registry refuses Go types that JSON can't carry, see [NewRegistry], and values that do not come
-// back as they were, see [Registry.Encode].
+// [NewRegistry] refuses Go types that JSON can't carry. [Registry.Encode] refuses values that would
+// not be the same when they are read.
 var JSON Codec = jsonCodec{}
 
 type jsonCodec struct{}
@@ -31,7 +32,7 @@ func (jsonCodec) Marshal(value any) ([]byte, error) {
 	if !v.IsValid() {
 		return []byte("null"), nil
 	}
-	p := reflect.New(v.Type()) // encoding/json calls methods with a pointer receiver where it has a pointer
+	p := reflect.New(v.Type()) // so that encoding/json can call methods with a pointer receiver
 	p.Elem().Set(v)
 	var kept [][]byte
 	var mark string
@@ -61,7 +62,7 @@ func (jsonCodec) Unmarshal(data []byte, value any) error {
 	d.UseNumber()
 	if err := d.Decode(value); err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return json.Unmarshal(data, new(any)) // says it as for other types
+			return json.Unmarshal(data, new(any)) // for the same error as with other types
 		}
 		return err
 	}
@@ -71,10 +72,10 @@ func (jsonCodec) Unmarshal(data []byte, value any) error {
 	return nil
 }
 
-// traits are what the codec has to look out for in values of a type.
+// traits tells what the codec has to handle in values of a type.
 type traits struct {
-	any bool // there may be an interface in it
-	raw bool // there may be a json.RawMessage in it
+	any bool // values may contain an interface
+	raw bool // values may contain a json.RawMessage
 }
 
 var knownTraits sync.Map // of traits, by reflect.Type
@@ -114,25 +115,25 @@ func findTraits(t reflect.Type, seen map[reflect.Type]bool, found *traits) {
 
 var rawMessageType = reflect.TypeFor[json.RawMessage]()
 
-// rawKeeper puts marks in the place of raw messages, since encoding/json changes their spaces. What
-// it changes it copies first: the value is the caller's.
+// rawKeeper replaces raw messages with marks, because encoding/json would change their spaces. It
+// copies what it changes, because the value belongs to the caller.
 type rawKeeper struct {
 	mark string
 	kept [][]byte
 }
 
-// newMark makes a text that no payload holds.
+// newMark returns a text that no payload contains.
 func newMark() string {
 	var random [16]byte
 	rand.Read(random[:]) // never fails
 	return "eventstore-raw-" + hex.EncodeToString(random[:]) + "-"
 }
 
-// maxDepth is how deep values are looked into. What is deeper is a cycle, which encoding/json
-// refuses.
+// maxDepth limits how deep the codec looks into values. A deeper value is a cycle, which
+// encoding/json refuses.
 const maxDepth = 1000
 
-// replace returns v with marks in it, v itself where there is nothing to mark.
+// replace returns v with its raw messages replaced with marks, or v itself if it has none.
 func (k *rawKeeper) replace(v reflect.Value, depth int) reflect.Value {
 	t := v.Type()
 	follows := t == rawMessageType || t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface
@@ -143,7 +144,7 @@ func (k *rawKeeper) replace(v reflect.Value, depth int) reflect.Value {
 	switch {
 	case t == rawMessageType:
 		if v.Len() == 0 || !json.Valid(v.Bytes()) {
-			return v // nil is null; all else encoding/json refuses
+			return v // nil becomes null; encoding/json refuses the others
 		}
 		k.kept = append(k.kept, v.Bytes())
 		return reflect.ValueOf(json.RawMessage(strconv.Quote(k.mark + strconv.Itoa(len(k.kept)-1))))
@@ -188,8 +189,7 @@ func (k *rawKeeper) replace(v reflect.Value, depth int) reflect.Value {
 	return v
 }
 
-// replacePromoted replaces in the exported fields of an embedded struct that is not exported
-// itself.
+// replacePromoted replaces raw messages in the exported fields of an embedded, unexported struct.
 func (k *rawKeeper) replacePromoted(v reflect.Value, depth int) {
 	for i := range v.NumField() {
 		if field := v.Field(i); field.CanSet() {
@@ -200,7 +200,7 @@ func (k *rawKeeper) replacePromoted(v reflect.Value, depth int) {
 	}
 }
 
-// restoreRaw puts the raw messages back.
+// restoreRaw replaces the marks with the raw messages.
 func restoreRaw(data []byte, mark string, kept [][]byte) []byte {
 	var out []byte
 	start := []byte(`"` + mark)

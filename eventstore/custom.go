@@ -9,18 +9,19 @@ import (
 	"unicode/utf8"
 )
 
-// The limits of custom metadata. They keep it what it is meant for: names and ids, not payloads.
+// These are the limits of custom metadata. It is meant for names and ids, not for payloads.
 const (
 	maxCustomEntries  = 64
 	maxCustomKeyBytes = 200
 	maxCustomBytes    = 16 << 10 // of all keys and values together
 )
 
-// customField begins the names of the fields that hold custom metadata. The escaped key follows.
+// customField is the prefix of the record fields that hold custom metadata. The escaped key
+// follows.
 const customField = "custom."
 
-// checkCustom checks custom metadata and returns a copy of it, or nil if it is empty. Its errors
-// quote no values.
+// checkCustom checks custom metadata and returns a copy of it, or nil if it is empty. Its errors do
+// not quote values.
 func checkCustom(argument string, custom map[string]string) (map[string]string, error) {
 	if len(custom) == 0 {
 		return nil, nil
@@ -29,14 +30,14 @@ func checkCustom(argument string, custom map[string]string) (map[string]string, 
 		return &ArgumentError{Argument: argument, Reason: "the custom metadata " + fmt.Sprintf(format, args...)}
 	}
 	if n := len(custom); n > maxCustomEntries {
-		return nil, bad("has %d entries, at most %d are possible", n, maxCustomEntries)
+		return nil, bad("has %d entries, at most %d are allowed", n, maxCustomEntries)
 	}
 	for _, key := range slices.Sorted(maps.Keys(custom)) {
 		switch {
 		case key == "":
 			return nil, bad("has an empty key")
 		case len(key) > maxCustomKeyBytes:
-			return nil, bad("has a key of %d bytes, at most %d are possible", len(key), maxCustomKeyBytes)
+			return nil, bad("has a key of %d bytes, at most %d are allowed", len(key), maxCustomKeyBytes)
 		case !utf8.ValidString(key):
 			return nil, bad("has a key %q that is not valid UTF-8", key)
 		case !utf8.ValidString(custom[key]):
@@ -44,7 +45,7 @@ func checkCustom(argument string, custom map[string]string) (map[string]string, 
 		}
 	}
 	if size := customBytes(custom); size > maxCustomBytes {
-		return nil, bad("has %d bytes, at most %d are possible", size, maxCustomBytes)
+		return nil, bad("has %d bytes, at most %d are allowed", size, maxCustomBytes)
 	}
 	return maps.Clone(custom), nil
 }
@@ -57,15 +58,15 @@ func customBytes(custom map[string]string) (n int) {
 	return n
 }
 
-// custom writes one field for each entry. They are sorted by key, so that equal metadata has equal
-// bytes. An empty value is written too.
+// custom writes one field for each entry, sorted by key, so that equal metadata has equal bytes. It
+// writes empty values too.
 func (w *recordWriter) custom(custom map[string]string) {
 	for _, key := range slices.Sorted(maps.Keys(custom)) {
 		w.line(customField+escape(key), custom[key])
 	}
 }
 
-// readCustom adds a field to custom metadata if it is an entry, and ignores any other field.
+// readCustom adds a record field to the custom metadata if it is an entry. It ignores other fields.
 func readCustom(custom *map[string]string, field, value string) error {
 	escaped, ok := strings.CutPrefix(field, customField)
 	if !ok {
@@ -76,7 +77,7 @@ func readCustom(custom *map[string]string, field, value string) error {
 		return err
 	}
 	if _, twice := (*custom)[key]; twice {
-		return errors.New("a custom entry is there twice")
+		return errors.New("a custom entry is stored twice")
 	}
 	if *custom == nil {
 		*custom = map[string]string{}
@@ -85,15 +86,15 @@ func readCustom(custom *map[string]string, field, value string) error {
 	return nil
 }
 
-// SnapshotOption configures one [Session.SaveSnapshot].
+// SnapshotOption configures one call of [Session.SaveSnapshot].
 type SnapshotOption func(*snapshotConfig) error
 
 type snapshotConfig struct {
 	custom map[string]string
 }
 
-// WithCustom stores custom metadata with the snapshot, which comes back as Snapshot.Custom. Its
-// limits are those of Metadata.Custom. The map is copied. The default is none.
+// WithCustom stores custom metadata with the snapshot. Reading returns it as Snapshot.Custom. The
+// limits are the same as for Metadata.Custom. The map is copied. Without the option there is none.
 func WithCustom(custom map[string]string) SnapshotOption {
 	copied, err := checkCustom("WithCustom", custom)
 	return func(c *snapshotConfig) error {
@@ -102,7 +103,6 @@ func WithCustom(custom map[string]string) SnapshotOption {
 	}
 }
 
-// snapshotConfigOf applies the options.
 func snapshotConfigOf(options []SnapshotOption) (c snapshotConfig, err error) {
 	for _, option := range options {
 		if option == nil {

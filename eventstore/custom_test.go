@@ -235,7 +235,7 @@ func TestACustomEntryThatIsDamagedIsRefused(t *testing.T) {
 	t.Parallel()
 	name := labStream.String()
 	for entry, says := range map[string]string{
-		"custom.a=1\ncustom.a=2": `a custom entry is there twice`,
+		"custom.a=1\ncustom.a=2": `a custom entry is stored twice`,
 		"custom.%4=1":            "%XX",
 		"custom.a=%":             "%XX",
 	} {

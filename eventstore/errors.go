@@ -10,10 +10,10 @@ import (
 
 // This file holds the error types of the package. Each is a struct, is returned as a pointer, and
 // often wraps its cause. The package comment says how to match them, and [Advise] what to do about
-// them. Each says whether the operation may have taken effect, as the errors of nats.go do.
+// them. The doc of each says whether the operation may have taken effect.
 
-// NotOpenError says that a session or reader was never opened, or that the
-// session has been closed. The operation did not take effect.
+// NotOpenError says that a session or reader was never opened, or that the session was closed. The
+// operation did not take effect.
 type NotOpenError struct {
 	Stream  Stream
 	Session string // empty if there never was one
@@ -26,12 +26,13 @@ func (e *NotOpenError) Error() string {
 	return fmt.Sprintf("eventstore: session %s on stream %s is closed: open a new one", e.Session, e.Stream)
 }
 
-// SessionExpiredError says that the session's time, Settings.SessionTimeout, has run
-// out. The operation did not take effect. From Close it says that the session ran
-// out before; what was appended in it stands.
+// SessionExpiredError says that the session has lasted for Settings.SessionTimeout and is over. The
+// operation did not take effect. From Close it says that the session expired before Close. The
+// session's appends stay in effect.
 //
-// It is also the cause of a [StorageError] or [OutcomeUnknownError] of an operation that was under way
-// then. An append may have taken effect where it is that of an OutcomeUnknownError: ask for that one first.
+// It is also the cause of a [StorageError] or [OutcomeUnknownError] if the session expired during
+// the operation. An append may have taken effect if the error is an OutcomeUnknownError, so test
+// for that type first.
 type SessionExpiredError struct {
 	Stream    Stream
 	Session   string
@@ -43,14 +44,13 @@ func (e *SessionExpiredError) Error() string {
 		e.Session, e.Stream, e.ExpiredAt.UTC().Format(time.RFC3339Nano))
 }
 
-// SessionLostError says that the session no longer has the stream: another
-// one holds its lock now, or has written to it. The operation did not take
-// effect. From Close it says that the lock was lost before; what was appended
-// in the session stands.
+// SessionLostError says that the session no longer has the stream: another session holds its lock
+// now, or has written to it. The operation did not take effect. From Close it says that the session
+// had lost its lock before. The session's appends stay in effect.
 type SessionLostError struct {
 	Stream  Stream
 	Session string
-	Holder  string // the other session, where known
+	Holder  string // the other session, if known
 	Cause   error  // the VersionMismatchError of an append that found the loss, or nil
 }
 
@@ -65,16 +65,16 @@ func (e *SessionLostError) Error() string {
 
 func (e *SessionLostError) Unwrap() error { return e.Cause }
 
-// LostWritesError says that the store no longer holds events that it had acknowledged, and that the
-// session or reader knows of. The store restarted from an older state or failed over to a replica
-// that lagged behind, or it keeps answering from a replica that lags behind.
+// LostWritesError says that the store no longer holds events that it had acknowledged and that the
+// session or reader knows of. The store restarted from an older state, or failed over to a replica
+// that lagged behind. It can also keep answering from a replica that lags behind.
 //
-// Nothing of the operation is in the store. The session is over: what was decided on the events that
-// are gone must not be stored. Open a new session and decide on what the store holds now.
+// Nothing of the operation is in the store, and the session is over. Do not store what was decided
+// from the lost events. Open a new session and decide from what the store holds now.
 type LostWritesError struct {
 	Stream   Stream
 	Session  string // empty for a reader without a session
-	Version  int64  // that was committed
+	Version  int64  // the committed version that is lost
 	CommitID string // of the commit that made Version; empty for a reader without a session
 	Actual   int64  // the stream's version in the store now
 }
@@ -84,18 +84,18 @@ func (e *LostWritesError) Error() string {
 	if e.Actual >= e.Version {
 		now = fmt.Sprintf("the store holds another event %d", e.Version)
 	}
-	return fmt.Sprintf("eventstore: version %d of stream %s was committed but %s: the store lost acknowledged writes, "+
-		"in a restart or failover, or a replica lags behind; nothing was stored: look into the store, then open a new session and read again",
+	return fmt.Sprintf("eventstore: version %d of stream %s was committed, but %s: it lost acknowledged writes in a restart or failover, "+
+		"or a replica lags behind; nothing was stored: check the store, then open a new session and read again",
 		e.Version, e.Stream, now)
 }
 
-// OpenTimeoutError says that other sessions held the stream for the whole of
-// Settings.OpenTimeout, or until the context ended. Nothing was opened.
+// OpenTimeoutError says that other sessions held the stream for all of Settings.OpenTimeout, or
+// until the context ended. Open had no effect.
 type OpenTimeoutError struct {
 	Stream Stream
 	Waited time.Duration
-	Holder string // the session that held it last, where known
-	Cause  error  // the context's error; why, if not for a session that is known to hold it; or nil
+	Holder string // the last known session that held it, if any
+	Cause  error  // the context's error, or another reason, or nil
 }
 
 func (e *OpenTimeoutError) Error() string {
@@ -113,37 +113,38 @@ func (e *OpenTimeoutError) Error() string {
 
 func (e *OpenTimeoutError) Unwrap() error { return e.Cause }
 
-// StreamClosedError says that the stream takes no more appends, for ever. The operation did not take
-// effect.
+// StreamClosedError says that the stream was closed for ever and takes no more appends. The
+// operation did not take effect.
 type StreamClosedError struct {
 	Stream  Stream
-	Version int64 // the stream's last
+	Version int64 // the stream's last version
 }
 
 func (e *StreamClosedError) Error() string {
-	return fmt.Sprintf("eventstore: stream %s was closed at version %d: it can be read, nothing can be appended to it", e.Stream, e.Version)
+	return fmt.Sprintf("eventstore: stream %s was closed at version %d: it can be read but not appended to", e.Stream, e.Version)
 }
 
-// StreamDeletedError says that the stream was deleted, for ever. The operation did not take effect; where it is
-// that of an append whose outcome was unknown, the append may have, before the stream was deleted.
+// StreamDeletedError says that the stream was deleted for ever. The operation did not take effect.
+// There is one exception: an append whose outcome was unknown may have taken effect before the
+// stream was deleted.
 type StreamDeletedError struct {
 	Stream    Stream
-	Version   int64 // of the mark that is left, one above that of the last event
+	Version   int64 // one above the version of the last event
 	DeletedAt time.Time
 }
 
 func (e *StreamDeletedError) Error() string {
-	return fmt.Sprintf("eventstore: stream %s was deleted at %s: its events are gone, and nothing can be appended under that name", e.Stream, e.DeletedAt.Format(time.RFC3339))
+	return fmt.Sprintf("eventstore: stream %s was deleted at %s: its events are gone, and its name can't be used again", e.Stream, e.DeletedAt.Format(time.RFC3339))
 }
 
-// VersionMismatchError says that the stream is not at the version that the
-// caller expected, or that an event named. Nothing of the append was stored. In the same session, read
-// the newer events, decide again and append with the new version.
+// VersionMismatchError says that the stream is not at the version that the caller expected or that
+// an event named. The append did not take effect. In the same session, read the newer events,
+// decide again and append with the new version.
 type VersionMismatchError struct {
 	Stream   Stream
 	Expected int64
 	Actual   int64
-	Metadata Metadata // of the first event that did not fit
+	Metadata Metadata // of the first event with a wrong version
 }
 
 func (e *VersionMismatchError) Error() string {
@@ -155,7 +156,8 @@ func (e *VersionMismatchError) Error() string {
 		e.Stream, e.Actual, e.Expected, event)
 }
 
-// VersionNotFoundError says that the stream has no event of that version.
+// VersionNotFoundError says that the stream has no event of that version. Reads return it, and so
+// does saving a snapshot. The operation did not take effect.
 type VersionNotFoundError struct {
 	Stream  Stream
 	Version int64
@@ -166,8 +168,8 @@ func (e *VersionNotFoundError) Error() string {
 	return fmt.Sprintf("eventstore: stream %s has no version %d: it is at version %d", e.Stream, e.Version, e.Current)
 }
 
-// StreamNotFoundError says that the stream does not exist: it never had an event. Only reads with the
-// option [MustExist] return it.
+// StreamNotFoundError says that the stream does not exist, because it never had an event. Only
+// reads with the option [MustExist] return it, and reads change nothing.
 type StreamNotFoundError struct {
 	Stream Stream
 }
@@ -176,8 +178,8 @@ func (e *StreamNotFoundError) Error() string {
 	return fmt.Sprintf("eventstore: stream %s does not exist: it never had an event; check its database, type and id", e.Stream)
 }
 
-// SnapshotNotFoundError says that there is no snapshot at that version, or, where
-// Version is 0, none at all.
+// SnapshotNotFoundError says that there is no snapshot at that version, or none at all if Version
+// is 0. Reads return it, and so does [Session.ClearSnapshot]. The operation did not take effect.
 type SnapshotNotFoundError struct {
 	Stream  Stream
 	Version int64
@@ -187,10 +189,11 @@ func (e *SnapshotNotFoundError) Error() string {
 	if e.Version == 0 {
 		return fmt.Sprintf("eventstore: stream %s has no snapshot", e.Stream)
 	}
-	return fmt.Sprintf("eventstore: stream %s has no snapshot at version %d: Snapshots lists those it has", e.Stream, e.Version)
+	return fmt.Sprintf("eventstore: stream %s has no snapshot at version %d: Reader.Snapshots lists the versions", e.Stream, e.Version)
 }
 
-// IdempotencyIDNotFoundError says that no event of the stream has that idempotency id.
+// IdempotencyIDNotFoundError says that no event of the stream has that idempotency id. Only
+// [Reader.VersionOf] returns it, and it changes nothing.
 type IdempotencyIDNotFoundError struct {
 	Stream        Stream
 	IdempotencyID string
@@ -200,9 +203,8 @@ func (e *IdempotencyIDNotFoundError) Error() string {
 	return fmt.Sprintf("eventstore: stream %s has no event with idempotency id %q", e.Stream, e.IdempotencyID)
 }
 
-// IdempotencyIDUsedError says that the stream already holds an event with
-// that idempotency id. Nothing of this append was stored; the event of the
-// earlier one stands at Version.
+// IdempotencyIDUsedError says that the stream already holds an event with that idempotency id. This
+// append did not take effect. The earlier append did, and its event is at Version.
 type IdempotencyIDUsedError struct {
 	Stream        Stream
 	IdempotencyID string
@@ -210,16 +212,17 @@ type IdempotencyIDUsedError struct {
 }
 
 func (e *IdempotencyIDUsedError) Error() string {
-	return fmt.Sprintf("eventstore: stream %s already holds idempotency id %q at version %d: nothing was stored, the earlier append stands",
+	return fmt.Sprintf("eventstore: stream %s already holds idempotency id %q at version %d: nothing was stored; the earlier append took effect",
 		e.Stream, e.IdempotencyID, e.Version)
 }
 
-// DamagedError says that stored data is missing, undecodable, out of order or not of
-// this stream. The operation did not take effect. Data that is as it was stored, and does not fit a Go type, is a [TypeMismatchError].
+// DamagedError says that stored data is missing, can't be decoded, is out of order or belongs to
+// another stream. The operation did not take effect. Intact data that does not fit a Go type is a
+// [TypeMismatchError] instead.
 type DamagedError struct {
 	Stream  Stream
-	Key     string // as the store knows it, without what Dapr puts before it
-	Version int64  // 0 where the key is not that of an event or snapshot
+	Key     string // in the store, without the prefix that Dapr adds
+	Version int64  // 0 if the key does not belong to an event or snapshot
 	Cause   error
 }
 
@@ -228,13 +231,13 @@ func (e *DamagedError) Error() string {
 	if e.Version != 0 {
 		version = fmt.Sprintf(" at version %d", e.Version)
 	}
-	return withCause(fmt.Sprintf("eventstore: stream %s is damaged%s, look at key %s", e.Stream, version, e.Key), e.Cause)
+	return withCause(fmt.Sprintf("eventstore: stream %s is damaged%s: check key %s", e.Stream, version, e.Key), e.Cause)
 }
 
 func (e *DamagedError) Unwrap() error { return e.Cause }
 
-// TypeNotRegisteredError says that the registry has no such type. When appending, Type is the
-// Go type and nothing was stored; when reading, it is the stored type name.
+// TypeNotRegisteredError says that the registry does not have the type. The operation did not take
+// effect. For an append, Type is the Go type. For a read, it is the stored type name.
 type TypeNotRegisteredError struct {
 	Stream  Stream // empty from [Registry.Encode] and [Registry.Decode]
 	Version int64  // of the event or snapshot; 0 when appending
@@ -246,22 +249,22 @@ func (e *TypeNotRegisteredError) Error() string {
 		return fmt.Sprintf("eventstore: type %q is not registered: add it to the registry", e.Type)
 	}
 	if e.Version == 0 {
-		return fmt.Sprintf("eventstore: Go type %s is not registered, nothing was stored on stream %s: add Type[%s](name) to the registry", e.Type, e.Stream, e.Type)
+		return fmt.Sprintf("eventstore: Go type %s is not registered, nothing was stored in stream %s: add Type[%s](name) to the registry", e.Type, e.Stream, e.Type)
 	}
 	return fmt.Sprintf("eventstore: version %d of stream %s is of type %q, which is not registered: add it to the registry, or read with AsRaw",
 		e.Version, e.Stream, e.Type)
 }
 
-// SchemaError says that an event or snapshot can't be brought from the schema version in which it is stored to the one that is
-// registered: the stored one is newer, a step between them is missing, or a step failed. The operation did not
-// take effect; what is stored is as it was.
+// SchemaError says that an event or snapshot can't be upcast from its stored schema version to the
+// registered one. The stored version is newer, a step is missing, or a step failed. The operation
+// did not take effect, and the stored data is unchanged.
 type SchemaError struct {
 	Stream  Stream // empty from [Registry.Decode]
 	Version int64  // of the event or snapshot
-	Type    string // as it is stored
-	Schema  int    // as it is stored
-	Newest  int    // that is registered
-	Cause   error  // which step is missing or failed; nil where Schema is above Newest
+	Type    string // the stored type name
+	Schema  int    // the stored schema version
+	Newest  int    // the registered schema version
+	Cause   error  // says which step is missing or failed; nil if Schema is above Newest
 }
 
 func (e *SchemaError) Error() string {
@@ -270,36 +273,36 @@ func (e *SchemaError) Error() string {
 		where = fmt.Sprintf("version %d of stream %s: ", e.Version, e.Stream)
 	}
 	if e.Schema > e.Newest {
-		return fmt.Sprintf("eventstore: %stype %q has schema version %d, the newest registered is %d: it was written by a newer version of this service: update it, or read with AsRaw",
+		return fmt.Sprintf("eventstore: %stype %q has schema version %d, but the newest registered is %d: a newer version of this service wrote it; update this one, or read with AsRaw",
 			where, e.Type, e.Schema, e.Newest)
 	}
-	return withCause(fmt.Sprintf("eventstore: %stype %q can't be brought from schema version %d to %d: look at its upcasters in the registry, or read with AsRaw",
+	return withCause(fmt.Sprintf("eventstore: %stype %q can't be upcast from schema version %d to %d: check its upcasters in the registry, or read with AsRaw",
 		where, e.Type, e.Schema, e.Newest), e.Cause)
 }
 
 func (e *SchemaError) Unwrap() error { return e.Cause }
 
-// TypeMismatchError says that an event or snapshot is whole but does not fit the Go type, or the codecs, that are
-// registered for it: usually the Go type was changed and its schema version was not raised. The operation did
-// not take effect; what is stored is as it was.
+// TypeMismatchError says that an intact event or snapshot does not fit the Go type or the codecs
+// that are registered for it. Usually the Go type was changed without raising its schema version.
+// The operation did not take effect, and the stored data is unchanged.
 type TypeMismatchError struct {
 	Stream  Stream
-	Key     string // as the store knows it, without what Dapr puts before it
+	Key     string // in the store, without the prefix that Dapr adds
 	Version int64  // of the event or snapshot
-	Type    string // as it is stored
+	Type    string // the stored type name
 	GoType  string
 	Cause   error
 }
 
 func (e *TypeMismatchError) Error() string {
-	return withCause(fmt.Sprintf("eventstore: version %d of stream %s is whole, but Go type %s does not fit it, type %q: change the Go type back, or give the change a WithSchemaVersion and a WithUpcast, or read with AsRaw",
-		e.Version, e.Stream, e.GoType, e.Type), e.Cause)
+	return withCause(fmt.Sprintf("eventstore: version %d of stream %s is intact, but its type %q does not fit Go type %s: change the Go type back, or add WithSchemaVersion and WithUpcast for the change, or read with AsRaw",
+		e.Version, e.Stream, e.Type, e.GoType), e.Cause)
 }
 
 func (e *TypeMismatchError) Unwrap() error { return e.Cause }
 
 // BatchTooLargeError says that the events of one append, or one snapshot, do not fit into one
-// request to the sidecar. Nothing was stored.
+// request to the sidecar. The operation did not take effect.
 type BatchTooLargeError struct {
 	Stream Stream
 	Size   int // bytes
@@ -307,14 +310,15 @@ type BatchTooLargeError struct {
 }
 
 func (e *BatchTooLargeError) Error() string {
-	return fmt.Sprintf("eventstore: %d bytes for stream %s do not fit into one request of %d bytes, nothing was stored: append fewer or smaller events, or, if the store takes more, raise the sidecar's --max-body-size and the adapter's limit with it",
+	return fmt.Sprintf("eventstore: %d bytes for stream %s do not fit into one request of %d bytes, nothing was stored: append fewer or smaller events, or, if the store accepts more, raise the sidecar's --max-body-size and the adapter's limit",
 		e.Size, e.Stream, e.Limit)
 }
 
-// OutcomeUnknownError says that an append may or may not have taken effect, and
-// may still do so: the store did not answer in time. As a whole or not
-// at all, in any case. To find out, ask [Reader.Outcome], from this or any
-// other process; to have it done for certain, pass the error to [Session.Retry].
+// OutcomeUnknownError says that an append may have taken effect, or may still take effect, because
+// the store did not answer in time. In any case it takes effect as a whole or not at all.
+//
+// [Reader.Outcome] finds out what became of the append, in this or any other process.
+// [Session.Retry] takes this error and completes the append, without storing its events twice.
 type OutcomeUnknownError struct {
 	Stream   Stream
 	CommitID string
@@ -325,21 +329,21 @@ type OutcomeUnknownError struct {
 }
 
 func (e *OutcomeUnknownError) Error() string {
-	return withCause(fmt.Sprintf("eventstore: unknown whether the append to stream %s after version %d took effect: ask Reader.Outcome(ctx, %d, %q), or pass this error to Session.Retry",
+	return withCause(fmt.Sprintf("eventstore: the append to stream %s after version %d may or may not have taken effect: call Reader.Outcome(ctx, %d, %q), or pass this error to Session.Retry",
 		e.Stream, e.Base, e.Base, e.CommitID), e.Cause)
 }
 
-// Unwrap returns the cause for errors.Is and errors.As, without the errors in it that say that nothing was stored, as
-// a [StorageError]. Cause has all of it.
+// Unwrap returns the cause for errors.Is and errors.As. It leaves out the errors, such as a
+// [StorageError], that claim that nothing was stored. The field Cause has all of them.
 func (e *OutcomeUnknownError) Unwrap() error { return withoutClaims(e.Cause) }
 
-// StorageError says that a request to the store failed. A read had no effect; an append did not
-// take effect and will not (where that is not certain, the error is an
-// [OutcomeUnknownError]); opening, closing, deleting and changes of snapshots may have, and are
-// safe to repeat.
+// StorageError says that a request to the store failed. An append did not take effect and will not.
+// If that is uncertain, Append returns an [OutcomeUnknownError] instead. A read had no effect.
+//
+// Opening, closing, deleting and changing snapshots may have taken effect. They are safe to repeat.
 type StorageError struct {
 	Stream    Stream
-	Operation string // what it was to do: "open", "append", "read", "save a snapshot", …
+	Operation string // what the request was for: "open", "append", "read", "save a snapshot", …
 	Cause     error
 }
 
@@ -349,8 +353,8 @@ func (e *StorageError) Error() string {
 
 func (e *StorageError) Unwrap() error { return e.Cause }
 
-// ArgumentError says that the caller passed something unusable. Nothing was
-// sent to the store.
+// ArgumentError says that the caller passed an invalid argument. The operation did not take effect,
+// and nothing was sent to the store.
 type ArgumentError struct {
 	Argument string
 	Reason   string
@@ -376,11 +380,11 @@ func withCause(message string, cause error) string {
 	return message + ": " + cause.Error()
 }
 
-// refused reports whether a request certainly has not taken effect.
+// refused reports whether a request certainly did not take effect.
 func refused(err error) bool { return errors.Is(err, driver.ErrRefused) }
 
-// denied reports whether the store turned an attempt down, which then has not taken effect.
+// denied reports whether the store turned an attempt down, so that it did not take effect.
 func denied(err error) bool { return errors.Is(err, driver.ErrDenied) }
 
-// answered reports whether the store has done with an attempt, whatever became of it.
+// answered reports whether the store has finished with an attempt, with whatever result.
 func answered(err error) bool { return denied(err) || errors.Is(err, driver.ErrAnswered) }

@@ -1,13 +1,13 @@
 package eventstore
 
-// Event is one event of a stream: as it was read, or, with its Version left 0,
-// as it is to be appended when it has metadata of its own.
+// Event is one event of a stream. Reads return events. An append takes an Event, with Version 0, if
+// the event needs its own metadata. Otherwise an append takes the plain value.
 //
-// Its JSON has camelCase names and leaves out what is empty. Data is written as its own JSON. To
-// read an Event from JSON, set Data to a pointer to a value of its type before, as &Raw{} for an
-// event that was read with [AsRaw].
+// The JSON form has camelCase names and leaves out empty fields. Data is written as its own JSON.
+// To read an Event from JSON, first set Data to a pointer to a value of its type. For an event that
+// was read with [AsRaw], set it to &Raw{}.
 type Event struct {
-	// Version is the event's place in its stream, 1, 2, 3, …
+	// Version is the event's position in its stream: 1, 2, 3, …
 	Version int64 `json:"version,omitempty"`
 
 	// Data is a value of a registered Go type, or a [Raw].
@@ -15,14 +15,14 @@ type Event struct {
 
 	Metadata Metadata `json:"metadata,omitzero"`
 
-	// Erased says that something in Data was erased on purpose since the event was appended: see
-	// [Sealer]. It is false where Data is a Raw. Appending does not look at it.
+	// Erased reports that something in Data was erased on purpose after the event was appended, see
+	// [Sealer]. It is false if Data is a Raw. Appends ignore it.
 	Erased bool `json:"erased,omitempty"`
 }
 
-// Raw is an event or snapshot as it is stored, without a Go type. Reading gives it
-// with the option [AsRaw]; appending takes it without a registered type. Its JSON has camelCase
-// names and leaves out what is empty.
+// Raw is an event or snapshot in its stored form, without a Go type. Reads return it with the
+// option [AsRaw]. Appends accept it, and its type need not be registered. The JSON form has
+// camelCase names and leaves out empty fields.
 type Raw struct {
 	Type          string `json:"type,omitempty"`
 	SchemaVersion int    `json:"schemaVersion,omitempty"` // not negative; 0 counts as 1

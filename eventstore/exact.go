@@ -7,19 +7,20 @@ import (
 	"unicode/utf8"
 )
 
-// exactness is how it is found out that JSON carries a value exactly, without decoding what was
-// encoded. Most types of events are made of numbers, texts and times, and of structs, slices and
-// maps of them: of these encoding/json loses nothing but what is not valid UTF-8 and offsets from
-// UTC that are no whole minutes. Looking for those takes a hundredth of the time that decoding
-// takes. FuzzWhatIsAcceptedComesBack holds that it is enough.
+// exactness tells whether JSON carries a value exactly, without decoding the encoded value again.
+// Most event types consist of numbers, strings and times, and of structs, slices and maps of them.
+// With those, encoding/json loses only strings that are not valid UTF-8 and times whose offset from
+// UTC is not a whole number of minutes. Looking for these takes a hundredth of the time that
+// decoding takes. FuzzWhatIsAcceptedComesBack tests that the check is sufficient.
 type exactness struct {
 	exact bool
-	fits  func(reflect.Value) bool // nil: every value does
+	fits  func(reflect.Value) bool // nil: every value fits
 }
 
 var knownExactness sync.Map // of exactness, by reflect.Type
 
-// exactnessOf returns what is known of a type. Of one that may not be carried exactly nothing is.
+// exactnessOf returns what is known of a type. For a type that JSON may not carry exactly it
+// returns the zero value.
 func exactnessOf(t reflect.Type) exactness {
 	if known, ok := knownExactness.Load(t); ok {
 		return known.(exactness)
@@ -31,7 +32,8 @@ func exactnessOf(t reflect.Type) exactness {
 
 var noExactness exactness
 
-// findExactness looks at a type. One that holds itself is left to decoding.
+// findExactness examines a type. It returns noExactness for a recursive type, whose values are then
+// decoded and compared. The map on holds the types that are being examined.
 func findExactness(t reflect.Type, on map[reflect.Type]bool) exactness {
 	switch {
 	case t == timeType:
@@ -56,7 +58,7 @@ func findExactness(t reflect.Type, on map[reflect.Type]bool) exactness {
 		return eachExactly(findExactness(t.Elem(), on))
 	case reflect.Pointer:
 		switch t.Elem().Kind() {
-		case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface: // null is one of two
+		case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface: // null could mean either level
 			return noExactness
 		}
 		e := findExactness(t.Elem(), on)
@@ -72,7 +74,7 @@ func findExactness(t reflect.Type, on map[reflect.Type]bool) exactness {
 	return noExactness
 }
 
-// eachExactly is the exactness of a slice or array.
+// eachExactly returns the exactness of a slice or array.
 func eachExactly(element exactness) exactness {
 	if element.fits == nil {
 		return element
@@ -104,7 +106,7 @@ func mapExactly(key, element exactness) exactness {
 	}}
 }
 
-// fieldsExactly is the exactness of a struct whose fields are all carried.
+// fieldsExactly returns the exactness of a struct, all fields of which must be carried.
 func fieldsExactly(t reflect.Type, on map[reflect.Type]bool) exactness {
 	fields, losses := jsonFields(t)
 	if len(losses) > 0 {
@@ -117,7 +119,7 @@ func fieldsExactly(t reflect.Type, on map[reflect.Type]bool) exactness {
 	var checks []check
 	for _, f := range fields {
 		if f.structType != t || f.quoted || f.omitZero {
-			return noExactness // embedded, or stored in a way of its own
+			return noExactness // embedded, or stored in a special way
 		}
 		e := findExactness(f.typ, on)
 		if !e.exact {

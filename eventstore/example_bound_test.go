@@ -24,6 +24,6 @@ func ExampleForAggregates() {
 	version, err := provider.Append(ctx, account, eventstore.ExpectAny(), FundsDeposited{Amount: 100})
 	fmt.Println(version, err)
 	// Output:
-	// eventstore: bad argument events[1]: type "CustomerMoved" is bound to the aggregate types ["Customer"] by ForAggregates, and not to that of stream EventStores:BankAccount:123456000: nothing was stored
+	// eventstore: bad argument events[1]: type "CustomerMoved" is bound to the aggregate types ["Customer"] by ForAggregates, so stream EventStores:BankAccount:123456000 can't hold it: nothing was stored
 	// 1 <nil>
 }

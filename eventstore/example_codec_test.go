@@ -27,7 +27,7 @@ func ExampleWithoutFields() {
 	raw, err := states.Encode(Balance{Minor: 12_50, pretty: "12.50 €"})
 	fmt.Printf("%s %v\n", raw.Payload, err)
 	// Output:
-	// eventstore: bad argument type: JSON can't carry all of type "Balance", Go type eventstore_test.Balance: Balance.pretty is not exported and so not stored: export it, or give eventstore_test.Balance MarshalJSON and UnmarshalJSON, or, if it is to be left out, say WithoutFields("pretty")
+	// eventstore: bad argument type: JSON can't carry all of type "Balance", Go type eventstore_test.Balance: Balance.pretty is not exported, so it is not stored: export it, or give eventstore_test.Balance MarshalJSON and UnmarshalJSON, or leave it out with WithoutFields("pretty")
 	// {"Minor":1250} <nil>
 }
 
@@ -40,7 +40,7 @@ func ExampleTypeOf() {
 	}
 	// Output:
 	// {"Owner":"Ada","Balance":0} <nil>
-	//  eventstore: bad argument value: field […] of map[string]interface {} holds a []int, which comes back as a []interface {}; nothing was stored
+	//  eventstore: bad argument value: field […] of map[string]interface {} holds a []int, which is read back as a []interface {}; nothing was stored
 }
 
 // Hex is a codec of whole numbers that writes them as hexadecimal text.
@@ -76,7 +76,7 @@ func ExampleRegistry_Encode() {
 	}
 	// Output:
 	// {"Owner":"Ada"} <nil>
-	//  eventstore: bad argument value: field Owner of eventstore_test.AccountOpened is a string that is not valid UTF-8, and comes back as something else: use []byte for what is no text; nothing was stored
+	//  eventstore: bad argument value: field Owner of eventstore_test.AccountOpened is a string that is not valid UTF-8, and changes when it is read back: use []byte for data that is not text; nothing was stored
 }
 
 // A release has changed a Go type and not its schema version: what is stored is whole.

@@ -68,7 +68,7 @@ func ExampleWithUpcast() {
 	fmt.Println(err)
 	// Output:
 	// {2500} <nil>
-	// eventstore: type "FundsDeposited" has schema version 3, the newest registered is 2: it was written by a newer version of this service: update it, or read with AsRaw
+	// eventstore: type "FundsDeposited" has schema version 3, but the newest registered is 2: a newer version of this service wrote it; update this one, or read with AsRaw
 }
 
 // The event was called Deposit once.

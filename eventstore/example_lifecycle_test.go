@@ -22,7 +22,7 @@ func ExampleSession_CloseStream() {
 	version, err := session.Version(ctx)
 	fmt.Println("it can be read up to version", version, err)
 	// Output:
-	// eventstore: stream EventStores:BankAccount:123456000 was closed at version 2: it can be read, nothing can be appended to it
+	// eventstore: stream EventStores:BankAccount:123456000 was closed at version 2: it can be read but not appended to
 	// it can be read up to version 2 <nil>
 }
 

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Everything that is stored is a record: text that a person can read in ten
-// years without this library, then a body in whatever form it has.
+// Everything that is stored is a record. It begins with text that a person can read in ten years
+// without this library. A body in any form follows.
 //
 //	eventstore/1 event 1c291ca3     format, kind, CRC-32C of all that follows this line
 //	stream=EventStores:BankAccount:123456000
@@ -20,8 +20,8 @@ import (
 //	                                an empty line
 //	{"Amount":50000}                the body
 //
-// Fields that a reader does not know it ignores, so that fields can be added;
-// what changes the meaning of the others raises the format number.
+// Readers ignore unknown fields, so a later version can add fields. A change to the meaning of the
+// existing fields raises the format number.
 
 const recordFormat = "eventstore/1"
 
@@ -48,7 +48,7 @@ func newRecord(kind, stream string, sizeHint int) *recordWriter {
 	w.buf = append(w.buf, kind...)
 	w.buf = append(w.buf, " 00000000\n"...)
 	w.start = len(w.buf)
-	w.buf = append(w.buf, "stream="+stream+"\n"...) // it is escaped already
+	w.buf = append(w.buf, "stream="+stream+"\n"...) // stream is already escaped
 	return w
 }
 
@@ -58,7 +58,7 @@ func (w *recordWriter) text(name, value string) {
 	}
 }
 
-// line is text also where the value is empty, for what is a list.
+// line writes a field even if the value is empty, for fields that form a list.
 func (w *recordWriter) line(name, value string) {
 	w.buf = append(w.buf, name...)
 	w.buf = append(w.buf, '=')
@@ -103,8 +103,8 @@ func (w *recordWriter) finish(body ...[]byte) []byte {
 	return w.buf
 }
 
-// readRecord checks a record's frame and that it belongs to stream, calls field for each
-// field, and returns the body, which shares data's memory.
+// readRecord checks the frame of a record and that the record belongs to stream. It calls field for
+// each field and returns the body, which shares the memory of data.
 func readRecord(data []byte, kind, stream string, field func(name, value string) error) (body []byte, err error) {
 	line, rest, ok := bytes.Cut(data, []byte{'\n'})
 	format, words, _ := strings.Cut(string(line[:min(len(line), 64)]), " ")
@@ -113,18 +113,18 @@ func readRecord(data []byte, kind, stream string, field func(name, value string)
 	case !ok || !spaced || strings.Contains(checksum, " ") || !strings.HasPrefix(format, "eventstore/"):
 		return nil, errors.New("the value was not written by this event store")
 	case format != recordFormat:
-		return nil, fmt.Errorf("the value has format %q, this version of the library reads %q: update it", format, recordFormat)
+		return nil, fmt.Errorf("the value has format %q, but this version of the library reads %q: update the library", format, recordFormat)
 	case its != kind:
 		return nil, fmt.Errorf("the value is a record of kind %q, not %q", its, kind)
 	}
 	if sum, err := strconv.ParseUint(checksum, 16, 32); err != nil || crc32.Checksum(rest, castagnoli) != uint32(sum) {
-		return nil, fmt.Errorf("the checksum %q does not fit the value", checksum)
+		return nil, fmt.Errorf("the checksum %q does not match the value", checksum)
 	}
 	end := bytes.Index(rest, []byte("\n\n"))
 	if end < 0 {
 		return nil, errors.New("the value ends within its header")
 	}
-	header := string(rest[:end]) // one string, which all fields share
+	header := string(rest[:end]) // one string that all fields share
 	seen := false
 	for len(header) > 0 {
 		var line string

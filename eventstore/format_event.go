@@ -5,9 +5,8 @@ import (
 	"fmt"
 )
 
-// record is one event as it is stored: its final bytes and what the protocol
-// needs to know of them. Once committed the bytes never change; who writes them
-// again writes these.
+// record is one event in its stored form: its final bytes and the fields that the protocol needs.
+// The bytes never change after the commit. Every later write of the event writes the same bytes.
 type record struct {
 	version       int64
 	commit        string
@@ -15,7 +14,7 @@ type record struct {
 	data          []byte
 }
 
-// encodeEvent makes the record of one event. The event's metadata is complete.
+// encodeEvent encodes one event, whose metadata is complete.
 func encodeEvent(name, commit string, m Metadata, raw Raw) record {
 	version := m.Context.SequenceNumber
 	w := newRecord(kindEvent, name, len(raw.Payload)+256)
@@ -46,7 +45,7 @@ func encodeEvent(name, commit string, m Metadata, raw Raw) record {
 	}
 }
 
-// decodeEvent reads the record of one event; the payload shares data's memory.
+// decodeEvent decodes the record of one event. The payload shares the memory of data.
 func decodeEvent(stream Stream, name string, data []byte) (record, Metadata, Raw, error) {
 	var (
 		r      = record{data: data}
@@ -107,7 +106,7 @@ func decodeEvent(stream Stream, name string, data []byte) (record, Metadata, Raw
 	return r, m, raw, nil
 }
 
-// decodeEventAt is decodeEvent of a record that must be that of one version.
+// decodeEventAt decodes a record like decodeEvent and checks that it holds the given version.
 func decodeEventAt(stream Stream, name string, version int64, data []byte) (record, Metadata, Raw, error) {
 	r, m, raw, err := decodeEvent(stream, name, data)
 	if err == nil && r.version != version {

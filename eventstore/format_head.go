@@ -10,25 +10,26 @@ import (
 	"time"
 )
 
-// head is the one record that decides what of a stream is committed. The zero
-// head with first 1 is that of an empty stream.
+// head is the one record that decides which events of a stream are committed. An empty stream has
+// the zero head with first set to 1.
 type head struct {
 	version int64  // last committed version; 0 is an empty stream
 	first   int64  // lowest version that still counts
 	commit  string // unique id of the last commit
 	time    time.Time
 
-	// closed takes no more appends; deleted is closed, and nothing below first counts any more. Both are for ever.
+	// A closed stream takes no more appends. A deleted stream is closed too, and has no events:
+	// first is above version. Both states are permanent.
 	closed, deleted bool
 
-	// tail holds events up to version that may not stand under their own keys yet, in
-	// ascending order. Until then this is the only place they are.
+	// tail holds events up to version, in ascending order, that may not be stored under their own
+	// keys yet. Until they are, the tail is the only place that holds them.
 	tail []record
 }
 
 func emptyHead() head { return head{first: 1} }
 
-// encode makes the head's record; the tail's records are its body, one after the other.
+// encode returns the record of the head. Its body is the records of the tail, one after the other.
 func (h head) encode(name string) []byte {
 	size := 0
 	bodies := make([][]byte, len(h.tail))
@@ -53,7 +54,7 @@ func (h head) encode(name string) []byte {
 	return w.finish(bodies...)
 }
 
-// decodeHead reads a head with all of its tail; the records share data's memory.
+// decodeHead decodes a head with its whole tail. The records share the memory of data.
 func decodeHead(stream Stream, name string, data []byte) (head, error) {
 	var (
 		h       head
@@ -72,7 +73,7 @@ func decodeHead(stream Stream, name string, data []byte) (head, error) {
 		case "state":
 			h.closed, h.deleted = true, value == "deleted"
 			if value != "closed" && value != "deleted" {
-				return fmt.Errorf("%q is not known to this version of the library", value)
+				return fmt.Errorf("this version of the library does not know %q", value)
 			}
 		case "tail":
 			version, length, _ := strings.Cut(value, " ")
@@ -94,7 +95,7 @@ func decodeHead(stream Stream, name string, data []byte) (head, error) {
 	case h.version < 1 || h.first < 1 || h.commit == "":
 		return head{}, errors.New("the head lacks version, first or commit")
 	case h.deleted && (h.first <= h.version || len(h.tail) > 0):
-		return head{}, errors.New("the head is that of a deleted stream and has events")
+		return head{}, errors.New("the head of a deleted stream has events")
 	}
 	below := int64(0)
 	for i, want := range h.tail {
@@ -112,12 +113,12 @@ func decodeHead(stream Stream, name string, data []byte) (head, error) {
 		below, body = want.version, body[lengths[i]:]
 	}
 	if len(body) > 0 {
-		return head{}, fmt.Errorf("the head has %d bytes behind its tail", len(body))
+		return head{}, fmt.Errorf("the head has %d bytes after its tail", len(body))
 	}
 	return h, nil
 }
 
-// inTail finds the record of one version in the tail.
+// inTail returns the record of one version if the tail holds it.
 func (h head) inTail(version int64) (record, bool) {
 	i, ok := slices.BinarySearchFunc(h.tail, version, func(r record, v int64) int { return cmp.Compare(r.version, v) })
 	if !ok {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// encodeIdempotency makes the record that leads from an idempotency id to its event.
+// encodeIdempotency encodes the record that maps an idempotency id to the version of its event.
 func encodeIdempotency(name string, r record) []byte {
 	w := newRecord(kindIdempotency, name, 0)
 	w.text("id", r.idempotencyID)

@@ -23,7 +23,7 @@ func decodeSnapshots(name string, data []byte) (versions []int64, err error) {
 	return versions, err
 }
 
-// encodeSnapshot makes the record of a snapshot, whose state is raw.
+// encodeSnapshot encodes a snapshot whose state is raw.
 func encodeSnapshot(name string, s Snapshot, raw Raw) []byte {
 	w := newRecord(kindSnapshot, name, len(raw.Payload))
 	w.number("version", s.Version)

@@ -13,40 +13,46 @@ import (
 	"strings"
 )
 
-// minHashKey is the shortest key of WithHashedIDs in bytes.
+// minHashKey is the length in bytes of the shortest key that WithHashedIDs accepts.
 const minHashKey = 16
 
-// WithHashedIDs puts a hash in place of aggregate ids in logs and in the texts of errors, for where ids
-// say something of persons: EventStores:Customer:#4f1c9a0b2d3e4f50 in place of EventStores:Customer:ada.
-// The hash is keyed (HMAC-SHA256), so that without the key nobody can try ids out; the same key gives the
-// same hash in every process, so that what belongs together is found, see [Provider.HashedStream]. The
-// key has at least 16 bytes; keep it as a secret.
+// WithHashedIDs replaces aggregate ids with hashes in logs and error texts. Use it if ids identify
+// people. EventStores:Customer:ada then reads EventStores:Customer:#4f1c9a0b2d3e4f50. Off by
+// default.
 //
-// It reaches what the provider logs, also through [Provider.Logger], and the errors of its sessions and
-// readers and of packages aggregate and transfer. The errors match as ever with errors.Is and errors.As;
-// the fields and the texts of what errors.As finds inside hold the ids. So do Verification.Damage and
-// HeadRebuild.Damage: pass what you log of them to [Provider.HashIDs]. Databases, aggregate types,
-// idempotency ids and session ids stay. Spans have telemetry.WithoutAggregateIDs. Defaults to off.
+// The hash is keyed (HMAC-SHA256), so ids can't be guessed without the key. The same key gives the
+// same hash in every process, so lines about one stream can be found, see [Provider.HashedStream].
+// The key has at least 16 bytes and must be kept secret.
+//
+// The option affects everything that the provider logs, also through [Provider.Logger]. It also
+// affects the errors of the provider's sessions and readers, and of packages aggregate and
+// transfer. Errors still match with errors.Is and errors.As. The errors that errors.As finds still
+// hold the ids in their fields and texts. So do Verification.Damage and HeadRebuild.Damage. Pass
+// those to [Provider.HashIDs] before logging them.
+//
+// Databases, aggregate types, idempotency ids and session ids are not hashed. Spans have their own
+// option, telemetry.WithoutAggregateIDs.
 func WithHashedIDs(key []byte) Option {
 	return func(c *config) error {
 		if len(key) < minHashKey {
-			return &ArgumentError{Argument: "WithHashedIDs", Reason: fmt.Sprintf("the key has %d bytes, at least %d are needed: take them from a random source and keep them", len(key), minHashKey)}
+			return &ArgumentError{Argument: "WithHashedIDs", Reason: fmt.Sprintf("the key has %d bytes, at least %d are needed: take them from a random source and keep them secret", len(key), minHashKey)}
 		}
 		c.hasher = &idHasher{key: append([]byte(nil), key...)}
 		return nil
 	}
 }
 
-// HashedStream returns the name by which logs and errors call a stream: with its id hashed where the
-// provider has [WithHashedIDs], else Stream.String. It is how to find the lines about a stream.
+// HashedStream returns the name that logs and errors use for a stream. The id in it is hashed if
+// the provider has [WithHashedIDs]. Otherwise the name is the same as Stream.String. Use it to find
+// the log lines about a stream.
 func (p *Provider) HashedStream(stream Stream) string { return p.hasher.name(stream) }
 
-// HashIDs returns an error that hides in its text the ids of the streams that are given, and of those that
-// errors in it name in a field Stream. It is err itself where nothing is to be hidden, as where the provider is
-// without [WithHashedIDs]. The provider's own errors are hidden already.
+// HashIDs returns an error whose text does not show the ids of the given streams, nor of those that
+// errors inside err name in a field Stream. It returns err itself if there is nothing to hide or
+// the provider does not have [WithHashedIDs]. The provider's own errors hide their ids already.
 func (p *Provider) HashIDs(err error, streams ...Stream) error { return p.hasher.hide(err, streams...) }
 
-// idHasher hides ids. A nil one hides nothing.
+// idHasher replaces ids with hashes. A nil idHasher replaces nothing.
 type idHasher struct{ key []byte }
 
 func (h *idHasher) hash(id string) string {
@@ -55,7 +61,7 @@ func (h *idHasher) hash(id string) string {
 	return "#" + hex.EncodeToString(mac.Sum(nil)[:8])
 }
 
-// id is what stands for an id.
+// id returns the text to show for an id.
 func (h *idHasher) id(id string) string {
 	if h == nil {
 		return id
@@ -63,7 +69,8 @@ func (h *idHasher) id(id string) string {
 	return h.hash(id)
 }
 
-// name is Stream.String with the id hashed. No stream has such a name: # is always escaped.
+// name returns Stream.String with the id hashed. The result is never the name of a stream, because
+// names always escape #.
 func (h *idHasher) name(s Stream) string {
 	if h == nil {
 		return s.String()
@@ -71,12 +78,12 @@ func (h *idHasher) name(s Stream) string {
 	return escape(s.Database) + ":" + escape(s.Type) + ":" + h.hash(s.ID)
 }
 
-// text hides the ids of streams in a text: in their names, also where they are part of a key or have been
-// escaped once more for a URL, and where an id is quoted.
+// text hides the ids of streams in a text. It replaces their names, also inside keys and URLs, and
+// quoted ids.
 func (h *idHasher) text(text string, streams []Stream) string {
 	for _, s := range streams {
 		if s.ID == "" {
-			continue // says nothing of anybody
+			continue // identifies nothing
 		}
 		name, hashed := s.String(), h.name(s)
 		for _, form := range []string{name, url.QueryEscape(name), url.PathEscape(name)} {
@@ -87,7 +94,8 @@ func (h *idHasher) text(text string, streams []Stream) string {
 	return text
 }
 
-// replaceName replaces a stream's name where it does not go on: that of id 1 is how that of id 12 begins.
+// replaceName replaces the name of a stream where the name ends. The name of id 12 begins with the
+// name of id 1, for example.
 func replaceName(text, name, hashed string) string {
 	var b strings.Builder
 	for {
@@ -105,7 +113,6 @@ func replaceName(text, name, hashed string) string {
 	}
 }
 
-// hide is HashIDs.
 func (h *idHasher) hide(err error, streams ...Stream) error {
 	if h == nil || err == nil {
 		return err
@@ -118,7 +125,7 @@ func (h *idHasher) hide(err error, streams ...Stream) error {
 	return err
 }
 
-// namedIn adds the streams that errors name.
+// namedIn adds the streams that err and its causes name to streams.
 func namedIn(err error, streams []Stream) []Stream {
 	v := reflect.ValueOf(err)
 	if v.Kind() == reflect.Pointer && !v.IsNil() {
@@ -146,7 +153,7 @@ func namedIn(err error, streams []Stream) []Stream {
 	return streams
 }
 
-// hiddenError is an error with another text.
+// hiddenError replaces the text of an error.
 type hiddenError struct {
 	cause error
 	text  string
@@ -155,7 +162,7 @@ type hiddenError struct {
 func (e *hiddenError) Error() string { return e.text }
 func (e *hiddenError) Unwrap() error { return e.cause }
 
-// Format keeps fmt from looking inside.
+// Format prints only the replaced text, so that fmt does not print the fields of the cause.
 func (e *hiddenError) Format(state fmt.State, verb rune) {
 	if verb == 'q' {
 		fmt.Fprintf(state, "%q", e.text)
@@ -164,14 +171,14 @@ func (e *hiddenError) Format(state fmt.State, verb rune) {
 	fmt.Fprint(state, e.text)
 }
 
-// LogValue is what slog writes.
+// LogValue returns the replaced text for slog.
 func (e *hiddenError) LogValue() slog.Value { return slog.StringValue(e.text) }
 
-// hashingHandler hides ids in what is logged.
+// hashingHandler hides ids in log records.
 type hashingHandler struct {
 	slog.Handler
 	hasher  *idHasher
-	streams []Stream // of attributes that the logger was given
+	streams []Stream // that the logger's own attributes name
 }
 
 func (h *hashingHandler) Handle(ctx context.Context, record slog.Record) error {
@@ -204,7 +211,7 @@ func (h *hashingHandler) WithGroup(name string) slog.Handler {
 	return &hashingHandler{h.Handler.WithGroup(name), h.hasher, h.streams}
 }
 
-// streamsOf adds the stream that an attribute names.
+// streamsOf adds the streams that an attribute names to streams.
 func streamsOf(attr slog.Attr, streams []Stream) []Stream {
 	value := attr.Value.Resolve()
 	if value.Kind() == slog.KindGroup {
@@ -225,7 +232,7 @@ func streamsOf(attr slog.Attr, streams []Stream) []Stream {
 	return streams
 }
 
-// hidden is an attribute without ids.
+// hidden returns the attribute with its ids hidden.
 func (h *hashingHandler) hidden(attr slog.Attr, streams []Stream) slog.Attr {
 	value := attr.Value.Resolve()
 	switch value.Kind() {

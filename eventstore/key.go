@@ -7,24 +7,25 @@ import (
 	"unicode/utf8"
 )
 
-// Stream names the history of one aggregate. Any name is possible that is
-// not blank, is valid UTF-8 and has at most 200 bytes; names are case-sensitive.
+// Stream names the history of one aggregate. Each part is valid UTF-8, not blank and at most 200
+// bytes long. Names are case-sensitive.
 type Stream struct {
-	Database string `json:"database,omitempty"` // tenant or partition
+	Database string `json:"database,omitempty"` // the partition id of metadata, for example one for each tenant
 	Type     string `json:"type,omitempty"`     // aggregate type
 	ID       string `json:"id,omitempty"`       // aggregate instance
 }
 
-// maxNameBytes keeps keys within what stores take and people can read.
+// maxNameBytes keeps keys short enough for stores to accept and for people to read.
 const maxNameBytes = 200
 
-// String returns the three parts, escaped and joined by colons: the name by
-// which the store's keys begin. No two streams have the same.
+// String returns the three parts, escaped and joined by colons. The keys of the stream in the store
+// begin with this name. It is different for every stream.
 func (s Stream) String() string {
 	return escape(s.Database) + ":" + escape(s.Type) + ":" + escape(s.ID)
 }
 
-// ParseStream is the inverse of [Stream.String].
+// ParseStream returns the stream that a name from [Stream.String] stands for. It returns an
+// [ArgumentError] for any other text.
 func ParseStream(name string) (Stream, error) {
 	parts := strings.Split(name, ":")
 	if len(parts) != 3 {
@@ -33,7 +34,7 @@ func ParseStream(name string) (Stream, error) {
 	for i, part := range parts {
 		plain, err := unescape(part)
 		if err != nil || escape(plain) != part {
-			return Stream{}, &ArgumentError{Argument: "stream name", Reason: fmt.Sprintf("%q is not escaped as Stream.String does it", name)}
+			return Stream{}, &ArgumentError{Argument: "stream name", Reason: fmt.Sprintf("%q is not escaped in the way of Stream.String", name)}
 		}
 		parts[i] = plain
 	}
@@ -59,13 +60,13 @@ func validateName(argument, value string) error {
 	case !utf8.ValidString(value):
 		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("%q is not valid UTF-8", value)}
 	case len(value) > maxNameBytes:
-		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it has %d bytes, at most %d are possible", len(value), maxNameBytes)}
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it has %d bytes, at most %d are allowed", len(value), maxNameBytes)}
 	}
 	return nil
 }
 
-// keys are the keys of one stream: {database:type:id}:…, where the braces make a
-// Redis Cluster put them all into one hash slot.
+// keys builds the keys of one stream: {database:type:id}:… The braces make a Redis Cluster put all
+// of them into one hash slot.
 type keys struct {
 	partition string
 	prefix    string
@@ -83,11 +84,11 @@ func (k keys) snapshots() string            { return k.prefix + "snapshots" }
 func (k keys) snapshot(v int64) string      { return k.prefix + "snapshot:" + strconv.FormatInt(v, 10) }
 func (k keys) lease() string                { return k.prefix + "lease" }
 
-// longest is an upper bound of the length of all keys but idempotency keys.
+// longest returns an upper bound of the length of all keys except idempotency keys.
 func (k keys) longest() int { return len(k.prefix) + len("snapshot:9223372036854775807") }
 
-// escape makes any string of the characters A–Z a–z 0–9 - _ . ~ and %XX, which every Dapr store
-// accepts in a key. It is injective: percent-encoding as in RFC 3986, of every other byte.
+// escape returns s in the characters A–Z a–z 0–9 - _ . ~ and %XX, which every Dapr store accepts in
+// a key. It percent-encodes every other byte as RFC 3986 does, so different strings stay different.
 func escape(s string) string {
 	n := 0
 	for i := range len(s) {
@@ -119,7 +120,7 @@ func appendPercent(b []byte, c byte) []byte {
 	return append(b, '%', hex[c>>4], hex[c&15])
 }
 
-// unescape undoes percent-encoding.
+// unescape reverses escape.
 func unescape(s string) (string, error) {
 	if strings.IndexByte(s, '%') < 0 {
 		return s, nil

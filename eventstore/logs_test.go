@@ -382,14 +382,14 @@ func TestACodecsErrorSaysWhatIsWrongWithoutThePayload(t *testing.T) {
 	}
 	writing := func(value any) error { _, err := r.encode("event", labStream, value); return err }
 	for says, err := range map[string]error{
-		"JSON number does not fit Go type string of field secret.Text, at byte 19":                reading("secret", `{"Text":`+sentinel+`}`),
-		"JSON array does not fit Go type eventstore.secret, at byte 1":                            reading("secret", `[]`),
-		"no JSON at byte 12: unexpected end of JSON input":                                        reading("secret", `{"Text":"ab`+"c"),
-		"a *time.ParseError, which may quote the payload and is left out: get at it with errors.": reading("secret", `{"When":"`+sentinel+`"}`),
-		"a *errors.errorString, which may":                                                        reading("tattler", `"`+sentinel+`"`),
-		"a *json.MarshalerError, which may":                                                       writing(tattler{sentinel}),
-		"json: unsupported type: chan int":                                                        writing(map[string]any{"": make(chan int)}),
-		"json: unsupported value: +Inf":                                                           writing(secret{Text: sentinel, Float: math.Inf(1)}),
+		"JSON number does not fit Go type string of field secret.Text, at byte 19":     reading("secret", `{"Text":`+sentinel+`}`),
+		"JSON array does not fit Go type eventstore.secret, at byte 1":                 reading("secret", `[]`),
+		"invalid JSON at byte 12: unexpected end of JSON input":                        reading("secret", `{"Text":"ab`+"c"),
+		"a *time.ParseError, left out because it may quote the payload: use errors.As": reading("secret", `{"When":"`+sentinel+`"}`),
+		"a *errors.errorString, left out":                                              reading("tattler", `"`+sentinel+`"`),
+		"a *json.MarshalerError, left out":                                             writing(tattler{sentinel}),
+		"json: unsupported type: chan int":                                             writing(map[string]any{"": make(chan int)}),
+		"json: unsupported value: +Inf":                                                writing(secret{Text: sentinel, Float: math.Inf(1)}),
 	} {
 		if !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), sentinel) {
 			t.Errorf("the error does not say %q: %v", says, err)

@@ -155,7 +155,7 @@ func TestWhatAnUpcasterMakesMustBeCarried(t *testing.T) {
 	type kept struct{ A int }
 	lossyStep := WithUpcastJSON(1, func(kept) (shy, error) { return shy{}, nil })
 	_, err := NewRegistry(Type[kept]("kept", WithSchemaVersion(2), lossyStep))
-	if e := want[*ArgumentError](t, err); e.Argument != "WithUpcastJSON" || e.Reason != `JSON can't carry all of what the step of type "kept" from schema version 1 to 2 makes, Go type eventstore.shy: shy.owner is not exported and so not stored: export it, or give eventstore.shy MarshalJSON and UnmarshalJSON` {
+	if e := want[*ArgumentError](t, err); e.Argument != "WithUpcastJSON" || e.Reason != `JSON can't carry all of the result of the step of type "kept" from schema version 1 to 2, Go type eventstore.shy: shy.owner is not exported, so it is not stored: export it, or give eventstore.shy MarshalJSON and UnmarshalJSON` {
 		t.Error(err)
 	}
 	for _, step := range []TypeOption{

@@ -114,7 +114,7 @@ func TestWhatIsNotARecordIsRefusedWithItsReason(t *testing.T) {
 		{headOf(frame(kindHead, stream+"version=1\nfirst=1\ncommit=c\ntail=2 0\n\n")), "out of order"},
 		{headOf(frame(kindHead, stream+"version=1\nfirst=1\ncommit=c\ntail=0 0\n\n")), "out of order"},
 		{headOf(frame(kindHead, stream+"version=1\nfirst=1\ncommit=c\ntail=1 0\n\n")), "version 1 in the head's tail"},
-		{headOf(frame(kindHead, stream+"version=1\nfirst=1\ncommit=c\n\nmore")), "4 bytes behind"},
+		{headOf(frame(kindHead, stream+"version=1\nfirst=1\ncommit=c\n\nmore")), "4 bytes after"},
 		{headOf(head{version: 3, first: 1, commit: "c", tail: []record{good, good}}.encode(name)), "out of order"},
 		{idem(frame(kindIdempotency, stream+"id=y\nversion=1\n\n")), `idempotency id "y"`},
 		{idem(frame(kindIdempotency, stream+"id=x\n\n")), "no version"},

@@ -11,46 +11,48 @@ import (
 	"strings"
 )
 
-// Registry knows which Go type stands behind each type name that is stored, for events and
-// snapshots, and how what was stored years ago becomes a value of today. It is made once, never changes, and is safe for concurrent use.
+// Registry knows the Go type for each stored type name of events and snapshots. It also knows how
+// to turn values that were stored years ago into values of today. It never changes after
+// [NewRegistry] and is safe for concurrent use.
 type Registry struct {
 	byName map[string]*TypeDefinition
 	byType map[reflect.Type]*TypeDefinition
 }
 
-// TypeDefinition is one entry of a [Registry], made by [Type].
+// TypeDefinition is one entry of a [Registry]. [Type] makes it.
 type TypeDefinition struct {
 	typeConfig
 	name    string
 	goType  reflect.Type
-	err     error            // of an option, for NewRegistry to return
-	leftOut map[fieldID]bool // that leaveOut names
-	needed  map[fieldID]bool // of those, what JSON does not carry
+	err     error            // from an option; NewRegistry returns it
+	leftOut map[fieldID]bool // the fields that leaveOut names
+	needed  map[fieldID]bool // those of leftOut that JSON does not carry
 }
 
-// typeConfig is what the options of a type set.
+// typeConfig holds what the options of a type set.
 type typeConfig struct {
 	aliases   []string
-	schema    int // that is written
+	schema    int // the schema version that is written
 	upcasters []upcaster
 	codecs    []Codec // the first writes, all of them read
 	leaveOut  []string
 
-	aggregates []string // the aggregate types that it is bound to; none: any
+	aggregates []string // the aggregate types that the type is bound to; none: any
 }
 
-// TypeOption configures a type: see [WithSchemaVersion], [WithUpcast], [WithUpcastJSON], [WithAliases],
-// [WithCodec], [WithoutFields] and [ForAggregates]. [NewRegistry] returns an ArgumentError for a wrong one.
+// TypeOption configures a type: see [WithSchemaVersion], [WithUpcast], [WithUpcastJSON],
+// [WithAliases], [WithCodec], [WithoutFields] and [ForAggregates]. [NewRegistry] returns an
+// ArgumentError for an invalid option.
 type TypeOption func(*typeConfig) error
 
-// Type defines that values of the Go type T are stored under name. Reading gives back a T.
-// The name is what history refers to for ever: choose one that does not depend
-// on where the Go type lives. Without options it is of schema version 1 and stored as JSON.
+// Type defines that values of the Go type T are stored under name. Reading returns a T. History
+// refers to the name for ever, so choose one that does not depend on where the Go type lives.
+// Without options the type has schema version 1 and is stored as JSON.
 func Type[T any](name string, options ...TypeOption) TypeDefinition {
 	return TypeOf(reflect.TypeFor[T](), name, options...)
 }
 
-// TypeOf is [Type] for a Go type that is known only when the program runs.
+// TypeOf is like [Type], for a Go type that is only known at run time.
 func TypeOf(goType reflect.Type, name string, options ...TypeOption) TypeDefinition {
 	t := TypeDefinition{name: name, goType: goType, typeConfig: typeConfig{schema: 1, codecs: []Codec{JSON}}}
 	for _, option := range options {
@@ -65,7 +67,7 @@ func TypeOf(goType reflect.Type, name string, options ...TypeOption) TypeDefinit
 	return t
 }
 
-// decode makes a value of the Go type.
+// decode decodes a payload into a value of the Go type.
 func (t *TypeDefinition) decode(codec Codec, payload []byte) (any, error) {
 	if t.goType.Kind() == reflect.Pointer {
 		value := reflect.New(t.goType.Elem()).Convert(t.goType).Interface()
@@ -76,36 +78,41 @@ func (t *TypeDefinition) decode(codec Codec, payload []byte) (any, error) {
 	return p.Elem().Interface(), err
 }
 
-// WithoutFields says of fields that they are meant not to be stored, such as a cache that is filled
-// anew when it is needed. A type with fields that its codec can't carry is refused otherwise.
+// WithoutFields names fields that are not stored on purpose, such as a cache that can be filled
+// again. Without it, NewRegistry refuses a type with fields that its codec can't carry.
 //
-// A path names a field from the type on, as "Owner.name"; pointers, slices, arrays and maps on the way are looked
-// through: "Lines.price" is a field of each line. The field is left out wherever its struct type occurs in the
-// registered type. When a value is read, the field is zero.
+// A path names a field, starting at the type, as in "Owner.name". It passes through pointers,
+// slices, arrays and maps: "Lines.price" is a field of each line. The field is left out everywhere
+// that its struct type occurs in the registered type. When a value is read, the field is zero.
 func WithoutFields(paths ...string) TypeOption {
 	return func(c *typeConfig) error { c.leaveOut = append(c.leaveOut, paths...); return nil }
 }
 
-// WithAliases names older names of the type, which history still holds. They are read as the type, and never written again.
+// WithAliases gives older names of the type, which history still contains. Reading accepts them,
+// and nothing is written under them.
 func WithAliases(names ...string) TypeOption {
 	return func(c *typeConfig) error { c.aliases = append(c.aliases, names...); return nil }
 }
 
-// WithCodec sets how values of the type become bytes, in place of [JSON]: write is the codec for what is stored from now on,
-// alsoRead are those in which history holds the type too. Which of them reads a value, the content type that is stored with it says.
+// WithCodec sets how values of the type become bytes, in place of [JSON]. New values are stored
+// with the codec write. The codecs in alsoRead only read what history contains. The stored content
+// type of a value selects the codec that reads it.
 func WithCodec(write Codec, alsoRead ...Codec) TypeOption {
 	return func(c *typeConfig) error { c.codecs = append([]Codec{write}, alsoRead...); return nil }
 }
 
-// NewRegistry makes a registry. It is an ArgumentError
-//   - if a name, an alias or a Go type is there twice, a name is blank, or a type is an interface;
-//   - if a schema version is below 1, or a type's upcasters are not one step for each schema version from some first up to
-//     the one before the newest;
-//   - if an upcaster or a codec is nil, or two codecs of a type have one content type;
-//   - if an aggregate type that a type is bound to is blank or repeated, see [ForAggregates];
-//   - if a type is written as [JSON], and JSON can never carry all of it: fields that are not exported, hidden by others or tagged
-//     json:"-", interfaces with methods, functions, channels, complex numbers, keys of maps that are no text or integer, and what else
-//     encoding/json leaves out or can't read. The message names each field and says what to do; see [WithoutFields].
+// NewRegistry returns a registry of the given types. It returns an ArgumentError if
+//   - a name, an alias or a Go type is given twice, a name is blank, or a type is an interface;
+//   - a schema version is below 1, or the upcasters of a type do not lead to the newest schema
+//     version in steps without a gap;
+//   - an upcaster or a codec is nil, or two codecs of a type have the same content type;
+//   - an aggregate type that a type is bound to is blank or repeated, see [ForAggregates];
+//   - a type is written as [JSON], and JSON can never carry all of it.
+//
+// JSON can't carry fields that are not exported, hidden by others or tagged json:"-". It can't
+// carry interfaces with methods, functions, channels, complex numbers, and map keys that are
+// neither text nor integers. The same is true for anything else that encoding/json leaves out or
+// can't read. The message names each field and says what to do, see [WithoutFields].
 func NewRegistry(types ...TypeDefinition) (*Registry, error) {
 	r := &Registry{byName: map[string]*TypeDefinition{}, byType: map[reflect.Type]*TypeDefinition{}}
 	for _, t := range types {
@@ -126,7 +133,7 @@ func NewRegistry(types ...TypeDefinition) (*Registry, error) {
 	return r, nil
 }
 
-// complete checks a definition by itself and puts its upcasters into order.
+// complete checks a definition and sorts its upcasters.
 func (t *TypeDefinition) complete() error {
 	bad := func(argument, format string, args ...any) error {
 		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf(format, args...)}
@@ -137,7 +144,7 @@ func (t *TypeDefinition) complete() error {
 	case strings.TrimSpace(t.name) == "":
 		return bad("type name", "the name of Go type %s is blank", t.goType)
 	case t.goType.Kind() == reflect.Interface:
-		return bad("type", "%q is the interface %s, which says nothing of what to decode: register concrete types", t.name, t.goType)
+		return bad("type", "%q is the interface %s, which can't be decoded: register concrete types", t.name, t.goType)
 	case t.err != nil:
 		return t.err
 	}
@@ -154,9 +161,9 @@ func (t *TypeDefinition) complete() error {
 		case codec == nil:
 			return bad("WithCodec", "a codec of type %q is nil", t.name)
 		case innermost(codec) == nil:
-			return bad("WithCodec", "a codec of type %q seals a codec that is nil", t.name)
+			return bad("WithCodec", "a Sealer of type %q has no inner codec", t.name)
 		case sealsTwice(codec):
-			return bad("WithCodec", "a codec of type %q seals what is sealed already: use one of the two", t.name)
+			return bad("WithCodec", "a Sealer of type %q has another Sealer as its inner codec: use one of the two", t.name)
 		case codec.ContentType() == "":
 			return bad("WithCodec", "a codec of type %q has no content type", t.name)
 		case slices.ContainsFunc(t.codecs[:i], func(other Codec) bool { return other.ContentType() == codec.ContentType() }):
@@ -178,7 +185,7 @@ func (t *TypeDefinition) complete() error {
 			continue
 		}
 		if lost := t.lost(u.made); lost != "" {
-			return bad("WithUpcastJSON", "JSON can't carry all of what the step of type %q from schema version %d to %d makes, Go type %s: %s", t.name, u.from, u.from+1, u.made, lost)
+			return bad("WithUpcastJSON", "JSON can't carry all of the result of the step of type %q from schema version %d to %d, Go type %s: %s", t.name, u.from, u.from+1, u.made, lost)
 		}
 	}
 	if !t.writesJSON() {
@@ -188,7 +195,7 @@ func (t *TypeDefinition) complete() error {
 		return bad("type", "JSON can't carry all of type %q, Go type %s: %s", t.name, t.goType, lost)
 	}
 	if path, ok := t.unneeded(); ok {
-		return bad("WithoutFields", "field %q of type %q is stored: take the option away, or, if the field is to be left out, tag it `json:\"-\"`", path, t.name)
+		return bad("WithoutFields", "field %q of type %q is stored: remove the option, or leave the field out with the tag `json:\"-\"`", path, t.name)
 	}
 	return nil
 }
@@ -199,21 +206,21 @@ func (t *TypeDefinition) writesJSON() bool {
 	return ok
 }
 
-// RegisteredType is what a [Registry] knows of one type.
+// RegisteredType describes one type of a [Registry].
 type RegisteredType struct {
 	Name          string
-	Aliases       []string // in the order in which they were given
+	Aliases       []string // in the order of WithAliases
 	GoType        reflect.Type
-	SchemaVersion int      // that is written
+	SchemaVersion int      // the version that is written
 	OldestVersion int      // the lowest schema version that can be read
 	ContentTypes  []string // the first is written, all of them can be read
 
-	// AggregateTypes are those of [ForAggregates], in the order in which they were given. It is nil
-	// for a type that can be stored in every stream.
+	// AggregateTypes lists the names that [ForAggregates] was given, in that order. It is nil for a
+	// type that can be stored in every stream.
 	AggregateTypes []string
 }
 
-// Types returns what is registered, by name in ascending order.
+// Types returns the registered types, sorted by name.
 func (r *Registry) Types() []RegisteredType {
 	var types []RegisteredType
 	for _, t := range r.byType {
@@ -227,37 +234,46 @@ func (r *Registry) Types() []RegisteredType {
 	return types
 }
 
-// Encode makes what Append stores of a value of a registered Go type, in its newest schema version. A pointer counts as what it points to where only
-// that is registered; a [Raw] is what it is.
+// Encode returns the form in which Append stores a value of a registered Go type, in its newest
+// schema version. If only the type that a pointer points to is registered, Encode takes that value.
+// It returns a [Raw] as it is.
 //
-// What it makes is decoded again and compared with the value, so that whatever is stored comes back as it was. It
-// returns a [TypeNotRegisteredError], or an [ArgumentError] for what is nil, can't be encoded, or would come back as something
-// else; for a Raw of a registered type that could not be read. These count as the same:
-//   - times at the same instant and with the same offset from UTC; the location's name and the monotonic clock are not stored;
-//   - a number in a field of type any, and the [json.Number] with its digits that comes back;
-//   - nil and an empty slice or map in a field with the tag omitempty;
-//   - a nil [json.RawMessage] and null, an empty json.Number and 0;
-//   - values of a type that has its own MarshalJSON or MarshalText, no exported fields, and an Equal or Cmp method that says so;
-//   - what [WithoutFields] names. What a [Comparer] takes for equal is its own business.
+// Encode decodes the result again and compares it with the value, so that reading always returns
+// what was stored. It returns a [TypeNotRegisteredError] for a type that is not registered. It
+// returns an [ArgumentError] for a value that is nil, can't be encoded, or would be different when
+// it is read. It also returns one for a Raw of a registered type that could not be read.
+//
+// The comparison takes these for equal:
+//   - times at the same instant with the same offset from UTC, because the location's name and the
+//     monotonic clock are not stored;
+//   - a number in a field of type any, and the [json.Number] with the same digits;
+//   - nil and an empty slice or map, in a field with the tag omitempty;
+//   - a nil [json.RawMessage] and null, and an empty json.Number and 0;
+//   - values whose Equal or Cmp method says so, if their type has its own MarshalJSON or
+//     MarshalText and no exported fields;
+//   - fields that [WithoutFields] names.
+//
+// A codec that is a [Comparer] decides by itself what is equal.
 func (r *Registry) Encode(value any) (Raw, error) {
 	return r.encodeAt(context.Background(), "value", &About{}, value)
 }
 
-// EncodeFor is [Registry.Encode] of a value that is to stand at a place, which matters to a [Sealer].
+// EncodeFor is like [Registry.Encode], for a value whose place is known. A [Sealer] needs the
+// place.
 func (r *Registry) EncodeFor(ctx context.Context, about About, value any) (Raw, error) {
 	return r.encodeAt(ctx, "value", &about, value)
 }
 
-// Decode makes the value that reading gives of what is stored: by the codec of its content type, after the upcasters of
-// schema versions from its own on. It does not change raw. It returns a [TypeNotRegisteredError], a [SchemaError], or
-// an [ArgumentError] for a payload that can't be decoded.
+// Decode returns the value that reading returns for stored data. It runs the upcasters, then the
+// codec for the stored content type. It does not change raw. It returns a [TypeNotRegisteredError],
+// a [SchemaError], or an [ArgumentError] for a payload that can't be decoded.
 func (r *Registry) Decode(raw Raw) (any, error) {
 	return r.DecodeFor(context.Background(), About{}, raw)
 }
 
-// DecodeFor is [Registry.Decode] of what stands at a place, which matters to a [Sealer]: see
-// [Event.About]. Where its keys can't be read, it also returns a [StorageError] if about names a
-// stream. What was erased is no error.
+// DecodeFor is like [Registry.Decode], for data whose place is known, see [Event.About]. A [Sealer]
+// needs the place. If the keys of a Sealer can't be read and about names a stream, DecodeFor
+// returns a [StorageError]. Erased data is not an error.
 func (r *Registry) DecodeFor(ctx context.Context, about About, raw Raw) (any, error) {
 	found, err := r.read(ctx, &about, raw)
 	var sealed *sealError
@@ -271,7 +287,7 @@ func (r *Registry) DecodeFor(ctx context.Context, about About, raw Raw) (any, er
 	return nil, &ArgumentError{Argument: "raw", Reason: "it can't be decoded", Cause: err}
 }
 
-// encodeAt is Encode of an argument of that name, for a place.
+// encodeAt is Encode for a place. Its errors name the argument.
 func (r *Registry) encodeAt(ctx context.Context, argument string, about *About, value any) (Raw, error) {
 	if raw, ok := value.(Raw); ok {
 		if err := r.checkRaw(ctx, argument, about, raw); err != nil {
@@ -306,7 +322,8 @@ func (r *Registry) encodeAt(ctx context.Context, argument string, about *About, 
 	return raw, nil
 }
 
-// holdsSeveral reports whether a value of a type that is not registered is a list of those that could be.
+// holdsSeveral reports whether a value of an unregistered type is a list of values that could be
+// registered.
 func (r *Registry) holdsSeveral(value any) bool {
 	t := reflect.TypeOf(value)
 	if t != nil && t.Kind() == reflect.Pointer {
@@ -324,7 +341,7 @@ func (r *Registry) holdsSeveral(value any) bool {
 	return registered || pointer || element.Kind() == reflect.Interface || element == reflect.TypeFor[Event]() || element == reflect.TypeFor[Raw]()
 }
 
-// comesBack checks that what is to be stored is read as the value that it was made of.
+// comesBack checks that reading raw would return the value that it was made from.
 func (t *TypeDefinition) comesBack(ctx context.Context, argument string, about *About, value any, raw Raw) error {
 	codec := innermost(t.codecs[0])
 	if _, sealed := t.codecs[0].(Sealer); t.writesJSON() && !sealed {
@@ -335,19 +352,19 @@ func (t *TypeDefinition) comesBack(ctx context.Context, argument string, about *
 	opened, err := open(ctx, t.codecs[0], about, raw)
 	switch {
 	case err != nil && about.Stream != (Stream{}):
-		return &StorageError{Stream: about.Stream, Operation: "open what was just sealed for", Cause: err}
+		return &StorageError{Stream: about.Stream, Operation: "open the payload that was just sealed", Cause: err}
 	case err != nil:
-		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %s that can't be opened once it is sealed", t.goType), Cause: err}
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %s that can't be opened after sealing", t.goType), Cause: err}
 	case opened.Erased:
-		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("what is sealed of %s was erased at this moment; nothing was stored", t.goType)}
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("sealed data of %s was erased in the meantime; nothing was stored", t.goType)}
 	}
 	decoded, err := t.decode(codec, opened.Payload)
 	if err != nil {
-		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %s that could be stored and never be read again", t.goType), Cause: &codecError{err}}
+		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %s that could be stored but not read again", t.goType), Cause: &codecError{err}}
 	}
 	if comparer, ok := codec.(Comparer); ok {
 		if !comparer.Equal(value, decoded) {
-			return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %s that %s, says its codec: nothing was stored", t.goType, comesBackChanged)}
+			return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %s that, according to its codec, %s; nothing was stored", t.goType, comesBackChanged)}
 		}
 		return nil
 	}
@@ -363,7 +380,8 @@ func (t *TypeDefinition) comesBack(ctx context.Context, argument string, about *
 	return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("%s %s; nothing was stored", where, d.reason)}
 }
 
-// checkRaw checks a Raw that is new, not one that was recorded before: if its type is registered, it can be read.
+// checkRaw checks that a new Raw can be read, if its type is registered. It is not for a Raw that
+// was recorded before.
 func (r *Registry) checkRaw(ctx context.Context, argument string, about *About, raw Raw) error {
 	if err := checkRecorded(argument, raw); err != nil {
 		return err
@@ -371,13 +389,13 @@ func (r *Registry) checkRaw(ctx context.Context, argument string, about *About, 
 	_, err := r.read(ctx, about, raw)
 	var sealed *sealError
 	if errors.As(err, &sealed) && about.Stream != (Stream{}) && !errors.Is(err, ErrNotAuthentic) {
-		return &StorageError{Stream: about.Stream, Operation: "open what is to be stored in", Cause: sealed.cause}
+		return &StorageError{Stream: about.Stream, Operation: "open the payload to store", Cause: sealed.cause}
 	}
 	switch err.(type) {
 	case nil, *TypeNotRegisteredError:
-		return nil // what is not registered is the business of whoever reads it
+		return nil // readers of an unregistered type handle it themselves
 	}
-	return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a Raw of type %q that could be stored and never be read again", raw.Type), Cause: err}
+	return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a Raw of type %q that could be stored but not read again", raw.Type), Cause: err}
 }
 
 // checkRecorded checks what every Raw must have.
@@ -391,13 +409,14 @@ func checkRecorded(argument string, raw Raw) error {
 	return nil
 }
 
-// decodeAt is DecodeFor of what stands under a key. It also says whether something was erased.
+// decodeAt is DecodeFor for data under a key. It also reports whether something was erased.
 func (r *Registry) decodeAt(ctx context.Context, about *About, key string, raw Raw) (value any, erased bool, err error) {
 	found, err := r.read(ctx, about, raw)
 	return found.value, found.erased, r.located(err, about.Stream, key, about.Version, raw)
 }
 
-// decodeSnapshot is decodeAt of a snapshot, which must be all that its Go type has today: see stale.
+// decodeSnapshot is decodeAt for a snapshot, which must have all fields that its Go type has today:
+// see stale.
 func (r *Registry) decodeSnapshot(ctx context.Context, about *About, key string, raw Raw) (any, error) {
 	found, err := r.read(ctx, about, raw)
 	if err == nil && found.erased {
@@ -412,7 +431,7 @@ func (r *Registry) decodeSnapshot(ctx context.Context, about *About, key string,
 	return found.value, nil
 }
 
-// located says of an error of read where it is.
+// located adds to an error of read where the data is.
 func (r *Registry) located(err error, stream Stream, key string, version int64, raw Raw) error {
 	switch e := err.(type) {
 	case nil:
@@ -421,7 +440,7 @@ func (r *Registry) located(err error, stream Stream, key string, version int64, 
 		if errors.Is(e.cause, ErrNotAuthentic) {
 			return &DamagedError{Stream: stream, Key: key, Version: version, Cause: e.cause}
 		}
-		return &StorageError{Stream: stream, Operation: fmt.Sprintf("open what is sealed in version %d of", version), Cause: e.cause}
+		return &StorageError{Stream: stream, Operation: fmt.Sprintf("open the sealed payload of version %d", version), Cause: e.cause}
 	case *TypeNotRegisteredError:
 		e.Stream, e.Version = stream, version
 		return e
@@ -432,16 +451,17 @@ func (r *Registry) located(err error, stream Stream, key string, version int64, 
 	return &TypeMismatchError{Stream: stream, Key: key, Version: version, Type: raw.Type, GoType: r.byName[raw.Type].goType.String(), Cause: err}
 }
 
-// readValue is what became of a stored value.
+// readValue is the result of reading a stored value.
 type readValue struct {
 	t       *TypeDefinition
 	codec   Codec
 	payload []byte // after the upcasters
 	value   any
-	erased  bool // something of it, see Opened
+	erased  bool // something was erased, see Opened
 }
 
-// read makes the Go value of what was stored. Its errors do not say where; one of no type of its own says why a payload can't be decoded.
+// read returns the Go value of stored data. Its errors do not say where the data is. An error that
+// is of no type of this package says why the payload can't be decoded.
 func (r *Registry) read(ctx context.Context, about *About, raw Raw) (readValue, error) {
 	t, codec, schema, err := r.known(raw)
 	if err != nil {
@@ -462,7 +482,7 @@ func (r *Registry) read(ctx context.Context, about *About, raw Raw) (readValue, 
 	if err != nil {
 		err = fmt.Errorf("type %q can't be decoded into %s: %w", raw.Type, t.goType, &codecError{err})
 		if schema != t.schema {
-			return readValue{}, &SchemaError{Type: raw.Type, Schema: schema, Newest: t.schema, Cause: fmt.Errorf("what the upcasters made of it: %w", err)}
+			return readValue{}, &SchemaError{Type: raw.Type, Schema: schema, Newest: t.schema, Cause: fmt.Errorf("after the upcasters: %w", err)}
 		}
 		return readValue{}, err
 	}
@@ -472,7 +492,8 @@ func (r *Registry) read(ctx context.Context, about *About, raw Raw) (readValue, 
 	return readValue{t, innermost(codec), payload, value, opened.Erased}, nil
 }
 
-// known finds what reads a stored value: its type, its codec and its schema version. Its errors are those of read.
+// known returns the type, the codec and the schema version with which to read a stored value. Its
+// errors are those of read.
 func (r *Registry) known(raw Raw) (*TypeDefinition, Codec, int, error) {
 	t, ok := r.byName[raw.Type]
 	if !ok {
@@ -488,16 +509,16 @@ func (r *Registry) known(raw Raw) (*TypeDefinition, Codec, int, error) {
 		if raw.ContentType != "" {
 			content = "content type " + raw.ContentType
 		}
-		return nil, nil, 0, fmt.Errorf("it has %s, type %q is registered with %s", content, raw.Type, strings.Join(known, ", "))
+		return nil, nil, 0, fmt.Errorf("it has %s, but type %q is registered with %s", content, raw.Type, strings.Join(known, ", "))
 	}
-	schema := max(raw.SchemaVersion, 1) // it may have been appended as a Raw that says nothing of it
+	schema := max(raw.SchemaVersion, 1) // an appended Raw may leave it out
 	if schema > t.schema {
 		return nil, nil, 0, &SchemaError{Type: raw.Type, Schema: schema, Newest: t.schema}
 	}
 	return t, t.codecs[i], schema, nil
 }
 
-// zero is the value of the Go type of which nothing is known; where the type is a pointer, one to that.
+// zero returns the zero value of the Go type, or a pointer to a zero value if it is a pointer type.
 func (t *TypeDefinition) zero() any {
 	if t.goType.Kind() == reflect.Pointer {
 		return reflect.New(t.goType.Elem()).Convert(t.goType).Interface()
@@ -505,7 +526,7 @@ func (t *TypeDefinition) zero() any {
 	return reflect.Zero(t.goType).Interface()
 }
 
-// erased lets the codec mark a value of which something was erased.
+// erased lets the codec mark a value from which something was erased.
 func (t *TypeDefinition) erased(codec Codec, value any) any {
 	sealer, ok := codec.(Sealer)
 	switch {
@@ -521,23 +542,23 @@ func (t *TypeDefinition) erased(codec Codec, value any) any {
 	return p.Elem().Interface()
 }
 
-// stale says whether the fields that were stored are not those that the value would be stored with today. A
-// snapshot of a state that has got a field since lacks what earlier events would have put into it, and
-// one that was stored without its unexported fields lacks those.
+// stale returns an error if the value would be stored with other fields today. If the state's type
+// got a new field, an older snapshot lacks what earlier events would have put into it. A snapshot
+// that was stored without unexported fields lacks those.
 func (r readValue) stale() error {
 	if _, isJSON := r.codec.(jsonCodec); !isJSON || !r.t.writesJSON() {
 		return nil
 	}
 	again, err := r.codec.Marshal(r.value)
 	if err != nil {
-		return fmt.Errorf("what it was decoded into can't be encoded: %w", &codecError{err})
+		return fmt.Errorf("the decoded value can't be encoded again: %w", &codecError{err})
 	}
 	if bytes.Equal(again, r.payload) {
 		return nil
 	}
 	var was, is any
 	if r.codec.Unmarshal(r.payload, &was) == nil && r.codec.Unmarshal(again, &is) == nil && reflect.DeepEqual(was, is) {
-		return nil // spaces, or how characters are written
+		return nil // only spaces or escapes differ
 	}
-	return fmt.Errorf("its fields are not those of %s today", r.t.goType)
+	return fmt.Errorf("its stored fields differ from the fields of %s today", r.t.goType)
 }

@@ -76,9 +76,9 @@ func TestARegistryThatCannotBeIsRefused(t *testing.T) {
 		"from schema version 1 to 2 is nil":                                                  {Type[owner]("x", WithSchemaVersion(2), WithUpcast(1, nil))},
 		"bad argument WithUpcast: the step of type \"x\" from schema version 2 to 3 is nil":  {Type[owner]("x", WithSchemaVersion(3), WithUpcast(1, step), WithUpcastJSON[owner, owner](2, nil))},
 		"from schema version 0 to 1 begins below":                                            {Type[owner]("x", WithSchemaVersion(2), WithUpcast(0, step), WithUpcast(1, step))},
-		"from schema version 1 to 2 leads beyond the newest schema version, 1: raise it":     {Type[owner]("x", WithUpcast(1, step))},
-		"from schema version 3 to 4 leads beyond the newest":                                 {Type[owner]("x", WithSchemaVersion(2), WithUpcast(1, step), WithUpcast(3, step))},
-		"from schema version 1 to 2 is there twice":                                          {Type[owner]("x", WithSchemaVersion(2), WithUpcast(1, step), WithUpcast(1, step))},
+		"from schema version 1 to 2 goes beyond the newest schema version, 1: raise that":    {Type[owner]("x", WithUpcast(1, step))},
+		"from schema version 3 to 4 goes beyond the newest":                                  {Type[owner]("x", WithSchemaVersion(2), WithUpcast(1, step), WithUpcast(3, step))},
+		"from schema version 1 to 2 is given twice":                                          {Type[owner]("x", WithSchemaVersion(2), WithUpcast(1, step), WithUpcast(1, step))},
 		"from schema version 1 to 2 is not followed by one from 2 to 3":                      {Type[owner]("x", WithSchemaVersion(4), WithUpcast(3, step), WithUpcast(1, step))},
 		"the step of type \"x\" from schema version 1 to 2 is not followed by one from 2 to": {Type[owner]("x", WithSchemaVersion(3), WithUpcast(1, step))},
 	} {
@@ -162,7 +162,7 @@ func TestTheStoredContentTypeSaysWhichCodecReads(t *testing.T) {
 		}
 	}
 	_, err = r.decode(labStream, "the key", 7, Raw{Type: "text", ContentType: "text/html"})
-	if want[*TypeMismatchError](t, err); !strings.Contains(err.Error(), `it has content type text/html, type "text" is registered with text/plain, application/json, text/other`) {
+	if want[*TypeMismatchError](t, err); !strings.Contains(err.Error(), `it has content type text/html, but type "text" is registered with text/plain, application/json, text/other`) {
 		t.Error(err)
 	}
 }

@@ -12,41 +12,41 @@ import (
 	"unsafe"
 )
 
-// comparison compares a value with what its codec made of it. It takes these for equal, beside
-// what is:
-//   - a time.Time at the same instant with the same offset from UTC, since a location's name is not stored, and in a
-//     type that encodes itself at the same instant;
+// comparison compares a value with what its codec decoded. Besides equal values, it takes these for
+// equal:
+//   - two time.Time at the same instant with the same offset from UTC, because the location's name
+//     is not stored; in a type that encodes itself, at the same instant;
 //   - in an interface, a number and the json.Number that has its digits;
-//   - by JSON, an empty slice or map and none, in a field that is left out when it is empty (omitempty), and within
-//     a type that encodes itself; by other codecs, anywhere;
-//   - a nil json.RawMessage and null, an empty json.Number and 0;
-//   - within a type that encodes itself, and by other codecs, values that have no exported field and whose Equal
-//     or Cmp method says so.
+//   - with JSON, nil and an empty slice or map, in a field with omitempty and in a type that
+//     encodes itself; with other codecs, everywhere;
+//   - a nil json.RawMessage and null, and an empty json.Number and 0;
+//   - values whose Equal or Cmp method says so, if they have no exported field; only within a type
+//     that encodes itself, and with other codecs.
 type comparison struct {
-	json    bool // by JSON
+	json    bool // the codec is JSON
 	leftOut map[fieldID]bool
 	visited map[[2]unsafe.Pointer]bool
 	depth   int
 }
 
-// difference is where two values differ. It quotes nothing of them.
+// difference says where two values differ. It does not quote the values.
 type difference struct {
 	path   string
-	reason string // after the path
+	reason string // follows the path
 }
 
-// comparedIn is what is known of the values that are compared, from what they stand in.
+// comparedIn describes what contains the values that are compared.
 type comparedIn struct {
 	opaque    bool // within a type that encodes itself
 	omitEmpty bool
 }
 
-// differs returns the first difference of what was given and what was decoded, or nil.
+// differs returns the first difference between the given and the decoded value, or nil.
 func (c *comparison) differs(given, decoded any) *difference {
 	return c.compare(addressable(reflect.ValueOf(given)), addressable(reflect.ValueOf(decoded)), comparedIn{opaque: !c.json})
 }
 
-// addressable is a copy of a value, whose unexported fields can be looked at.
+// addressable returns a copy of a value whose unexported fields can be read.
 func addressable(v reflect.Value) reflect.Value {
 	if !v.IsValid() || !v.CanInterface() {
 		return v
@@ -56,7 +56,7 @@ func addressable(v reflect.Value) reflect.Value {
 	return p.Elem()
 }
 
-const comesBackChanged = "comes back as something else"
+const comesBackChanged = "changes when it is read back"
 
 func (c *comparison) compare(a, b reflect.Value, at comparedIn) *difference {
 	if !a.IsValid() || !b.IsValid() {
@@ -67,10 +67,10 @@ func (c *comparison) compare(a, b reflect.Value, at comparedIn) *difference {
 	}
 	t := a.Type()
 	if t != b.Type() {
-		return &difference{reason: fmt.Sprintf("holds a %s, which comes back as a %s", t, b.Type())}
+		return &difference{reason: fmt.Sprintf("holds a %s, which is read back as a %s", t, b.Type())}
 	}
 	if c.depth++; c.depth > 10*maxDepth {
-		return &difference{reason: "is too deep to be compared with what comes back"}
+		return &difference{reason: "is too deep to be compared with what is read back"}
 	}
 	defer func() { c.depth-- }()
 	if c.json && !at.opaque && encodesItself(t) && t != timeType {
@@ -81,7 +81,7 @@ func (c *comparison) compare(a, b reflect.Value, at comparedIn) *difference {
 		return sameTime(a.Convert(timeType).Interface().(time.Time), b.Convert(timeType).Interface().(time.Time), at)
 	case t == rawMessageType:
 		if !bytes.Equal(a.Bytes(), b.Bytes()) && !(a.IsNil() && string(b.Bytes()) == "null") {
-			return &difference{reason: "is a json.RawMessage whose bytes come back changed: trim the spaces around them, or use []byte"}
+			return &difference{reason: "is a json.RawMessage whose bytes change when it is read back: trim the spaces around them, or use []byte"}
 		}
 		return nil
 	case t == jsonNumberType:
@@ -96,12 +96,12 @@ func (c *comparison) compare(a, b reflect.Value, at comparedIn) *difference {
 	if equal, known := equalByMethod(a, b); known && equal {
 		return nil
 	} else if !known && d.path == "" && t.Kind() == reflect.Struct {
-		return &difference{reason: fmt.Sprintf("is a %s, which %s: repair the methods by which it is stored, or give it an Equal method that says what counts", t, comesBackChanged)}
+		return &difference{reason: fmt.Sprintf("is a %s, which %s: repair its encoding methods, or give it an Equal method", t, comesBackChanged)}
 	}
 	return d
 }
 
-// inside compares values by their kind.
+// inside compares values according to their kind.
 func (c *comparison) inside(a, b reflect.Value, at comparedIn) *difference {
 	t := a.Type()
 	inner := comparedIn{opaque: at.opaque}
@@ -114,7 +114,7 @@ func (c *comparison) inside(a, b reflect.Value, at comparedIn) *difference {
 		return differsIf(a.Uint() != b.Uint())
 	case reflect.Float32, reflect.Float64:
 		x, y := a.Float(), b.Float()
-		return differsIf(x != y && (x == x || y == y)) // NaN is what it is
+		return differsIf(x != y && (x == x || y == y)) // NaN equals NaN here
 	case reflect.Complex64, reflect.Complex128:
 		return differsIf(a.Complex() != b.Complex())
 	case reflect.String:
@@ -122,7 +122,7 @@ func (c *comparison) inside(a, b reflect.Value, at comparedIn) *difference {
 			return nil
 		}
 		if !utf8.ValidString(a.String()) {
-			return &difference{reason: "is a string that is not valid UTF-8, and " + comesBackChanged + ": use []byte for what is no text"}
+			return &difference{reason: "is a string that is not valid UTF-8, and " + comesBackChanged + ": use []byte for data that is not text"}
 		}
 		return &difference{reason: comesBackChanged}
 	case reflect.Interface:
@@ -137,7 +137,7 @@ func (c *comparison) inside(a, b reflect.Value, at comparedIn) *difference {
 		if a.IsNil() || b.IsNil() || a.Pointer() == b.Pointer() {
 			return differsIf(a.IsNil() != b.IsNil())
 		}
-		if at.opaque { // JSON itself has no cycles
+		if at.opaque { // plain JSON has no cycles
 			pair := [2]unsafe.Pointer{a.UnsafePointer(), b.UnsafePointer()}
 			if c.visited[pair] {
 				return nil
@@ -165,7 +165,7 @@ func (c *comparison) inside(a, b reflect.Value, at comparedIn) *difference {
 		for key, value := range a.Seq2() {
 			other := b.MapIndex(key)
 			if !other.IsValid() {
-				return &difference{path: "[…]", reason: "has a key that comes back as another one"}
+				return &difference{path: "[…]", reason: "has a key that changes when it is read back"}
 			}
 			if d := c.compare(addressable(value), addressable(other), inner); d != nil {
 				return d.at("[…]")
@@ -176,7 +176,7 @@ func (c *comparison) inside(a, b reflect.Value, at comparedIn) *difference {
 		return c.fields(a, b, at)
 	case reflect.Func:
 		return differsIf(!a.IsNil() || !b.IsNil())
-	default: // channels and the like, which have only themselves
+	default: // channels and the like, which are compared by identity
 		return differsIf(a.Pointer() != b.Pointer())
 	}
 }
@@ -210,7 +210,7 @@ func (c *comparison) elements(a, b reflect.Value, at comparedIn) *difference {
 	return nil
 }
 
-// at is a difference within something.
+// at adds the name of a surrounding field or element to the path.
 func (d *difference) at(name string) *difference {
 	switch {
 	case d.path == "":
@@ -233,7 +233,7 @@ func differsIf(different bool) *difference {
 func sameLength(a, b reflect.Value, at comparedIn) *difference {
 	switch {
 	case a.Len() != b.Len():
-		return &difference{reason: "comes back with another number of elements"}
+		return &difference{reason: "has another number of elements when it is read back"}
 	case a.Len() == 0 && a.IsNil() != b.IsNil() && !at.opaque && !at.omitEmpty:
 		return &difference{reason: comesBackChanged}
 	}
@@ -249,16 +249,16 @@ func sameTime(a, b time.Time, at comparedIn) *difference {
 	_, from := a.Zone()
 	_, to := b.Zone()
 	if !a.Equal(b) || from != to && !at.opaque {
-		return &difference{reason: "is a time that comes back as another: give it an offset from UTC of whole minutes"}
+		return &difference{reason: "is a time that changes when it is read back: give it an offset from UTC of whole minutes"}
 	}
 	return nil
 }
 
-// sameNumber compares a number that was in an interface with the digits that come back.
+// sameNumber compares a number from an interface with the digits of the decoded json.Number.
 func sameNumber(a reflect.Value, digits string) *difference {
 	same := false
 	switch t := a.Type(); {
-	case t.PkgPath() != "" || encodesItself(t): // has methods, or means something by its name
+	case t.PkgPath() != "" || encodesItself(t): // a named type may have a meaning that digits lose
 	case a.CanInt():
 		same = strconv.FormatInt(a.Int(), 10) == digits
 	case a.CanUint():
@@ -270,11 +270,11 @@ func sameNumber(a reflect.Value, digits string) *difference {
 	if same {
 		return nil
 	}
-	return &difference{reason: fmt.Sprintf("holds a %s, which comes back as a json.Number", a.Type())}
+	return &difference{reason: fmt.Sprintf("holds a %s, which is read back as a json.Number", a.Type())}
 }
 
-// equalByMethod asks the Equal or Cmp method of values without exported fields. Others are compared
-// by their fields alone: the Equal of an entity often looks at nothing but its id.
+// equalByMethod calls the Equal or Cmp method of values without exported fields. Other values are
+// compared by their fields alone, because the Equal method of an entity often compares only ids.
 func equalByMethod(a, b reflect.Value) (equal, known bool) {
 	t := a.Type()
 	if t.Kind() == reflect.Struct {
@@ -325,8 +325,8 @@ func equalByMethod(a, b reflect.Value) (equal, known bool) {
 	return false, false
 }
 
-// unlocked is an unexported field whose methods may be called. Both its struct and what it was
-// decoded into are copies that nobody else has.
+// unlocked returns an unexported field in a form whose methods may be called. This is safe, because
+// both structs are private copies.
 func unlocked(v reflect.Value) reflect.Value {
 	if !v.CanAddr() {
 		return v
@@ -336,7 +336,7 @@ func unlocked(v reflect.Value) reflect.Value {
 
 var knownOmitEmpty sync.Map // of []bool, by reflect.Type
 
-// omitEmptyFields says which fields of a struct are left out when they are empty.
+// omitEmptyFields reports for each field of a struct whether it is left out when it is empty.
 func omitEmptyFields(t reflect.Type) []bool {
 	if known, ok := knownOmitEmpty.Load(t); ok {
 		return known.([]bool)

@@ -9,11 +9,13 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// SaveSnapshot stores state, a value of a registered Go type, as the snapshot at that
-// version, which must be committed, else it returns a [VersionNotFoundError]. One that
-// is there already is replaced, with its custom metadata. A state that would not come back as it is, is an
-// [ArgumentError]: see [Registry.Encode]. So is a state of a type that is bound to other aggregate
-// types: see [ForAggregates]. The option [WithCustom] is possible.
+// SaveSnapshot stores state, a value of a registered Go type, as the snapshot at a version. It
+// replaces a snapshot that is already there, including its custom metadata. [WithCustom] sets
+// custom metadata.
+//
+// The version must be committed, otherwise SaveSnapshot returns a [VersionNotFoundError]. A state
+// that would be different when it is read is an [ArgumentError], see [Registry.Encode]. So is a
+// state whose type is bound to other aggregate types, see [ForAggregates].
 func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any, options ...SnapshotOption) (err error) {
 	ctx, o := s.observe(ctx, OpSaveSnapshot)
 	defer o.end(&err)
@@ -28,7 +30,7 @@ func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any, op
 	return s.saveSnapshot(ctx, Snapshot{Version: version, Data: state, Created: time.Now(), Custom: config.custom}, false)
 }
 
-// saveSnapshot saves a snapshot in a session that is open. The snapshot may have been recorded before.
+// saveSnapshot saves a snapshot that may have been recorded before. The session must be open.
 func (s *Session) saveSnapshot(ctx context.Context, snapshot Snapshot, recorded bool) error {
 	h, version := s.handle, snapshot.Version
 	if err := validVersion("version", version); err != nil {
@@ -47,8 +49,8 @@ func (s *Session) saveSnapshot(ctx context.Context, snapshot Snapshot, recorded 
 	return err
 }
 
-// saveSnapshots stores encoded snapshots of those versions, which ascend. It returns how many the list
-// of snapshots then names.
+// saveSnapshots stores encoded snapshots. Their versions are in ascending order. It returns how
+// many snapshots the list of snapshots then names.
 func (s *Session) saveSnapshots(ctx context.Context, snapshots []driver.Write, versions ...int64) (listed int, err error) {
 	h := s.handle
 	err = s.exclusively(ctx, "save a snapshot", func(ctx context.Context) error {
@@ -64,8 +66,8 @@ func (s *Session) saveSnapshots(ctx context.Context, snapshots []driver.Write, v
 			}
 		}
 		s.listed.Store(nil)
-		// The list first: a version in it without a snapshot costs one read, while a
-		// snapshot that no list names would stay for ever.
+		// The list is written first. A listed version without a snapshot costs one read, but a
+		// snapshot that is not listed would stay for ever.
 		list, err := s.writer.knownAndListed(ctx)
 		if err != nil {
 			return err
@@ -89,7 +91,7 @@ func (s *Session) saveSnapshots(ctx context.Context, snapshots []driver.Write, v
 	return listed, err
 }
 
-// fitsRequest returns a BatchTooLargeError if the store can't take that in one request.
+// fitsRequest returns a BatchTooLargeError if the store can't take the write in one request.
 func (h *streamHandle) fitsRequest(w driver.Write) error {
 	if size, limit := h.requestBytes(len(w.Key), len(w.Value)), h.caps.MaxRequestBytes; limit > 0 && size > limit {
 		return &BatchTooLargeError{Stream: h.Stream, Size: size, Limit: limit}
@@ -97,7 +99,8 @@ func (h *streamHandle) fitsRequest(w driver.Write) error {
 	return nil
 }
 
-// ClearSnapshot removes the snapshot at that version; where there is none it returns a [SnapshotNotFoundError].
+// ClearSnapshot removes the snapshot at a version. It returns a [SnapshotNotFoundError] if there is
+// none.
 func (s *Session) ClearSnapshot(ctx context.Context, version int64) (err error) {
 	ctx, o := s.observe(ctx, OpClearSnapshot)
 	defer o.end(&err)
@@ -108,14 +111,16 @@ func (s *Session) ClearSnapshot(ctx context.Context, version int64) (err error) 
 	return s.clearSnapshots(ctx, version)
 }
 
-// ClearSnapshots removes all snapshots, if there are any. A list of snapshots that is damaged it replaces by an empty one.
+// ClearSnapshots removes all snapshots, if there are any. It replaces a damaged list of snapshots
+// with an empty one.
 func (s *Session) ClearSnapshots(ctx context.Context) (err error) {
 	ctx, o := s.observe(ctx, OpClearSnapshots)
 	defer o.end(&err)
 	return s.clearSnapshots(ctx, 0)
 }
 
-// clearSnapshots removes one snapshot, or with version 0 all: first the snapshots, then their place in the list.
+// clearSnapshots removes one snapshot, or all if version is 0. It removes first the snapshots, then
+// their versions from the list.
 func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 	if err := s.check(); err != nil {
 		return err
@@ -133,7 +138,7 @@ func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 		gone, err := h.listedVersions(item)
 		switch {
 		case err != nil && version == 0:
-			h.log.WarnContext(ctx, "the list of snapshots is unreadable and begins anew", "session", s.id, "error", err)
+			h.log.WarnContext(ctx, "the list of snapshots is unreadable, replacing it", "session", s.id, "error", err)
 			if err := h.swapSnapshots(ctx, nil, item.ETag); err != nil {
 				return h.failed("clear snapshots", err)
 			}
@@ -160,9 +165,9 @@ func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 	})
 }
 
-// knownAndListed reads the list of snapshots, and in the same request makes sure that the stream still
-// holds what the writer knows as committed: a snapshot of events that a store has lost would be
-// believed for ever. (Rule 12)
+// knownAndListed reads the list of snapshots. In the same request it checks that the store still
+// holds the commit that the writer knows. Otherwise a snapshot could contain events that the store
+// has lost, and readers would believe it for ever. (Rule 12)
 func (w *writer) knownAndListed(ctx context.Context) (*driver.Item, error) {
 	const operation = "read the list of snapshots"
 	items, err := w.getMany(ctx, operation, []string{w.keys.snapshots(), w.keys.head()})
@@ -182,8 +187,8 @@ func (w *writer) knownAndListed(ctx context.Context) (*driver.Item, error) {
 	return &items[0], nil
 }
 
-// changeSnapshots brings the list of snapshots to what change makes of it. The list is read first,
-// unless it is given.
+// changeSnapshots replaces the list of snapshots with the result of change. It reads the list first
+// if list is nil.
 func (h *streamHandle) changeSnapshots(ctx context.Context, list *driver.Item, change func([]int64) []int64) error {
 	var failure error
 	for n := range readAttempts {
@@ -207,7 +212,7 @@ func (h *streamHandle) changeSnapshots(ctx context.Context, list *driver.Item, c
 		if slices.Equal(versions, changed) {
 			return nil
 		}
-		if denied(failure) || refused(failure) { // and the list is as it was
+		if denied(failure) || refused(failure) { // and the list has not changed
 			break
 		}
 		if failure = h.swapSnapshots(ctx, changed, item.ETag); failure == nil {

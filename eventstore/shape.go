@@ -12,8 +12,8 @@ import (
 	"unicode"
 )
 
-// What encoding/json can carry of a Go type is found out when a registry is made: here are its
-// rules, read in reverse, to find what it leaves out without a word.
+// The functions in this file find out what encoding/json can carry of a Go type when a registry is
+// made. They apply the rules of encoding/json in reverse, to find what it would silently leave out.
 
 var (
 	marshalerType       = reflect.TypeFor[json.Marshaler]()
@@ -22,31 +22,31 @@ var (
 	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-// fieldID names a field, wherever its type occurs.
+// fieldID identifies a field of a struct type, wherever the type occurs.
 type fieldID struct {
 	structType reflect.Type
 	index      int
 }
 
-// jsonLoss is something of a type that JSON does not carry.
+// jsonLoss is a part of a type that JSON does not carry.
 type jsonLoss struct {
-	path   string // from the type on; empty: the type itself
-	reason string // after "it "
+	path   string // from the type; empty: the type itself
+	reason string // follows the path
 	advice string
-	field  fieldID // that WithoutFields can name; its structType is nil for what must not be
+	field  fieldID // that WithoutFields can name; its structType is nil if WithoutFields must not
 }
 
-// encodesItself reports whether values of a type have a method that encodes them.
+// encodesItself reports whether a type has a method that encodes its values.
 func encodesItself(t reflect.Type) bool {
 	return implements(t, marshalerType) || implements(t, textMarshalerType)
 }
 
-// implements reports whether a type or a pointer to it has the interface's methods.
+// implements reports whether a type or a pointer to it implements the interface.
 func implements(t, iface reflect.Type) bool {
 	return t.Implements(iface) || t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface && reflect.PointerTo(t).Implements(iface)
 }
 
-// jsonShape finds what JSON loses of values of a type.
+// jsonShape collects what JSON loses of the values of a type.
 type jsonShape struct {
 	losses []jsonLoss
 	seen   map[seenType]bool
@@ -57,7 +57,7 @@ type seenType struct {
 	addressable bool
 }
 
-// jsonLosses returns what JSON loses of values of a type, whatever they are.
+// jsonLosses returns what JSON loses of any value of a type.
 func jsonLosses(t reflect.Type) []jsonLoss {
 	s := jsonShape{seen: map[seenType]bool{}}
 	s.look(t, "", true)
@@ -68,7 +68,8 @@ func (s *jsonShape) lose(path, advice, format string, args ...any) {
 	s.losses = append(s.losses, jsonLoss{path: path, reason: fmt.Sprintf(format, args...), advice: advice})
 }
 
-// look looks at a type. Only what is addressable has its methods with a pointer receiver called.
+// look examines a type. encoding/json calls methods with a pointer receiver only on addressable
+// values.
 func (s *jsonShape) look(t reflect.Type, path string, addressable bool) {
 	if seen := (seenType{t, addressable}); s.seen[seen] {
 		return
@@ -94,16 +95,16 @@ func (s *jsonShape) look(t reflect.Type, path string, addressable bool) {
 			return
 		}
 		if pointer.Implements(unmarshalerType) || pointer.Implements(textUnmarshalerType) {
-			return // how it is stored is its own business, which each value shows
+			return // it encodes itself, so each value is checked when it is encoded
 		}
 		if !has(marshalerType) && t.Kind() != reflect.String && t.Kind() != reflect.Pointer {
-			s.lose(path, "give it one", "is a %s, which has a MarshalText and no UnmarshalText", t)
+			s.lose(path, "add UnmarshalText", "is a %s, which has MarshalText but no UnmarshalText", t)
 			return
 		}
 	}
 	switch t.Kind() {
 	case reflect.Complex64, reflect.Complex128, reflect.Func, reflect.Chan, reflect.UnsafePointer:
-		s.lose(path, "", "is a %s, which JSON has no form of", t)
+		s.lose(path, "", "is a %s, which JSON can't represent", t)
 	case reflect.Interface:
 		if t.NumMethod() > 0 {
 			s.lose(path, "use a concrete type, or give the type that holds it MarshalJSON and UnmarshalJSON", "is the interface %s, which does not say which Go type to read", t)
@@ -122,7 +123,7 @@ func (s *jsonShape) look(t reflect.Type, path string, addressable bool) {
 	}
 }
 
-// lookKey looks at the type of a map's keys.
+// lookKey examines the type of a map's keys.
 func (s *jsonShape) lookKey(t reflect.Type, path string) {
 	reads := t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface && reflect.PointerTo(t).Implements(textUnmarshalerType)
 	writes := t.Implements(textMarshalerType)
@@ -130,13 +131,13 @@ func (s *jsonShape) lookKey(t reflect.Type, path string) {
 	const advice = "use strings or integers as keys, or a type with MarshalText and UnmarshalText"
 	switch {
 	case !plain && !(reads && writes):
-		s.lose(path, advice, "is a map with keys of %s, which JSON has no form of", t)
+		s.lose(path, advice, "is a map with keys of %s, which JSON can't represent", t)
 	case writes != reads && t.Kind() != reflect.String:
-		s.lose(path, advice, "is a map with keys of %s, which has one of MarshalText and UnmarshalText and not the other (with a value receiver)", t)
+		s.lose(path, advice, "is a map with keys of %s, which has only one of MarshalText (with a value receiver) and UnmarshalText", t)
 	}
 }
 
-// lookFields looks at the fields of a struct.
+// lookFields examines the fields of a struct.
 func (s *jsonShape) lookFields(t reflect.Type, path string, addressable bool) {
 	fields, losses := jsonFields(t)
 	for _, l := range losses {
@@ -148,8 +149,8 @@ func (s *jsonShape) lookFields(t reflect.Type, path string, addressable bool) {
 	}
 }
 
-// promoted finds what is lost since an embedded field's MarshalJSON or MarshalText is that of the
-// whole struct too. It reports whether there is such a one.
+// promoted finds what is lost because a struct inherits the MarshalJSON or MarshalText of an
+// embedded field. It reports whether there is such a field.
 func (s *jsonShape) promoted(t reflect.Type, path string) bool {
 	method := "MarshalJSON"
 	if !implements(t, marshalerType) {
@@ -169,8 +170,8 @@ func (s *jsonShape) promoted(t reflect.Type, path string) bool {
 	for i := range t.NumField() {
 		if f := t.Field(i); i != from && holdsSomething(f) {
 			s.losses = append(s.losses, jsonLoss{path: joinPath(path, f.Name), field: fieldID{t, i},
-				reason: fmt.Sprintf("is not stored: the %s of the embedded %s is that of %s as well", method, t.Field(from).Type, t),
-				advice: fmt.Sprintf("give %s a field of that type in place of the embedded one", t)})
+				reason: fmt.Sprintf("is not stored: %s inherits %s from the embedded %s", t, method, t.Field(from).Type),
+				advice: fmt.Sprintf("give %s a named field of that type instead of embedding it", t)})
 		}
 	}
 	return true
@@ -183,7 +184,7 @@ func methodOf(t reflect.Type, name string) (reflect.Method, bool) {
 	return reflect.PointerTo(t).MethodByName(name)
 }
 
-// generated reports whether the compiler made a method, to promote that of an embedded field.
+// generated reports whether the compiler generated a method to promote it from an embedded field.
 func generated(m reflect.Method) bool {
 	if !m.Func.IsValid() {
 		return false
@@ -215,13 +216,13 @@ type jsonField struct {
 	omitZero  bool
 	quoted    bool
 	depth     int
-	order     int    // in which it was found
-	path      string // with the embedded structs on the way to it
+	order     int    // position in which it was found
+	path      string // includes the embedded structs that lead to it
 	typ       reflect.Type
-	byPointer bool // an embedded pointer is on the way to it
+	byPointer bool // an embedded pointer leads to it
 }
 
-// embeddedStruct is a struct whose fields are those of the one that embeds it.
+// embeddedStruct is a struct whose fields are promoted to the struct that embeds it.
 type embeddedStruct struct {
 	typ       reflect.Type
 	path      string
@@ -229,7 +230,7 @@ type embeddedStruct struct {
 }
 
 // jsonFields sorts the fields of a struct into those that encoding/json carries and those that it
-// does not, by its own rules: see typeFields there.
+// does not. It follows the rules of typeFields in encoding/json.
 func jsonFields(t reflect.Type) (fields []jsonField, losses []jsonLoss) {
 	lose := func(id fieldID, path, advice, format string, args ...any) {
 		losses = append(losses, jsonLoss{path: path, field: id, reason: fmt.Sprintf(format, args...), advice: advice})
@@ -263,10 +264,10 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []jsonLoss) {
 					if e.typ.Name() != "" {
 						advice += fmt.Sprintf(", or give %s MarshalJSON and UnmarshalJSON", e.typ)
 					}
-					lose(id, path, advice, "is not exported and so not stored")
+					lose(id, path, advice, "is not exported, so it is not stored")
 					continue
 				case tag == "-":
-					lose(id, path, "take the tag away", "has the tag `json:\"-\"` and is not stored")
+					lose(id, path, "remove the tag", "has the tag `json:\"-\"` and is not stored")
 					continue
 				}
 				tag := f.Tag.Get("json")
@@ -278,7 +279,7 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []jsonLoss) {
 					name = ""
 				}
 				if isStruct && !f.IsExported() && f.Type.Kind() == reflect.Pointer {
-					lose(fieldID{}, path, "export the type, or embed it by value", "is an embedded pointer to the unexported struct %s, which encoding/json writes and can't read", inner)
+					lose(fieldID{}, path, "export the type, or embed it by value", "is an embedded pointer to the unexported struct %s, which encoding/json writes but can't read", inner)
 					continue
 				}
 				if name != "" || !isStruct {
@@ -286,14 +287,14 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []jsonLoss) {
 						omitEmpty: tagHas(options, "omitempty"), omitZero: tagHas(options, "omitzero"), quoted: tagHas(options, "string")}
 					fields = append(fields, found)
 					if count[e.typ] > 1 {
-						fields = append(fields, found) // so that they are ambiguous
+						fields = append(fields, found) // twice, so that it is ambiguous
 					}
 					continue
 				}
 				if nextCount[inner]++; nextCount[inner] == 1 {
 					next = append(next, embeddedStruct{inner, path, e.byPointer || f.Type.Kind() == reflect.Pointer})
 				} else {
-					lose(id, path, "give one of them a JSON name", "embeds %s, as another field does, and neither is stored", inner)
+					lose(id, path, "give one of them a JSON name", "embeds %s, as another field does, so neither is stored", inner)
 				}
 			}
 		}
@@ -317,13 +318,13 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []jsonLoss) {
 		first, hidden := fields[0], fields[1:n]
 		ambiguous := n > 1 && hidden[0].depth == first.depth && hidden[0].tagged == first.tagged
 		if ambiguous {
-			lose(first.fieldID, first.path, "give each a JSON name of its own", "has the JSON name %q, as %s has, and neither is stored", first.name, hidden[0].path)
+			lose(first.fieldID, first.path, "give each its own JSON name", "has the JSON name %q, as %s has, so neither is stored", first.name, hidden[0].path)
 		} else {
 			carried = append(carried, first)
 		}
 		for _, f := range hidden {
 			if f.fieldID != first.fieldID {
-				lose(f.fieldID, f.path, "give it a JSON name of its own", "is not stored: %s has its JSON name %q", first.path, f.name)
+				lose(f.fieldID, f.path, "give it another JSON name", "is not stored: %s has its JSON name %q", first.path, f.name)
 			}
 		}
 		fields = fields[n:]
@@ -332,20 +333,19 @@ func jsonFields(t reflect.Type) (fields []jsonField, losses []jsonLoss) {
 	return carried, losses
 }
 
-// tagHas reports whether a tag has an option.
 func tagHas(options, option string) bool {
 	return slices.Contains(strings.Split(options, ","), option)
 }
 
-// validTag is isValidTag of encoding/json.
+// validTag is a copy of isValidTag in encoding/json.
 func validTag(name string) bool {
 	return name != "" && !strings.ContainsFunc(name, func(c rune) bool {
 		return !strings.ContainsRune("!#$%&()*+-./:;<=>?@[]^_{|}~ ", c) && !unicode.IsLetter(c) && !unicode.IsDigit(c)
 	})
 }
 
-// lost says what JSON does not carry of values of a Go type, but for what WithoutFields names, and what
-// to do.
+// lost describes what JSON does not carry of values of a Go type, and what to do about it. It
+// leaves out the fields that WithoutFields names.
 func (t *TypeDefinition) lost(goType reflect.Type) string {
 	base := goType
 	for base.Kind() == reflect.Pointer {
@@ -363,7 +363,7 @@ func (t *TypeDefinition) lost(goType reflect.Type) string {
 		}
 		advice := l.advice
 		if l.field.structType != nil && goType == t.goType {
-			advice += fmt.Sprintf(", or, if it is to be left out, say WithoutFields(%q)", l.path)
+			advice += fmt.Sprintf(", or leave it out with WithoutFields(%q)", l.path)
 		}
 		if advice != "" {
 			advice = ": " + advice
@@ -381,21 +381,21 @@ func (t *TypeDefinition) lost(goType reflect.Type) string {
 	return strings.Join(says, "; ")
 }
 
-// resolveLeftOut finds the fields that WithoutFields names, and refuses those that are none.
+// resolveLeftOut finds the fields that WithoutFields names. It refuses paths that name no field.
 func (t *TypeDefinition) resolveLeftOut() error {
 	t.leftOut, t.needed = map[fieldID]bool{}, map[fieldID]bool{}
 	for _, path := range t.leaveOut {
 		id, ok := fieldAt(t.goType, path)
 		if !ok {
-			return &ArgumentError{Argument: "WithoutFields", Reason: fmt.Sprintf("%q is no field of type %q, Go type %s: write it as the message that asked for it does, as in \"Owner.name\"", path, t.name, t.goType)}
+			return &ArgumentError{Argument: "WithoutFields", Reason: fmt.Sprintf("%q is not a field of type %q, Go type %s: write the path from the type, as in \"Owner.name\"", path, t.name, t.goType)}
 		}
 		t.leftOut[id] = true
 	}
 	return nil
 }
 
-// unneeded returns the first path of WithoutFields whose field JSON carries. A field within a type that
-// encodes itself may be left out of the comparison.
+// unneeded returns the first path of WithoutFields whose field JSON carries. A field within a type
+// that encodes itself may be named, to leave it out of the comparison.
 func (t *TypeDefinition) unneeded() (string, bool) {
 	for _, path := range t.leaveOut {
 		id, _ := fieldAt(t.goType, path)
@@ -406,8 +406,8 @@ func (t *TypeDefinition) unneeded() (string, bool) {
 	return "", false
 }
 
-// fieldAt finds the field at a path of names with dots between. Pointers, and the elements of
-// slices, arrays and maps, take no name.
+// fieldAt returns the field at a path of names that are separated by dots. Pointers and the
+// elements of slices, arrays and maps have no name in the path.
 func fieldAt(t reflect.Type, path string) (fieldID, bool) {
 	name, rest, more := strings.Cut(path, ".")
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Array || t.Kind() == reflect.Map {

@@ -75,14 +75,14 @@ func TestTypesThatJSONCannotCarryAreRefused(t *testing.T) {
 		value any
 		says  []string
 	}{
-		{shy{}, []string{`type "t", Go type eventstore.shy`, `shy.owner is not exported and so not stored: export it, or give eventstore.shy MarshalJSON and UnmarshalJSON, or, if it is to be left out, say WithoutFields("owner")`}},
+		{shy{}, []string{`type "t", Go type eventstore.shy`, `shy.owner is not exported, so it is not stored: export it, or give eventstore.shy MarshalJSON and UnmarshalJSON, or leave it out with WithoutFields("owner")`}},
 		{&shy{}, []string{"shy.owner is not exported"}},
 		{holder{}, []string{`holder.Owner.name is not exported`, `WithoutFields("Owner.name")`}},
 		{[]holder{}, []string{`it.Owner.name`, `WithoutFields("Owner.name")`}},
 		{struct{ Lines map[string][]*holder }{}, []string{`it.Lines.Owner.name`}},
 		{hidden{}, []string{"hidden.shy is an embedded pointer to the unexported struct eventstore.shy"}},
 		{embedsBy{}, []string{"embedsBy.base is an embedded pointer", "export the type, or embed it by value"}},
-		{ambiguous{}, []string{"ambiguous.left.ID has the JSON name \"ID\", as right.ID has, and neither is stored"}},
+		{ambiguous{}, []string{"ambiguous.left.ID has the JSON name \"ID\", as right.ID has, so neither is stored"}},
 		{shadowed{}, []string{"shadowed.Named.Name is not stored: Name has its JSON name"}},
 		{sameTag, []string{`it.A has the JSON name "x", as B has`}},
 		{dashed{}, []string{"dashed.B has the tag `json:\"-\"`"}},
@@ -91,12 +91,12 @@ func TestTypesThatJSONCannotCarryAreRefused(t *testing.T) {
 		{embedsInterface{}, []string{"embedsInterface.error is not exported"}},
 		{recursive{}, []string{"recursive.count is not exported"}},
 		{withTwice{}, []string{"embedded pointer to the unexported struct"}},
-		{timed{}, []string{"timed.Note is not stored: the MarshalJSON of the embedded time.Time is that of eventstore.timed as well"}},
+		{timed{}, []string{"timed.Note is not stored: eventstore.timed inherits MarshalJSON from the embedded time.Time"}},
 		{struct{ At stamp }{}, []string{"it.At.wall is not exported"}},
 		{struct{ By fmt.Stringer }{}, []string{"it.By is the interface fmt.Stringer, which does not say which Go type to read: use a concrete type"}},
 		{struct{ By []error }{}, []string{"it.By is the interface error"}},
 		{struct{ By json.Marshaler }{}, []string{"is the interface json.Marshaler"}},
-		{struct{ F func() }{}, []string{"it.F is a func(), which JSON has no form of"}},
+		{struct{ F func() }{}, []string{"it.F is a func(), which JSON can't represent"}},
 		{struct{ C chan int }{}, []string{"it.C is a chan int"}},
 		{struct{ C []complex128 }{}, []string{"it.C is a complex128"}},
 		{struct{ M map[float64]int }{}, []string{"it.M is a map with keys of float64"}},
@@ -105,7 +105,7 @@ func TestTypesThatJSONCannotCarryAreRefused(t *testing.T) {
 		{struct{ M map[*big.Int]int }{}, []string{"keys of *big.Int"}},
 		{struct{ M map[string]big.Int }{}, []string{"it.M is a big.Int in a map", "MarshalJSON, which has a pointer receiver: use *big.Int there"}},
 		{struct{ M map[string]struct{ C cents } }{}, []string{"it.M.C is a eventstore.cents in a map"}},
-		{struct{ T onlyText }{}, []string{"it.T is a eventstore.onlyText, which has a MarshalText and no UnmarshalText"}},
+		{struct{ T onlyText }{}, []string{"it.T is a eventstore.onlyText, which has MarshalText but no UnmarshalText"}},
 		{func() {}, []string{"it is a func()"}},
 		{struct{ a, b, c, d, e, f, g int }{}, []string{"it.e is not exported", "; and 2 more"}},
 	} {
@@ -195,9 +195,9 @@ func TestFieldsThatAreMeantToBeLeftOutAre(t *testing.T) {
 	for says, definition := range map[string]TypeDefinition{
 		`WithoutFields("total")`:                       leaving("Owner.name", "Cache"),
 		`account.Owner.name`:                           leaving("Cache", "total"),
-		`"Owner.nam" is no field of type "account"`:    leaving("Owner.name", "Cache", "total", "Owner.nam"),
-		`"total.x" is no field`:                        leaving("total.x"),
-		`"" is no field`:                               leaving(""),
+		`"Owner.nam" is not a field of type "account"`: leaving("Owner.name", "Cache", "total", "Owner.nam"),
+		`"total.x" is not a field`:                     leaving("total.x"),
+		`"" is not a field`:                            leaving(""),
 		`field "Owner.Mail" of type "account" is stor`: leaving("Owner.name", "Cache", "total", "Owner.Mail"),
 	} {
 		if _, err := NewRegistry(definition); !isA[*ArgumentError](err) || !strings.Contains(err.Error(), says) {
@@ -216,14 +216,14 @@ func TestOtherCodecsAreHeldToTheirWordToo(t *testing.T) {
 		t.Error(err)
 	}
 	_, err = r.Encode(" abc")
-	if want[*ArgumentError](t, err); !strings.Contains(err.Error(), "string comes back as something else") {
+	if want[*ArgumentError](t, err); !strings.Contains(err.Error(), "string changes when it is read back") {
 		t.Error(err)
 	}
 	if _, err := r.Encode(12); err != nil {
 		t.Errorf("its codec takes them for equal: %v", err)
 	}
 	_, err = r.Encode(13)
-	if want[*ArgumentError](t, err); !strings.Contains(err.Error(), "says its codec") {
+	if want[*ArgumentError](t, err); !strings.Contains(err.Error(), "according to its codec") {
 		t.Error(err)
 	}
 }

@@ -9,11 +9,15 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// Snapshot is the state of an aggregate as of one version of its stream, kept to spare reading the events up
-// to there. It is derived: one that is missing or unreadable costs time, never correctness. So does one that was stored as [JSON] with other
-// fields than its Go type would be stored with today; it is not used, and a new one is.
+// Snapshot is the state of an aggregate at one version of its stream. It saves reading the events
+// up to that version. Snapshots are derived: a missing or unreadable one costs time but changes no
+// result.
+//
+// A snapshot that was stored as [JSON] is not used if its Go type would be stored with other fields
+// today. The next snapshot that is saved is used again.
 type Snapshot struct {
-	// Version is that of the last event that went into Data; 0 if there is no snapshot.
+	// Version is the version of the last event that went into Data. It is 0 if there is no
+	// snapshot.
 	Version int64 `json:"version,omitempty"`
 
 	// Data is a value of a registered Go type, or a [Raw].
@@ -21,11 +25,12 @@ type Snapshot struct {
 
 	Created time.Time `json:"created,omitzero"` // UTC
 
-	// Custom is what [WithCustom] stored with the snapshot. It is nil if there is none.
+	// Custom is the metadata that [WithCustom] stored with the snapshot. It is nil if there is
+	// none.
 	Custom map[string]string `json:"custom,omitempty"`
 }
 
-// Snapshots returns the versions at which there are snapshots, ascending.
+// Snapshots returns the versions at which there are snapshots, in ascending order.
 func (r *Reader) Snapshots(ctx context.Context) (versions []int64, err error) {
 	ctx, o := r.observe(ctx, OpSnapshots)
 	defer o.end(&err)
@@ -36,15 +41,17 @@ func (r *Reader) Snapshots(ctx context.Context) (versions []int64, err error) {
 	return r.snapshotVersions(ctx, v, 0)
 }
 
-// Snapshot reads the snapshot at that version. Where there is none it returns a
-// [SnapshotNotFoundError], where it can't be read a [DamagedError], and where the registered type does not fit it a
-// [TypeMismatchError], [SchemaError] or [TypeNotRegisteredError]. It takes the options [AsRaw] and [MustExist].
+// Snapshot reads the snapshot at a version. It accepts the options [AsRaw] and [MustExist].
+//
+// It returns a [SnapshotNotFoundError] if there is no such snapshot, and a [DamagedError] if the
+// snapshot can't be read. If the registered type does not fit it, the error is a
+// [TypeMismatchError], [SchemaError] or [TypeNotRegisteredError].
 func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOption) (snapshot Snapshot, err error) {
 	ctx, o := r.observe(ctx, OpSnapshot)
 	defer o.end(&err)
 	rng, err := snapshotOptions(append([]ReadOption{ToVersion(version)}, options...))
 	if err == nil && rng.to != version {
-		err = &ArgumentError{Argument: "option", Reason: "ToVersion contradicts the version that is given already"}
+		err = &ArgumentError{Argument: "option", Reason: "ToVersion contradicts the version argument"}
 	}
 	if err != nil {
 		return Snapshot{}, err
@@ -69,8 +76,12 @@ func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOpt
 	return snapshot, err
 }
 
-// LastSnapshot reads the newest snapshot that can be read, with [ToVersion] the newest at or below that version.
-// Where there is none it returns a [SnapshotNotFoundError], where none can be read what is wrong with the newest. It takes the options [AsRaw] and [MustExist] as well, others are an [ArgumentError].
+// LastSnapshot reads the newest snapshot that can be read. With [ToVersion] it reads the newest one
+// at or below that version. It also accepts [AsRaw] and [MustExist]. Any other option is an
+// [ArgumentError].
+//
+// It returns a [SnapshotNotFoundError] if there is no snapshot. If none can be read, it returns the
+// error of the newest one.
 func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (snapshot Snapshot, err error) {
 	ctx, o := r.observe(ctx, OpLastSnapshot)
 	defer o.end(&err)
@@ -87,11 +98,13 @@ func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (snaps
 	return snapshot, err
 }
 
-// Load returns the newest usable snapshot, and the events after it to be read as from [Reader.Read].
-// Without one the snapshot's Version is 0 and all events follow. With [ToVersion] neither goes beyond that
-// version. It takes [AsRaw] and [MustExist] as well; other read options are an [ArgumentError].
+// Load returns the newest usable snapshot and the events after it, to be read as from
+// [Reader.Read]. If there is no usable snapshot, its Version is 0 and all events follow.
+//
+// With [ToVersion], neither the snapshot nor the events go beyond that version. Load also accepts
+// [AsRaw] and [MustExist]. Any other option is an [ArgumentError].
 func (r *Reader) Load(ctx context.Context, options ...ReadOption) (snapshot Snapshot, events iter.Seq2[Event, error], err error) {
-	asked := ctx // for the loop over the events, which comes after this operation
+	asked := ctx // for the loop over the events, which runs after this operation
 	ctx, o := r.observe(asked, OpLoad)
 	defer o.end(&err)
 	rng, err := snapshotOptions(options)
@@ -112,24 +125,24 @@ func (r *Reader) Load(ctx context.Context, options ...ReadOption) (snapshot Snap
 	}, nil
 }
 
-// snapshotOptions are readOptions without those that say nothing where snapshots are read.
+// snapshotOptions applies the options and refuses those that have no meaning for snapshots.
 func snapshotOptions(options []ReadOption) (readRange, error) {
 	r, err := readOptions(options)
 	if err == nil && r.after != nil {
-		err = &ArgumentError{Argument: "After", Reason: "it is for reading events: where a snapshot is wanted use ToVersion and AsRaw"}
+		err = &ArgumentError{Argument: "After", Reason: "it is for reading events: to read snapshots use ToVersion and AsRaw"}
 	}
 	if err == nil && (r.from != 1 || r.backwards) {
-		err = &ArgumentError{Argument: "option", Reason: "FromVersion and Backwards are for reading events: where a snapshot is wanted use ToVersion and AsRaw"}
+		err = &ArgumentError{Argument: "option", Reason: "FromVersion and Backwards are for reading events: to read snapshots use ToVersion and AsRaw"}
 	}
 	return r, err
 }
 
-// newest finds the newest snapshot that can be read. The error says why there is none.
+// newest returns the newest snapshot that can be read. Its error says why there is none.
 func (r *Reader) newest(ctx context.Context, v view, rng readRange) (Snapshot, error) {
 	h := r.handle
 	versions, err := r.snapshotVersions(ctx, v, rng.to)
 	if err != nil {
-		h.log.WarnContext(ctx, "the list of snapshots can't be read, none is used", "error", err)
+		h.log.WarnContext(ctx, "can't read the list of snapshots, using none", "error", err)
 		return Snapshot{}, err
 	}
 	var failure error = &SnapshotNotFoundError{Stream: h.Stream}
@@ -149,7 +162,8 @@ func (r *Reader) newest(ctx context.Context, v view, rng readRange) (Snapshot, e
 	return Snapshot{}, failure
 }
 
-// snapshotVersions lists the snapshots that stand at committed versions, up to version to if that is not 0.
+// snapshotVersions returns the versions of the snapshots at committed versions. If to is not 0, it
+// returns only those up to to.
 func (r *Reader) snapshotVersions(ctx context.Context, v view, to int64) ([]int64, error) {
 	h := r.handle
 	list := v.snapshots
@@ -169,7 +183,7 @@ func (r *Reader) snapshotVersions(ctx context.Context, v view, to int64) ([]int6
 	}), nil
 }
 
-// listedVersions are the versions in the list of snapshots.
+// listedVersions returns the versions in the list of snapshots.
 func (h *streamHandle) listedVersions(list driver.Item) ([]int64, error) {
 	if !list.Found() {
 		return nil, nil
@@ -190,7 +204,7 @@ func (h *streamHandle) snapshot(ctx context.Context, version int64, raw bool) (S
 	return h.snapshotOf(ctx, item, version, raw)
 }
 
-// snapshotOf decodes what stands under a snapshot's key.
+// snapshotOf decodes the value of a snapshot's key.
 func (h *streamHandle) snapshotOf(ctx context.Context, item driver.Item, version int64, raw bool) (Snapshot, error) {
 	key := h.keys.snapshot(version)
 	if !item.Found() {

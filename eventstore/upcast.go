@@ -10,27 +10,31 @@ import (
 type upcaster struct {
 	from int
 	step func(payload []byte) ([]byte, error)
-	made reflect.Type // what the step makes by WithUpcastJSON, else nil
+	made reflect.Type // the result type of a WithUpcastJSON step, else nil
 }
 
-// WithSchemaVersion says which schema version of the type is written; defaults to 1. What is stored in an older one is read through
-// the steps that [WithUpcast] gives, or not at all. Raise it when what a payload means changes. A field that is added, and may be
-// absent, needs no new version.
+// WithSchemaVersion sets the schema version in which new values of the type are written. The
+// default is 1. Values in older versions are readable only with the steps of [WithUpcast]. Raise
+// the version when the meaning of a payload changes. A new field that may be absent needs no new
+// version.
 //
-// Snapshots need no upcasters: with the schema version of a state raised, older snapshots can't be used, so that
-// loading takes the events, and those that are saved from then on can.
+// Snapshots need no upcasters. After the schema version of a state was raised, its older snapshots
+// are not used. Loading then reads the events, and new snapshots are used again.
 func WithSchemaVersion(n int) TypeOption {
 	return func(c *typeConfig) error { c.schema = n; return nil }
 }
 
-// WithUpcast gives the step from schema version from of the type to from+1. When a stored payload is read, the steps from its own schema version on
-// are run, one after the other, before the codec sees it. What is stored never changes.
+// WithUpcast gives the step from schema version from of the type to from+1. Reading a stored
+// payload runs the steps from its own schema version on, one after the other, before the codec
+// decodes it. Stored payloads never change.
 //
-// A step is a pure function: the same payload in, the same out, whenever and on whichever machine it is read, so it knows
-// no clock and no database. It is safe for concurrent use. The payload is its own, a copy, and is in the content type in which it was
-// stored, which is to be that of the result.
+// A step is a pure function: it returns the same payload for the same input on every machine, and
+// uses no clock and no database. It is safe for concurrent use. It may change its payload, which is
+// a copy. It gets the payload in the content type in which it was stored, and returns it in the
+// same content type.
 //
-// An error of it becomes the cause of a [SchemaError], less its words, which may quote the payload; errors.As gets at it.
+// An error of a step becomes the cause of a [SchemaError]. Its text is left out, because it may
+// quote the payload. errors.As finds the error itself.
 func WithUpcast(from int, step func(payload []byte) ([]byte, error)) TypeOption {
 	return func(c *typeConfig) error {
 		c.upcasters = append(c.upcasters, upcaster{from: from, step: step})
@@ -38,9 +42,10 @@ func WithUpcast(from int, step func(payload []byte) ([]byte, error)) TypeOption 
 	}
 }
 
-// WithUpcastJSON is [WithUpcast] for payloads in JSON, between Go types that look as the payload did at the two schema versions. What
-// is in the payload and not in Old is lost. In maps and fields of type any a number is a [json.Number], with all of its digits. A New that [JSON] can't
-// carry is an ArgumentError of [NewRegistry].
+// WithUpcastJSON is [WithUpcast] for JSON payloads, with Go types that look like the payload at the
+// two schema versions. Fields of the payload that Old does not have are lost. In maps and fields of
+// type any, numbers are a [json.Number] with all digits. If [JSON] can't carry New, [NewRegistry]
+// returns an ArgumentError.
 func WithUpcastJSON[Old, New any](from int, step func(Old) (New, error)) TypeOption {
 	if step == nil {
 		return WithUpcast(from, nil)
@@ -51,7 +56,7 @@ func WithUpcastJSON[Old, New any](from int, step func(Old) (New, error)) TypeOpt
 	}
 }
 
-// jsonStep is a step between payloads of one between values.
+// jsonStep turns a step between values into a step between payloads.
 func jsonStep[Old, New any](step func(Old) (New, error)) func([]byte) ([]byte, error) {
 	return func(payload []byte) ([]byte, error) {
 		var old Old
@@ -66,7 +71,7 @@ func jsonStep[Old, New any](step func(Old) (New, error)) func([]byte) ([]byte, e
 	}
 }
 
-// checkUpcasters checks that the upcasters, which are in order, lead to the newest schema version without a gap.
+// checkUpcasters checks that the sorted upcasters lead to the newest schema version without a gap.
 func (t *TypeDefinition) checkUpcasters() error {
 	for i, u := range t.upcasters {
 		next := t.schema
@@ -80,9 +85,9 @@ func (t *TypeDefinition) checkUpcasters() error {
 		case u.from < 1:
 			reason = "begins below schema version 1"
 		case u.from >= t.schema:
-			reason = fmt.Sprintf("leads beyond the newest schema version, %d: raise it with WithSchemaVersion(%d)", t.schema, u.from+1)
+			reason = fmt.Sprintf("goes beyond the newest schema version, %d: raise that with WithSchemaVersion(%d)", t.schema, u.from+1)
 		case i > 0 && u.from == t.upcasters[i-1].from:
-			reason = "is there twice"
+			reason = "is given twice"
 		case u.from+1 < next:
 			reason = fmt.Sprintf("is not followed by one from %d to %d", u.from+1, u.from+2)
 		default:
@@ -93,10 +98,11 @@ func (t *TypeDefinition) checkUpcasters() error {
 	return nil
 }
 
-// oldest is the lowest schema version that can be read.
+// oldest returns the lowest schema version that can be read.
 func (t *TypeDefinition) oldest() int { return t.schema - len(t.upcasters) }
 
-// upcast brings a payload to the newest schema version, from one that is no newer. It does not change what it is given.
+// upcast brings a payload from an older schema version to the newest one. It does not change
+// payload.
 func (t *TypeDefinition) upcast(schema int, payload []byte) ([]byte, error) {
 	switch {
 	case schema == t.schema:
@@ -104,7 +110,7 @@ func (t *TypeDefinition) upcast(schema int, payload []byte) ([]byte, error) {
 	case schema < t.oldest():
 		return nil, fmt.Errorf("there is no step from %d to %d", schema, schema+1)
 	}
-	payload = bytes.Clone(payload) // a step that writes into it spoils nothing
+	payload = bytes.Clone(payload) // a step may change its payload
 	for _, u := range t.upcasters[schema-t.oldest():] {
 		var err error
 		if payload, err = u.step(payload); err != nil {

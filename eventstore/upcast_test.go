@@ -94,12 +94,12 @@ func TestWhatCannotBeBroughtToTheNewestSchemaSaysWhy(t *testing.T) {
 		says    string
 		fails   bool // for what the step says
 	}{
-		{0, "x", `"text" can't be brought from schema version 1 to 5: look at its upcasters in the registry, or read with AsRaw: there is no step from 1 to 2`, false},
+		{0, "x", `"text" can't be upcast from schema version 1 to 5: check its upcasters in the registry, or read with AsRaw: there is no step from 1 to 2`, false},
 		{1, "x", "there is no step from 1 to 2", false},
-		{2, "fail", "the step from 3 to 4: there is a *errors.errorString, which may quote the payload", true},
+		{2, "fail", "the step from 3 to 4: the codec returned a *errors.errorString, left out because it may quote the payload", true},
 		{3, "fail", "from schema version 3 to 5", true},
-		{4, "x", `what the upcasters made of it: type "text" can't be decoded into string`, false},
-		{6, "x", "has schema version 6, the newest registered is 5", false},
+		{4, "x", `after the upcasters: type "text" can't be decoded into string`, false},
+		{6, "x", "has schema version 6, but the newest registered is 5", false},
 	} {
 		raw := Raw{Type: "text", SchemaVersion: c.schema, ContentType: "text", Payload: []byte(c.payload)}
 		_, err := r.decode(labStream, "key", 7, raw)
