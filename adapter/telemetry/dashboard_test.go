@@ -20,7 +20,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// scraped are the labels of all metrics that this package makes, by the metrics' names as Prometheus gets them.
+// scraped returns the labels of all metrics of this package, by the names that the metrics have in
+// Prometheus.
 func scraped(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	registry := prometheus.NewRegistry()
@@ -46,7 +47,7 @@ func scraped(t *testing.T) map[string]map[string]bool {
 		if family.GetName() == "target_info" {
 			continue
 		}
-		labels := map[string]bool{"job": true} // by the scrape
+		labels := map[string]bool{"job": true} // added by the scrape
 		for _, metric := range family.Metric {
 			for _, label := range metric.Label {
 				labels[label.GetName()] = true
@@ -63,7 +64,7 @@ func scraped(t *testing.T) map[string]map[string]bool {
 	return metrics
 }
 
-// dashboard is what is checked of a Grafana dashboard.
+// dashboard contains the parts of a Grafana dashboard that are checked.
 type dashboard struct {
 	UID, Title    string
 	SchemaVersion int
