@@ -71,7 +71,7 @@ func TestOnlyWhatCertainlyChangedNothingIsARefusal(t *testing.T) {
 					t.Errorf("%s: the error is %v", name, err)
 				}
 				if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("%s: it is not for the context, which goes on: %v", name, err)
+					t.Errorf("%s: the error blames the context, which has not ended: %v", name, err)
 				}
 			}
 		})

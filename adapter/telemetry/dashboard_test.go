@@ -129,14 +129,14 @@ func TestTheDashboardAsksForWhatIsThereAndForAllOfIt(t *testing.T) {
 		text := regexp.MustCompile(`label_values\(([a-z_]+), ([a-z_]+)\)`).ReplaceAllString(q.text, "by ($2) $1{}")
 		found := selector.FindAllStringSubmatch(text, -1)
 		if len(found) == 0 {
-			t.Errorf("%s asks for nothing: %s", q.where, q.text)
+			t.Errorf("%s queries nothing: %s", q.where, q.text)
 		}
 		for _, series := range found {
 			name := series[1]
 			asked[strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_count")] = true
 			labels, ok := metrics[name]
 			if !ok {
-				t.Errorf("%s asks for %s, which nothing makes", q.where, name)
+				t.Errorf("%s queries %s, which no metric has", q.where, name)
 				continue
 			}
 			used := []string{}
@@ -148,12 +148,12 @@ func TestTheDashboardAsksForWhatIsThereAndForAllOfIt(t *testing.T) {
 			}
 			for _, label := range used {
 				if !labels[label] && !(label == "le" && strings.HasSuffix(name, "_bucket")) {
-					t.Errorf("%s asks for the label %s, which %s has not", q.where, label, name)
+					t.Errorf("%s queries the label %s, which %s does not have", q.where, label, name)
 				}
 			}
 			for _, shown := range regexp.MustCompile(`\{\{(.*?)\}\}`).FindAllStringSubmatch(q.legend, -1) {
 				if !slices.Contains(used, shown[1]) {
-					t.Errorf("%s shows the label %s, by which it does not group", q.where, shown[1])
+					t.Errorf("%s shows the label %s, but does not group by it", q.where, shown[1])
 				}
 			}
 		}

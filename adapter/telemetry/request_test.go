@@ -53,7 +53,7 @@ func TestAStoreIsNamedAsTheConventionsNameIt(t *testing.T) {
 		l := newLab(t)
 		requested(l, able{l.state, driver.Capabilities{Store: store}})
 		if spans := l.take(); !strings.Contains(spans, " db.system.name="+want+" ") {
-			t.Errorf("of %q came %s", store, spans)
+			t.Errorf("the store %q gives the spans %s", store, spans)
 		}
 	}
 	l := newLab(t, telemetry.WithSystem("valkey"))
