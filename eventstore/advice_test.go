@@ -17,7 +17,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// advised has each error type of the package, with what a caller can do about it.
+// advised lists each error type of the package, with the advice for it.
 var advised = []struct {
 	err    error
 	advice Advice

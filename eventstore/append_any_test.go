@@ -79,7 +79,7 @@ func TestAnAppendThatGoesAnywhereIsPlacedAgainWhenAnotherCameBefore(t *testing.T
 	})
 }
 
-// Its number is a version that it expects.
+// An event with a version expects that version.
 func TestAnEventThatNamesItsNumberDoesNotGoAnywhere(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.shared()
@@ -200,7 +200,7 @@ func TestACommandThatIsDeliveredTwiceIsToldSoAndNotOfAMismatch(t *testing.T) {
 	}
 }
 
-// Both deliveries are under way at once.
+// Both deliveries are in progress at the same time.
 func TestOfACommandThatIsDeliveredTwiceAtOnceOneIsToldThatItIsTheRepeat(t *testing.T) {
 	for name, open := range map[string]func(*lab) *Session{"exclusive": func(l *lab) *Session { return l.open() }, "shared": (*lab).shared} {
 		t.Run(name, func(t *testing.T) {

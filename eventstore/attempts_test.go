@@ -23,11 +23,11 @@ func TestAnAppendThatTheStoreAnswersWithANoEndsSoon(t *testing.T) {
 	always := func(err error) []error { return []error{err, err, err, err, err, err, err, err, err, err, err, err} }
 	for _, test := range []struct {
 		name    string
-		commits []error // how each attempt ends, none of them in effect
-		looks   []error // how each look-up fails; nil and past the end it does not
-		want    string  // kind of the error; empty: it succeeds in the end
+		commits []error // how each attempt fails; none takes effect
+		looks   []error // how each lookup fails; nil and further ones succeed
+		want    string  // kind of the error; empty if it succeeds in the end
 		commit  int     // attempts
-		look    int     // look-ups
+		look    int     // lookups
 	}{
 		{"turned down for certain", always(errDenied), nil, stored, 1, 1},
 		{"never sent", []error{driver.ErrRefused}, nil, stored, 1, 0},
@@ -102,7 +102,8 @@ func TestAnAppendThatIsTurnedDownButWasSentBeforeIsFound(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.open()
 		l.add(s, "a")
-		// Something below repeats the request: the first took effect, and the second is what is answered.
+		// Something below the event store repeats the request. The first one took effect, and the
+		// answer is to the second.
 		l.on(commits, 1, func(_ *memstate.Request, next func() error) error { _ = next(); return errDenied })
 		if version, err := s.Append(t.Context(), ExpectVersion(1), noted{"b"}); version != 2 || err != nil {
 			t.Errorf("version %d, %v", version, err)
@@ -135,7 +136,7 @@ func TestAMoveOfTheHeadBetweenTwoAnswersAlikeIsNoRefusal(t *testing.T) {
 		attempts := 0
 		l.on(commits, 3, func(*memstate.Request, func() error) error {
 			attempts++
-			l.Set(l.keys.head(), l.Values()[l.keys.head()]) // another trims it, say
+			l.Set(l.keys.head(), l.Values()[l.keys.head()]) // for example, another session trims it
 			return errAnswered
 		})
 		if version, err := s.Append(t.Context(), ExpectVersion(1), noted{"b"}); version != 2 || err != nil {

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// What one event costs in the process: made into its record, and made of it again.
+// BenchmarkEvent measures the cost of one event in the process: making its record, and reading it
+// back.
 func BenchmarkEvent(b *testing.B) {
 	registry, err := NewRegistry(Type[noted]("noted"))
 	if err != nil {

@@ -13,10 +13,10 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// built is what building snapshots of a history cost, beyond reading its events.
+// built is the cost of building snapshots of a history, except for reading its events.
 type built struct{ requests, bytes int64 }
 
-// buildAll builds a snapshot at every version of a history of n events, of a state of so many bytes.
+// buildAll builds a snapshot at every version of a history of n events. The state has size bytes.
 func buildAll(t *testing.T, store *memstate.Store, n, size int) built {
 	t.Helper()
 	registry, err := NewRegistry(Type[noted]("noted"))
@@ -40,7 +40,7 @@ func buildAll(t *testing.T, store *memstate.Store, n, size int) built {
 	store.Around = func(_ context.Context, r *memstate.Request, next func() error) error {
 		err := next()
 		if reads(r) && !r.Has(":snapshots") {
-			return err // of events
+			return err // a read of events
 		}
 		requests.Add(1)
 		for _, item := range r.Items {
@@ -122,7 +122,7 @@ func TestBuildSnapshotsGoesThroughTheWholeHistory(t *testing.T) {
 	})
 }
 
-// large is a state of which two are enough for a save.
+// large is a state so large that two of them fill a save.
 var large = noted{strings.Repeat("x", buildBytes/2)}
 
 func TestWhereverBuildingSnapshotsIsCutShortThoseSavedAreListedAndNoneIsOrphaned(t *testing.T) {

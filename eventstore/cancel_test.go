@@ -17,7 +17,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// What takes a context, by the method's name.
+// These are all methods that take a context, by name.
 var (
 	readings = map[string]func(context.Context, *Reader) error{
 		"Read": func(ctx context.Context, r *Reader) (err error) {
@@ -108,16 +108,16 @@ func TestAllThatTakesAContextIsTested(t *testing.T) {
 	t.Parallel()
 	takes := func(of reflect.Type) (names []string) {
 		for i := range of.NumMethod() {
-			if m := of.Method(i); m.Type.NumIn() > 1 && m.Type.In(1) == reflect.TypeFor[context.Context]() && m.Name != "PrepareFor" { // which asks the store nothing
+			if m := of.Method(i); m.Type.NumIn() > 1 && m.Type.In(1) == reflect.TypeFor[context.Context]() && m.Name != "PrepareFor" { // PrepareFor asks the store nothing
 				names = append(names, m.Name)
 			}
 		}
 		return names
 	}
 	reads, opens := slices.Sorted(maps.Keys(readings)), slices.Sorted(maps.Keys(openings))
-	opens = slices.DeleteFunc(opens, func(name string) bool { return name == "OpenShared" }) // is Open with an option
+	opens = slices.DeleteFunc(opens, func(name string) bool { return name == "OpenShared" }) // it is Open with an option
 	writes := append(slices.Sorted(maps.Keys(writings)), reads...)
-	writes = slices.DeleteFunc(writes, func(name string) bool { return name == "BuildSnapshots" }) // is a function
+	writes = slices.DeleteFunc(writes, func(name string) bool { return name == "BuildSnapshots" }) // it is a function
 	slices.Sort(writes)
 	for of, tested := range map[reflect.Type][]string{
 		reflect.TypeFor[*Reader](): reads, reflect.TypeFor[*Session](): writes, reflect.TypeFor[*Provider](): opens,
@@ -128,16 +128,17 @@ func TestAllThatTakesAContextIsTested(t *testing.T) {
 	}
 }
 
-// slow is a stream in a store of which a request, and all that follow, can be made to get no answer.
+// slow is a stream in a store. A test can make the store leave a request, and all that follow,
+// without an answer.
 type slow struct {
 	*memstate.Store
 	provider *Provider
 
 	mu      sync.Mutex
-	answers int           // that requests still get; below 0 always
-	fails   bool          // the others fail at once, instead of when their contexts end
-	arrived chan struct{} // closed by the first that gets none
-	wrote   bool          // a head since answers was set
+	answers int           // how many requests still get an answer; all if negative
+	fails   bool          // the others fail at once, and not when their contexts end
+	arrived chan struct{} // closed by the first request that gets no answer
+	wrote   bool          // the head was written since answers was set
 }
 
 func newSlow(t *testing.T, store *memstate.Store, options ...Option) *slow {
@@ -187,7 +188,7 @@ func (s *slow) after(n int, fails bool) {
 	s.answers, s.fails, s.arrived, s.wrote = n, fails, make(chan struct{}), false
 }
 
-// begin makes a stream with events, a snapshot, and a session with an append of unknown outcome.
+// begin creates a stream with events, a snapshot, and a session with an append of unknown outcome.
 func (s *slow) begin(t *testing.T) (*Session, *OutcomeUnknownError) {
 	t.Helper()
 	session, err := s.provider.Open(t.Context(), labStream)
@@ -209,7 +210,7 @@ func (s *slow) begin(t *testing.T) (*Session, *OutcomeUnknownError) {
 	return session, want[*OutcomeUnknownError](t, err)
 }
 
-// calls are all operations with a context, on a fresh stream in slow.
+// calls returns all operations that take a context, on a fresh stream in slow.
 func (s *slow) calls(t *testing.T) map[string]func(context.Context) error {
 	session, unknown := s.begin(t)
 	reader := s.provider.Reader(labStream)
@@ -227,7 +228,7 @@ func (s *slow) calls(t *testing.T) map[string]func(context.Context) error {
 	return calls
 }
 
-// prepare brings the stream into the state in which a call has something to do.
+// prepare gives the call something to do.
 func (s *slow) prepare(call string) {
 	k := keysOf(labStream)
 	switch call {
@@ -239,7 +240,7 @@ func (s *slow) prepare(call string) {
 	}
 }
 
-// endings are the ways in which a context ends, and the error by which its end is known.
+// endings are the ways in which a context ends, with the error that shows it.
 var endings = map[string]struct {
 	with func(context.Context) (context.Context, func())
 	is   error
@@ -262,8 +263,8 @@ var errShutdown = errors.New("the service shuts down")
 
 const heeded = 100 * time.Millisecond
 
-// TestAContextThatEndsIsHeeded ends the context of each operation at each of its requests, which then gets no
-// answer, or while it repeats requests that fail.
+// TestAContextThatEndsIsHeeded ends the context of each operation at each of its requests. The
+// request then gets no answer, or fails so that the operation repeats it.
 func TestAContextThatEndsIsHeeded(t *testing.T) {
 	t.Parallel()
 	for _, kind := range slices.Sorted(maps.Keys(labKinds)) {
@@ -303,7 +304,8 @@ func allCalls() []string {
 	return names
 }
 
-// heeds ends the context of a call that got n answers. It reports whether the call made more requests than that.
+// heeds ends the context of a call after n answers. It reports whether the call made more than n
+// requests.
 func heeds(t *testing.T, s *slow, name, how string, n int, fails bool) (reached bool) {
 	t.Helper()
 	call := s.calls(t)[name]
@@ -318,7 +320,7 @@ func heeds(t *testing.T, s *slow, name, how string, n int, fails bool) (reached 
 	case <-s.arrived:
 	case err := <-done:
 		select {
-		case <-s.arrived: // and failed, all before this looked
+		case <-s.arrived: // the call failed before the select saw its request
 			return true
 		default:
 		}
@@ -331,7 +333,7 @@ func heeds(t *testing.T, s *slow, name, how string, n int, fails bool) (reached 
 	var err error
 	ended := false
 	select {
-	case err = <-done: // of what fails not all is repeated so long
+	case err = <-done: // the call did not repeat failures that long
 		ended = true
 	default:
 	}
@@ -344,7 +346,7 @@ func heeds(t *testing.T, s *slow, name, how string, n int, fails bool) (reached 
 	if took := time.Since(began); took > heeded {
 		t.Errorf("%s: it took %s: %v", what, took, err)
 	}
-	if ended || err == nil && s.wrote { // what follows a commit can wait
+	if ended || err == nil && s.wrote { // requests after the commit can wait
 		return true
 	}
 	if !errors.Is(err, ending.is) {

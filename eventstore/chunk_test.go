@@ -9,7 +9,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// weigher notes how many bytes of events each bulk read gives, and in which requests they come.
+// weigher records how many bytes of events each bulk read returns.
 type weigher struct {
 	mu      sync.Mutex
 	answers []int
@@ -29,7 +29,8 @@ func (w *weigher) around(r *memstate.Request, next func() error) error {
 	return err
 }
 
-// large fills the lab's stream with events of that many bytes, after a first of few bytes if it says so.
+// large fills the lab's stream with events of that many bytes. If smallFirst is set, a small event
+// comes first.
 func (l *lab) large(events, bytes int, smallFirst bool) {
 	l.t.Helper()
 	around := l.Around
@@ -48,7 +49,7 @@ func (l *lab) large(events, bytes int, smallFirst bool) {
 	}
 }
 
-// weigh weighs what an operation reads.
+// weigh records what an operation reads.
 func (l *lab) weigh(operation func()) *weigher {
 	w := &weigher{}
 	l.on(reads, -1, w.around)
@@ -70,7 +71,7 @@ func TestTheFirstOfManyLargeEventsCostsTwoOfThem(t *testing.T) {
 					break
 				}
 			})
-			// The head with its tail and event 1 come with the opening, then there are two chunks.
+			// Opening reads the head with its tail, and event 1. Then there are two chunks.
 			if inChunks := w.all - w.answers[0]; inChunks > 5*size/2 {
 				t.Errorf("%d bytes of events were read, in answers of %v", inChunks, w.answers)
 			}
@@ -110,7 +111,7 @@ func TestEveryLoopOverEventsAsksForAboutOneChunkAtATime(t *testing.T) {
 			if err := l.open().DeleteStream(t.Context(), ExpectAny()); err != nil {
 				t.Error(err)
 			}
-			// As if it had been cut short in the middle.
+			// The deletion looks as if it had been cut off in the middle.
 			l.Around = nil
 			for version := int64(100); version < 200; version++ {
 				l.Set(l.keys.event(version), before[l.keys.event(version)])

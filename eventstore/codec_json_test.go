@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// carried encodes and decodes a value by a registry of its type alone.
+// carried encodes and decodes a value with a registry that has only its type.
 func carried(t *testing.T, value any) (Raw, any) {
 	t.Helper()
 	r, err := NewRegistry(TypeOf(reflect.TypeOf(value), "t"))
@@ -226,7 +226,7 @@ func TestWhatCountsAsTheSameComesBack(t *testing.T) {
 	}
 }
 
-// decimal is a number with an exponent, of which there are several for one number.
+// decimal is a number with an exponent, so one number has several representations.
 type decimal struct{ value, exponent int }
 
 func (d decimal) normal() decimal {
@@ -244,7 +244,7 @@ func (d *decimal) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, &[]any{&d.value, &d.exponent})
 }
 
-// wrapped has a decimal where only its own methods get at it.
+// wrapped has a decimal that only its own methods can reach.
 type wrapped struct{ d decimal }
 
 func (w wrapped) MarshalJSON() ([]byte, error)     { return json.Marshal(w.d) }

@@ -14,8 +14,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// The numbers are those of the rules of the protocol in ARCHITECTURE.md. What holds at every instant (rules 2, 3 and 4)
-// the lab checks after every request of every test.
+// The numbers of the tests are the numbers of the protocol's rules in ARCHITECTURE.md. Rules 2, 3
+// and 4 hold at every instant, so the lab checks them after every request of every test.
 
 func TestRule1AnAppendIsOneSwapOfTheHead(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
@@ -51,7 +51,7 @@ func TestRule1AHeadOfSomebodyElseIsNotAdopted(t *testing.T) {
 	})
 }
 
-// With ETags that have to be read, the head that is read may be of another.
+// If ETags have to be read, the head that comes with one may be from another commit.
 func TestRule1AnETagIsUsedOnlyWithTheHeadReadWithIt(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		a := l.open()
@@ -66,7 +66,7 @@ func TestRule1AnETagIsUsedOnlyWithTheHeadReadWithIt(t *testing.T) {
 	})
 }
 
-// As where a store lost the head, and another began anew.
+// A store lost the head, and another session began the stream again.
 func TestRule1AHeadOfTheSameVersionByAnotherCommitIsNotOurs(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.open()
@@ -93,7 +93,7 @@ func TestRule1AStaleHeadIsReadAgain(t *testing.T) {
 		reads := []string{"get head", "get head", "get head", "get head"}
 		if l.Caps.Atomic {
 			l.traced(append(reads, l.appending(2)...)...)
-		} else { // reading again took so long that event 1 is written once more
+		} else { // reading again took so long that event 1 is written a second time
 			l.traced(append(reads, "swap head", "write 1 2")...)
 		}
 		l.holds("a", "b")
@@ -115,7 +115,8 @@ func TestRule1ACountedETagIsUsedOnlyAfterAnAnsweredSwap(t *testing.T) {
 		a := l.open()
 		l.add(a, "a1")
 		l.unknown(a, "a2")
-		// Another makes the head's ETag what it would be had the swap taken effect.
+		// Another session gives the head the ETag that it would have had if the swap had taken
+		// effect.
 		l.add(l.open(), "b")
 		_, err := tryAdd(a, "a3")
 		want[*SessionLostError](t, err)
@@ -127,7 +128,7 @@ func TestRule1AWrongCountCostsARequestAndNothingElse(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.open()
 		l.add(s, "a")
-		l.Set(l.keys.head(), l.Values()[l.keys.head()]) // as one who trims: same version, same commit
+		l.Set(l.keys.head(), l.Values()[l.keys.head()]) // as trimming does: same version, same commit
 		l.Trace()
 		l.add(s, "b")
 		l.traced("swap head", "get head", "swap head", "write 2")
@@ -173,13 +174,13 @@ func TestRule3ATailIsCarriedAlongUntilItIsKnownToStand(t *testing.T) {
 		l.on(writes, 1, lost)
 		l.add(s, "b")
 		wantTail(2)
-		// That a write was sent is not to know that it arrived, though it did.
+		// A write that was sent may not have arrived, though this one did.
 		l.on(writes, 1, unanswered)
 		l.add(s, "c")
 		wantTail(2, 3)
 		l.add(s, "d")
 		wantTail(2, 3, 4)
-		l.add(s, "e") // all before it was answered
+		l.add(s, "e") // all earlier writes were answered
 		wantTail(5)
 		l.holds("a", "b", "c", "d", "e")
 	}, carefully...)
@@ -256,7 +257,7 @@ func TestRule4EveryAttemptHasTheSameBytes(t *testing.T) {
 	})
 }
 
-// The lab notices if a byte of it changes.
+// The lab notices if any byte changes.
 func TestRule4WhoSettlesForAnotherWritesItsBytes(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		a := l.open()
@@ -265,7 +266,7 @@ func TestRule4WhoSettlesForAnotherWritesItsBytes(t *testing.T) {
 		b := l.open()
 		l.add(b, "b")
 		before := l.Values()
-		if err := arrive(); err != nil { // of a, thought dead
+		if err := arrive(); err != nil { // the write of a, which was thought dead
 			t.Fatal(err)
 		}
 		for key, value := range l.Values() {
@@ -287,7 +288,7 @@ func TestRule4WhoChangesWhatItReadChangesNothingThatIsStored(t *testing.T) {
 			t.Fatal(err)
 		}
 		clear(event.Data.(Raw).Payload)
-		l.add(s, "b") // and settles both
+		l.add(s, "b") // which settles both
 		l.holds("a", "b")
 	}, carefully...)
 }
@@ -308,7 +309,7 @@ func TestRule5AMissingEventIsDamageOnlyAfterAFreshLook(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.open()
 		l.add(s, "a", "b", "c")
-		l.add(s, "d") // the tail has no more than that
+		l.add(s, "d") // which is the whole tail now
 		for name, value := range map[string][]byte{
 			"missing": nil, "not ours": []byte("not ours"), "of another version": l.Values()[l.keys.event(1)],
 		} {
@@ -335,7 +336,7 @@ func TestRule5AMissingEventIsDamageOnlyAfterAFreshLook(t *testing.T) {
 	})
 }
 
-// As where the first answers came from different replicas.
+// The first answers came from different replicas.
 func TestRule5TheTailOfTheFreshHeadWillDo(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.open()
@@ -402,7 +403,7 @@ func TestRule6ALostAnswerIsFoundInTheTail(t *testing.T) {
 			return errLost
 		})
 		l.add(a, "a")
-		l.traced("get head") // which has it in its tail
+		l.traced("get head") // the event is in its tail
 		l.holds("a", "b")
 		l.Trace()
 		_, err := tryAdd(a, "a2")
@@ -426,7 +427,7 @@ func TestRule6ALostAnswerIsFoundInTheEventAfterTheBase(t *testing.T) {
 		if v, err := tryAdd(a, "a1", "a2"); v != 2 || err != nil {
 			t.Errorf("Append: %d, %v", v, err)
 		}
-		l.traced("get head", "get 1") // one after the other
+		l.traced("get head", "get 1") // in two requests
 		l.holds("a1", "a2", "b1", "b2")
 		if v, err := a.Version(t.Context()); v != 2 || err != nil {
 			t.Errorf("the session stands at %d, %v, want 2, which is its own", v, err)
@@ -479,7 +480,7 @@ func TestRule6WhatIsNotInEffectIsTriedAgainAndSucceedsOnce(t *testing.T) {
 	})
 }
 
-// The first attempt takes effect while the second is under way.
+// The first attempt takes effect during the second.
 func TestRule6AFirstAttemptThatArrivesLateIsOurs(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.open()
@@ -579,17 +580,17 @@ func TestRule6AtTheDeadlineTheOutcomeIsUnknownAndCanBeAskedLater(t *testing.T) {
 		if err := arrive(); err != nil {
 			t.Fatal(err)
 		}
-		l.replay(nil, 3) // a head below the base says nothing
+		l.replay(nil, 3) // a head below the base proves nothing
 		if o := outcome(); o != OutcomeCommitted {
 			t.Errorf("outcome %v, want committed", o)
 		}
-		l.reads(s.Reader, "a", "b") // the session finds its own
-		l.add(s, "c")               // and goes on from there
+		l.reads(s.Reader, "a", "b") // the session finds its own events
+		l.add(s, "c")               // and continues after them
 		if o := outcome(); o != OutcomeCommitted {
 			t.Errorf("outcome %v, want committed", o)
 		}
 		l.Trace()
-		l.add(s, "d") // at no more than the usual cost
+		l.add(s, "d") // at the usual cost
 		if l.Caps.CountedETags {
 			l.traced(l.appending(4)...)
 		} else {
@@ -630,7 +631,7 @@ func TestRule6ARetryInALaterSessionDoublesNothing(t *testing.T) {
 		if v, err := s.Retry(t.Context(), unknown); v != 2 || err != nil {
 			t.Errorf("Retry: %d, %v", v, err)
 		}
-		// The session is where it was.
+		// The session is still at its version.
 		if v, err := s.Version(t.Context()); v != 3 || err != nil {
 			t.Errorf("the session stands at %d, %v, want 3", v, err)
 		}
@@ -649,7 +650,7 @@ func TestRule6ARetryThatReadsAStaleHeadLeavesTheSessionWhereItIs(t *testing.T) {
 		committed := l.Values()[l.keys.head()]
 		s := l.open()
 		l.add(s, "b")
-		l.replay(nil, 1) // at its base
+		l.replay(nil, 1) // a head at the base of the append
 		l.replay(committed, 1)
 		if v, err := s.Retry(t.Context(), unknown); v != 1 || err != nil {
 			t.Errorf("Retry: %d, %v", v, err)
@@ -696,7 +697,8 @@ func TestRule6AnUnknownAppendThatArrivedIsBuiltUpon(t *testing.T) {
 	})
 }
 
-// A caller that appends again instead of asking gets one of both, and its session goes on.
+// A caller appends again instead of asking. Then one of both appends is stored, and the session
+// continues.
 func TestRule6AnUnknownAppendThatArrivesUnderTheNextOneIsOurs(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.open()
@@ -733,7 +735,7 @@ func TestRule6WhatWasRefusedIsNotLookedUp(t *testing.T) {
 func TestRule7AMissingHeadIsReadAgainWhereSomethingElseStands(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.add(l.open(), "a")
-		// A bulk read is no snapshot in time: the head is created between its items.
+		// A bulk read is no snapshot in time. Here the head is created while it reads its items.
 		l.on(exactly("getmany head snapshots 1"), 1, absent)
 		l.Trace()
 		s := l.open()
@@ -775,7 +777,7 @@ func TestRule7AMissingHeadIsDamageWhereEventsOrSnapshotsStand(t *testing.T) {
 
 func TestRule8ALateCommitOfALapsedSessionWinsOrLosesTheSwapLikeAnyOther(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
-		// It comes after that of the session that followed.
+		// The late commit comes after the commit of the next session.
 		a, b := l.open(), l.open()
 		arrive := l.hold(commits)
 		l.on(commits, 1, func(_ *memstate.Request, next func() error) error { l.add(b, "b1"); return next() })
@@ -784,7 +786,7 @@ func TestRule8ALateCommitOfALapsedSessionWinsOrLosesTheSwapLikeAnyOther(t *testi
 		if err := arrive(); err == nil {
 			t.Error("the lapsed session's commit overwrote another")
 		}
-		// It comes before.
+		// The late commit comes first.
 		a, b = l.open(), l.open()
 		l.on(commits, 1, func(_ *memstate.Request, next func() error) error { l.add(a, "a2"); return next() })
 		_, err = tryAdd(b, "b2")
@@ -837,7 +839,7 @@ func TestRule9AnIdempotencyIDThatIsOnlyInTheTailIsUsed(t *testing.T) {
 	}, carefully...)
 }
 
-// The other uses the id after the check and before the swap.
+// The other session uses the id after the check and before the swap.
 func TestRule9OfTwoThatUseAnIdempotencyIDAtOnceOneSucceeds(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		a, b := l.open(), l.open()
@@ -954,7 +956,7 @@ func TestRule11AnOldTailIsSettledFirstWhereBothAreTooLarge(t *testing.T) {
 		l.Trace()
 		l.on(writes, 1, lost)
 		_, err := tryAdd(s, large+"2")
-		want[*StorageError](t, err) // there is no room, and nothing was committed
+		want[*StorageError](t, err) // the head is full, and nothing was committed
 		if l.Caps.CountedETags {
 			l.traced("write 1")
 		} else {
@@ -968,7 +970,7 @@ func TestRule11AnOldTailIsSettledFirstWhereBothAreTooLarge(t *testing.T) {
 	}, carefully...)
 }
 
-// Also where the append was made by another session, whose tail is unknown to this one.
+// The same holds if another session made the append, and this session does not know its tail.
 func TestRule11ARetryMakesRoomToo(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.Caps.MaxRequestBytes = 10_000
@@ -1001,7 +1003,8 @@ func TestRule11ABatchThatCannotFitIsRefusedBeforeAnythingIsSent(t *testing.T) {
 	})
 }
 
-// What the protocol takes for fitting the store takes too, and what it refuses is not far from the limit.
+// The store accepts every request that the protocol considers small enough. What the protocol
+// refuses is close to the limit.
 func TestRule11TheLimitIsKept(t *testing.T) {
 	t.Parallel()
 	for kind, store := range labKinds {
@@ -1043,8 +1046,8 @@ func TestRule11WhatIsMoreThanATransactionTakesGoesTheCarefulWay(t *testing.T) {
 		l.on(writes, 1, lost)
 		l.add(s, "d", "e", "f", "g")
 		l.traced("get head", "swap head", "write 4 5 6 7")
-		l.add(s, "h")                                                                 // with the four that it would replace it is too much, still
-		l.traced("get head", "swap head", "write 4 5 6 7 8", "get head", "swap head") // and drops them, since so many were carried along
+		l.add(s, "h")                                                                 // too many together with the four that it would replace
+		l.traced("get head", "swap head", "write 4 5 6 7 8", "get head", "swap head") // and drops them, because the head carries so many
 		l.add(s, "i")
 		l.traced("get head", "commit head 9")
 		if _, err := s.Append(t.Context(), ExpectAny(), once("x", "j"), once("y", "k")); err != nil {
@@ -1084,7 +1087,7 @@ func TestRule12ASnapshotAboveTheHeadIsNotBelieved(t *testing.T) {
 				}
 			}
 		}
-		// The head as a backup of before would have it.
+		// The head comes from an older backup.
 		l.replay(before, -1)
 		r := l.provider().Reader(labStream)
 		if v, err := r.Snapshots(t.Context()); err != nil || !slices.Equal(v, []int64{1}) {

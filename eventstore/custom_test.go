@@ -14,7 +14,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// hostile holds keys and values that mean something in a record, in a URL or in a terminal.
+// hostile contains keys and values that have a meaning in a record, in a URL or in a terminal.
 var hostile = map[string]string{
 	"plain": "value", "empty": "", "=": "=", "a=b": "c=d", "%": "%41", "%0A": "%", "line\nbreak": "one\n\ntwo\r", "\n": "\n",
 	"\x00": "\x00", " ": " ", "é/😀": "é\u2028\x7f", "stream": "other", "custom.custom": "custom.a=b", "version": "1",
@@ -76,7 +76,7 @@ func TestCustomMetadataIsCopied(t *testing.T) {
 		l.add(s, "first")
 		entries := map[string]string{"a": "before"}
 		l.on(commits, 1, func(_ *memstate.Request, next func() error) error {
-			l.add(l.open(), "another") // so that the append is placed again, and encoded again
+			l.add(l.open(), "another") // so the append is placed and encoded again
 			entries["a"] = "during"
 			return next()
 		})
@@ -120,7 +120,7 @@ func TestCustomMetadataHasLimits(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		entries map[string]string
-		says    string // empty: within the limits
+		says    string // empty if within the limits
 	}{
 		"as many as fit":        {entries(maxCustomEntries), ""},
 		"one too many":          {entries(maxCustomEntries + 1), "65 entries, at most 64"},
@@ -183,7 +183,8 @@ func TestASnapshotOptionThatIsNilIsRefused(t *testing.T) {
 	}, "the careful way")
 }
 
-// An append that does not fit is refused before anything is sent, also if metadata takes the room.
+// An append that does not fit fails before any request, even if it is metadata that takes the
+// space.
 func TestCustomMetadataCountsIntoTheSizeOfAnAppend(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.withSnapshots(2)
@@ -250,7 +251,7 @@ func TestACustomEntryThatIsDamagedIsRefused(t *testing.T) {
 }
 
 // FuzzCustomMetadataComesBack checks that custom metadata is either a bad argument or comes back
-// as it was, and that equal metadata has equal bytes.
+// unchanged, and that equal metadata has equal bytes.
 func FuzzCustomMetadataComesBack(f *testing.F) {
 	for key, value := range hostile {
 		f.Add(key, value, "other", "value")

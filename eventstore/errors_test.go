@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Whoever is called at night has the message and nothing else.
+// A person who is called at night may have only the message.
 func TestEveryMessageSaysWhereItHappenedAndWhatToDo(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("the cause")

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// That an exact type loses nothing is for FuzzWhatIsAcceptedComesBack to show; here is which types
-// are, and which of their values are looked into.
+// FuzzWhatIsAcceptedComesBack shows that an exact type loses nothing. This test lists which types
+// are exact, and which of their values are inspected.
 func TestTypesWhoseValuesNeedNotBeDecodedToBeCompared(t *testing.T) {
 	t.Parallel()
 	type all struct {

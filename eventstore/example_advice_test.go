@@ -7,7 +7,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// A service sorts every error into what its client can do.
+// A service maps every error to a status that tells its client what to do.
 func ExampleAdvise() {
 	status := func(err error) int {
 		switch eventstore.Advise(err) {
@@ -16,11 +16,11 @@ func ExampleAdvise() {
 		case eventstore.AdviceRetry:
 			return 503 // with the header Retry-After
 		case eventstore.AdviceConflict:
-			return 409 // the client reads again, and decides again
+			return 409 // the client reads the new state and decides again
 		case eventstore.AdviceRepeatWithSameID:
 			return 504 // the client sends the same command with the same idempotency id
 		default:
-			return 500 // a person looks at it
+			return 500 // a person has to look at it
 		}
 	}
 	ctx := context.Background()

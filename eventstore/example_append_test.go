@@ -14,14 +14,14 @@ func ExampleExpectVersion() {
 	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00})
 	defer session.Close()
 
-	// Decided when there was nothing but the account.
+	// This withdrawal was decided when the account was at version 1.
 	_, err := session.Append(ctx, eventstore.ExpectVersion(1), FundsWithdrawn{Amount: 50_00})
 	var mismatch *eventstore.VersionMismatchError
 	if errors.As(err, &mismatch) {
 		fmt.Println("refused:", mismatch.Metadata.Message.Type, "expected version", mismatch.Expected, "and it is", mismatch.Actual)
 	}
 
-	// Read what is newer, decide again, append again.
+	// Read the newer events, decide again and append again.
 	version, err := session.Append(ctx, eventstore.ExpectVersion(mismatch.Actual), FundsWithdrawn{Amount: 50_00})
 	fmt.Println(version, err)
 	// Output:
@@ -70,7 +70,7 @@ func ExampleReader_VersionOf() {
 	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"})
 	defer session.Close()
 
-	// The command comes twice, as messages do; its id makes it take effect once.
+	// Messages can be delivered twice. The id makes the command take effect once.
 	deposit := eventstore.Event{Data: FundsDeposited{Amount: 100_00}}
 	deposit.Metadata.Context.IdempotencyID = "command-81"
 	for range 2 {

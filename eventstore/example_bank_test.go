@@ -8,13 +8,13 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// Account is what the events of a bank account come to. Snapshots are of this type.
+// Account is the state that follows from the events of a bank account. Snapshots are of this type.
 type Account struct {
 	Owner   string
 	Balance int64
 }
 
-// apply is the account after one more event.
+// apply returns the account after one more event.
 func (a Account) apply(event eventstore.Event) (Account, error) {
 	switch e := event.Data.(type) {
 	case AccountOpened:
@@ -27,7 +27,7 @@ func (a Account) apply(event eventstore.Event) (Account, error) {
 	return a, nil
 }
 
-// bank is a provider over a new store in memory, which the other examples start from.
+// bank returns a provider on a new store in memory, which the other examples start from.
 func bank(options ...eventstore.Option) *eventstore.Provider {
 	state := memory.New()
 	types, err := eventstore.NewRegistry(
@@ -46,7 +46,7 @@ func bank(options ...eventstore.Option) *eventstore.Provider {
 	return provider
 }
 
-// openAccount is a session on an account with these events.
+// openAccount returns a session on an account with these events.
 func openAccount(ctx context.Context, provider *eventstore.Provider, id string, events ...any) *eventstore.Session {
 	session, err := provider.Open(ctx, provider.Stream("BankAccount", id))
 	if err != nil {

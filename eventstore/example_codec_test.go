@@ -12,13 +12,13 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// Balance is a state with a part that is worked out anew when it is needed.
+// Balance is a state with a field that is computed again when it is needed.
 type Balance struct {
 	Minor  int64
 	pretty string
 }
 
-// A field that JSON would lose is refused, unless it is meant to be left out.
+// The registry rejects a field that JSON would lose, unless you leave it out on purpose.
 func ExampleWithoutFields() {
 	_, err := eventstore.NewRegistry(eventstore.Type[Balance]("Balance"))
 	fmt.Println(err)
@@ -31,7 +31,7 @@ func ExampleWithoutFields() {
 	// {"Minor":1250} <nil>
 }
 
-// A tool that has values of types that it does not know asks whether they could be stored.
+// A tool with values of unknown types asks whether they can be stored.
 func ExampleTypeOf() {
 	for _, value := range []any{Account{Owner: "Ada"}, map[string]any{"when": []int{1}}} {
 		types := registry(eventstore.TypeOf(reflect.TypeOf(value), "value"))
@@ -57,7 +57,7 @@ func (Hex) Unmarshal(data []byte, value any) error {
 	return nil
 }
 
-// Equal compares the numbers: how they are kept in memory does not count.
+// Equal compares the numbers, and not how they are kept in memory.
 func (Hex) Equal(given, decoded any) bool { return given.(*big.Int).Cmp(decoded.(*big.Int)) == 0 }
 
 func ExampleComparer() {
@@ -67,7 +67,7 @@ func ExampleComparer() {
 	// Output: ff <nil>
 }
 
-// Nothing is stored that would not come back as it was.
+// Encode rejects a value that would not come back unchanged.
 func ExampleRegistry_Encode() {
 	events := registry(eventstore.Type[AccountOpened]("AccountOpened"))
 	for _, owner := range []string{"Ada", "Ada\xff"} {
@@ -79,7 +79,8 @@ func ExampleRegistry_Encode() {
 	//  eventstore: bad argument value: field Owner of eventstore_test.AccountOpened is a string that is not valid UTF-8, and changes when it is read back: use []byte for data that is not text; nothing was stored
 }
 
-// A release has changed a Go type and not its schema version: what is stored is whole.
+// A release changed a Go type without a new schema version, so stored events do not fit the type.
+// They are not damaged.
 func ExampleTypeMismatchError() {
 	ctx := context.Background()
 	state := memory.New()

@@ -11,7 +11,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// registry is what NewRegistry makes of types that are known to fit together.
+// registry returns a registry of types that are known to fit together.
 func registry(types ...eventstore.TypeDefinition) *eventstore.Registry {
 	r, err := eventstore.NewRegistry(types...)
 	if err != nil {
@@ -20,7 +20,7 @@ func registry(types ...eventstore.TypeDefinition) *eventstore.Registry {
 	return r
 }
 
-// The event as it was in its first years, and as it is today.
+// These are the first two versions of the event, and today's version.
 type (
 	TransferV1 struct{ Amount float64 }
 	TransferV2 struct{ Cents int64 }
@@ -38,10 +38,10 @@ func ExampleWithUpcastJSON() {
 				return TransferV2{Cents: int64(math.Round(old.Amount * 100))}, nil
 			}),
 			eventstore.WithUpcastJSON(2, func(old TransferV2) (Transfer, error) {
-				return Transfer{Cents: old.Cents, Currency: "EUR"}, nil // there was no other then
+				return Transfer{Cents: old.Cents, Currency: "EUR"}, nil // there was no other currency then
 			}),
 		))))
-	// What was stored over the years.
+	// These events were stored over the years.
 	session := openAccount(ctx, provider, "1",
 		eventstore.Raw{Type: "Transfer", SchemaVersion: 1, ContentType: "application/json", Payload: []byte(`{"Amount":12.5}`)},
 		eventstore.Raw{Type: "Transfer", SchemaVersion: 2, ContentType: "application/json", Payload: []byte(`{"Cents":300}`)},
@@ -71,7 +71,7 @@ func ExampleWithUpcast() {
 	// eventstore: type "FundsDeposited" has schema version 3, but the newest registered is 2: a newer version of this service wrote it; update this one, or read with AsRaw
 }
 
-// The event was called Deposit once.
+// The event used to be called Deposit.
 func ExampleWithAliases() {
 	events := registry(eventstore.Type[FundsDeposited]("FundsDeposited", eventstore.WithAliases("Deposit")))
 	fmt.Println(events.Decode(eventstore.Raw{Type: "Deposit", ContentType: "application/json", Payload: []byte(`{"Amount":2500}`)}))
@@ -82,7 +82,7 @@ func ExampleWithAliases() {
 	// written as FundsDeposited <nil>
 }
 
-// A snapshot of a state that looked otherwise is not used: the events are.
+// Load ignores a snapshot of an older schema version, and reads the events instead.
 func ExampleWithSchemaVersion() {
 	ctx := context.Background()
 	state := func(options ...eventstore.TypeOption) eventstore.Option {
@@ -108,14 +108,14 @@ func ExampleWithSchemaVersion() {
 	// loading begins after version 2 <nil>
 }
 
-// XML is a codec of one's own: that of encoding/xml.
+// XML is a custom codec that uses encoding/xml.
 type XML struct{}
 
 func (XML) ContentType() string                    { return "application/xml" }
 func (XML) Marshal(value any) ([]byte, error)      { return xml.Marshal(value) }
 func (XML) Unmarshal(data []byte, value any) error { return xml.Unmarshal(data, value) }
 
-// Deposits were stored as JSON until XML was asked for.
+// Deposits were stored as JSON before, and are stored as XML from now on.
 func ExampleWithCodec() {
 	ctx := context.Background()
 	provider := bank(eventstore.WithRegistry(registry(

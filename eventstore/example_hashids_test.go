@@ -10,7 +10,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// The error says no more of the customer than a hash, and matches as ever.
+// The error contains only a hash of the customer's id, and still matches its type.
 func ExampleWithHashedIDs() {
 	ctx := context.Background()
 	state := memory.New()

@@ -44,7 +44,7 @@ func ExampleSession_DeleteStream() {
 	// true EventStores:BankAccount:123456000
 }
 
-// A move to another store takes along that a stream was deleted.
+// When streams move to another store, the deletion of a stream moves with them.
 func ExampleSession_DeleteRecorded() {
 	ctx := context.Background()
 	session, err := bank().Open(ctx, eventstore.Stream{Database: "EventStores", Type: "BankAccount", ID: "123456000"})
@@ -69,7 +69,7 @@ func ExampleShared() {
 	provider := bank()
 	openAccount(ctx, provider, "123456000", AccountOpened{Owner: "Ada"}).Close()
 
-	// Two sessions at the same time, which decide on the same version.
+	// Two sessions are open at the same time and decide on the same version.
 	first, err := provider.Open(ctx, provider.Stream("BankAccount", "123456000"), eventstore.Shared())
 	if err != nil {
 		fmt.Println(err)

@@ -10,7 +10,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// What the fields of the metadata have no place for goes into Custom.
+// Custom is for metadata that has no field of its own.
 func ExampleMetadata_custom() {
 	ctx := context.Background()
 	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"})
@@ -59,7 +59,7 @@ func ExampleEvent_json() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	event.Metadata.Context.SessionID = "" // is another one each time
+	event.Metadata.Context.SessionID = "" // differs in every run
 	text, err := json.MarshalIndent(event, "", "  ")
 	if err != nil {
 		log.Fatal(err)

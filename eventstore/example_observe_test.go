@@ -9,7 +9,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// printer is an observer that prints. Package telemetry has the one for OpenTelemetry.
+// printer is an observer that prints. Package telemetry has an observer for OpenTelemetry.
 type printer struct{}
 
 func (printer) Begin(ctx context.Context, operation eventstore.Operation) context.Context {

@@ -14,7 +14,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// away is a store that can be cut off: what it is sent then still arrives, but nobody gets an answer.
+// away is a store that can be cut off: then it still carries out commits, but their answers are
+// lost.
 type away struct {
 	*memory.State
 	cut atomic.Bool
@@ -64,12 +65,12 @@ func ExampleSession_Retry() {
 	var unknown *eventstore.OutcomeUnknownError
 	fmt.Println("unknown:", errors.As(err, &unknown), errors.Is(err, errAway))
 
-	// Later, when the store is there again: what became of it? Any process may ask.
+	// Later the store is back. Any process may ask what happened.
 	state.cut.Store(false)
 	outcome, err := session.Outcome(ctx, unknown.Base, unknown.CommitID)
 	fmt.Println(outcome, err)
 
-	// Or have it done for certain. It is never done twice.
+	// Or make sure that the events are stored. They are never stored twice.
 	for range 2 {
 		fmt.Println(session.Retry(ctx, unknown))
 	}
@@ -82,8 +83,8 @@ func ExampleSession_Retry() {
 	// 1 <nil>
 }
 
-// Match an error by its type. errors.AsType returns what it carries, and errors.As with new tells
-// only whether it is there.
+// Match an error by its type. errors.AsType returns the error, and errors.As with new only tells
+// whether there is one.
 func Example_errors() {
 	ctx := context.Background()
 	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"})

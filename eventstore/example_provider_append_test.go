@@ -8,7 +8,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// One call appends without a session. Of two that decided on the same version one is refused.
+// One call appends without a session. If two appends were decided on the same version, the second
+// fails.
 func ExampleProvider_Append() {
 	ctx := context.Background()
 	provider := bank()

@@ -16,7 +16,7 @@ import (
 
 func ExampleNewRegistry() {
 	_, err := eventstore.NewRegistry(
-		eventstore.Type[AccountOpened]("AccountOpened"), // the name is what history refers to for ever
+		eventstore.Type[AccountOpened]("AccountOpened"), // events are stored under this name
 		eventstore.Type[FundsDeposited]("FundsDeposited"),
 		eventstore.Type[FundsWithdrawn]("FundsDeposited"),
 	)
@@ -30,7 +30,7 @@ func ExampleWithSettings() {
 
 	settings := eventstore.DefaultSettings()
 	settings.DefaultDatabase = "Bank"
-	settings.OpenTimeout = 0 // who can't open a stream at once does not wait
+	settings.OpenTimeout = 0 // Open does not wait for other sessions
 	settings.SessionTimeout = 10 * time.Second
 	provider, err := eventstore.NewProvider(state, eventstore.WithSettings(settings))
 	if err != nil {
@@ -50,7 +50,7 @@ func ExampleWithLogger() {
 	timeless := &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		switch a.Key {
 		case "time", "session", "duration":
-			return slog.Attr{} // so that the output is always the same
+			return slog.Attr{} // to keep the output the same in every run
 		}
 		return a
 	}}
@@ -139,7 +139,7 @@ func ExampleParseStream() {
 	// north/1 <nil>
 }
 
-// frozen is a store that does not answer any more.
+// frozen is a store that no longer answers.
 type frozen struct{ driver.State }
 
 func (frozen) GetMany(ctx context.Context, _ string, _ []string) ([]driver.Item, error) {
@@ -147,7 +147,7 @@ func (frozen) GetMany(ctx context.Context, _ string, _ []string) ([]driver.Item,
 	return nil, ctx.Err()
 }
 
-// A request that is not answered ends by itself, also where nobody has given it a deadline.
+// A request without an answer ends after RequestTimeout, even if its context has no deadline.
 func ExampleSettings_requestTimeout() {
 	inMemory := memory.New()
 	defer inMemory.Close()

@@ -15,7 +15,7 @@ func ExampleReader_Read() {
 	session := openAccount(ctx, provider, "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 200_00}, FundsWithdrawn{Amount: 50_00})
 	defer session.Close()
 
-	// Reading needs no session, and does not wait for the one that is open.
+	// Reading needs no session, and does not wait for the open one.
 	reader := provider.Reader(provider.Stream("BankAccount", "1"))
 	var account Account
 	for event, err := range reader.Read(ctx) {
@@ -28,7 +28,8 @@ func ExampleReader_Read() {
 	// Output: {Owner:Ada Balance:25000}
 }
 
-// Events come in chunks, of which no more than two are in memory, also where the loop ends early.
+// Read fetches events in chunks and holds at most two of them in memory, even if the loop ends
+// early.
 func ExampleBackwards() {
 	ctx := context.Background()
 	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00}, FundsWithdrawn{Amount: 30_00}, FundsWithdrawn{Amount: 20_00})
@@ -51,9 +52,9 @@ func ExampleReader_Slice() {
 	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 200_00})
 	defer session.Close()
 
-	events, err := session.Slice(ctx, 2, 3) // both included
+	events, err := session.Slice(ctx, 2, 3) // includes both
 	fmt.Println(len(events), err)
-	events, err = session.Slice(ctx, 3, 10) // what lies past the end is left out
+	events, err = session.Slice(ctx, 3, 10) // stops at the end of the stream
 	fmt.Println(len(events), err)
 	// Output:
 	// 2 <nil>
@@ -77,7 +78,7 @@ func ExampleReader_Event() {
 	// no version 2 in EventStores:BankAccount:1
 }
 
-// Raw events are for tools that copy or show streams whose types they do not know.
+// Raw events are for tools that copy or show streams without knowing their types.
 func ExampleAsRaw() {
 	ctx := context.Background()
 	session := openAccount(ctx, bank(), "1",
@@ -100,7 +101,7 @@ func ExampleAsRaw() {
 	// FundsFrozen 2 text/plain all of them
 }
 
-// A reader that comes back for more remembers the last version it has seen.
+// To continue later, a reader remembers the last version that it has seen.
 func ExampleAfter() {
 	ctx := context.Background()
 	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00}, FundsWithdrawn{Amount: 30_00})
@@ -119,7 +120,8 @@ func ExampleAfter() {
 	// 3: {Amount:3000}
 }
 
-// Without the option a stream that does not exist, such as one whose id is misspelt, reads as empty.
+// Without the option, a stream that does not exist reads as empty, for example if its id is
+// misspelt.
 func ExampleMustExist() {
 	ctx := context.Background()
 	reader := bank().Reader(eventstore.Stream{Database: "EventStores", Type: "BankAccount", ID: "1"})

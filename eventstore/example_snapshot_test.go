@@ -24,7 +24,7 @@ func ExampleReader_Load() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	account, _ := snapshot.Data.(Account) // the empty account where there is no snapshot
+	account, _ := snapshot.Data.(Account) // the empty account if there is no snapshot
 	fmt.Printf("version %d: %+v\n", snapshot.Version, account)
 	for event, err := range events {
 		if err != nil {
@@ -38,7 +38,7 @@ func ExampleReader_Load() {
 	// version 4: {Owner:Ada Balance:25000}
 }
 
-// The account as it was: no snapshot of later is used.
+// ToVersion loads an earlier state of the account, and no later snapshot.
 func ExampleToVersion() {
 	ctx := context.Background()
 	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 200_00})

@@ -30,7 +30,7 @@ func ExampleReader_Verify() {
 		return
 	}
 
-	// Somebody deletes an event behind the event store's back.
+	// Another program deletes an event behind the event store's back.
 	stream := session.Stream().String()
 	if err := state.Write(ctx, stream, []driver.Write{{Key: "{" + stream + "}:2"}}); err != nil {
 		fmt.Println(err)

@@ -12,8 +12,8 @@ var (
 	listedFile  = regexp.MustCompile(`(?m)^//   - (\w+_test\.go): `)
 )
 
-// TestPackageCommentsListTheirExamples checks that each package comment lists the files with examples,
-// since go doc does not show examples.
+// TestPackageCommentsListTheirExamples checks that each package comment lists the files with
+// examples, since go doc does not show examples.
 func TestPackageCommentsListTheirExamples(t *testing.T) {
 	t.Parallel()
 	var all []string

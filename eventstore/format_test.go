@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// storedRecord is one record as some version of this library stored it: a file in testdata/format.
+// storedRecord is a file in testdata/format: a record as some version of this library stored it.
 //
-// These files never change. A new version of the library reads them all. If it writes a record
-// differently from then on, the new bytes get a file of their own, and the old one is only read.
+// These files never change, and every later version of the library reads them. If a version writes
+// a record differently, its bytes get a file of their own, and the old file is only read.
 type storedRecord struct {
 	file   string
 	encode func() []byte             // writes the same record today; nil for a record that is only read
@@ -27,7 +27,7 @@ var (
 	formatCreated = time.Date(2025, 2, 28, 12, 0, 0, 5e8, time.UTC)
 )
 
-// storedEvent is all that a stored event holds.
+// storedEvent contains every field of a stored event.
 type storedEvent struct {
 	Version               int64
 	Commit, IdempotencyID string
@@ -46,7 +46,7 @@ func decodeStoredEvent(data []byte) (any, error) {
 	return storedEvent{r.version, r.commit, r.idempotencyID, m, raw}, err
 }
 
-// storedHead is all that a stored head holds.
+// storedHead contains every field of a stored head.
 type storedHead struct {
 	Version, First  int64
 	Commit          string
@@ -79,7 +79,7 @@ func decodeStoredHead(data []byte) (any, error) {
 	return s, nil
 }
 
-// storedSnapshot is all that a stored snapshot holds.
+// storedSnapshot contains every field of a stored snapshot.
 type storedSnapshot struct {
 	Snapshot Snapshot
 	Raw      Raw
@@ -189,8 +189,8 @@ func storedRecords() []storedRecord {
 
 func formatFile(name string) string { return filepath.Join("testdata", "format", name) }
 
-// What is stored must be readable for ever. If this test fails, stored history can no longer be
-// read: repair the code, and leave the files alone.
+// Stored records must be readable forever. If this test fails, stored history is no longer
+// readable. Repair the code, and leave the files alone.
 func TestStoredRecordsAreReadForEver(t *testing.T) {
 	t.Parallel()
 	for _, r := range storedRecords() {
@@ -209,7 +209,7 @@ func TestStoredRecordsAreReadForEver(t *testing.T) {
 	}
 }
 
-// Two versions of the library that run side by side must agree about the bytes of a record.
+// Two versions of the library that run side by side must agree on the bytes of a record.
 func TestRecordsAreWrittenWithTheSameBytes(t *testing.T) {
 	t.Parallel()
 	for _, r := range storedRecords() {

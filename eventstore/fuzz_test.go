@@ -22,8 +22,9 @@ func possibleName(name string) bool {
 	return strings.TrimSpace(name) != "" && utf8.ValidString(name) && len(name) <= 200
 }
 
-// FuzzAppendsComeBack checks that whatever is appended is either a bad argument, of which nothing is sent, or comes back as it
-// was, in the session and to somebody else, and never on another stream.
+// FuzzAppendsComeBack checks that an append is either a bad argument, of which nothing is sent, or
+// comes back unchanged. It must come back in the session and in another one, and never on another
+// stream.
 func FuzzAppendsComeBack(f *testing.F) {
 	kinds := slices.Sorted(maps.Keys(labKinds))
 	for kind := range kinds {
@@ -37,7 +38,7 @@ func FuzzAppendsComeBack(f *testing.F) {
 		store := labKinds[kinds[int(kind)%len(kinds)]]()
 		stream, other := Stream{db, typ, id}, Stream{otherDB, otherType, otherID}
 		newProvider := func() *Provider {
-			registry, err := NewRegistry(Type[noted]("noted " + typeName)) // not the Raw's
+			registry, err := NewRegistry(Type[noted]("noted " + typeName)) // not the name of the Raw
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,7 +98,7 @@ func FuzzAppendsComeBack(f *testing.F) {
 			t.Fatal(err)
 		}
 
-		// Another stream holds the same id and another payload.
+		// Another stream has the same id and another payload.
 		if other != stream && possibleName(otherDB) && possibleName(otherType) && possibleName(otherID) {
 			o, err := p.Open(t.Context(), Stream{Database: otherDB, Type: otherType, ID: otherID})
 			if err != nil {
@@ -180,8 +181,9 @@ func sameEvent(t *testing.T, who string, got, appended Event, stream Stream, ses
 	}
 }
 
-// FuzzAnythingUnderAKey checks that no value, under whichever key of a stream, makes an operation panic, or fail with
-// anything but an error of this package, or read an event that is not one of the stream.
+// FuzzAnythingUnderAKey checks that operations cope with any value under any key of a stream. They
+// must not panic, and must fail only with an error of this package. They must not read an event
+// that is not in the stream.
 func FuzzAnythingUnderAKey(f *testing.F) {
 	kinds := slices.Sorted(maps.Keys(labKinds))
 	k := keysOf(labStream)
@@ -202,11 +204,11 @@ func FuzzAnythingUnderAKey(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, call, kind, key uint8, framed bool, data []byte) {
 		u := under[int(key)%len(under)]
-		if framed { // as what belongs under the key, with a checksum that fits
+		if framed { // a record of the kind that belongs under the key, with a valid checksum
 			data = frame(u.kind, "stream="+k.partition+"\n"+string(data))
 		}
 		if len(data) == 0 {
-			return // is no value
+			return // nil is no value
 		}
 		name := calls[int(call)%len(calls)]
 		synctest.Test(t, func(t *testing.T) {
@@ -214,7 +216,7 @@ func FuzzAnythingUnderAKey(f *testing.F) {
 			call := s.calls(t)[name]
 			s.prepare(name)
 			s.Set(u.key, data)
-			// A head of any version at all may take any number of requests.
+			// A head of an arbitrary version may take any number of requests.
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			var requests atomic.Int32

@@ -15,8 +15,8 @@ import (
 	"unsafe"
 )
 
-// Types with methods, and types that embed, which reflect can't make. What they hold is what
-// fuzzing combines with the rest.
+// Types with methods, and types that embed, cannot be made by reflect. The fuzz test combines them
+// with others.
 type (
 	Named struct { // exported, to be embedded
 		Name string
@@ -70,7 +70,7 @@ func (e entity) Equal(other entity) bool          { return e.ID == other.ID }
 
 func (w writeOnly) MarshalJSON() ([]byte, error) { return json.Marshal(w.A) }
 
-// fixedTypes are types to make others of.
+// fixedTypes are the types from which others are made.
 var fixedTypes = []reflect.Type{
 	reflect.TypeFor[bool](), reflect.TypeFor[int](), reflect.TypeFor[int8](), reflect.TypeFor[int64](), reflect.TypeFor[uint8](), reflect.TypeFor[uint64](),
 	reflect.TypeFor[float32](), reflect.TypeFor[float64](), reflect.TypeFor[string](), reflect.TypeFor[[]byte](), reflect.TypeFor[Named](), reflect.TypeFor[tree](), // plain so far
@@ -84,10 +84,10 @@ var fixedTypes = []reflect.Type{
 
 const plainTypes = 12
 
-// choices turns fuzzed bytes into decisions; when they run out all are 0.
+// choices turns fuzzed bytes into decisions. When the bytes run out, all decisions are 0.
 type choices struct {
 	data  []byte
-	plain bool // all that was chosen so far JSON carries for certain
+	plain bool // JSON certainly carries everything chosen so far
 }
 
 func (c *choices) below(n int) int {
@@ -106,7 +106,7 @@ func (c *choices) number() (n uint64) {
 	return n
 }
 
-// typ makes a type.
+// typ returns a type.
 func (c *choices) typ(depth int) reflect.Type {
 	if depth == 0 {
 		n := c.below(len(fixedTypes))
@@ -132,7 +132,7 @@ func (c *choices) typ(depth int) reflect.Type {
 	}
 }
 
-// notNullable notes that a pointer to what may be null itself does not come back.
+// notNullable records that a pointer to a type that may be null itself does not come back.
 func (c *choices) notNullable(t reflect.Type) reflect.Type {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
@@ -157,7 +157,7 @@ func (c *choices) structure(depth int) reflect.Type {
 			}
 		}
 		if n := c.below(len(tags)); n > 2 {
-			f.Tag = reflect.StructTag(strings.Replace(tags[n], "é", fmt.Sprint("é", i), 1)) // none twice
+			f.Tag = reflect.StructTag(strings.Replace(tags[n], "é", fmt.Sprint("é", i), 1)) // all different
 			c.plain = c.plain && f.Tag != reflect.StructTag(tags[n])
 		}
 		fields = append(fields, f)
@@ -276,8 +276,8 @@ func (c *choices) fillInterface(v reflect.Value, depth int) {
 	}
 }
 
-// shown is a value in full, as text, with what Registry.Encode takes for the same written alike. It
-// is the judge of what came back, and shares no code with it.
+// shown returns a full value as text. Values that Registry.Encode considers equal have the same
+// text. It judges what came back, and shares no code with Registry.Encode.
 func shown(v reflect.Value) string {
 	var b strings.Builder
 	show(&b, v, false)
@@ -370,9 +370,9 @@ func show(b *strings.Builder, v reflect.Value, omitEmpty bool) {
 	}
 }
 
-// FuzzWhatIsAcceptedComesBack makes Go types and values of them. Each is refused with an
-// ArgumentError, the type when the registry is made or the value when it is encoded, or comes back
-// as it was. What JSON carries without a doubt is not refused.
+// FuzzWhatIsAcceptedComesBack makes Go types and values of them. Each comes back unchanged, or
+// fails with an ArgumentError. A type fails when the registry is made, and a value when it is
+// encoded. Types and values that JSON certainly carries must not fail.
 func FuzzWhatIsAcceptedComesBack(f *testing.F) {
 	for kind := range byte(8) {
 		for n := range byte(len(fixedTypes)) {

@@ -16,7 +16,7 @@ import (
 
 var inBubble = regexp.MustCompile(`(?m)^goroutine (\d+) .*(synctest bubble \d+)\]:$`)
 
-// running are the goroutines that run at this moment of faked time, but the test's own.
+// running returns the goroutines that run at this moment of fake time, except the test's own.
 func running(t *testing.T) (stacks []string) {
 	t.Helper()
 	synctest.Wait()
@@ -41,7 +41,8 @@ func (l *lab) many(n int) {
 	l.add(l.open(), make([]string, n)...)
 }
 
-// uses are ways to use a session, well or not. When one returns its session is closed, or was never opened.
+// uses are ways to use a session, correct and incorrect. When one returns, its session is closed or
+// was never opened.
 var uses = map[string]func(t *testing.T, l *lab){
 	"append, read, close": func(t *testing.T, l *lab) {
 		s := l.mustLease()
@@ -200,7 +201,7 @@ func TestNoGoroutineOutlivesItsSession(t *testing.T) {
 				for _, stack := range running(t) {
 					t.Errorf("it runs still:\n%s", stack)
 				}
-				// The same sees one that does run.
+				// The same check finds a goroutine that does run.
 				done := make(chan struct{})
 				go func() { <-done }()
 				if n := len(running(t)); n != 1 {

@@ -8,8 +8,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// missing lets bulk reads of the lab call absent all that they were asked for, as when the connection to a SQL database breaks before the
-// first row and nobody looks.
+// missing makes bulk reads of the lab report all keys as absent. That happens if the connection to
+// a SQL database breaks before the first row and the component does not notice.
 func (l *lab) missing() {
 	l.Caps.BulkMisses = true
 	l.on(func(r *memstate.Request) bool { return r.Op == "getmany" }, -1, func(r *memstate.Request, next func() error) error {
@@ -88,10 +88,10 @@ func TestABulkReadThatMissesDoesNotGoOnAfterAFailure(t *testing.T) {
 	})
 }
 
-// Only where the head itself is not found anything has to be asked for again.
+// Only if the head itself is missing, a request has to be repeated.
 func TestOpeningAStreamWithAHeadTakesOneRequest(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
-		l.fill(2) // and no snapshots
+		l.fill(2) // without snapshots
 		l.Caps.BulkMisses = true
 		l.Trace()
 		s := l.open()

@@ -18,7 +18,7 @@ import (
 
 var hashKey = bytes.Repeat([]byte("k"), 16)
 
-// Every message and every error of the package is provoked, as for payloads.
+// This provokes every log message and every error of the package, as the test for payloads does.
 func TestNeitherLogsNorErrorsHoldAggregateIDsWhereTheyAreHashed(t *testing.T) {
 	for _, kind := range slices.Sorted(maps.Keys(labKinds)) {
 		t.Run(kind, func(t *testing.T) {
@@ -97,7 +97,7 @@ func TestErrorsWithHashedIDsMatchAsEver(t *testing.T) {
 
 func mismatchText(p *Provider, err error) error { return p.HashIDs(fmt.Errorf("wrapped: %w", err)) }
 
-// errorObserver notes errors.
+// errorObserver records errors.
 type errorObserver struct{ errors *[]error }
 
 func (o errorObserver) Begin(ctx context.Context, _ Operation) context.Context { return ctx }
@@ -122,7 +122,7 @@ func TestHashesDependOnTheKeyAndTheIDAlone(t *testing.T) {
 	if one.HashedStream(a) != same.HashedStream(a) || one.HashedStream(a) == one.HashedStream(b) || one.HashedStream(a) == other.HashedStream(a) || plain.HashedStream(a) != a.String() {
 		t.Errorf("got %s, %s, %s, %s", one.HashedStream(a), same.HashedStream(a), one.HashedStream(b), other.HashedStream(a))
 	}
-	// The id of one stream may be how that of another begins.
+	// The id of one stream may be a prefix of another stream's id.
 	both := fmt.Errorf("both %w and %w", &StreamClosedError{Stream: a}, &StreamClosedError{Stream: b})
 	hidden := one.HashIDs(both).Error()
 	for _, s := range []Stream{a, b} {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Services and tools depend on these names: they never change.
+// Services and tools depend on these names, so they never change.
 func TestTheJSONOfEventsAndSnapshots(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2025, 2, 28, 12, 0, 0, 5e8, time.UTC)
@@ -29,7 +29,7 @@ func TestTheJSONOfEventsAndSnapshots(t *testing.T) {
 	)
 	for _, c := range []struct {
 		value any // a pointer
-		into  any // what the JSON is read into; nil: an empty value
+		into  any // what the JSON is decoded into; nil means an empty value
 		want  string
 	}{
 		{&Event{Version: 7, Data: &raw, Metadata: metadata, Erased: true}, &Event{Data: &Raw{}},
@@ -65,7 +65,7 @@ func TestTheJSONOfEventsAndSnapshots(t *testing.T) {
 	}
 }
 
-// A field without a JSON name would get one that nobody chose.
+// A field without a JSON name would get its Go name by accident.
 func TestEveryFieldHasAJSONName(t *testing.T) {
 	t.Parallel()
 	for _, typ := range []reflect.Type{

@@ -18,8 +18,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// lab is one stream in a store in memory. After every request that took effect it checks what must hold at every
-// instant, and it lets a test get in the way of requests.
+// lab is one stream in a store in memory. After every request that took effect it checks the rules
+// that hold at every instant. A test can intervene in requests.
 type lab struct {
 	*memstate.Store
 	t    *testing.T
@@ -28,17 +28,17 @@ type lab struct {
 	mu     sync.Mutex
 	faults []*fault
 	bytes  map[int64][]byte // of each version when it was committed
-	heads  [][]byte         // all there were, nil at first
+	heads  [][]byte         // all heads so far; the first is nil
 }
 
-// around is what a test does in the place of a request. Next carries it out.
+// around replaces a request in a test. The function next carries the request out.
 type around = func(r *memstate.Request, next func() error) error
 
-// fault is what happens in the place of some requests.
+// fault replaces some requests.
 type fault struct {
 	match func(*memstate.Request) bool
 	do    around
-	times int // how often yet; below 0 always
+	times int // how many more times; always if negative
 }
 
 var labStream = Stream{Database: "EventStores", Type: "account", ID: "1"}
@@ -54,7 +54,8 @@ var labKinds = map[string]func() *memstate.Store{
 	},
 }
 
-// inLabs runs a test in faked time, in a store of each of the kinds, all of them if none is named.
+// inLabs runs a test in fake time, in a store of each of the kinds, or of all kinds if none is
+// given.
 func inLabs(t *testing.T, test func(t *testing.T, l *lab), kinds ...string) {
 	t.Parallel()
 	if len(kinds) == 0 {
@@ -97,7 +98,7 @@ func (l *lab) around(_ context.Context, r *memstate.Request, next func() error) 
 	return f.do(r, checked)
 }
 
-// checkRequest checks that a request stays within the stream, and writes each key in its one mode.
+// checkRequest checks that a request stays within the stream, and writes each key in its only mode.
 func (l *lab) checkRequest(r *memstate.Request) {
 	if r.Partition != l.keys.partition {
 		l.t.Errorf("%s carries partition %q", r, r.Partition)
@@ -120,8 +121,9 @@ func (l *lab) checkRequest(r *memstate.Request) {
 	}
 }
 
-// checkStore checks what holds at every instant: no event stands above the head (rule 2), every committed event is in the
-// tail or under its key (rule 3), and its bytes are what they were (rule 4).
+// checkStore checks the rules that hold at every instant. No event is above the head (rule 2).
+// Every committed event is in the tail or under its key (rule 3). The bytes of an event never
+// change (rule 4).
 func (l *lab) checkStore(r *memstate.Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -136,7 +138,7 @@ func (l *lab) checkStore(r *memstate.Request) {
 			l.t.Errorf("after %s: the head: %v", r, err)
 		}
 	}
-	for version := range hd.first { // deleted, and perhaps not all gone yet
+	for version := range hd.first { // deleted events, which may not all be removed yet
 		delete(values, l.keys.event(version))
 	}
 	for version := hd.first; version <= hd.version; version++ {
@@ -164,7 +166,8 @@ func (l *lab) checkStore(r *memstate.Request) {
 	}
 }
 
-// on puts do in the place of the next times requests that match, for ever if times is below 0.
+// on calls do instead of the next requests that match: for as many as times says, or for all of
+// them if times is negative.
 func (l *lab) on(match func(*memstate.Request) bool, times int, do around) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -178,14 +181,15 @@ func (l *lab) heal() {
 	l.faults = nil
 }
 
-// hold loses the next request that matches, and returns what lets it arrive after all.
+// hold loses the next request that matches, and returns a function that delivers it later.
 func (l *lab) hold(match func(*memstate.Request) bool) (arrive func() error) {
 	var held func() error
 	l.on(match, 1, func(_ *memstate.Request, next func() error) error { held = next; return errLost })
 	return func() error { return held() }
 }
 
-// unknown appends so that the outcome stays unknown: the commit is held, and after it every request is lost.
+// unknown makes an append whose outcome stays unknown: it holds the commit, and loses every request
+// after it.
 func (l *lab) unknown(s *Session, texts ...string) (unknown *OutcomeUnknownError, arrive func() error) {
 	l.t.Helper()
 	l.on(commits, 1, func(_ *memstate.Request, next func() error) error {
@@ -198,7 +202,7 @@ func (l *lab) unknown(s *Session, texts ...string) (unknown *OutcomeUnknownError
 	return want[*OutcomeUnknownError](l.t, err), arrive
 }
 
-// stale answers the next times reads of the head with the one before, as a replica does that lags behind.
+// stale answers the next reads of the head with the previous head, as a lagging replica does.
 func (l *lab) stale(times int) {
 	l.mu.Lock()
 	before := l.heads[len(l.heads)-2]
@@ -206,7 +210,7 @@ func (l *lab) stale(times int) {
 	l.replay(before, times)
 }
 
-// replay answers the next times reads of the head, or of the head among others, with that one.
+// replay answers the next reads that include the head with the given value.
 func (l *lab) replay(value []byte, times int) {
 	l.on(func(r *memstate.Request) bool { return reads(r) && r.Has(":head") }, times, func(r *memstate.Request, next func() error) error {
 		err := next()
@@ -220,7 +224,7 @@ func (l *lab) replay(value []byte, times int) {
 	})
 }
 
-// What requests are about.
+// These functions select requests.
 func commits(r *memstate.Request) bool  { return (r.Op == "swap" || r.Op == "commit") && r.Has(":head") }
 func writes(r *memstate.Request) bool   { return r.Op == "write" }
 func reads(r *memstate.Request) bool    { return r.Op == "get" || r.Op == "getmany" }
@@ -230,27 +234,27 @@ func exactly(request string) func(*memstate.Request) bool {
 	return func(r *memstate.Request) bool { return r.String() == request }
 }
 
-// What happens to them.
+// These functions replace requests.
 var errLost = errors.New("lost on the way")
 
 func lost(*memstate.Request, func() error) error              { return errLost }
 func unanswered(_ *memstate.Request, next func() error) error { _ = next(); return errLost }
 
-// absent takes the first item from an answer.
+// absent removes the first item from an answer.
 func absent(r *memstate.Request, next func() error) error {
 	err := next()
 	r.Items[0].Value, r.Items[0].ETag = nil, ""
 	return err
 }
 
-// unreadable makes the first item of an answer one that could not be read.
+// unreadable makes the first item of an answer unreadable.
 func unreadable(r *memstate.Request, next func() error) error {
 	err := absent(r, next)
 	r.Items[0].Err = errLost
 	return err
 }
 
-// free is a locker that lets everybody in, as one whose locks have all lapsed.
+// free is a locker that grants every lock, as if all locks had expired.
 type free struct{}
 
 func (free) TryLock(context.Context, string, string, time.Duration) (driver.Lock, error) {
@@ -303,14 +307,14 @@ func tryAdd(s *Session, texts ...string) (int64, error) {
 	return s.Append(context.Background(), ExpectAny(), events...)
 }
 
-// once is an event with an idempotency id.
+// once returns an event with an idempotency id.
 func once(id, text string) Event {
 	e := Event{Data: noted{text}}
 	e.Metadata.Context.IdempotencyID = id
 	return e
 }
 
-// holds checks what the stream consists of, for somebody who reads it afresh.
+// holds checks the events of the stream with a new reader.
 func (l *lab) holds(texts ...string) {
 	l.t.Helper()
 	r := l.provider().Reader(labStream)
@@ -335,7 +339,7 @@ func (l *lab) reads(r *Reader, texts ...string) {
 	}
 }
 
-// traced checks the requests since the last look.
+// traced checks the requests since the last call.
 func (l *lab) traced(want ...string) {
 	l.t.Helper()
 	if got := l.Trace(); !slices.Equal(got, want) {
@@ -343,7 +347,7 @@ func (l *lab) traced(want ...string) {
 	}
 }
 
-// appending are the requests of an append of these versions, from the swap on.
+// appending returns the requests of an append of these versions, from the swap on.
 func (l *lab) appending(versions ...int64) []string {
 	list := strings.Trim(fmt.Sprint(versions), "[]")
 	if l.Caps.Atomic {
@@ -352,7 +356,7 @@ func (l *lab) appending(versions ...int64) []string {
 	return []string{"swap head", "write " + list}
 }
 
-// head reads the head behind everybody's back.
+// head reads the head without a request.
 func (l *lab) head() head {
 	l.t.Helper()
 	hd, err := decodeHead(labStream, l.keys.partition, l.Values()[l.keys.head()])
@@ -362,7 +366,7 @@ func (l *lab) head() head {
 	return hd
 }
 
-// tail are the versions in the head's tail.
+// tail returns the versions in the head's tail.
 func (l *lab) tail() []int64 {
 	l.t.Helper()
 	var versions []int64

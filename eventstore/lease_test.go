@@ -60,7 +60,7 @@ func TestALeaseThatAnotherTakesInTheMeantimeIsTheirs(t *testing.T) {
 			t.Errorf("TryLock: %+v, %v", lock, err)
 		}
 		pass(minute)
-		// It has run out and b does not know: giving it back must not take it from a.
+		// The lease of b has expired, and b does not know. When b returns it, a must keep it.
 		l.on(swapsLease, 1, func(_ *memstate.Request, next func() error) error {
 			if lock, err := l.try("a"); !lock.Acquired || err != nil {
 				t.Errorf("TryLock: %+v, %v", lock, err)
@@ -92,7 +92,8 @@ func TestALeaseRunsOutAtItsTimeAndNotBefore(t *testing.T) {
 	})
 }
 
-// On Redis the ETag of a key that was deleted starts over: what was read before would fit again.
+// On Redis the ETag of a deleted key starts over, so an ETag that was read earlier would match
+// again.
 func TestALeaseIsNeverDeleted(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		for range 3 {

@@ -56,7 +56,7 @@ func TestWhatCanNotBeClosed(t *testing.T) {
 		if e.Actual != 1 || e.Expected != 2 {
 			t.Errorf("%v", e)
 		}
-		l.add(l.open(), "b") // by another
+		l.add(l.open(), "b") // by another session
 		e = want[*VersionMismatchError](t, s.CloseStream(t.Context(), ExpectVersion(1)))
 		if e.Actual != 2 {
 			t.Errorf("%v", e)
@@ -85,7 +85,7 @@ func TestAStreamThatNeverHadAnEventCanNotBeDeleted(t *testing.T) {
 		if err := s.DeleteStream(t.Context(), ExpectVersion(1)); err != nil {
 			t.Fatal(err)
 		}
-		for range 2 { // deleted once, it can be deleted again
+		for range 2 { // a deleted stream can be deleted again
 			if err := l.open().DeleteStream(t.Context(), ExpectAny()); err != nil {
 				t.Error(err)
 			}
@@ -149,7 +149,7 @@ func TestEveryOperationOnADeletedStreamSaysSo(t *testing.T) {
 		for name, s := range map[string]*Session{"a new session": l.open(), "one that was open": before} {
 			reader := s.Reader
 			if name == "one that was open" {
-				reader = l.reader() // it reads as of before what it finds, and then that it is gone
+				reader = l.reader() // it first reads an older head, and then finds the stream deleted
 			}
 			for operation, err := range map[string]error{
 				"append":          second(s.Append(ctx, ExpectAny(), noted{})),
@@ -219,7 +219,7 @@ func TestWhatArrivesLateAtADeletedStreamDoesNotCount(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.open()
 		arrive := l.hold(writes)
-		l.add(s, "a", "b") // whose own keys come late
+		l.add(s, "a", "b") // the keys of these events are written late
 		if err := l.open().DeleteStream(t.Context(), ExpectAny()); err != nil {
 			t.Fatal(err)
 		}
@@ -266,7 +266,7 @@ func TestAnEndWhoseAnswerWasLostIsLookedUp(t *testing.T) {
 	}
 }
 
-// openAnyway opens a session although the store answers nothing from then on.
+// openAnyway opens a session even though the store answers nothing from then on.
 func (l *lab) openAnyway() *Session {
 	l.mu.Lock()
 	faults := l.faults
@@ -284,7 +284,7 @@ func TestAnAppendThatMeetsTheEndOfItsStreamIsRefused(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.open()
 		l.add(s, "a")
-		// It is on its way while another closes the stream.
+		// The append is on its way while another session closes the stream.
 		l.on(commits, 1, func(_ *memstate.Request, next func() error) error {
 			if err := l.open().CloseStream(t.Context(), ExpectVersion(1)); err != nil {
 				t.Error(err)
@@ -368,7 +368,8 @@ func TestSharedSessionsDoNotWaitForEachOther(t *testing.T) {
 	})
 }
 
-// A shared session that is overtaken is what it was opened for; one that had the stream to itself lost it.
+// A shared session continues after another writer was faster. An exclusive session has lost the
+// stream.
 func TestOnlyASessionThatHadItsStreamToItselfWarnsThatItLostIt(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		for says, open := range map[string]func(*Provider) (*Session, error){

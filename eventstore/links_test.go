@@ -18,8 +18,8 @@ var (
 	documentRef = regexp.MustCompile(`\bdocs/[a-z-]+\.(?:md|svg)`)
 )
 
-// TestLinksOfDocumentsLead checks that relative links in Markdown name a file that exists, and anchors a
-// heading in it. It also checks the documents that other files name.
+// TestLinksOfDocumentsLead checks that relative links in Markdown name a file that exists, and that
+// anchors name a heading in it. It also checks the documents that other files name.
 func TestLinksOfDocumentsLead(t *testing.T) {
 	t.Parallel()
 	links := 0

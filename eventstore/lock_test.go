@@ -17,9 +17,10 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// component is a lock component that tells as little as Dapr's: not who holds a lock.
+// component is a lock component that tells as little as Dapr's, and so not who holds a lock.
 type component struct {
-	// around is called in the place of each request, if set. Next delivers it, as often as it is called.
+	// around is called instead of each request, if set. The function next delivers the request,
+	// each time it is called.
 	around func(ctx context.Context, request string, next func()) error
 
 	mu    sync.Mutex
@@ -28,7 +29,7 @@ type component struct {
 	asked []asked
 }
 
-// asked is one request: "trylock" or "unlock", by whom and when.
+// asked is one request, "trylock" or "unlock", with its owner and time.
 type asked struct {
 	request, owner string
 	at             time.Time
@@ -76,7 +77,7 @@ func (c *component) Unlock(ctx context.Context, _, owner string) (status driver.
 	return status, err
 }
 
-// requests are those since the last call.
+// requests returns the requests since the last call.
 func (c *component) requests() (requests []string) {
 	for _, a := range c.since() {
 		requests = append(requests, a.request)
@@ -92,7 +93,7 @@ func (c *component) since() []asked {
 	return since
 }
 
-// repeat delivers the next times requests of that name twice.
+// repeat delivers the next requests of that name twice.
 func (c *component) repeat(request string, times int) {
 	c.around = func(_ context.Context, r string, next func()) error {
 		next()
@@ -104,7 +105,7 @@ func (c *component) repeat(request string, times int) {
 	}
 }
 
-// locked runs a test with a lock component, in faked time.
+// locked runs a test with a lock component, in fake time.
 func locked(t *testing.T, test func(t *testing.T, l *lab, c *component)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { test(t, newLab(t, memstate.Redis()), &component{}) })
@@ -116,7 +117,7 @@ func openOn(ctx context.Context, p *Provider) (*Session, error) {
 
 func TestALockThatARepeatedRequestTookIsTheSessions(t *testing.T) {
 	for name, test := range map[string]struct {
-		repeated []string // requests, of which the first is delivered twice
+		repeated []string // requests; the first is delivered twice
 		want     []string
 	}{
 		"the lock":                         {[]string{"trylock"}, []string{"trylock", "unlock", "trylock"}},
@@ -150,7 +151,7 @@ func TestALockThatARepeatedRequestTookIsTheSessions(t *testing.T) {
 	}
 }
 
-// The pause in which the lock is asked for twice may last longer than Settings.OpenTimeout.
+// The pause in which the lock is requested twice may be longer than Settings.OpenTimeout.
 func TestALockThatWasTakenInAPauseIsFoundAfterIt(t *testing.T) {
 	locked(t, func(t *testing.T, l *lab, c *component) {
 		paused := false
@@ -178,7 +179,7 @@ func TestALockThatNamesItsOwnSessionIsNotAnothers(t *testing.T) {
 	})
 }
 
-// named tells who holds the lock.
+// named is a locker that tells who holds the lock.
 type named struct{ *component }
 
 func (n named) TryLock(ctx context.Context, resource, owner string, expiry time.Duration) (driver.Lock, error) {
@@ -191,7 +192,7 @@ func (n named) TryLock(ctx context.Context, resource, owner string, expiry time.
 
 func TestALeaseThatARepeatedSwapTookOrGaveBackIsTheSessions(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
-		for range 2 { // it is made, then it is taken
+		for range 2 { // first it is created, then it is taken
 			l.on(swapsLease, 2, func(_ *memstate.Request, next func() error) error { _ = next(); return next() })
 			s := l.mustLease(timeouts(0, time.Minute))
 			l.add(s, "x")
@@ -311,7 +312,7 @@ func TestClosingAsksOnceMoreWhereItsUnlockWasNotAnswered(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.mustLease(timeouts(0, time.Minute))
 		l.on(swapsLease, 1, func(_ *memstate.Request, next func() error) error {
-			l.on(exactly("get lease"), 1, lost) // so that nobody knows what became of it
+			l.on(exactly("get lease"), 1, lost) // so its result is unknown
 			_ = next()
 			return errLost
 		})
@@ -321,7 +322,7 @@ func TestClosingAsksOnceMoreWhereItsUnlockWasNotAnswered(t *testing.T) {
 	})
 }
 
-// What an append has found out stays known.
+// The result of an append stays known.
 func TestClosingReportsALossThatAnAppendHasFound(t *testing.T) {
 	locked(t, func(t *testing.T, l *lab, c *component) {
 		s := l.open(WithLocker(c))
@@ -359,7 +360,7 @@ func TestAWaitAsksWithOneRequestAtATime(t *testing.T) {
 				tries++
 			}
 			if i < 3 {
-				continue // the session before, and the first look
+				continue // the previous session, and the first lookup
 			}
 			if gap := a.at.Sub(asked[i-1].at); gap > longestWait || gap < shortestWait/2 {
 				t.Errorf("request %d, %s, came %s after the one before", i, a.request, gap)
@@ -375,7 +376,8 @@ func TestAWaitAsksWithOneRequestAtATime(t *testing.T) {
 	})
 }
 
-// Where each request is delivered twice the lock can't be had. Nobody else is blamed, and nothing is left behind.
+// If each request is delivered twice, the lock cannot be taken. The error blames no other session,
+// and nothing is left behind.
 func TestALockWhoseRequestsAreAllRepeatedIsNotBlamedOnAnother(t *testing.T) {
 	for _, request := range []string{"trylock", "both"} {
 		t.Run(request, func(t *testing.T) {
@@ -406,14 +408,15 @@ func TestALockWhoseRequestsAreAllRepeatedIsNotBlamedOnAnother(t *testing.T) {
 	}
 }
 
-// gaveUp opens with a request for the lock that is answered to nobody, and returns what lets it arrive.
+// gaveUp opens a session whose request for the lock gets no answer, and returns a function that
+// delivers the request.
 func gaveUp(t *testing.T, c *component, p *Provider) (arrive func()) {
 	t.Helper()
 	c.around = func(ctx context.Context, request string, next func()) error {
 		if request == "trylock" {
 			arrive = next
 		}
-		<-ctx.Done() // the component stands still
+		<-ctx.Done() // the component does not answer
 		return ctx.Err()
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -495,7 +498,7 @@ func TestSessionsThatHaveGivenUpAreForgotten(t *testing.T) {
 	})
 }
 
-// run is what one of many does: open, append one event, close.
+// run does what each of many processes does: open, append one event, close.
 func run(p *Provider, expected string) error {
 	s, err := openOn(context.Background(), p)
 	if err != nil {
@@ -533,7 +536,7 @@ func TestManyAtOnceAreAllServedInTheOrderInWhichTheyCame(t *testing.T) {
 							t.Errorf("%s: %v", text, err)
 						}
 					})
-					synctest.Wait() // until it stands in the queue
+					synctest.Wait() // until it waits in the queue
 				}
 				wg.Wait()
 				l.Around = nil
@@ -549,7 +552,8 @@ func TestManyAtOnceAreAllServedInTheOrderInWhichTheyCame(t *testing.T) {
 	}
 }
 
-// tryCounter counts the tries of a locker. It is for a queue, where only one tries at a time.
+// tryCounter counts the attempts of a locker. It is for a queue, where only one session tries at a
+// time.
 type tryCounter struct {
 	driver.Locker
 	n int
@@ -603,7 +607,7 @@ func TestProcessesDoNotAskInLockstep(t *testing.T) {
 	})
 }
 
-// A process whose sessions follow each other without a pause lets another in between.
+// A process that opens one session after another without a pause lets other processes in between.
 func TestABusyProcessLetsAnotherIn(t *testing.T) {
 	locked(t, func(t *testing.T, l *lab, c *component) {
 		l.Around = func(_ context.Context, _ *memstate.Request, next func() error) error {
@@ -668,7 +672,7 @@ func TestTheNextInTheQueueOpensAsSoonAsTheOneBeforeCloses(t *testing.T) {
 	})
 }
 
-// Whoever stands in the queue when its time is over asks the store itself, once.
+// A session whose time is over while it waits in the queue asks the store once itself.
 func TestWhoIsStillInTheQueueWhenItsTimeIsOverIsNotRefusedUnasked(t *testing.T) {
 	locked(t, func(t *testing.T, l *lab, c *component) {
 		p := l.provider(WithLocker(c))

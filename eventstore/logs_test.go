@@ -24,10 +24,11 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// sentinel is what only payloads, snapshots and a user's metadata hold here. It is a number too, to be where codecs quote numbers.
+// sentinel occurs only in payloads, snapshots and a user's metadata. It is also a number, because
+// codecs quote numbers in their errors.
 const sentinel = "86753094210"
 
-// secret is an event, and a snapshot, of which nothing may get into a log.
+// secret is an event and a snapshot whose contents must not get into a log.
 type secret struct {
 	Text   string
 	Number int64
@@ -36,14 +37,14 @@ type secret struct {
 	Pad    string
 }
 
-// confided is an event full of what nobody but its readers may see.
+// confided returns an event whose contents only its readers may see.
 func confided(text string) Event {
 	return Event{Data: secret{Text: sentinel + text, Number: 86753094210}, Metadata: Metadata{Context: ContextMetadata{
 		CorrelationID: sentinel, CausationID: sentinel, UserID: sentinel, Scopes: []string{sentinel},
 	}, Custom: map[string]string{sentinel: sentinel, "key": sentinel}}}
 }
 
-// tattler fails to be encoded and decoded, and quotes what it holds.
+// tattler fails to be encoded and decoded, and its errors quote its content.
 type tattler struct{ Text string }
 
 func (t tattler) MarshalJSON() ([]byte, error) { return nil, errors.New("can't write " + t.Text) }
@@ -51,15 +52,15 @@ func (t *tattler) UnmarshalJSON(data []byte) error {
 	return fmt.Errorf("can't read %s", data)
 }
 
-// confidant is an event store on which everything is made to go wrong, and what it said meanwhile: log records at debug
-// level, and errors.
+// confidant is an event store on which everything goes wrong. It keeps the log records at debug
+// level, and the errors.
 type confidant struct {
 	*memstate.Store
 	t        *testing.T
-	fault    func(r *memstate.Request, next func() error) error // nil: none
+	fault    func(r *memstate.Request, next func() error) error // nil means no fault
 	provider *Provider
 	log      bytes.Buffer // JSON
-	text     bytes.Buffer // the same by another handler
+	text     bytes.Buffer // the same from another handler
 	errors   []error
 }
 
@@ -99,7 +100,8 @@ func (c *confidant) reader() *Reader {
 	return r
 }
 
-// ok is for what must succeed, fails for what must not: its error is kept.
+// ok is for calls that must succeed, and fails for calls that must fail. The confidant keeps the
+// error.
 func (c *confidant) ok(_ any, err error) {
 	c.t.Helper()
 	if err != nil {
@@ -116,7 +118,8 @@ func (c *confidant) fails(_ any, err error) {
 	c.errors = append(c.errors, err)
 }
 
-// recorded appends what an earlier version of the service, or another store, has recorded: as it is.
+// recorded appends events exactly as an earlier version of the service, or another store, recorded
+// them.
 func (c *confidant) recorded(s *Session, raws ...Raw) int64 {
 	c.t.Helper()
 	ctx := c.t.Context()
@@ -132,7 +135,7 @@ func (c *confidant) recorded(s *Session, raws ...Raw) int64 {
 	return last
 }
 
-// losing is f while requests that match are lost.
+// losing calls f while requests that match are lost.
 func (c *confidant) losing(match func(*memstate.Request) bool, f func()) {
 	c.fault = func(r *memstate.Request, next func() error) error {
 		if match(r) {
@@ -144,7 +147,7 @@ func (c *confidant) losing(match func(*memstate.Request) bool, f func()) {
 	c.fault = nil
 }
 
-// all goes through all that the event store logs and all the kinds of its errors.
+// all provokes all log messages and all error types of the event store.
 func (c *confidant) all() {
 	ctx, k := c.t.Context(), keysOf(labStream)
 	name := k.partition
@@ -157,7 +160,7 @@ func (c *confidant) all() {
 		return nil
 	}
 
-	// What goes well, and bad arguments.
+	// These calls succeed, or have bad arguments.
 	c.Caps.MaxRequestBytes = 1_000
 	s := c.open()
 	c.fails(s.Append(ctx, ExpectAny(), confided(strings.Repeat(sentinel, 100))))
@@ -187,9 +190,9 @@ func (c *confidant) all() {
 	c.fails(s.Event(ctx, 9))
 	c.fails(s.Snapshot(ctx, 9))
 	c.fails(s.VersionOf(ctx, "never"))
-	c.fails(c.provider.Open(ctx, labStream)) // it is held
+	c.fails(c.provider.Open(ctx, labStream)) // another session holds it
 
-	// Requests that are lost.
+	// These requests are lost.
 	c.losing(everything, func() { c.fails(s.Append(ctx, ExpectAny(), confided("refresh"))) })
 	c.losing(everything, func() { c.fails(nil, s.SaveSnapshot(ctx, 1, secret{Text: sentinel})) })
 	c.losing(writes, func() { c.ok(s.Append(ctx, ExpectAny(), confided("3"))) })
@@ -211,7 +214,7 @@ func (c *confidant) all() {
 	c.ok(nil, s.Close())
 	c.fails(s.Append(ctx, ExpectAny(), confided("")))
 
-	// Sessions that end before their time.
+	// These sessions end before their time.
 	s = c.open()
 	pass(time.Minute)
 	c.fails(s.Append(ctx, ExpectAny(), confided("")))
@@ -231,7 +234,7 @@ func (c *confidant) all() {
 	c.fails(shared.Append(ctx, ExpectVersion(shared.writer.head.version), confided("")))
 	c.ok(nil, other.Close())
 
-	// A store that restarted from an older state.
+	// This store restarted from an older state.
 	before := c.Values()[k.head()]
 	c.ok(shared.Append(ctx, ExpectAny(), confided("8")))
 	after := c.Values()[k.head()]
@@ -249,7 +252,7 @@ func (c *confidant) all() {
 	} {
 		for _, typeName := range []string{"secret", "tattler"} {
 			if payload == "" && typeName == "tattler" {
-				continue // "unexpected end of JSON input" before it is asked
+				continue // "unexpected end of JSON input" before its method is called
 			}
 			raw := Raw{Type: typeName, SchemaVersion: 1, ContentType: "application/json", Payload: []byte(payload)}
 			c.fails(s.Append(ctx, ExpectAny(), raw))
@@ -280,7 +283,7 @@ func (c *confidant) all() {
 				c.fails(nil, read())
 			case k.snapshot(1):
 				c.fails(s.Snapshot(ctx, 1))
-				c.ok(nil, s.ClearSnapshot(ctx, last-2)) // one less to try
+				c.ok(nil, s.ClearSnapshot(ctx, last-2)) // one snapshot less to try
 				_, _, err := s.Load(ctx)
 				c.ok(nil, err)
 				c.ok(nil, s.SaveRecordedSnapshot(ctx, Snapshot{Version: last - 2, Created: time.Now(),
@@ -315,7 +318,7 @@ func (c *confidant) all() {
 	c.ok(c.provider.RebuildHead(ctx, labStream, nil))
 	c.ok(nil, (func() error { _, err := c.reader().Slice(ctx, 1, 2); return err })())
 
-	// What only a newer version of a service can read, and the end.
+	// Last come events that only a newer version of a service can read, and the end of a stream.
 	s = c.open()
 	last = c.recorded(s, Raw{Type: "secret", SchemaVersion: 2, ContentType: "application/json", Payload: []byte(`{"Text":"` + sentinel + `"}`)})
 	c.fails(s.Event(ctx, last))
@@ -401,11 +404,12 @@ func TestACodecsErrorSaysWhatIsWrongWithoutThePayload(t *testing.T) {
 	}
 }
 
-// mayLog are the files that may import log/slog. The adapters' are for warnings about a store as a whole, made when there is no stream in sight; that
-// these hold no values the adapters' own tests say.
+// mayLog lists the files that may import log/slog. The adapters log warnings about a store as a
+// whole, when no stream is involved. Their own tests check that these contain no values.
 var mayLog = []string{"provider.go", "handle.go", "hashids.go", "../adapter/embedded/redis/redis.go", "../adapter/sidecar/state.go"}
 
-// inSource finds in the source the messages of all log records about streams, and the types of errors.
+// inSource finds the messages of all log records about streams, and the types of errors, in the
+// source.
 func inSource(t *testing.T) (messages, errorTypes []string) {
 	levels := []string{"DebugContext", "InfoContext", "WarnContext", "ErrorContext", "Log", "LogAttrs"}
 	contextless := []string{"Debug", "Info", "Warn", "Error"}

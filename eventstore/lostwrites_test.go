@@ -12,14 +12,14 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// ruin is a store that can restart with less than it had acknowledged.
+// ruin is a store that can restart without some of the writes that it acknowledged.
 type ruin struct {
 	*memstate.Store
 	t *testing.T
 	p *Provider
 }
 
-// inRuins runs a test in faked time, in a store of each of the kinds.
+// inRuins runs a test in fake time, in a store of each of the kinds.
 func inRuins(t *testing.T, test func(t *testing.T, r *ruin)) {
 	t.Parallel()
 	for _, kind := range slices.Sorted(maps.Keys(labKinds)) {
@@ -36,7 +36,7 @@ func inRuins(t *testing.T, test func(t *testing.T, r *ruin)) {
 	}
 }
 
-// restart has the store lose the last n requests that wrote something. It takes a while.
+// restart makes the store lose the last n requests that wrote something. It takes a second.
 func (r *ruin) restart(n int) {
 	r.Forget(n)
 	pass(time.Second)
@@ -61,7 +61,7 @@ func (r *ruin) add(s *Session, texts ...string) {
 	}
 }
 
-// requestsOfAnAppend is how many requests of an append write something.
+// requestsOfAnAppend returns how many requests of an append write something.
 func (r *ruin) requestsOfAnAppend() int {
 	if r.Caps.Atomic {
 		return 1
@@ -69,7 +69,7 @@ func (r *ruin) requestsOfAnAppend() int {
 	return 2
 }
 
-// holds checks what a fresh reader reads, and that nothing is damaged.
+// holds checks what a new reader reads, and that nothing is damaged.
 func (r *ruin) holds(texts ...string) {
 	r.t.Helper()
 	reader := r.p.Reader(labStream)
@@ -89,7 +89,7 @@ func (r *ruin) holds(texts ...string) {
 	}
 }
 
-// after checks that the session has ended for good, since what it knew is gone.
+// after checks that the session has ended for good, because the store lost events that it knew.
 func (r *ruin) after(s *Session, err error) {
 	r.t.Helper()
 	if e := want[*LostWritesError](r.t, err); e.Session != s.ID() || e.Stream != labStream {
@@ -104,7 +104,7 @@ func (r *ruin) after(s *Session, err error) {
 func TestASessionEndsWhenTheStoreHasLostWhatItKnew(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		for name, c := range map[string]struct {
-			then     func(r *ruin) // what others write after the restart
+			then     func(r *ruin) // what other sessions write after the restart
 			expected Expected
 			holds    []string
 		}{
@@ -136,7 +136,7 @@ func TestASessionEndsWhenTheStoreHasLostWhatItKnew(t *testing.T) {
 	}
 }
 
-// On Redis any ETag passes where the key is absent.
+// On Redis any ETag matches an absent key.
 func TestNothingIsAppendedToAStoreThatIsEmptyNow(t *testing.T) {
 	inRuins(t, func(t *testing.T, r *ruin) {
 		s := r.open(false)
@@ -151,11 +151,11 @@ func TestNothingIsAppendedToAStoreThatIsEmptyNow(t *testing.T) {
 	})
 }
 
-// The store may have kept the head and lost what was written after it.
+// The store may have kept the head and lost writes after it.
 func TestAnEventWhoseOwnKeyWasLostStaysInTheHead(t *testing.T) {
 	inRuins(t, func(t *testing.T, r *ruin) {
 		if r.Caps.Atomic {
-			return // both are one write
+			return // both are in one write
 		}
 		s := r.open(false)
 		r.add(s, "a")
@@ -182,7 +182,7 @@ func TestOtherThanOnAStoreThatCountsAnETagIsNotReadAgainForItsAge(t *testing.T) 
 	})
 }
 
-// It would be believed for ever.
+// Every later session would trust such a snapshot.
 func TestNoSnapshotIsSavedOfEventsThatAreGone(t *testing.T) {
 	inRuins(t, func(t *testing.T, r *ruin) {
 		s := r.open(false)
@@ -197,7 +197,7 @@ func TestNoSnapshotIsSavedOfEventsThatAreGone(t *testing.T) {
 	})
 }
 
-// A retry stands on the events that the append was decided on.
+// A retry depends on the events that the append was decided on.
 func TestAnAppendIsNotTriedAgainOnOtherEventsThanItsOwn(t *testing.T) {
 	inRuins(t, func(t *testing.T, r *ruin) {
 		s := r.open(false)
@@ -215,7 +215,7 @@ func TestAnAppendIsNotTriedAgainOnOtherEventsThanItsOwn(t *testing.T) {
 		if e := want[*LostWritesError](t, err); e.Version != 2 {
 			t.Errorf("%+v", e)
 		}
-		r.add(next, "y") // this session knows nothing that is gone
+		r.add(next, "y") // this session knows no lost event
 		r.holds("a", "x", "y")
 	})
 }
@@ -236,7 +236,7 @@ func TestAReadThatBeganBeforeSaysWhatIsGone(t *testing.T) {
 	})
 }
 
-// What a session knows to stand it forgets after a moment. The head must not grow by that.
+// A session forgets after a moment which writes are stored. The head must not grow because of that.
 func TestTheHeadDoesNotGrowWhereAppendsAreSlowAndFarApart(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.on(everything, -1, func(_ *memstate.Request, next func() error) error {
@@ -259,7 +259,8 @@ func TestTheHeadDoesNotGrowWhereAppendsAreSlowAndFarApart(t *testing.T) {
 	})
 }
 
-// The retry finds its own commit, which is still there. What its session had read above that is gone.
+// The retry finds its own commit, which still exists. The events above it, which its session had
+// read, are lost.
 func TestARetryWritesNoEventsThatAreGone(t *testing.T) {
 	inRuins(t, func(t *testing.T, r *ruin) {
 		s := r.open(false)

@@ -61,8 +61,8 @@ func nameOf(e ast.Expr) string {
 	return ""
 }
 
-// misuse says what is wrong with a call that looks for an error by a new value of its type. Such a
-// value equals nothing, so that the call always says no.
+// misuse describes what is wrong with a call that looks for an error with a new value of its type.
+// Such a value equals no other, so the call always returns false.
 func misuse(call *ast.CallExpr, errorTypes map[string]bool) string {
 	selector, ok := call.Fun.(*ast.SelectorExpr)
 	if !ok || len(call.Args) == 0 {

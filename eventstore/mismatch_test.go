@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// retyped is a registry in which the labs' event is of another Go type.
+// retyped returns a registry in which the labs' event has another Go type.
 func retyped[T any](t *testing.T, options ...TypeOption) Option {
 	t.Helper()
 	r, err := NewRegistry(Type[T]("noted", options...))
@@ -97,13 +97,13 @@ func TestASnapshotOfAStateThatHasChangedIsNotUsed(t *testing.T) {
 			t.Fatal(err)
 		}
 		load(s, 6)
-		load(l.open(), 8) // the one at 6 has a field more
+		load(l.open(), 8) // the snapshot at 6 has one more field
 
-		// What was written before, of a state whose fields were not exported then.
+		// This snapshot was written before the fields of the state were exported.
 		l.Set(l.keys.snapshot(8), encodeSnapshot(l.keys.partition, Snapshot{Version: 8, Created: time.Now()}, Raw{Type: "noted", SchemaVersion: 1, ContentType: "application/json", Payload: []byte("{}")}))
 		load(l.open(), 4)
 
-		// The same fields may be written in another way.
+		// The same fields may be written in another form.
 		l.Set(l.keys.snapshot(8), encodeSnapshot(l.keys.partition, Snapshot{Version: 8, Created: time.Now()}, Raw{Type: "noted", SchemaVersion: 1, ContentType: "application/json", Payload: []byte(` {"Text" : "\u003c"}`)}))
 		snapshot, _, err := l.open().Load(t.Context())
 		if err != nil || snapshot.Data != (noted{"<"}) {

@@ -17,15 +17,15 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// seen is one operation as an observer was told of it.
+// seen is one operation as an observer saw it.
 type seen struct {
 	Operation
 	OperationResult
-	inside *seen // the operation that its context is of
+	inside *seen // the operation that its context belongs to
 	ends   int
 }
 
-// String is name and error in short.
+// String returns the name and the type of the error.
 func (s *seen) String() string {
 	if s.Err != nil {
 		return s.Name + " " + fmt.Sprintf("%T", s.Err)[len("*eventstore."):]
@@ -35,7 +35,7 @@ func (s *seen) String() string {
 
 type seenKey struct{}
 
-// witness is an observer that notes all it is told, in the order in which operations began.
+// witness is an observer that records all operations, in the order in which they began.
 type witness struct {
 	t  *testing.T
 	mu sync.Mutex
@@ -63,7 +63,7 @@ func (w *witness) End(ctx context.Context, operation Operation, result Operation
 	s.ends++
 }
 
-// take returns what was seen since the last call. All of it must have ended, once.
+// take returns the operations since the last call. Each of them must have ended once.
 func (w *witness) take() []*seen {
 	w.t.Helper()
 	w.mu.Lock()
@@ -78,7 +78,7 @@ func (w *witness) take() []*seen {
 	return of
 }
 
-// saw checks what was seen since the last look, each by its String.
+// saw checks the operations since the last call, each with its String.
 func (w *witness) saw(want ...string) []*seen {
 	w.t.Helper()
 	of := w.take()
@@ -92,7 +92,7 @@ func (w *witness) saw(want ...string) []*seen {
 	return of
 }
 
-// operationOf is the name of the operation that a method is.
+// operationOf returns the name of a method's operation.
 func operationOf(method string) string {
 	var name strings.Builder
 	for i, r := range strings.ReplaceAll(method, "ID", "Id") {
@@ -104,7 +104,8 @@ func operationOf(method string) string {
 	return name.String()
 }
 
-// TestAllThatTakesAContextIsObserved makes each call of those of which TestAllThatTakesAContextIsTested sees to it that there is none beside.
+// TestAllThatTakesAContextIsObserved makes all calls that take a context.
+// TestAllThatTakesAContextIsTested checks that the list of them is complete.
 func TestAllThatTakesAContextIsObserved(t *testing.T) {
 	t.Parallel()
 	for _, name := range allCalls() {
@@ -190,7 +191,7 @@ func TestAnObserverIsToldWhatAnOperationWasAndWhatCameOfIt(t *testing.T) {
 		_, _ = s.Verify(ctx, nil)
 		_ = s.CloseStream(ctx, ExpectVersion(3))
 		_ = s.Close()
-		_ = s.Close() // does nothing
+		_ = s.Close() // has no effect
 		of := w.saw("open", "append", "read", "slice", "event", "append VersionMismatchError", "save_snapshot", "load", "read", "verify", "close_stream", "close")
 		type facts struct {
 			name               string
@@ -288,7 +289,7 @@ func TestEachLoopOverAReadIsAnOperation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.saw("load") // nothing was read yet
+		w.saw("load") // nothing has been read yet
 		for range events {
 		}
 		for range events {
@@ -321,7 +322,7 @@ func TestEachLoopOverAReadIsAnOperation(t *testing.T) {
 	})
 }
 
-// explosive is a codec.
+// explosive is a codec that panics.
 type explosive struct{ jsonCodec }
 
 func (explosive) Marshal(any) ([]byte, error) { panic("codec") }
@@ -349,7 +350,7 @@ func TestAnOperationThatPanicsEndsAndGoesOnPanicking(t *testing.T) {
 	})
 }
 
-// leaving is a codec that ends the goroutine, as one does that was given a testing.T.
+// leaving is a codec that ends the goroutine, as a codec does that uses a testing.T.
 type leaving struct{ jsonCodec }
 
 func (leaving) Marshal(any) ([]byte, error) { runtime.Goexit(); return nil, nil }
@@ -398,7 +399,7 @@ func TestAnOperationThatReturnsWhileItsGoroutineEndsIsObservedAsItIs(t *testing.
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			defer s.Close() // as a test that fails leaves its session
+			defer s.Close() // as a failing test does with its session
 			defer func() { _, _ = tryAdd(s, "a") }()
 			runtime.Goexit()
 		}()
@@ -407,7 +408,7 @@ func TestAnOperationThatReturnsWhileItsGoroutineEndsIsObservedAsItIs(t *testing.
 	})
 }
 
-// absentMinded is an observer that gives no context back.
+// absentMinded is an observer that returns a nil context.
 type absentMinded struct{ ends int }
 
 func (*absentMinded) Begin(context.Context, Operation) context.Context { return nil }
@@ -450,7 +451,7 @@ func TestAnImpossibleNameIsObserved(t *testing.T) {
 	}
 }
 
-// still is a store that answers at once and without an allocation, that nothing is there.
+// still is a store that answers at once and without an allocation that every key is absent.
 type still struct {
 	driver.State
 	items [3]driver.Item
@@ -462,7 +463,7 @@ func (s *still) GetMany(context.Context, string, []string) ([]driver.Item, error
 	return s.items[:], nil
 }
 
-// Not parallel: allocations are counted.
+// This test is not parallel, because it counts allocations.
 func TestWithoutAnObserverNothingIsAllocatedForOne(t *testing.T) {
 	p, err := NewProvider(&still{})
 	if err != nil {

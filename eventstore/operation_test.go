@@ -35,7 +35,8 @@ func TestEveryOperationHasAConstant(t *testing.T) {
 		constants = append(constants, value)
 		return true
 	})
-	// The observer tests make every call that takes a context, and the package aggregate has its own.
+	// The observer tests make every call that takes a context. Package aggregate has tests of its
+	// own.
 	observed := []string{OpClose, OpAggregateLoad, OpAggregateUpdate}
 	for _, call := range allCalls() {
 		observed = append(observed, operationOf(call[strings.Index(call, ".")+1:]))

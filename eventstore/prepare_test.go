@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// asAny is what Append takes.
+// asAny returns the events in the form that Append takes.
 func asAny(events []Event) []any {
 	values := make([]any, len(events))
 	for i, event := range events {
@@ -94,7 +94,7 @@ func TestWhatCouldNotBeAppendedCanNotBePrepared(t *testing.T) {
 func TestAStateIsReadWithAVersionAndMustExistAlone(t *testing.T) {
 	for name, test := range map[string]struct {
 		options []ReadOption
-		version int64 // -1: refused
+		version int64 // -1 if it is refused
 	}{
 		"no option":                    {nil, 0},
 		"a version":                    {[]ReadOption{ToVersion(7)}, 7},

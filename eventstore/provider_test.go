@@ -132,7 +132,7 @@ func TestAProviderThatWasNotMadeIsAnErrorNotAPanic(t *testing.T) {
 	}
 }
 
-// With a reader that nobody made it is the same.
+// The same holds for a reader that no provider returned.
 func TestAReaderThatWasNotMadeRefusesEverything(t *testing.T) {
 	t.Parallel()
 	for _, r := range []*Reader{nil, {}} {

@@ -71,7 +71,7 @@ func TestAfterIsRefusedWhereItContradicts(t *testing.T) {
 	})
 }
 
-// mustExist are the reads that take MustExist.
+// mustExist lists the reads that take MustExist.
 var mustExist = map[string]func(context.Context, *Reader, ...ReadOption) error{
 	"Read": func(ctx context.Context, r *Reader, options ...ReadOption) error {
 		for _, err := range r.Read(ctx, options...) {

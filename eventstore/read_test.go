@@ -18,7 +18,7 @@ func (l *lab) reader() *Reader {
 	return r
 }
 
-// fill appends n events, and one more so that the head's tail is short.
+// fill appends n events, and one more to make the head's tail short.
 func (l *lab) fill(n int) {
 	l.t.Helper()
 	s := l.open()
@@ -31,7 +31,7 @@ func (l *lab) fill(n int) {
 	l.Trace()
 }
 
-// ops are the requests since the last look without their keys.
+// ops returns the requests since the last call without their keys.
 func (l *lab) ops() []string {
 	var ops []string
 	for _, request := range l.Trace() {
@@ -53,7 +53,7 @@ func TestReadingTakesAsFewRequestsAsChunks(t *testing.T) {
 		}
 		tail := 0
 		if !l.Caps.Atomic {
-			tail = 1 // the last is in the tail
+			tail = 1 // the last event is in the tail
 		}
 		read()
 		want := []string{"getmany of 3", "getmany of 16", "getmany of 48", "getmany of 144", "getmany of 432", "getmany of 1000", fmt.Sprint("getmany of ", 860-tail)}
@@ -112,8 +112,8 @@ func TestTheNextChunkIsUnderWayWhileOneIsLookedAt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if slices.Contains([]int64{16, 64, 208, 640}, event.Version) { // the last of a chunk
-				pass(time.Second) // as long as the next takes
+			if slices.Contains([]int64{16, 64, 208, 640}, event.Version) { // the last event of a chunk
+				pass(time.Second) // the duration of the next request
 			}
 		}
 		if took := time.Since(began); took != 5*time.Second {
@@ -157,7 +157,7 @@ func TestAReadEndsWithItsError(t *testing.T) {
 		if want[*StorageError](t, err); n != 640 || !errors.Is(err, errLost) {
 			t.Errorf("%d events, then %v", n, err)
 		}
-		// Nor does it go on after the context has ended.
+		// It also stops when the context has ended.
 		ctx, cancel := context.WithCancel(t.Context())
 		l.on(func(r *memstate.Request) bool { return r.Has("}:641") }, 1, func(_ *memstate.Request, next func() error) error {
 			cancel()
@@ -224,7 +224,7 @@ func TestAStoreThatAnswersWithLessThanItWasAskedForHasFailed(t *testing.T) {
 	}, "the careful way")
 }
 
-// An option must not quietly win over an argument.
+// An option must not silently override an argument.
 func TestAnOptionThatContradictsAnArgumentIsRefused(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.open()

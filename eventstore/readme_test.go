@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestTheDocumentsCodeComesFromExamples checks that code in the documents compiles: the lines of each
-// block appear, in their order, in one of these files.
+// TestTheDocumentsCodeComesFromExamples checks that code in the documents compiles: the lines of
+// each block appear, in their order, in one of these files.
 func TestTheDocumentsCodeComesFromExamples(t *testing.T) {
 	t.Parallel()
 	for document, examples := range map[string][]string{
@@ -46,8 +46,8 @@ func TestTheDocumentsCodeComesFromExamples(t *testing.T) {
 	}
 }
 
-// TestTheProgramOfTheReadmeRuns runs the program of the README as it stands there, and compares what it
-// prints with the README.
+// TestTheProgramOfTheReadmeRuns runs the program of the README unchanged, and compares its output
+// with the README.
 func TestTheProgramOfTheReadmeRuns(t *testing.T) {
 	t.Parallel()
 	const document = "../README.md"
@@ -62,7 +62,7 @@ func TestTheProgramOfTheReadmeRuns(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "gofmt", "-l", path).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("gofmt: %s, %v", out, err)
 	}
-	// The program is outside of the module, so that go run takes its imports from the current one.
+	// The program is outside the module, so that go run takes its imports from the current one.
 	run := exec.CommandContext(t.Context(), "go", "run", path)
 	run.Env = append(os.Environ(), "GOWORK=off")
 	var stderr strings.Builder
@@ -84,13 +84,13 @@ func blocksOf(t *testing.T, document, language string) []string {
 	return blocks
 }
 
-// follow finds the lines of a block in an example, in their order. It returns how many it found, and the
-// first line that is missing.
+// follow finds the lines of a block in an example, in their order. It returns how many it found,
+// and the first line that is missing.
 func follow(block, example string) (found int, missing string) {
 	for line := range strings.Lines(block) {
 		line = strings.TrimSpace(line)
 		if line == "…" || strings.HasPrefix(line, "fmt.Println") {
-			continue // what a reader does with it
+			continue // code that the reader fills in
 		}
 		_, rest, ok := strings.Cut(example, line)
 		if !ok {

@@ -18,7 +18,8 @@ func (l *lab) rebuild() (HeadRebuild, error) {
 	return l.provider().RebuildHead(l.t.Context(), labStream, nil)
 }
 
-// damagedLab is a lab with six events and two snapshots, all under their own keys, and something done to it.
+// damagedLab returns a lab with six events and two snapshots, all under their own keys, and damages
+// it.
 func (l *lab) damagedLab(damage func(l *lab)) {
 	l.mixed()
 	l.Around = nil
@@ -31,7 +32,7 @@ func TestAHeadIsRebuiltFromTheEvents(t *testing.T) {
 		name   string
 		damage func(l *lab)
 		says   string
-		events int64 // that have to be read
+		events int64 // how many events have to be read
 	}{
 		{"it was evicted", func(l *lab) { l.Set(l.keys.head(), nil) }, "the head is missing but events up to version 6 are there", 6},
 		{"it can't be read", func(l *lab) { l.Set(l.keys.head(), []byte("x")) }, "not written by", 6},
@@ -90,7 +91,7 @@ func TestAnAppendWhoseHeadWasRebuiltIsStillFoundByItsCommit(t *testing.T) {
 		_, err := tryAdd(s, "a")
 		unknown := want[*OutcomeUnknownError](t, err)
 		l.heal()
-		l.add(l.open(), "b") // which gives the first its key
+		l.add(l.open(), "b") // which writes the first event under its key
 		l.Around = nil
 		l.Set(l.keys.head(), nil)
 		if _, err := l.rebuild(); err != nil {
@@ -188,7 +189,7 @@ func TestALongStreamIsRebuiltWithProgress(t *testing.T) {
 			t.Errorf("%+v, %v, told %q", found, err, told)
 		}
 		l.Set(l.keys.head(), nil)
-		l.Set(l.keys.event(2000), nil) // the last of a chunk
+		l.Set(l.keys.event(2000), nil) // the last event of a chunk
 		_, err = l.rebuild()
 		if d := want[*DamagedError](t, err); d.Version != 2000 {
 			t.Errorf("%v", d)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// What is stored must be readable for ever: this record was written by the first version.
+// Stored records must be readable forever. The first version wrote this record.
 func TestARecordIsWhatItHasAlwaysBeen(t *testing.T) {
 	t.Parallel()
 	stored := strings.Join([]string{
@@ -57,7 +57,7 @@ func TestARecordIsWhatItHasAlwaysBeen(t *testing.T) {
 	}
 }
 
-// frame makes a record with a checksum that fits, of any content.
+// frame returns a record of any content with a valid checksum.
 func frame(kind, rest string) []byte {
 	return fmt.Appendf(nil, "%s %s %08x\n%s", recordFormat, kind, crc32.Checksum([]byte(rest), castagnoli), rest)
 }
@@ -131,7 +131,8 @@ func TestWhatIsNotARecordIsRefusedWithItsReason(t *testing.T) {
 	}
 }
 
-// FuzzDecoding checks that no value, whoever wrote it, makes a decoder panic, nor be taken for what it is not.
+// FuzzDecoding checks that no value, whatever wrote it, makes a decoder panic or is taken for
+// another kind of record.
 func FuzzDecoding(f *testing.F) {
 	name := labStream.String()
 	event := encodeEvent(name, "c", Metadata{Context: ContextMetadata{SequenceNumber: 1, IdempotencyID: "x"}}, Raw{Type: "t", Payload: []byte("\n\npayload")})
@@ -149,7 +150,7 @@ func FuzzDecoding(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, kind := range []string{"", kindEvent, kindHead, kindIdempotency, kindSnapshots, kindSnapshot, kindLease} {
 			value := data
-			if kind != "" { // with a checksum that fits, to get beyond it
+			if kind != "" { // with a valid checksum, to get past the check
 				value = frame(kind, string(data))
 			}
 			before := bytes.Clone(value)
@@ -182,7 +183,7 @@ func FuzzDecoding(f *testing.F) {
 	})
 }
 
-// FuzzEventsComeBack checks that an event comes back as it was appended, whatever is in it.
+// FuzzEventsComeBack checks that any event comes back as it was appended.
 func FuzzEventsComeBack(f *testing.F) {
 	f.Add(int64(1), "c", "id", "t", 1, "application/json", int64(0), "correlation", "causation", "user", int64(0), "session", "idem", "a,b", []byte("{}"))
 	f.Add(int64(1<<62), "c\n", "=", "t=\n\n", -1, "", int64(1), "\x00\r\n", "%0A%", " ", int64(-1e18), "ä", "/?#", ",", []byte("\n\nstream=x"))
@@ -208,7 +209,7 @@ func FuzzEventsComeBack(f *testing.F) {
 		if !reflect.DeepEqual(got, r) || !reflect.DeepEqual(gotM, m) || gotRaw.Type != typeName || gotRaw.SchemaVersion != schema || gotRaw.ContentType != content || !bytes.Equal(gotRaw.Payload, payload) {
 			t.Errorf("%q came back as\n%+v\n%+v\n%+v", r.data, got, gotM, gotRaw)
 		}
-		// And within a head, beside another.
+		// It also comes back from the tail of a head, together with another event.
 		h := head{version: version, first: 1, commit: commit, time: m.Message.Created, tail: []record{r}}
 		gotHead, err := decodeHead(labStream, labStream.String(), h.encode(labStream.String()))
 		if err != nil || !reflect.DeepEqual(gotHead, h) {

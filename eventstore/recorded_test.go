@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// recorded is an event of another store, with all that there is of metadata.
+// recorded is an event of another store, with every field of the metadata.
 func recorded(version int64, idempotencyID string) Event {
 	created := time.Date(2019, 2, 3, 4, 5, 6, 789, time.UTC)
 	return Event{Version: version, Data: Raw{Type: "noted", SchemaVersion: 3, ContentType: "application/json", Payload: []byte(`{"Text":"a"}`)}, Metadata: Metadata{

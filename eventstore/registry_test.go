@@ -30,11 +30,11 @@ func TestEveryRegisteredTypeComesBackAsItself(t *testing.T) {
 	}
 	for _, c := range []struct{ in, out any }{
 		{owner{"Ada"}, owner{"Ada"}},
-		{&owner{"Ada"}, owner{"Ada"}}, // a pointer counts as what it points to
+		{&owner{"Ada"}, owner{"Ada"}}, // a pointer counts as the value it points to
 		{amount(math.MaxInt64), amount(math.MaxInt64)},
 		{tags{"a", "b"}, tags{"a", "b"}},
 		{tags(nil), tags(nil)},
-		{&nested{&owner{"Ada"}}, &nested{&owner{"Ada"}}}, // where the pointer itself is registered it stays one
+		{&nested{&owner{"Ada"}}, &nested{&owner{"Ada"}}}, // it stays a pointer if the pointer type is registered
 		{byMethod{"x"}, byMethod{"x"}},
 		{map[string]int{"a": 1}, map[string]int{"a": 1}},
 	} {
@@ -88,7 +88,7 @@ func TestARegistryThatCannotBeIsRefused(t *testing.T) {
 	}
 }
 
-// plain is the codec of strings, with that content type.
+// plain is a codec of strings with the given content type.
 type plain string
 
 func (c plain) ContentType() string { return string(c) }

@@ -14,8 +14,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// hangs has a store stand still from the request after the first n of a call on, and nobody who ends the call's context. It reports whether
-// the call made more requests than that.
+// hangs makes a store stop answering after the first n requests of a call, while the call's context
+// stays alive. It reports whether the call made more than n requests.
 func hangs(t *testing.T, s *slow, name string, n int) (reached bool) {
 	t.Helper()
 	call := s.calls(t)[name]
@@ -33,17 +33,17 @@ func hangs(t *testing.T, s *slow, name string, n int) (reached bool) {
 		}
 		return false
 	}
-	limit := 2*settings.RequestTimeout + settings.CommitTimeout // the commit, what it becomes, and what follows it
+	limit := 2*settings.RequestTimeout + settings.CommitTimeout // the commit, its lookup, and the requests after it
 	if strings.HasPrefix(name, "Provider.Open") {
 		limit = settings.OpenTimeout + settings.RequestTimeout + heeded
 	}
 	if took > limit {
 		t.Errorf("%d requests answered: it took %s, at most %s is promised: %v", n, took, limit, err)
 	}
-	if err == nil && s.wrote { // what follows a commit can wait
+	if err == nil && s.wrote { // requests after the commit can wait
 		return true
 	}
-	if err == nil && strings.HasSuffix(name, ".Load") { // a snapshot that can't be read costs time, never correctness
+	if err == nil && strings.HasSuffix(name, ".Load") { // Load can do without a snapshot that cannot be read
 		return true
 	}
 	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
@@ -102,7 +102,7 @@ func TestOpenDoesNotWaitForEverOnALockThatStandsStill(t *testing.T) {
 				if want[*StorageError](t, err); !errors.Is(err, context.DeadlineExceeded) {
 					t.Error(err)
 				}
-				if took := time.Since(began); took > 4*time.Second+heeded { // one request, and giving the lock back
+				if took := time.Since(began); took > 4*time.Second+heeded { // one request, and returning the lock
 					t.Errorf("it took %s", took)
 				}
 			})
@@ -138,7 +138,7 @@ func TestTheTimeOfARequestIsASettingWithADefault(t *testing.T) {
 	}
 }
 
-// portioned is a state whose bulk reads take several requests, each of them less than the limit.
+// portioned is a state whose bulk reads take several requests, each of them shorter than the limit.
 type portioned struct {
 	driver.State
 	takes time.Duration
@@ -172,7 +172,7 @@ func TestTheTimeOfARequestBeginsAnewWithEachPartThatIsAnswered(t *testing.T) {
 				if _, err := reader.Version(t.Context()); (err == nil) != answered {
 					t.Errorf("five parts of %s: %v", takes, err)
 				}
-				driver.Progress(t.Context()) // of no request
+				driver.Progress(t.Context()) // outside any request
 			})
 		})
 	}

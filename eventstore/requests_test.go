@@ -26,8 +26,8 @@ func (l *countingLocks) Unlock(ctx context.Context, resource, owner string) (dri
 	return l.free.Unlock(ctx, resource, owner)
 }
 
-// What each operation costs, in requests to store and lock. Through a sidecar each is one request to it, as long as its bytes
-// fit into one.
+// These are the costs of each operation, in requests to the store and the lock. Through a sidecar
+// each is one request to it, as long as its bytes fit in one.
 func TestEachOperationTakesThatManyRequests(t *testing.T) {
 	const payload = 512
 	event := noted{strings.Repeat("x", payload-len(`{"Text":""}`))}
@@ -58,7 +58,7 @@ func TestEachOperationTakesThatManyRequests(t *testing.T) {
 	}
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.Around = nil
-		l.Caps.MaxRequestBytes = 4<<20 - 64<<10 // a sidecar's
+		l.Caps.MaxRequestBytes = 4<<20 - 64<<10 // the limit of a sidecar
 		locks := &countingLocks{}
 		p := l.provider(WithLocker(locks))
 		counted := func(what string, operation func(), want map[string]int) {
@@ -99,9 +99,11 @@ func TestEachOperationTakesThatManyRequests(t *testing.T) {
 		counted("a further append of 1", func() { appends(t, s, 1) },
 			map[string]int{"in one transaction": 2, "with counted ETags": 2, "the careful way": 3})
 		counted("an append of 100", func() { appends(t, s, 98) },
-			// More than 64 KiB of tail is dropped from the head by one more.
+			// An append that finds more than 64 KiB of tail needs one more request to drop the tail
+			// from the head.
 			map[string]int{"in one transaction": 2, "with counted ETags": 3, "the careful way": 5})
-		// Reads begin with 16 events, and ask for up to three times as many as before, since nothing tells how large they are.
+		// Reads begin with 16 events. As long as their sizes are unknown, each request asks for up
+		// to three times as many as the previous one.
 		counted("a read of what the session appended", func() { reads(t, s.Reader, 100) }, all(3))
 		counted("an event read in the session", func() {
 			if _, err := s.Event(t.Context(), 50); err != nil {
@@ -112,7 +114,8 @@ func TestEachOperationTakesThatManyRequests(t *testing.T) {
 
 		for n := range 6 {
 			s = open("one by one")
-			// What the head carries of others is written along, and dropped by one more when it has become four.
+			// An append writes the events that the head carries for other sessions too. At four, it
+			// needs one more request to drop them.
 			requests := map[string]int{"in one transaction": 1, "with counted ETags": 2, "the careful way": 2}
 			if n == 4 {
 				requests = map[string]int{"in one transaction": 1, "with counted ETags": 3, "the careful way": 4}

@@ -15,7 +15,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// pass lets time pass, faked.
+// pass lets fake time pass.
 func pass(d time.Duration) { <-time.After(d) }
 
 // leased opens a session with the lease of the state store.
@@ -34,7 +34,7 @@ func (l *lab) mustLease(options ...Option) *Session {
 	return s
 }
 
-// timeouts are settings with which no request runs out of time before its session does.
+// timeouts returns settings with which no request ends before its session does.
 func timeouts(open, session time.Duration) Option {
 	s := DefaultSettings()
 	s.OpenTimeout, s.SessionTimeout = open, session
@@ -42,7 +42,7 @@ func timeouts(open, session time.Duration) Option {
 	return WithSettings(s)
 }
 
-// operations are all that a session offers.
+// operations lists everything that a session offers.
 var operations = map[string]func(context.Context, *Session) error{
 	"Append": func(ctx context.Context, s *Session) error {
 		_, err := s.Append(ctx, ExpectAny(), noted{"x"})
@@ -90,7 +90,7 @@ func TestASessionThatExpiredRefusesEverything(t *testing.T) {
 				t.Errorf("%s: %+v", name, e)
 			}
 		}
-		l.traced() // without asking the store
+		l.traced() // without a request
 		want[*SessionExpiredError](t, s.Close())
 		l.holds("in time")
 	})
@@ -138,7 +138,7 @@ func TestASessionThatLostItsStreamRefusesEverything(t *testing.T) {
 	})
 }
 
-// A caller may know from a reader what its session does not.
+// A caller may know a version from a reader that its session does not know.
 func TestASessionThatWasOvertakenIsLostAlsoWhereTheCallerExpectsTheNewVersion(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.open()
@@ -192,7 +192,8 @@ func TestOpeningGivesUpWhenItsContextEnds(t *testing.T) {
 		if e := want[*OpenTimeoutError](t, err); e.Waited != time.Second || e.Holder != first.ID() || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%+v", e)
 		}
-		// Where it had ended before, nobody was asked, and nobody is blamed.
+		// If the session had ended before, the error names no holder, because the store was not
+		// asked.
 		l.Trace()
 		_, err = l.provider(WithLocker(lease{l.Store})).Open(ctx, labStream)
 		if want[*StorageError](t, err); !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "holds") {
@@ -212,7 +213,7 @@ func TestTheStreamOfAProcessThatDiedIsFreeWithinFiveSecondsOfItsSession(t *testi
 			t.Errorf("it waited %s for a session of 1m", waited)
 		}
 		l.add(next, "b")
-		// Were it alive after all, it would leave the session that follows alone.
+		// If that process were still alive, it would not disturb the next session.
 		want[*SessionExpiredError](t, died.Close())
 		_, err := l.leased(timeouts(0, time.Minute))
 		if e := want[*OpenTimeoutError](t, err); e.Holder != next.ID() {
@@ -280,7 +281,7 @@ func TestOpeningThatFailsGivesTheLockBack(t *testing.T) {
 		want[*StorageError](t, err)
 		l.on(exactly("swap lease"), 1, unanswered)
 		l.on(exactly("get lease"), 1, func(_ *memstate.Request, next func() error) error {
-			l.on(exactly("get lease"), 1, lost) // so that nobody knows who has the lease
+			l.on(exactly("get lease"), 1, lost) // so the holder of the lease is unknown
 			return next()
 		})
 		_, err = l.leased(timeouts(0, time.Minute))
@@ -304,7 +305,7 @@ func TestALeaseThatIsNotOursIsDamage(t *testing.T) {
 	})
 }
 
-// stuck is a request that is never answered while its context lives.
+// stuck is a request that gets no answer while its context lives.
 func stuck(l *lab, match func(*memstate.Request) bool) {
 	around := l.Around
 	l.Around = func(ctx context.Context, r *memstate.Request, next func() error) error {
@@ -386,7 +387,7 @@ func TestAnOperationThatWaitsForItsTurnGivesUp(t *testing.T) {
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("it took %s, want 1s", took)
 		}
-		_, err = s.Version(context.Background()) // ends with the session
+		_, err = s.Version(context.Background()) // it ends with the session
 		want[*SessionExpiredError](t, err)
 		if now := time.Now(); !now.Equal(s.ExpiresAt()) {
 			t.Errorf("it ended at %s, the session at %s", now, s.ExpiresAt())
@@ -448,7 +449,7 @@ func TestAppendsOfOneSessionTakeTurns(t *testing.T) {
 	})
 }
 
-// readsAll reads a session without a look at what comes.
+// readsAll reads a session without looking at the events.
 func (l *lab) readsAll(s *Session) {
 	for _, err := range s.Read(l.t.Context()) {
 		if err != nil {

@@ -236,7 +236,7 @@ func (trimming) Marshal(value any) ([]byte, error) {
 	return []byte(strings.TrimSpace(value.(string))), nil
 }
 
-// comparing is a codec of integers that stores nothing and takes even ones for equal.
+// comparing is a codec of integers that stores nothing, and considers even ones equal.
 type comparing struct{}
 
 func (comparing) ContentType() string         { return "application/nothing" }

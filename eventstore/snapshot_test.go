@@ -11,7 +11,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// withSnapshots makes a stream of n events with snapshots at these versions, and gives a session on it.
+// withSnapshots returns a session on a stream of n events with snapshots at these versions.
 func (l *lab) withSnapshots(n int, versions ...int64) *Session {
 	l.t.Helper()
 	l.fill(n - 1)
@@ -66,7 +66,7 @@ func TestASnapshotSparesReadingWhatItStandsFor(t *testing.T) {
 		}
 		wants := []string{"getmany head snapshots 1", "get snapshot:1999"}
 		if l.Caps.Atomic {
-			wants = append(wants, "getmany 2000") // else it is in the tail
+			wants = append(wants, "getmany 2000") // otherwise it is in the tail
 		}
 		l.traced(wants...)
 	})

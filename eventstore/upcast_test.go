@@ -12,7 +12,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// adding is a step that adds to the payload.
+// adding returns a step that adds to the payload.
 func adding(text string) func([]byte) ([]byte, error) {
 	return func(payload []byte) ([]byte, error) { return append(payload, text...), nil }
 }
@@ -29,7 +29,7 @@ func textRegistry(t testing.TB, options ...TypeOption) *Registry {
 func TestUpcastersRunFromTheStoredSchemaVersionOn(t *testing.T) {
 	t.Parallel()
 	r := textRegistry(t, WithSchemaVersion(4), WithUpcast(2, adding(" 2")), WithUpcast(3, adding(" 3")), WithUpcast(1, adding(" 1")))
-	for schema, want := range []string{"x 1 2 3", "x 1 2 3", "x 2 3", "x 3", "x"} { // 0, that of a Raw that does not say, counts as 1
+	for schema, want := range []string{"x 1 2 3", "x 1 2 3", "x 2 3", "x 3", "x"} { // a Raw without a schema version has 0, which counts as 1
 		if value, err := r.Decode(Raw{Type: "text", SchemaVersion: schema, ContentType: "text", Payload: []byte("x")}); err != nil || value != want {
 			t.Errorf("schema version %d is read as %q, %v, want %q", schema, value, err, want)
 		}
@@ -92,7 +92,7 @@ func TestWhatCannotBeBroughtToTheNewestSchemaSaysWhy(t *testing.T) {
 		schema  int
 		payload string
 		says    string
-		fails   bool // for what the step says
+		fails   bool // with the error of the step
 	}{
 		{0, "x", `"text" can't be upcast from schema version 1 to 5: check its upcasters in the registry, or read with AsRaw: there is no step from 1 to 2`, false},
 		{1, "x", "there is no step from 1 to 2", false},
@@ -115,12 +115,13 @@ func TestWhatCannotBeBroughtToTheNewestSchemaSaysWhy(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
-	// At the newest schema version no upcaster has a part in it.
+	// At the newest schema version no upcaster runs.
 	_, err := r.decode(labStream, "key", 7, Raw{Type: "text", SchemaVersion: 5, ContentType: "text"})
 	want[*TypeMismatchError](t, err)
 }
 
-// fuzzedSteps are upcasters of each kind: that write into their payload, make a new one, keep a part or fail.
+// fuzzedSteps are upcasters of each kind. They write into their payload, make a new one, keep a
+// part of it, or fail.
 var fuzzedSteps = []func([]byte) ([]byte, error){
 	adding("+"),
 	func(payload []byte) ([]byte, error) {
@@ -160,7 +161,7 @@ func FuzzAChainIsItsStepsOneAfterAnother(f *testing.F) {
 				break
 			}
 		}
-		fails = fails || len(want) == 0 // which the codec refuses
+		fails = fails || len(want) == 0 // the codec refuses it
 		was := bytes.Clone(payload)
 		value, err := textRegistry(t, options...).Decode(Raw{Type: "text", SchemaVersion: schema, ContentType: "text", Payload: payload})
 		if (err != nil) != fails || err == nil && value != string(want) {
@@ -172,7 +173,7 @@ func FuzzAChainIsItsStepsOneAfterAnother(f *testing.F) {
 	})
 }
 
-// schemas is a registry in which the labs' event is of that schema version, with these options.
+// schemas returns a registry in which the labs' event has that schema version and these options.
 func schemas(t *testing.T, version int, options ...TypeOption) Option {
 	t.Helper()
 	r, err := NewRegistry(Type[noted]("noted", append([]TypeOption{WithSchemaVersion(version)}, options...)...))
@@ -184,7 +185,7 @@ func schemas(t *testing.T, version int, options ...TypeOption) Option {
 
 func TestUpcastingChangesNothingThatIsStored(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
-		l.fill(3) // schema version 1; what stands in the head's tail is among it
+		l.fill(3) // in schema version 1, some of them in the head's tail
 		before := l.Values()
 		scribbling := schemas(t, 2, WithUpcast(1, func(payload []byte) ([]byte, error) {
 			copy(payload, "scribbled all over it")
@@ -207,7 +208,7 @@ func TestUpcastingChangesNothingThatIsStored(t *testing.T) {
 				t.Errorf("%s has changed to %q", key, now)
 			}
 		}
-		l.add(s, "new") // beside the old ones, in schema version 2
+		l.add(s, "new") // in schema version 2
 		l.reads(l.open(scribbling).Reader, "upcast", "upcast", "upcast", "upcast", "new")
 	})
 }

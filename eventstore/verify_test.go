@@ -11,7 +11,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
-// mixed fills the lab's stream with six events, one of them with an idempotency id, and two snapshots.
+// mixed fills the lab's stream with six events, one of them with an idempotency id, and two
+// snapshots.
 func (l *lab) mixed() {
 	l.t.Helper()
 	s := l.open()
@@ -88,7 +89,7 @@ func TestEachDamageIsFoundByKeyAndVersionAndTheRestIsStillChecked(t *testing.T) 
 		t.Run(test.name, func(t *testing.T) {
 			inLabs(t, func(t *testing.T, l *lab) {
 				l.mixed()
-				// Events that the head still carries would be taken from there.
+				// Otherwise Verify would take these events from the head, which still carries them.
 				l.Around = nil
 				l.settleHead()
 				l.Set(l.keys.prefix+test.key, test.value(l))
@@ -167,7 +168,7 @@ func TestAVerificationTellsItsProgressAndEndsWithTheStore(t *testing.T) {
 	})
 }
 
-// ruin damages every event of the lab's stream, which has n+1, and returns it with a short tail.
+// ruin damages every event of the lab's stream, which then has n+1 events and a short tail.
 func (l *lab) ruin(n int) {
 	l.t.Helper()
 	l.fill(n)
@@ -197,7 +198,8 @@ func TestAStreamDamagedFromEndToEndIsVerifiedInFewRequestsAndBoundedMemory(t *te
 		if len(found.Damage) != MaxFindings || found.Damage[0].Version != 1 {
 			t.Errorf("the verification holds %d findings", len(found.Damage))
 		}
-		// One for the stream, and three for each of 9 chunks: it, a fresh look at the head, and the keys again.
+		// One request is for the stream. Each of the 9 chunks takes three: the chunk, a new read of
+		// the head, and the keys again.
 		if n := len(l.Trace()); n > 1+3*9+3 {
 			t.Errorf("it took %d requests", n)
 		}

@@ -45,12 +45,12 @@ func TestWhatCannotWorkIsRefusedWhenTheAdapterIsMade(t *testing.T) {
 		says   []string
 	}{
 		{"a sidecar that is not there", dapr.NewClientWithConnection(conn), "statestore", "", []string{"no Dapr sidecar answers", nobody, "DAPR_GRPC_PORT"}},
-		{"the sidecar's HTTP port", dial(httpPort, "secret"), "statestore", "", []string{"is no Dapr sidecar", httpPort}},
+		{"the sidecar's HTTP port", dial(httpPort, "secret"), "statestore", "", []string{"is not a Dapr sidecar", httpPort}},
 		{"a store that is not configured", d.Client(t), "nosuch", "", []string{`no state component "nosuch"`, `it has "statestore" (state.in-memory)`}},
 		{"a lock that is not configured", d.Client(t), "", "lockstore", []string{`no lock component "lockstore"`, "it has none"}},
 		{"a state store as a lock", d.Client(t), "", "statestore", []string{`no lock component "statestore"`, "it has none"}},
-		{"a wrong API token", dial(d.GRPCAddr(), "wrong"), "statestore", "", []string{"does not let this client in", "DAPR_API_TOKEN"}},
-		{"no API token", dial(d.GRPCAddr(), ""), "statestore", "", []string{"does not let this client in", "DAPR_API_TOKEN"}},
+		{"a wrong API token", dial(d.GRPCAddr(), "wrong"), "statestore", "", []string{"denied access", "DAPR_API_TOKEN"}},
+		{"no API token", dial(d.GRPCAddr(), ""), "statestore", "", []string{"denied access", "DAPR_API_TOKEN"}},
 		{"a blank name", d.Client(t), " ", "", []string{"name of the state component is blank"}},
 		{"no client", nil, "statestore", "", []string{"client is nil"}},
 	} {
@@ -129,13 +129,13 @@ func TestASidecarThatHasGoneIsNoEmptyStream(t *testing.T) {
 
 	d.Kill(t)
 	_, err = reader.Version(t.Context())
-	wantError(t, err, &eventstore.StorageError{}, "the sidecar can't be reached")
+	wantError(t, err, &eventstore.StorageError{}, "the sidecar cannot be reached")
 	_, err = p.Open(t.Context(), racing.Stream("1"))
-	wantError(t, err, &eventstore.StorageError{}, "the sidecar can't be reached")
+	wantError(t, err, &eventstore.StorageError{}, "the sidecar cannot be reached")
 	// The session reads the head again before it writes anything, so it knows that nothing was
 	// stored.
 	_, err = session.Append(t.Context(), eventstore.ExpectAny(), racing.Event{N: 1})
-	wantError(t, err, &eventstore.StorageError{}, "the sidecar can't be reached")
+	wantError(t, err, &eventstore.StorageError{}, "the sidecar cannot be reached")
 
 	// When the sidecar is back, another session can append.
 	d.Restart(t)

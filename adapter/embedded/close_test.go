@@ -55,7 +55,7 @@ func TestNothingRunsOnWhenAStoreIsClosed(t *testing.T) {
 				if err := s.Close(); err != nil {
 					t.Error(err)
 				}
-				// The bubble sees that no goroutine is left.
+				// The bubble fails if a goroutine is left.
 			})
 		})
 	}

@@ -22,14 +22,14 @@ import (
 
 const stream = "stream"
 
-// store is what the packages of the stores have in common.
+// store is what all embedded stores have in common.
 type store interface {
 	driver.State
 	io.Closer
 }
 
-// onEach runs a test on a fresh store of each component that needs no server. A Redis server takes part
-// where EVENTSTORES_TEST_REDIS names its address.
+// onEach runs a test on a fresh store of each component that needs no server. If
+// EVENTSTORES_TEST_REDIS contains the address of a Redis server, it runs the test there too.
 func onEach(t *testing.T, test func(t *testing.T, s store)) {
 	t.Helper()
 	opens := map[string]func(t *testing.T) (store, error){
@@ -60,7 +60,7 @@ func onEach(t *testing.T, test func(t *testing.T, s store)) {
 	}
 }
 
-// key is one of this test alone, since a server keeps them.
+// key returns a key that only this test uses, since a server keeps its keys.
 func key(t *testing.T, name string) string {
 	return fmt.Sprintf("{%s}:%s", strings.NewReplacer("/", ".", "#", ".").Replace(t.Name()), name)
 }
@@ -166,7 +166,8 @@ func TestACommitIsWholeOrNotAtAll(t *testing.T) {
 			stands(false)
 			return
 		}
-		// The head was made by a swap: a commit that would create it is refused, and one with a stale ETag.
+		// A swap created the head, so a commit that would create it, or that has a stale ETag, is
+		// refused.
 		if err := s.Swap(t.Context(), stream, driver.Swap{Key: head, Value: []byte("h0")}); err != nil {
 			t.Fatal(err)
 		}
@@ -185,7 +186,7 @@ func TestACommitIsWholeOrNotAtAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		stands(true)
-		// And the head was made by a commit: a swap sees it just the same.
+		// A commit changed the head, and a swap sees that too.
 		if err := s.Swap(t.Context(), stream, driver.Swap{Key: head, Value: []byte("h2")}); err == nil {
 			t.Error("the head was created over that of a commit")
 		}
@@ -201,9 +202,9 @@ func TestWritesOverwriteAndDelete(t *testing.T) {
 		a, b := key(t, "a"), key(t, "b")
 		for _, writes := range [][]driver.Write{
 			nil,
-			{{Key: a}}, // absent: no error
+			{{Key: a}}, // deleting an absent key is no error
 			{{Key: a, Value: []byte("1")}, {Key: b, Value: []byte("1")}},
-			{{Key: a, Value: []byte("1")}, {Key: b, Value: []byte("1")}}, // the same again
+			{{Key: a, Value: []byte("1")}, {Key: b, Value: []byte("1")}}, // the same values again
 			{{Key: a, Value: []byte("2")}, {Key: b}},
 		} {
 			if err := s.Write(t.Context(), stream, writes); err != nil {
@@ -234,7 +235,7 @@ func TestValuesComeBackByteForByte(t *testing.T) {
 			if err := s.Swap(t.Context(), stream, driver.Swap{Key: swapped, Value: given}); err != nil {
 				t.Fatal(err)
 			}
-			clear(given) // is the caller's again
+			clear(given) // the caller may reuse it
 			given = bytes.Clone(value)
 			if err := s.Write(t.Context(), stream, []driver.Write{{Key: committed, Value: given}}); err != nil {
 				t.Fatal(err)
@@ -245,7 +246,7 @@ func TestValuesComeBackByteForByte(t *testing.T) {
 				if !bytes.Equal(got, want) {
 					t.Fatalf("%s is %.40q, want %.40q", key, got, want)
 				}
-				clear(got) // is the caller's, too
+				clear(got) // the caller owns it
 				items, err := s.GetMany(t.Context(), stream, []string{key})
 				if err != nil || !bytes.Equal(items[0].Value, want) {
 					t.Fatalf("%s is %.40q after the reader changed its own, %v", key, items[0].Value, err)
@@ -275,7 +276,7 @@ func TestManyKeysComeBackInTheirOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		slices.Reverse(keys)
-		keys = append(keys, keys[0], keys[999]) // twice, present and absent
+		keys = append(keys, keys[0], keys[999]) // a present and an absent key, twice
 		items, err := s.GetMany(t.Context(), stream, keys)
 		if err != nil || len(items) != len(keys) {
 			t.Fatalf("%d items, %v", len(items), err)

@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// dependency is a package that another one links.
+// dependency is a package that another package links.
 type dependency struct{ path, module, folder string }
 
-// dependencies returns what a program links that imports pkg, without the standard library, and all
-// of it.
+// dependencies returns the packages that a program links if it imports pkg, without the standard
+// library and with it.
 func dependencies(t *testing.T, pkg string) (others, all []dependency) {
 	t.Helper()
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps",
@@ -34,7 +34,7 @@ func dependencies(t *testing.T, pkg string) (others, all []dependency) {
 		}
 		others = append(others, d)
 		if d.module == module {
-			// The go command repeats the test when a folder that it looked into has changed.
+			// The go command runs the test again if a folder that it opened has changed.
 			if _, err := os.ReadDir(d.folder); err != nil {
 				t.Error(err)
 			}
@@ -50,7 +50,7 @@ const module = "github.com/hexalith/eventstores-go"
 // without it.
 func TestAProgramLinksOnlyWhatItsStoreNeeds(t *testing.T) {
 	t.Parallel()
-	if _, err := os.ReadFile(filepath.Join("..", "..", "go.mod")); err != nil { // repeats it as well
+	if _, err := os.ReadFile(filepath.Join("..", "..", "go.mod")); err != nil { // so the go command runs the test again if go.mod changes
 		t.Fatal(err)
 	}
 	var (
@@ -71,8 +71,8 @@ func TestAProgramLinksOnlyWhatItsStoreNeeds(t *testing.T) {
 		{"eventstore/sealed", slices.Concat(dapr, redis, azure, sql, network), 5},
 		{"eventstore/transfer", slices.Concat(dapr, redis, azure, sql, network), 5},
 		{"adapter/embedded/memory", slices.Concat(redis, azure, sql, network), 30},
-		// Dapr's component for SQLite itself imports pgx, for what it shares with the one for
-		// PostgreSQL.
+		// Dapr's SQLite component imports pgx for code that it shares with the PostgreSQL
+		// component.
 		{"adapter/embedded/sqlite", slices.Concat(redis, azure, network), 70},
 		// Dapr's component for Redis itself imports two Redis clients and the sign-in of Azure.
 		{"adapter/embedded/redis", []string{"database/sql", "sqlite", "pgx", "google.golang.org/grpc"}, 220},
@@ -83,8 +83,8 @@ func TestAProgramLinksOnlyWhatItsStoreNeeds(t *testing.T) {
 			others, all := dependencies(t, test.pkg)
 			for _, d := range all {
 				for _, part := range test.without {
-					// The port for a driver of database/sql comes with the UUID library, and holds
-					// no code to speak of.
+					// The UUID library imports the interface of database/sql drivers, which
+					// contains hardly any code.
 					if strings.Contains(strings.ToLower(d.path), part) && d.path != "database/sql/driver" {
 						t.Errorf("it links %s", d.path)
 					}

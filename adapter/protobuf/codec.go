@@ -2,8 +2,9 @@
 //
 //	eventstore.Type[*bankpb.FundsDeposited]("FundsDeposited", eventstore.WithCodec(protobuf.Codec))
 //
-// Types in protobuf and in JSON share a stream. A message evolves by protobuf's own rules: add fields, never
-// use a number again. What those can't express is a new schema version with an upcaster.
+// Types in protobuf and in JSON can share a stream. A message evolves by protobuf's own rules: add
+// fields, and never use a number again. For a change that these rules do not allow, use a new
+// schema version with an upcaster.
 //
 // # Examples
 //
@@ -17,12 +18,13 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Codec is the codec of types that are protobuf messages. The content type is application/protobuf. The same message gives
-// the same bytes with the same version of the protobuf library. Fields that the Go type does not know, as of a newer version
-// of the service, are kept.
+// Codec is the codec for types that are protobuf messages. The content type is
+// application/protobuf. The same message gives the same bytes with the same version of the protobuf
+// library. Codec keeps fields that the Go type does not know, for example fields of a newer version
+// of the service.
 //
-// The Go type to register is the pointer, as in Type[*bankpb.FundsDeposited]; others are a [NotAMessageError] when
-// they are encoded or decoded.
+// Register the pointer to the generated type, as in Type[*bankpb.FundsDeposited]. Encoding or
+// decoding any other type is a [NotAMessageError].
 var Codec eventstore.Codec = codec{}
 
 var _ eventstore.Comparer = codec{}
@@ -47,18 +49,20 @@ func (codec) Unmarshal(data []byte, value any) error {
 	return proto.Unmarshal(data, message)
 }
 
-// Equal reports whether two messages are equal, as proto.Equal says: a message keeps notes about itself, which do not count.
+// Equal reports whether two messages are equal according to proto.Equal. A message also contains
+// notes of the protobuf library, which do not count.
 func (codec) Equal(given, decoded any) bool {
 	a, ok := given.(proto.Message)
 	b, both := decoded.(proto.Message)
 	return ok && both && proto.Equal(a, b)
 }
 
-// NotAMessageError says that a Go type is registered with [Codec] and is no protobuf message. Nothing took effect.
+// NotAMessageError says that a Go type is registered with [Codec] but is not a protobuf message.
+// Nothing was stored.
 type NotAMessageError struct {
-	Type string // Go type; when decoding, a pointer to that which is registered
+	Type string // the Go type; when decoding, a pointer to the registered type
 }
 
 func (e *NotAMessageError) Error() string {
-	return fmt.Sprintf("protobuf: %s is no protobuf message: register the pointer to the generated type, as in Type[*bankpb.FundsDeposited]", e.Type)
+	return fmt.Sprintf("protobuf: %s is not a protobuf message: register the pointer to the generated type, as in Type[*bankpb.FundsDeposited]", e.Type)
 }

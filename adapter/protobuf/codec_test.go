@@ -106,7 +106,7 @@ func TestFieldsOfANewerVersionAreKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	older := &wrapperspb.Int64Value{} // it knows the first field and not the second
+	older := &wrapperspb.Int64Value{} // knows only the first field
 	if err := protobuf.Codec.Unmarshal(newer, older); err != nil || older.Value != 1 {
 		t.Fatalf("%v, %v", older, err)
 	}
@@ -163,7 +163,7 @@ func TestAMessageThatWouldNotComeBackIsRefused(t *testing.T) {
 	}
 	for _, text := range []string{"", "Ada"} {
 		message := wrapperspb.String(text)
-		proto.Size(message) // which it notes about itself
+		proto.Size(message) // the message caches it
 		if _, err := registry.Encode(message); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -186,7 +186,7 @@ func TestScenariosCompareMessages(t *testing.T) {
 	eventtest.Given(t, fold, wrapperspb.Int64(1), wrapperspb.Int64(2)).Comparing(protocmp.Transform()).
 		When(func(sum int64) ([]any, error) {
 			message := wrapperspb.Int64(sum)
-			proto.Size(message) // a message notes such things about itself
+			proto.Size(message) // the message caches it
 			return []any{message}, nil
 		}).
 		Then(wrapperspb.Int64(3))

@@ -15,7 +15,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// hung is a sidecar that answers no request while somebody waits for it.
+// hung is a sidecar that answers a request only after the client has given up.
 func hung(ctx context.Context, _ proto.Message) (proto.Message, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
@@ -82,7 +82,7 @@ func TestARequestToASidecarThatHangsEndsWithItsContext(t *testing.T) {
 				if !errors.Is(err, context.Canceled) || errors.Is(err, driver.ErrRefused) {
 					t.Errorf("it ended with %v", err)
 				}
-				// The bubble sees that no goroutine is left when the client is closed.
+				// The bubble fails if a goroutine is left when the client is closed.
 			})
 		})
 	}

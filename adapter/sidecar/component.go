@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// component is what the sidecar tells of one of its components.
+// component describes a component as the sidecar reports it.
 type component struct {
 	kind         string // in lower case, as daprd compares it: "state.redis"
 	version      string // of the component, "v1" or "v2"
@@ -22,22 +22,22 @@ type component struct {
 
 func (c component) can(capability string) bool { return slices.Contains(c.capabilities, capability) }
 
-// find looks a component up in the sidecar's metadata. family is "state" or "lock".
+// find looks up a component in the sidecar's metadata. The family is "state" or "lock".
 func find(ctx context.Context, client dapr.Client, family, name string) (component, error) {
 	if client == nil {
-		return component{}, errors.New("sidecar: the Dapr client is nil: make one with NewClient of github.com/dapr/go-sdk/client")
+		return component{}, errors.New("sidecar: the Dapr client is nil: create one with NewClient of github.com/dapr/go-sdk/client")
 	}
 	if strings.TrimSpace(name) == "" {
 		return component{}, fmt.Errorf("sidecar: the name of the %s component is blank", family)
 	}
 	metadata, err := within(ctx, client.GetMetadata)
 	if err != nil {
-		hint := "asking for its components"
+		hint := "listing the sidecar's components"
 		switch status.Code(err) {
 		case codes.Unavailable, codes.DeadlineExceeded:
-			hint = fmt.Sprintf("no Dapr sidecar answers%s, does one run there, and is that its gRPC port? see DAPR_GRPC_PORT and DAPR_GRPC_ENDPOINT", at(client))
+			hint = fmt.Sprintf("no Dapr sidecar answers%s: check that one is running and that this is its gRPC port (DAPR_GRPC_PORT or DAPR_GRPC_ENDPOINT)", at(client))
 		case codes.Unimplemented:
-			hint = fmt.Sprintf("what answers%s is no Dapr sidecar", at(client))
+			hint = fmt.Sprintf("the server%s is not a Dapr sidecar", at(client))
 		}
 		return component{}, failure(ctx, hint, err)
 	}
@@ -60,7 +60,7 @@ func find(ctx context.Context, client dapr.Client, family, name string) (compone
 	return component{}, fmt.Errorf("sidecar: the sidecar of app %q has no %s component %q, it has %s: check metadata.name and scopes in the component's file, and --resources-path", metadata.ID, family, name, has)
 }
 
-// at says where the client looks for its sidecar, if it tells.
+// at says which address the client dials, if it tells.
 func at(client dapr.Client) string {
 	if conn := client.GrpcClientConn(); conn != nil {
 		return " at " + conn.Target()

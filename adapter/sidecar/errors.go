@@ -13,8 +13,9 @@ import (
 	"github.com/hexalith/eventstores-go/internal/refusal"
 )
 
-// requestError is how a request to the sidecar ended. It matches its cause, the context's error
-// where that was why, and driver.ErrRefused if the request certainly changed nothing.
+// requestError says how a request to the sidecar failed. It matches its cause. It matches the
+// context's error if the context ended, and driver.ErrRefused if the request certainly changed
+// nothing.
 type requestError struct {
 	text    string
 	cause   error // as the SDK returned it; nil if nothing was sent
@@ -47,9 +48,9 @@ func (e *requestError) Unwrap() []error {
 	return errs
 }
 
-// failure says more of an error by the SDK. It marks as refused only what the sidecar
-// turns down before a store sees it; in doubt it does not, for an error wrongly taken for
-// a refusal would lose data.
+// failure adds an explanation to an error of the SDK. It marks an error as refused only if the
+// sidecar rejected the request before a store saw it. In doubt it does not, because a wrong mark
+// would lose data.
 func failure(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil
@@ -59,23 +60,23 @@ func failure(ctx context.Context, doing string, err error) error {
 	case codes.InvalidArgument, codes.Unimplemented:
 		e.refused = true
 	case codes.Unauthenticated, codes.PermissionDenied:
-		e.text += ": the sidecar does not let this client in, is DAPR_API_TOKEN the sidecar's?"
+		e.text += ": the sidecar denied access: check that DAPR_API_TOKEN is the sidecar's token"
 		e.refused = true
 	case codes.FailedPrecondition:
-		// Of a sidecar without any state store. The code alone would not do: to
-		// pluggable components it says that an ETag did not match.
+		// A sidecar without any state store returns this code. The code alone proves nothing,
+		// because with pluggable components it means that an ETag did not match.
 		e.refused = strings.Contains(err.Error(), "is not configured")
 	case codes.ResourceExhausted:
-		if tooLarge(err) { // it is the request: the answer to a write is empty
-			e.text += ": the request is larger than the sidecar takes, see its --max-body-size and WithMaxRequestBytes"
+		if tooLarge(err) { // the request is too large, since the answer to a write is empty
+			e.text += ": the request is larger than the sidecar accepts: see its --max-body-size and WithMaxRequestBytes"
 			e.refused = true
 		}
 	case codes.Unavailable:
-		e.text += ": the sidecar can't be reached"
+		e.text += ": the sidecar cannot be reached"
 	case codes.Canceled:
 		e.context = ctx.Err()
 	case codes.DeadlineExceeded:
-		// The sidecar watches the deadline too, and may be a little ahead.
+		// The sidecar watches the deadline too, and its clock may be a little ahead.
 		if _, ok := ctx.Deadline(); ok {
 			e.context = context.DeadlineExceeded
 		}
@@ -83,8 +84,8 @@ func failure(ctx context.Context, doing string, err error) error {
 	return e
 }
 
-// swapFailure is failure of what is conditional. It says what a store that answered has made of the request. The sidecar passes on no more than
-// its words.
+// swapFailure is failure for a conditional write. It also says what the store did with the request,
+// judged by the store's message. The sidecar passes on nothing else.
 func swapFailure(ctx context.Context, doing string, err error) error {
 	failed := failure(ctx, doing, err)
 	e, ok := failed.(*requestError)
@@ -104,7 +105,7 @@ func swapFailure(ctx context.Context, doing string, err error) error {
 	return failed
 }
 
-// readFailure is failure of a read. It says where no other read will succeed.
+// readFailure is failure for a read. It marks errors after which no other read will succeed.
 func readFailure(ctx context.Context, doing string, err error) error {
 	failed := failure(ctx, doing, err)
 	if e, ok := failed.(*requestError); ok && !e.refused && refusal.Of(err.Error()) == refusal.KeptOut {
@@ -113,12 +114,12 @@ func readFailure(ctx context.Context, doing string, err error) error {
 	return failed
 }
 
-// tooLarge reports whether a message went over the limit of the sidecar or of the client.
+// tooLarge reports whether a message exceeded the limit of the sidecar or of the client.
 func tooLarge(err error) bool {
 	return status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "larger than max")
 }
 
-// notSent refuses what nobody waits for any more.
+// notSent returns an error if ctx has ended, so that the request is not sent.
 func notSent(ctx context.Context, doing string) error {
 	if ctx.Err() == nil {
 		return nil
@@ -126,12 +127,13 @@ func notSent(ctx context.Context, doing string) error {
 	return &requestError{text: doing + ": not sent, " + context.Cause(ctx).Error(), context: ctx.Err(), refused: true}
 }
 
-// refuse is the error of a request that was not sent.
+// refuse returns the error of a request that was not sent.
 func refuse(format string, args ...any) error {
 	return &requestError{text: fmt.Sprintf(format, args...), refused: true}
 }
 
-// afterOthers takes back the refusal of one of several requests: the ones before it took effect.
+// afterOthers removes the mark of a refusal from the error of a later request, because earlier
+// requests took effect.
 func afterOthers(err error) error {
 	var e *requestError
 	if !errors.As(err, &e) {
@@ -139,6 +141,6 @@ func afterOthers(err error) error {
 	}
 	later := *e
 	later.refused, later.mark = false, nil
-	later.text += " (after a part of the writes was made)"
+	later.text += " (some of the writes took effect)"
 	return &later
 }

@@ -41,7 +41,7 @@ func TestOnlyWhatCertainlyChangedNothingIsARefusal(t *testing.T) {
 		{"a condition that did not hold", codes.Aborted, "possible etag mismatch", false, "etag mismatch"},
 		{"an internal error", codes.Internal, "failed to set key", false, ""},
 		{"an unknown error", codes.Unknown, "who knows", false, ""},
-		{"a sidecar that is away", codes.Unavailable, "connection reset", false, "can't be reached"},
+		{"a sidecar that is away", codes.Unavailable, "connection reset", false, "cannot be reached"},
 		{"a deadline", codes.DeadlineExceeded, "too late", false, ""},
 		{"a cancellation", codes.Canceled, "never mind", false, ""},
 		{"a lost write", codes.DataLoss, "gone", false, ""},
@@ -71,7 +71,7 @@ func TestOnlyWhatCertainlyChangedNothingIsARefusal(t *testing.T) {
 					t.Errorf("%s: the error is %v", name, err)
 				}
 				if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("%s: it is not for the context, which goes on: %v", name, err)
+					t.Errorf("%s: the error blames the context, which has not ended: %v", name, err)
 				}
 			}
 		})
@@ -88,13 +88,13 @@ func TestWhatIsNotSentIsRefused(t *testing.T) {
 	}{
 		{"a swap over the limit", func(ctx context.Context, s *sidecar.State) error {
 			return s.Swap(ctx, "stream", driver.Swap{Key: "head", Value: large})
-		}, "more than one request may have"},
+		}, "exceed the limit of"},
 		{"a commit over the limit", func(ctx context.Context, s *sidecar.State) error {
 			return s.Commit(ctx, "stream", driver.Swap{Key: "head", Value: large[1<<20:]}, []driver.Write{{Key: "a", Value: large[2<<20:]}, {Key: "b", Value: large[2<<20:]}})
-		}, "more than one request may have"},
+		}, "exceed the limit of"},
 		{"a single write over the limit", func(ctx context.Context, s *sidecar.State) error {
 			return s.Write(ctx, "stream", []driver.Write{{Key: "a", Value: large}})
-		}, "more than one request may have"},
+		}, "exceed the limit of"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -144,7 +144,7 @@ func TestBytesThatAStoreOfTextWouldChangeAreRefused(t *testing.T) {
 		"swap":  s.Swap(t.Context(), "stream", driver.Swap{Key: "head", Value: bytes}),
 		"write": s.Write(t.Context(), "stream", []driver.Write{{Key: "a", Value: []byte("ä")}, {Key: "b", Value: bytes}}),
 	} {
-		if !errors.Is(err, driver.ErrRefused) || !strings.Contains(err.Error(), "is not UTF-8, and state.mongodb keeps nothing else") {
+		if !errors.Is(err, driver.ErrRefused) || !strings.Contains(err.Error(), "is not UTF-8, and state.mongodb stores nothing else") {
 			t.Errorf("%s: the error is %v", name, err)
 		}
 	}
@@ -162,7 +162,7 @@ func TestBytesThatAStoreOfTextWouldChangeAreRefused(t *testing.T) {
 
 func TestASidecarWithALowerLimitRefusesTheRequestItself(t *testing.T) {
 	t.Parallel()
-	f, s := startState(t, "state.sqlite", sidecar.WithMaxRequestBytes(64<<20)) // which it was not given
+	f, s := startState(t, "state.sqlite", sidecar.WithMaxRequestBytes(64<<20)) // more than the sidecar accepts
 	err := s.Swap(t.Context(), "stream", driver.Swap{Key: "head", Value: make([]byte, 5<<20)})
 	if !errors.Is(err, driver.ErrRefused) || !strings.Contains(err.Error(), "--max-body-size") {
 		t.Errorf("the error is %v", err)

@@ -11,14 +11,14 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
 )
 
-// The domain is that of package aggregate's example.
+// The domain comes from the example of package aggregate.
 type (
 	AccountOpened  struct{ Owner string }
 	FundsDeposited struct{ Amount int64 }
 	Account        struct{ Balance int64 }
 )
 
-// Apply is the account after one more event.
+// Apply returns the account after one more event.
 func (a Account) Apply(event eventstore.Event) (Account, error) {
 	switch e := event.Data.(type) {
 	case FundsDeposited:
@@ -32,7 +32,7 @@ func (a Account) Apply(event eventstore.Event) (Account, error) {
 // Withdraw decides on a withdrawal.
 func (a Account) Withdraw(amount int64) ([]any, error) { return []any{FundsWithdrawn{amount}}, nil }
 
-// It needs a sidecar, and is compiled only.
+// The example needs a sidecar, so it is compiled but not run.
 func ExampleNewState_aggregates() {
 	ctx := context.Background()
 	client, err := dapr.NewClient(sidecar.DialOptions()...) // github.com/dapr/go-sdk/client

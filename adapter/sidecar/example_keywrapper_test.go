@@ -10,8 +10,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/sealed"
 )
 
-// The keys of persons are in a component of their own, encrypted with a key that never leaves the vault. It needs a sidecar, and is
-// compiled only.
+// Personal keys are stored in a separate component, encrypted with a key that never leaves the
+// vault. The example needs a sidecar, so it is compiled but not run.
 func ExampleNewKeyWrapper() {
 	ctx := context.Background()
 	client, err := dapr.NewClient(sidecar.DialOptions()...)

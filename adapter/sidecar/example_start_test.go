@@ -11,7 +11,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// The options go with others. It needs a sidecar, and is compiled only.
+// The dial options can be combined with others. The example needs a sidecar, so it is compiled but
+// not run.
 func ExampleDialOptions() {
 	const largest = 16 << 20
 	options := append(sidecar.DialOptions(), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(largest)))
@@ -22,7 +23,8 @@ func ExampleDialOptions() {
 	defer client.Close()
 }
 
-// A projection that only reads does not write when it starts either. It needs a sidecar, and is compiled only.
+// A projection that only reads writes nothing when it starts. The example needs a sidecar, so it is
+// compiled but not run.
 func ExampleWithoutProbe() {
 	ctx := context.Background()
 	client, err := dapr.NewClient(sidecar.DialOptions()...)

@@ -13,7 +13,7 @@ import (
 // FundsWithdrawn is an event.
 type FundsWithdrawn struct{ Amount int64 }
 
-// It needs a sidecar, and is compiled only.
+// The example needs a sidecar, so it is compiled but not run.
 func ExampleNewState() {
 	ctx := context.Background()
 	client, err := dapr.NewClient(sidecar.DialOptions()...) // github.com/dapr/go-sdk/client

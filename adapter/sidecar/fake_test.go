@@ -18,8 +18,8 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 )
 
-// fakeSidecar is a gRPC server of the Dapr API with a real sidecar's size limits. It notes the requests to the state and
-// lock APIs as they came over the wire, and answers what the test says.
+// fakeSidecar is a gRPC server of the Dapr API with the size limits of a real sidecar. It records
+// the requests to the state and lock APIs as they were sent, and answers as the test says.
 type fakeSidecar struct {
 	pb.UnimplementedDaprServer
 	components []*pb.RegisteredComponents
@@ -35,7 +35,7 @@ func (f *fakeSidecar) noted() []proto.Message {
 	return slices.Clone(f.requests)
 }
 
-// serve notes a request and finds its answer.
+// serve records a request and finds its answer.
 func serve[A any](ctx context.Context, f *fakeSidecar, request proto.Message) (*A, error) {
 	f.mu.Lock()
 	f.requests = append(f.requests, request)
@@ -92,7 +92,7 @@ func (f *fakeSidecar) UnlockAlpha1(ctx context.Context, r *pb.UnlockRequest) (*p
 
 const bodyLimit = 4 << 20
 
-// start runs a fake sidecar with one state component, of that kind, and returns a client of it.
+// start runs a fake sidecar with one state component of that kind, and returns a client of it.
 func start(t *testing.T, kind string, capabilities ...string) (*fakeSidecar, dapr.Client) {
 	t.Helper()
 	f := &fakeSidecar{components: []*pb.RegisteredComponents{
@@ -121,7 +121,7 @@ func start(t *testing.T, kind string, capabilities ...string) (*fakeSidecar, dap
 	return f, dapr.NewClientWithConnection(conn)
 }
 
-// startState is start, and connects. What the sidecar is asked for then is of the test alone.
+// startState is start, and connects a State. It forgets the requests until then.
 func startState(t *testing.T, kind string, options ...sidecar.Option) (*fakeSidecar, *sidecar.State) {
 	t.Helper()
 	f, client := start(t, kind, "ETAG", "TRANSACTIONAL")

@@ -10,9 +10,10 @@ import (
 	dapr "github.com/dapr/go-sdk/client"
 )
 
-// KeyWrapper encrypts keys through the sidecar's cryptography API, for sealed.WithWrapper of package
-// eventstore/sealed. The key that encrypts them stays in the vault that the crypto component connects,
-// so that who has the key store and not the vault has nothing. It is safe for concurrent use.
+// KeyWrapper encrypts keys through the sidecar's cryptography API, for sealed.WithWrapper of
+// package eventstore/sealed. The encrypting key stays in the vault behind the crypto component. So
+// access to the key store without access to the vault reveals nothing. KeyWrapper is safe for
+// concurrent use.
 type KeyWrapper struct {
 	client    Cryptographer
 	component string
@@ -26,12 +27,15 @@ type Cryptographer interface {
 	Decrypt(ctx context.Context, in io.Reader, opts dapr.DecryptOptions) (io.Reader, error)
 }
 
-// maxWrapped bounds an answer of the sidecar, in bytes.
+// maxWrapped is the largest answer of the sidecar that is accepted, in bytes.
 const maxWrapped = 64 << 10
 
-// NewKeyWrapper makes a wrapper with a key of a crypto component, by that key's algorithm as Dapr names it:
-// A256KW for a key of 32 bytes, RSA-OAEP-256 for an RSA key. It sends nothing. What was wrapped names its
-// key, so that another key may be used from some day on as long as the component still has the old one.
+// NewKeyWrapper returns a wrapper that uses a key of a crypto component. The algorithm is the one
+// of that key as Dapr names it: A256KW for a key of 32 bytes, RSA-OAEP-256 for an RSA key.
+// NewKeyWrapper sends nothing.
+//
+// Every wrapped key names the key that encrypts it. So you may switch to another key as long as the
+// component still has the old one.
 func NewKeyWrapper(client Cryptographer, component, key, algorithm string) (*KeyWrapper, error) {
 	if client == nil || component == "" || key == "" || algorithm == "" {
 		return nil, errors.New("sidecar: NewKeyWrapper: the client is nil, or the component, the key or the algorithm is blank")
@@ -39,15 +43,15 @@ func NewKeyWrapper(client Cryptographer, component, key, algorithm string) (*Key
 	return &KeyWrapper{client: client, component: component, key: key, algorithm: algorithm}, nil
 }
 
-// Wrap encrypts a key. It asks the sidecar once.
+// Wrap encrypts a key. It sends one request to the sidecar.
 func (w *KeyWrapper) Wrap(ctx context.Context, key []byte) ([]byte, error) {
-	ctx, cancel := context.WithCancel(ctx) // ends the stream also where the answer is not read to its end
+	ctx, cancel := context.WithCancel(ctx) // also ends the stream of an answer that is not read to its end
 	defer cancel()
 	out, err := w.client.Encrypt(ctx, bytes.NewReader(key), dapr.EncryptOptions{ComponentName: w.component, KeyName: w.key, KeyWrapAlgorithm: w.algorithm})
 	return w.answer("encrypt", out, err)
 }
 
-// Unwrap decrypts what Wrap made. It asks the sidecar once.
+// Unwrap decrypts a result of Wrap. It sends one request to the sidecar.
 func (w *KeyWrapper) Unwrap(ctx context.Context, wrapped []byte) ([]byte, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -61,10 +65,10 @@ func (w *KeyWrapper) answer(what string, out io.Reader, err error) ([]byte, erro
 		data, err = io.ReadAll(io.LimitReader(out, maxWrapped+1))
 	}
 	if err == nil && (len(data) == 0 || len(data) > maxWrapped) {
-		err = fmt.Errorf("it answered with %d bytes", len(data))
+		err = fmt.Errorf("the answer has %d bytes", len(data))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("sidecar: the crypto component %q can't %s a key: is it in the sidecar's components, and may this app use it? %w", w.component, what, err)
+		return nil, fmt.Errorf("sidecar: the crypto component %q cannot %s a key (does the sidecar have it, and may this app use it?): %w", w.component, what, err)
 	}
 	return data, nil
 }

@@ -24,7 +24,8 @@ import (
 
 var _ sealed.Wrapper = (*sidecar.KeyWrapper)(nil)
 
-// vault is a sidecar with the cryptography API alone. What it encrypts is the text with every bit turned, after the key's name.
+// vault is a sidecar that has only the cryptography API. Its ciphertext is the name of the key, and
+// then the plaintext with every bit inverted.
 type vault struct{ pb.UnimplementedDaprServer }
 
 func turned(data []byte) []byte {
@@ -133,7 +134,7 @@ func TestAKeyWrapperEncryptsThroughTheSidecar(t *testing.T) {
 	}
 }
 
-// silent answers nothing.
+// silent answers with an empty stream.
 type silent struct{ sidecar.Cryptographer }
 
 func (silent) Encrypt(context.Context, io.Reader, dapr.EncryptOptions) (io.Reader, error) {

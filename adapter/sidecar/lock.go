@@ -12,12 +12,14 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// Locker is a lock component of a Dapr sidecar, for [driver.Locker]. It is safe for concurrent use. The
-// lock API is alpha, and does not tell who holds a lock.
+// Locker is a lock component of a Dapr sidecar, for [driver.Locker]. It is safe for concurrent use.
+// The lock API is alpha, and does not tell who holds a lock.
 //
-// The component's Redis client sends a request again after its readTimeout (3 s by default), and a resiliency
-// policy for the component does after its own timeout. The answer is then the second one: "taken" of a lock
-// that the first request took, "does not exist" of one that the first gave back. See [driver.Locker] for what comes of that.
+// The component's Redis client repeats a request after its readTimeout (3 s by default). A
+// resiliency policy for the component repeats it after its own timeout. The caller then gets the
+// answer to the second request. That is "taken" for a lock that the first request took, or "does
+// not exist" for a lock that the first request released. [driver.Locker] describes the
+// consequences.
 type Locker struct {
 	client dapr.Client
 	store  string
@@ -25,10 +27,10 @@ type Locker struct {
 
 var _ driver.Locker = (*Locker)(nil)
 
-// NewLocker connects to the lock component of that name, and refuses one that the sidecar does not have; the
-// error says which it has.
+// NewLocker connects to the lock component of that name. If the sidecar does not have it, the error
+// lists the lock components that the sidecar has.
 //
-// The client stays the caller's, to be closed after the last use of the Locker.
+// The caller keeps the client, and closes it after the last use of the Locker.
 func NewLocker(ctx context.Context, client dapr.Client, store string) (*Locker, error) {
 	if _, err := find(ctx, client, "lock", store); err != nil {
 		return nil, err
@@ -36,7 +38,7 @@ func NewLocker(ctx context.Context, client dapr.Client, store string) (*Locker, 
 	return &Locker{client: client, store: store}, nil
 }
 
-// TryLock implements [driver.Locker]. The expiry is rounded up to whole seconds, at least 1.
+// TryLock implements [driver.Locker]. It rounds the expiry up to whole seconds, at least 1.
 func (l *Locker) TryLock(ctx context.Context, resource, owner string, expiry time.Duration) (driver.Lock, error) {
 	answer, err := l.client.TryLockAlpha1(ctx, l.store, &dapr.LockRequest{
 		ResourceID: resource, LockOwner: owner, ExpiryInSeconds: wholeSeconds(expiry),

@@ -71,7 +71,7 @@ func TestWhatCanNotWorkIsRefusedAtTheStart(t *testing.T) {
 	_, sqlite := start(t, "state.sqlite", "ETAG", "TRANSACTIONAL")
 	_, etcd := start(t, "state.etcd", "ETAG", "TRANSACTIONAL")
 	_, bare := start(t, "state.bare", "TRANSACTIONAL")
-	// As they declare themselves in Dapr 1.18.
+	// The capabilities that Dapr 1.18 declares.
 	_, memcached := start(t, "state.memcached", "TTL")
 	_, cassandra := start(t, "state.cassandra", "TTL")
 	_, rethinkdb := start(t, "state.rethinkdb")
@@ -121,7 +121,7 @@ func TestWhatCanNotWorkIsRefusedAtTheStart(t *testing.T) {
 	}
 }
 
-// What Dapr's components do, by their source, docs/stores.md says more of it.
+// The sources of Dapr's components show this; docs/stores.md has the details.
 func TestAStoreWhoseConditionsDoNotHoldIsRefusedAlthoughItDeclaresETags(t *testing.T) {
 	t.Parallel()
 	for kind, says := range map[string]string{
@@ -158,7 +158,7 @@ func TestASidecarThatDoesNotRunIsSaidSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := listener.Addr().String()
-	listener.Close() // nobody listens there any more
+	listener.Close() // nothing listens there now
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

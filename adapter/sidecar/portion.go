@@ -7,21 +7,21 @@ import (
 )
 
 const (
-	firstKeys    = 8       // in the first request about values whose sizes are not known
+	firstKeys    = 8       // in the first request, when the sizes of values are unknown
 	blindKeys    = 64      // after a request that found nothing
-	answerBytes  = 2 << 20 // of the answer to one bulk read, about
-	portionsKept = 1024    // partitions of which is known how large values are
+	answerBytes  = 2 << 20 // approximate size of the answer to one bulk read
+	portionsKept = 1024    // partitions whose sizes of values are remembered
 )
 
-// portions says how many keys of a partition to ask for in one bulk read. A sidecar holds all of an answer
-// in memory, several times, before anybody sees its size, so little is asked for until values were seen.
-// It is safe for concurrent use.
+// portions says how many keys of a partition to request in one bulk read. A sidecar holds an entire
+// answer in memory, several times, before the client learns its size. So the first requests ask for
+// few keys, until the sizes of values are known. It is safe for concurrent use.
 type portions struct {
 	mu   sync.Mutex
 	keys map[string]int // by partition
 }
 
-// of returns how many keys to ask for.
+// of returns how many keys to request.
 func (p *portions) of(partition string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -31,12 +31,12 @@ func (p *portions) of(partition string) int {
 	return firstKeys
 }
 
-// learn notes how large an answer about asked keys was, of which held have values, and returns how many
-// keys to ask for next.
+// learn records the size of an answer: asked keys were requested, held of them have values, of so
+// many bytes in total. It returns how many keys to request next.
 func (p *portions) learn(partition string, asked, held, bytes, limit int) int {
 	next := p.of(partition)
 	switch {
-	case held == 0: // it told nothing of sizes
+	case held == 0: // no value, so no size
 		next = max(next, min(asked*4, blindKeys))
 	case asked >= next:
 		next = asked * 4
@@ -50,7 +50,7 @@ func (p *portions) learn(partition string, asked, held, bytes, limit int) int {
 		p.keys = map[string]int{}
 	}
 	if _, known := p.keys[partition]; !known && len(p.keys) >= portionsKept {
-		for other := range p.keys { // any of them: one that is needed is soon learned again
+		for other := range p.keys { // any of them: its sizes are soon learned again
 			delete(p.keys, other)
 			break
 		}
@@ -59,10 +59,10 @@ func (p *portions) learn(partition string, asked, held, bytes, limit int) int {
 	return next
 }
 
-// tooLargeBy finds in gRPC's error how large the answer would have been.
+// tooLargeBy finds the size of the answer in gRPC's error.
 var tooLargeBy = regexp.MustCompile(`larger than max \((\d+) vs\. \d+\)`)
 
-// answered returns how large the answer was that was too large, or 0 where the error does not say.
+// answered returns the size of an answer that was too large, or 0 if the error does not tell.
 func answered(err error) int {
 	found := tooLargeBy.FindStringSubmatch(err.Error())
 	if found == nil {

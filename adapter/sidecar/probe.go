@@ -10,47 +10,48 @@ import (
 	"github.com/hexalith/eventstores-go/internal/probe"
 )
 
-// startTimeout is how long one request may take while a State or Locker is made. Later ones have the time that the event store gives them.
+// startTimeout limits each request while a State or Locker is created. Later requests have the time
+// that the event store gives them.
 const startTimeout = 15 * time.Second
 
-// probe tries the component out, and takes the careful way where only that is safe.
+// probe tests the component, and turns transactions off if only writes without them are safe.
 func (s *State) probe(ctx context.Context) error {
 	found, err := probe.Run(ctx, bounded{s}, probe.Options{Text: s.textOnly})
 	switch {
 	case err == nil:
 	case errors.Is(err, probe.ErrFailed):
-		return fmt.Errorf("sidecar: state store %q (%s): %w: is the store up, and may this app write to it? An app that may not write when it starts uses WithoutProbe", s.store, s.caps.Store, err)
+		return fmt.Errorf("sidecar: state store %q (%s): %w: check that the store is running and that this app may write to it, or use WithoutProbe", s.store, s.caps.Store, err)
 	default:
 		return fmt.Errorf("sidecar: state store %q (%s) %w. %s", s.store, s.caps.Store, err, s.advice(err))
 	}
 	if found.Transactions != nil && s.transacts {
 		s.transacts, s.caps.Atomic = false, false
-		s.log.InfoContext(ctx, "the state store is used without transactions, which damage what is written, as they do with Dapr's automatic encryption",
+		s.log.InfoContext(ctx, "the state store is used without transactions, because they damage values, as Dapr's automatic encryption does",
 			"component", s.store, "kind", s.caps.Store)
 		return nil
 	}
-	if found.Transactions != nil { // it has written them one by one, which nothing is left to stand in for
+	if found.Transactions != nil { // they were written without a transaction, so there is no alternative
 		return fmt.Errorf("sidecar: state store %q (%s): %w. %s", s.store, s.caps.Store, found.Transactions, s.advice(found.Transactions))
 	}
 	return nil
 }
 
-// advice is what to do about a store that is not fit.
+// advice says what to do about an unsuitable store.
 func (s *State) advice(err error) string {
 	switch {
 	case errors.Is(err, probe.ErrFoldsCase) && s.caps.Store == "state.mysql":
-		return "Create its database with COLLATE utf8mb4_bin, and its table anew"
+		return "Create its database with COLLATE utf8mb4_bin, and create its table again"
 	case errors.Is(err, probe.ErrFoldsCase):
-		return "Give the store's key column a collation that tells case apart"
+		return "Give the store's key column a case-sensitive collation"
 	case errors.Is(err, probe.ErrNoRollback):
-		return "Look at the storage engine of its table, or use WithoutTransactions"
+		return "Check the storage engine of its table, or use WithoutTransactions"
 	case errors.Is(err, probe.ErrOtherBytes):
-		return "Look at the settings of the component, as its encryption, and at what else writes to the store"
+		return "Check the settings of the component, such as encryption, and which other programs write to the store"
 	}
 	return "Choose another store"
 }
 
-// bounded is a State each of whose requests ends after startTimeout.
+// bounded is a State whose requests end after startTimeout.
 type bounded struct{ *State }
 
 func within[T any](ctx context.Context, send func(context.Context) (T, error)) (T, error) {

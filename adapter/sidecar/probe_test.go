@@ -23,20 +23,21 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// component is a state component behind the fake sidecar, with what can be wrong with one.
+// component is a state component behind the fake sidecar, with the faults that a component can
+// have.
 type component struct {
-	counted      bool // ETags count the writes of a key, as on Redis; otherwise each is another
-	tears        bool // a transaction that fails leaves what it can
+	counted      bool // ETags count the writes of a key, as on Redis; otherwise they are unique
+	tears        bool // a failed transaction leaves a part of its writes
 	foldsCase    bool
-	garbles      bool // what a transaction writes, as encryption does
+	garbles      bool // the values of a transaction, as encryption does
 	garblesAll   bool
-	drops        bool // what it acknowledges
-	overwrites   bool // a key that is to be created
+	drops        bool // writes that it acknowledges
+	overwrites   bool // a key that should only be created
 	txOverwrites bool // the same in a transaction
 	ignoresETags bool
 	readOnly     bool
-	failsAt      int    // the request of that number and all after it, counted from 1; 0 is never
-	endsAt       func() // called when failsAt comes
+	failsAt      int    // the request with that number and all later ones, counted from 1; 0 means never
+	endsAt       func() // called at request failsAt
 
 	mu       sync.Mutex
 	items    map[string]kept
@@ -149,7 +150,7 @@ func TestAStoreIsTriedOutWhenAStateIsMade(t *testing.T) {
 		kind    string
 		store   *component
 		options []sidecar.Option
-		says    []string // of the error; none if it is taken
+		says    []string // texts in the error; none if there is no error
 		atomic  bool
 	}{
 		{"a store with transactions", "state.sqlite", &component{}, nil, nil, true},
@@ -183,7 +184,7 @@ func TestAStoreIsTriedOutWhenAStateIsMade(t *testing.T) {
 			if left := test.store.left(); len(left) > 0 {
 				t.Errorf("it left %q", left)
 			}
-			if n := len(test.store.requests) + 1; n > 8 { // and the one for the metadata
+			if n := len(test.store.requests) + 1; n > 8 { // including the one for the metadata
 				t.Errorf("it took %d requests: %q", n, test.store.requests)
 			}
 			if len(test.says) > 0 {
@@ -254,7 +255,7 @@ func TestAProbeLeavesNothingBehindWhereverItEnds(t *testing.T) {
 					if cancelled {
 						store.endsAt = cancel
 					}
-					if _, err := sidecar.NewState(ctx, client, "statestore"); err == nil && cancelled && at < len(store.requests) { // the answer to the last may come first
+					if _, err := sidecar.NewState(ctx, client, "statestore"); err == nil && cancelled && at < len(store.requests) { // the last answer may come before the context ends
 						t.Error("it was made although its context had ended")
 					} else if cancelled && err != nil && !errors.Is(err, context.Canceled) {
 						t.Error(err)

@@ -14,8 +14,8 @@ import (
 	"github.com/hexalith/eventstores-go/internal/refusal"
 )
 
-// bulkParallelism is how many keys of one bulk read the sidecar asks for at a time, of stores that can't
-// be asked for several. SQL stores ignore it.
+// bulkParallelism is how many keys of one bulk read the sidecar reads at a time, in stores without
+// bulk reads. SQL stores ignore it.
 const bulkParallelism = 32
 
 // Get implements [driver.State].
@@ -32,13 +32,13 @@ func (s *State) Get(ctx context.Context, partition, key string) (driver.Item, er
 	return item, item.Err
 }
 
-// GetMany implements [driver.State]. It asks for few keys until it has seen how large the values of the
-// partition are. What an answer was too large for is asked for in one smaller portion, then key by key, so
-// no value is fetched more than three times.
+// GetMany implements [driver.State]. It requests few keys until it knows how large the values of
+// the partition are. If an answer is too large, it requests those keys in one smaller portion, and
+// then key by key. So no value is fetched more than three times.
 func (s *State) GetMany(ctx context.Context, partition string, keys []string) ([]driver.Item, error) {
 	answers := make(map[string]driver.Item, len(keys))
 	wanted := unique(keys)
-	suspects := 0 // so many keys were in an answer that was too large
+	suspects := 0 // how many keys were in an answer that was too large
 	portion := s.portions.of(partition)
 	for len(wanted) > 0 {
 		asked := wanted[:min(portion, len(wanted))]
@@ -50,7 +50,7 @@ func (s *State) GetMany(ctx context.Context, partition string, keys []string) ([
 		case tooLarge(err) && len(asked) > 1:
 			bytes := max(answered(err), s.caps.MaxRequestBytes)
 			portion = min(s.portions.learn(partition, len(asked), len(asked), bytes, s.caps.MaxRequestBytes), len(asked)/2)
-			if suspects > 0 { // sizes differ too much to be guessed
+			if suspects > 0 { // sizes differ too much to guess
 				portion = 1
 			}
 			suspects = max(suspects, len(asked))
@@ -84,11 +84,12 @@ func (s *State) GetMany(ctx context.Context, partition string, keys []string) ([
 	return inOrder(keys, answers), nil
 }
 
-// readAttempts is how often a read is sent while the store is in the way of itself.
+// readAttempts is how often a read is sent while concurrent transactions of the store disturb it.
 const readAttempts = 6
 
-// again sends a read, and sends it again where transactions of the store got into each other's way, as a serialization failure of PostgreSQL
-// says: it asks to be sent the same once more. Item finds such an error in an answer.
+// again sends a read. It sends the read again if concurrent transactions of the store disturbed
+// each other, as in a serialization failure of PostgreSQL, which asks for exactly that. The
+// function item finds such an error in an answer.
 func again[T any](ctx context.Context, item func(T) bool, read func() (T, error)) (T, error) {
 	for n := 1; ; n++ {
 		answer, err := read()
@@ -106,25 +107,26 @@ func again[T any](ctx context.Context, item func(T) bool, read func() (T, error)
 	}
 }
 
-// passing reports whether a key was not read for such a reason.
+// passing reports whether a key could not be read because of such a temporary error.
 func passing(items []*dapr.BulkStateItem) bool {
 	return slices.ContainsFunc(items, func(item *dapr.BulkStateItem) bool { return refusal.Of(item.Error) == refusal.Passing })
 }
 
-// lasts warns, once, where the answer says that the store lets a key expire: the event store never asks for that. Dapr's Redis component, the one
-// that takes a ttlInSeconds for all keys, does not say so in its answers.
+// lasts logs a warning, once, if the answer says that the store lets a key expire, because the
+// event store never asks for that. Only Dapr's Redis component accepts a ttlInSeconds for all keys,
+// and its answers do not show it.
 func (s *State) lasts(ctx context.Context, key string, answered map[string]string) {
 	expires, ok := answered["ttlExpireTime"]
 	if !ok {
 		return
 	}
 	s.expires.Do(func() {
-		s.log.WarnContext(ctx, "the state store lets history expire: look for a time to live (ttlInSeconds, or what the store calls it) in the component's file and in the store itself, and take it away",
+		s.log.WarnContext(ctx, "the state store lets history expire: remove the time to live (ttlInSeconds, or the store's own setting) from the component's file and from the store",
 			"component", s.store, "kind", s.caps.Store, "key", key, "expires", expires)
 	})
 }
 
-// inOrder lists the answers as they were asked for. Some stores shuffle them.
+// inOrder returns the answers in the order of the keys, because some stores shuffle them.
 func inOrder(keys []string, answers map[string]driver.Item) []driver.Item {
 	items := make([]driver.Item, len(keys))
 	for i, key := range keys {
@@ -132,7 +134,7 @@ func inOrder(keys []string, answers map[string]driver.Item) []driver.Item {
 		if !ok {
 			item = driver.Item{Key: key, Err: fmt.Errorf("sidecar: reading %s: the answer lacks the key", key)}
 		}
-		if len(answers) < len(keys) { // a key may be there twice, its value belongs to each
+		if len(answers) < len(keys) { // a key may occur twice, and each caller owns its value
 			item.Value = bytes.Clone(item.Value)
 		}
 		items[i] = item
@@ -140,7 +142,7 @@ func inOrder(keys []string, answers map[string]driver.Item) []driver.Item {
 	return items
 }
 
-// unique returns the keys, each once.
+// unique returns the keys without duplicates.
 func unique(keys []string) []string {
 	seen := make(map[string]bool, len(keys))
 	each := make([]string, 0, len(keys))
@@ -153,21 +155,21 @@ func unique(keys []string) []string {
 	return each
 }
 
-// itemOf is the item of an answer. Of a key that is absent it has neither value nor ETag.
+// itemOf returns the item of an answer. The item of an absent key has neither value nor ETag.
 func itemOf(key string, value []byte, etag string) driver.Item {
 	if etag == "" && len(value) > 0 {
-		return driver.Item{Key: key, Err: fmt.Errorf("sidecar: reading %s: it has no ETag, as if something else than the state API had written it", key)}
+		return driver.Item{Key: key, Err: fmt.Errorf("sidecar: reading %s: the value has no ETag: it was probably not written through the state API", key)}
 	}
 	return driver.Item{Key: key, Value: value, ETag: etag}
 }
 
-// failRead is failure for one key: what is too large there is the answer.
+// failRead is failure for the read of one key, where a message that is too large is the answer.
 func failRead(ctx context.Context, doing string, err error) error {
 	if !tooLarge(err) {
 		return readFailure(ctx, doing, err)
 	}
 	return &requestError{
-		text:  doing + ": the value is larger than this client receives: dial it with a larger grpc.MaxCallRecvMsgSize, and give the sidecar as large a --max-body-size",
+		text:  doing + ": the value is larger than this client accepts: dial it with a larger grpc.MaxCallRecvMsgSize, and set the sidecar's --max-body-size to the same size",
 		cause: err,
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// What the server said is all that a sidecar tells. It decides how an append goes on.
+// A sidecar passes on only the server's message. It decides how an append continues.
 func TestTheWordsOfTheServerSayWhatBecameOfAWrite(t *testing.T) {
 	t.Parallel()
 	const saving, inTx = "failed saving state in state store statestore: ", "error while executing state transaction: "
@@ -115,7 +115,8 @@ func TestAReadThatGotInTheWayOfAnotherTransactionIsRepeated(t *testing.T) {
 	}
 }
 
-// A write that got in the way is not repeated here: who appends looks first.
+// A write that met a serialization failure is not repeated here, because an append first looks what
+// happened.
 func TestAWriteThatGotInTheWayOfAnotherTransactionIsSentOnce(t *testing.T) {
 	t.Parallel()
 	f, s := startState(t, "state.postgresql")

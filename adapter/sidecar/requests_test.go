@@ -187,7 +187,8 @@ func TestManyWritesAreDividedIntoRequestsThatTheSidecarTakes(t *testing.T) {
 	}
 }
 
-// stored answers reads from a map, with the key's length as the ETag; the items of a bulk read in reverse order.
+// stored answers reads from a map, with the length of the key as the ETag. It reverses the items of
+// a bulk read.
 func stored(values map[string]string) func(context.Context, proto.Message) (proto.Message, error) {
 	return func(_ context.Context, request proto.Message) (proto.Message, error) {
 		switch r := request.(type) {
@@ -266,7 +267,7 @@ func TestASingleReadTellsAbsentFromPresent(t *testing.T) {
 	}
 }
 
-// asked are how many keys each bulk read has asked for, and how often each key was.
+// asked returns how many keys each bulk read requested, and how often each key was requested.
 func (f *fakeSidecar) asked() (requests []int, times map[string]int) {
 	times = map[string]int{}
 	for _, r := range f.noted() {
@@ -284,11 +285,11 @@ func TestABulkReadAsksForLittleUntilItHasSeenHowLargeValuesAre(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name  string
-		sizes func(i int) int // of value i; 0: it is absent
+		sizes func(i int) int // of value i; 0 if it is absent
 		count int
-		want  []int // keys in each request; nil: it is not foreseen
+		want  []int // keys in each request; nil if that may vary
 		most  int   // requests
-		times int   // that a key is asked for, at most
+		times int   // how often a key is requested, at most
 	}{
 		{"small values", func(int) int { return 100 }, 1000, []int{8, 32, 128, 512, 320}, 5, 1},
 		{"values of 10 KiB", func(int) int { return 10 << 10 }, 1000, []int{8, 32, 128, 201, 201, 201, 201, 28}, 8, 1},

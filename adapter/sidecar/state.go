@@ -15,17 +15,18 @@ import (
 )
 
 const (
-	// sidecarMaxBody is the --max-body-size of a sidecar unless it is told otherwise.
+	// sidecarMaxBody is a sidecar's default --max-body-size.
 	sidecarMaxBody = 4 << 20
 
-	// headroom is for what a request holds but writes.
+	// headroom is reserved for the parts of a request that are not writes.
 	headroom = 64 << 10
 
-	// besidesValue is for what a store keeps with a value: the names of its fields, and the ETag.
+	// besidesValue is reserved for what a store keeps with a value: the names of its fields, and
+	// the ETag.
 	besidesValue = 1 << 10
 
-	// perWrite is more than what goes along with one key, value and partition: names,
-	// lengths, options and the ETag.
+	// perWrite is an upper bound for what accompanies one key, value and partition: names, lengths,
+	// options and the ETag.
 	perWrite = 128
 )
 
@@ -34,11 +35,11 @@ type State struct {
 	client    dapr.Client
 	store     string
 	caps      driver.Capabilities
-	transacts bool // several writes go as one transaction
-	textOnly  bool // the store keeps nothing but UTF-8
+	transacts bool // several writes are sent as one transaction
+	textOnly  bool // the store keeps only UTF-8
 	log       *slog.Logger
 	portions  portions
-	expires   sync.Once // says that what is stored expires
+	expires   sync.Once // for the warning that stored values expire
 }
 
 var _ driver.State = (*State)(nil)
@@ -46,7 +47,7 @@ var _ driver.State = (*State)(nil)
 // Option configures a [State], see [NewState].
 type Option func(*config) error
 
-// config is what the options of a state set.
+// config contains what the options of a State set.
 type config struct {
 	maxRequestBytes     int
 	withoutTransactions bool
@@ -54,13 +55,14 @@ type config struct {
 	log                 *slog.Logger
 }
 
-// WithMaxRequestBytes says what --max-body-size the sidecar was given, in bytes. The default is
-// 4 MiB, as is the sidecar's. For more, the client has to be dialled with as much, too, to
-// receive the answers:
+// WithMaxRequestBytes says what --max-body-size the sidecar was given, in bytes. The default is 4
+// MiB, which is also the sidecar's default. For a larger size, dial the client with the same limit,
+// so that it can receive the answers:
 //
 //	dapr.NewClient(append(DialOptions(), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(n)))...)
 //
-// On stores that are known to take less in one value, as DynamoDB, it stays at what they take.
+// Some stores, such as DynamoDB, accept less in one value. On those the limit stays at what they
+// accept.
 func WithMaxRequestBytes(n int) Option {
 	return func(c *config) error {
 		if n < 4*headroom || n > math.MaxInt32 {
@@ -71,9 +73,10 @@ func WithMaxRequestBytes(n int) Option {
 	}
 }
 
-// WithoutTransactions takes the careful way also where the store has transactions. [NewState] finds out by itself where that is needed, as with
-// Dapr's automatic encryption (primaryEncryptionKey): the sidecar damages values that it encrypts in a transaction. Together with
-// [WithoutProbe] the caller has to know.
+// WithoutTransactions writes without transactions even if the store has them. [NewState] finds out
+// by itself where that is needed. With Dapr's automatic encryption (primaryEncryptionKey), for
+// example, the sidecar damages values that it encrypts in a transaction. Together with
+// [WithoutProbe] the caller has to know this.
 func WithoutTransactions() Option {
 	return func(c *config) error {
 		c.withoutTransactions = true
@@ -81,9 +84,9 @@ func WithoutTransactions() Option {
 	}
 }
 
-// WithoutProbe leaves the store as it is when a State is made: nothing is written and nothing found out. It is for an app that may not write
-// when it starts, and for one that only reads. A component with Dapr's automatic encryption then needs [WithoutTransactions], and a store
-// that is not fit is not refused.
+// WithoutProbe makes NewState neither test the store nor write to it. Use it in an app that must
+// not write when it starts, or that only reads. Then a component with Dapr's automatic encryption
+// needs [WithoutTransactions], and NewState does not refuse an unsuitable store.
 func WithoutProbe() Option {
 	return func(c *config) error {
 		c.withoutProbe = true
@@ -91,7 +94,8 @@ func WithoutProbe() Option {
 	}
 }
 
-// WithLogger sets where logs go: a warning that what is stored expires, and what trying the store out has found; defaults to [slog.Default].
+// WithLogger sets where logs go. State logs a warning if stored values expire, and what the test of
+// the store found. The default is [slog.Default].
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) error {
 		if logger == nil {
@@ -102,8 +106,8 @@ func WithLogger(logger *slog.Logger) Option {
 	}
 }
 
-// rollsBack are the kinds of store whose transactions were shown to take effect as a whole or not at all.
-// Redis is not among them; kinds that are not listed take the careful way.
+// rollsBack lists the kinds of store whose transactions were shown to take effect entirely or not
+// at all. Redis is not one of them. On other kinds the event store does not rely on transactions.
 var rollsBack = map[string]bool{
 	"state.in-memory":  true,
 	"state.sqlite":     true,
@@ -113,8 +117,9 @@ var rollsBack = map[string]bool{
 	"state.mysql":      true,
 }
 
-// randomETags are the kinds and versions of store that give each value a random ETag. The ETag of
-// PostgreSQL's version 1 is a transaction number, which a server that restarts with less gives again.
+// randomETags lists the kinds and versions of store that give each value a random ETag. In version
+// 1 of PostgreSQL the ETag is a transaction number. A server that lost recent writes in a restart
+// gives the same numbers again.
 var randomETags = map[string]bool{
 	"state.in-memory v1":  true,
 	"state.sqlite v1":     true,
@@ -124,27 +129,35 @@ var randomETags = map[string]bool{
 	"state.mysql v1":      true,
 }
 
-// findsAll are the kinds of store whose bulk reads tell a key that could not be read from one that is absent. The SQL components
-// do not: when a connection breaks in the middle of an answer, they call all that had not come yet absent.
+// findsAll lists the kinds of store whose bulk reads distinguish a key that could not be read from
+// an absent key. The SQL components do not. If a connection breaks in the middle of an answer, they
+// report all keys that are still missing as absent.
 var findsAll = map[string]bool{
 	"state.in-memory": true,
 	"state.redis":     true,
 }
 
-// NewState connects to the state component of that name. It asks the sidecar once what the component can
-// do, and refuses a component that is not there, one without ETags, and those of etcd, SQL Server and some others,
-// whose conditions do not hold under concurrent writes: on these, two writers would overwrite each other. The
-// errors say why, or what there is instead. The project's docs/stores.md lists all kinds.
+// NewState connects to the state component of that name. It asks the sidecar once what the
+// component can do. It refuses a component that does not exist or that has no ETags. It also
+// refuses etcd, SQL Server and some others, whose conditions do not hold under concurrent writes,
+// so that two writers would overwrite each other. The errors say why, or which components exist.
+// The project's docs/stores.md lists all kinds.
 //
-// Then it tries the component out, with at most 7 requests about a few keys that no stream can have, and that it removes. It refuses a store
-// that takes keys for one that differ in case alone, that gives back other bytes than were saved, on which a condition does not hold, or
-// whose transactions do not roll back. Where only transactions damage what is written, as with Dapr's automatic
-// encryption, it takes the careful way. [WithoutProbe] turns that off. Any number of processes may start at once.
+// Then NewState tests the component with at most 7 requests. They use a few keys that no stream can
+// have, and NewState removes these keys. It refuses a store in any of these cases:
 //
-// A wrong option is an [eventstore.ArgumentError], and nothing is sent. Each request ends after 15 s, or
-// with ctx.
+//   - The store does not distinguish keys that differ only in case.
+//   - The store returns other bytes than were saved.
+//   - A condition does not hold.
+//   - Transactions do not roll back.
 //
-// The client stays the caller's, to be closed after the last use of the State.
+// If only transactions damage values, as with Dapr's automatic encryption, the State works without
+// transactions. [WithoutProbe] turns the test off. Any number of processes may start at once.
+//
+// A wrong option is an [eventstore.ArgumentError], and nothing is sent. Each request ends after 15
+// s, or with ctx.
+//
+// The caller keeps the client, and closes it after the last use of the State.
 func NewState(ctx context.Context, client dapr.Client, store string, options ...Option) (*State, error) {
 	set := config{maxRequestBytes: sidecarMaxBody - headroom, log: slog.Default()}
 	for _, option := range options {
@@ -179,7 +192,7 @@ func NewState(ctx context.Context, client dapr.Client, store string, options ...
 			MaxRequestBytes: set.maxRequestBytes,
 			MaxKeyBytes:     maxKeyBytes(c, store),
 		},
-		// Of other kinds it is not known how much one transaction may hold.
+		// For other kinds it is unknown how much one transaction may contain.
 		transacts: c.can("TRANSACTIONAL") && (rollsBack[c.kind] || redis),
 		textOnly:  statekind.TextOnly(c.kind),
 	}
@@ -197,12 +210,12 @@ func NewState(ctx context.Context, client dapr.Client, store string, options ...
 	return s, nil
 }
 
-// mysqlKey is how many characters the key's column has in state.mysql.
+// mysqlKey is the length of the key column in state.mysql, in characters.
 const mysqlKey = 255
 
-// maxKeyBytes is how long a key may be, for kinds of store with a limit that names can reach: the column less the prefix that the
-// sidecar adds. That is the app id or the name of the store, perhaps after a namespace; the
-// sidecar does not tell which.
+// maxKeyBytes returns how long a key may be, for kinds of store whose limit names can reach. It is
+// the length of the column minus the prefix that the sidecar adds. The prefix is the app id or the
+// name of the store, perhaps with a namespace. The sidecar does not tell which.
 func maxKeyBytes(c component, store string) int {
 	if c.kind != "state.mysql" {
 		return 0
@@ -214,7 +227,7 @@ func maxKeyBytes(c component, store string) int {
 // Capabilities implements [driver.State].
 func (s *State) Capabilities() driver.Capabilities { return s.caps }
 
-// partitionKey is the metadata by which some stores place a stream's keys together.
+// partitionKey returns the metadata that makes some stores keep the keys of a stream together.
 func partitionKey(partition string) map[string]string {
 	return map[string]string{"partitionKey": partition}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// One mode for a key and for ever: what swaps is first-write, what does not is last-write. Neither
-// can be left to defaults: the SDK's is last-write, with which Redis ignores ETags.
+// A key is always written in the same mode: first-write with an ETag, last-write without. Set both
+// explicitly, because the SDK's default is last-write, with which Redis ignores ETags.
 var (
 	firstWrite = &dapr.StateOptions{Concurrency: dapr.StateConcurrencyFirstWrite, Consistency: dapr.StateConsistencyStrong}
 	lastWrite  = &dapr.StateOptions{Concurrency: dapr.StateConcurrencyLastWrite, Consistency: dapr.StateConsistencyStrong}
@@ -39,7 +39,7 @@ func (s *State) Commit(ctx context.Context, partition string, swap driver.Swap, 
 		return refuse("%s: the transactions of %s are not known to roll back", doing, s.caps.Store)
 	}
 	if limit := s.caps.MaxCommitWrites; limit > 0 && len(writes) > limit {
-		return refuse("%s: at most %d are possible", doing, limit)
+		return refuse("%s: at most %d writes are possible", doing, limit)
 	}
 	total := size(partition, swap.Key, swap.Value)
 	operations := make([]*dapr.StateOperation, 0, len(writes)+1)
@@ -54,8 +54,9 @@ func (s *State) Commit(ctx context.Context, partition string, swap driver.Swap, 
 	return swapFailure(ctx, doing, s.client.ExecuteStateTransaction(ctx, s.store, partitionKey(partition), operations))
 }
 
-// Write implements [driver.State]. Where the store has transactions several writes go in one, not to be
-// atomic but because it is the fastest; elsewhere they go as one bulk save and one bulk delete.
+// Write implements [driver.State]. If the store has transactions, several writes are sent as one,
+// because that is the fastest way. It need not be atomic. Otherwise they are sent as one bulk save
+// and one bulk delete.
 func (s *State) Write(ctx context.Context, partition string, writes []driver.Write) error {
 	for first := true; len(writes) > 0; first = false {
 		n := s.portion(partition, writes)
@@ -71,7 +72,7 @@ func (s *State) Write(ctx context.Context, partition string, writes []driver.Wri
 	return nil
 }
 
-// portion is how many of the writes fit one request, at least one.
+// portion returns how many of the writes fit in one request, at least one.
 func (s *State) portion(partition string, writes []driver.Write) int {
 	total := 0
 	for i, w := range writes {
@@ -83,7 +84,7 @@ func (s *State) portion(partition string, writes []driver.Write) int {
 	return len(writes)
 }
 
-// write applies writes that fit one request, or a single one.
+// write sends writes that fit in one request, or a single write.
 func (s *State) write(ctx context.Context, partition string, writes []driver.Write) error {
 	doing := fmt.Sprintf("writing %d keys from %s", len(writes), writes[0].Key)
 	if len(writes) == 1 {
@@ -152,23 +153,23 @@ func operation(partition string, w driver.Write) *dapr.StateOperation {
 	return &dapr.StateOperation{Type: kind, Item: item(partition, w.Key, w.Value, lastWrite)}
 }
 
-// size is an upper bound of what one write takes of a request.
+// size returns an upper bound for the size of one write in a request.
 func size(partition, key string, value []byte) int {
 	return len(partition) + len(key) + len(value) + perWrite
 }
 
-// takes refuses a value that can't be written by itself.
+// takes returns an error if the store or the sidecar would reject the value.
 func (s *State) takes(doing, partition, key string, value []byte) error {
 	if s.textOnly && !utf8.Valid(value) {
-		return refuse("%s: the value of %s is not UTF-8, and %s keeps nothing else: encode events and snapshots as text, as JSON", doing, key, s.caps.Store)
+		return refuse("%s: the value of %s is not UTF-8, and %s stores nothing else: encode events and snapshots as text, for example as JSON", doing, key, s.caps.Store)
 	}
 	return s.fits(doing, size(partition, key, value))
 }
 
-// fits refuses what is larger than the sidecar takes.
+// fits returns an error if a request is larger than the sidecar accepts.
 func (s *State) fits(doing string, bytes int) error {
 	if bytes > s.caps.MaxRequestBytes {
-		return refuse("%s: %d bytes are more than one request may have, %d: see WithMaxRequestBytes", doing, bytes, s.caps.MaxRequestBytes)
+		return refuse("%s: %d bytes exceed the limit of %d bytes per request: see WithMaxRequestBytes", doing, bytes, s.caps.MaxRequestBytes)
 	}
 	return nil
 }

@@ -20,7 +20,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// scraped are the labels of all metrics that this package makes, by the metrics' names as Prometheus gets them.
+// scraped returns the labels of all metrics of this package, by the names that the metrics have in
+// Prometheus.
 func scraped(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	registry := prometheus.NewRegistry()
@@ -46,7 +47,7 @@ func scraped(t *testing.T) map[string]map[string]bool {
 		if family.GetName() == "target_info" {
 			continue
 		}
-		labels := map[string]bool{"job": true} // by the scrape
+		labels := map[string]bool{"job": true} // added by the scrape
 		for _, metric := range family.Metric {
 			for _, label := range metric.Label {
 				labels[label.GetName()] = true
@@ -63,7 +64,7 @@ func scraped(t *testing.T) map[string]map[string]bool {
 	return metrics
 }
 
-// dashboard is what is checked of a Grafana dashboard.
+// dashboard contains the parts of a Grafana dashboard that are checked.
 type dashboard struct {
 	UID, Title    string
 	SchemaVersion int
@@ -128,14 +129,14 @@ func TestTheDashboardAsksForWhatIsThereAndForAllOfIt(t *testing.T) {
 		text := regexp.MustCompile(`label_values\(([a-z_]+), ([a-z_]+)\)`).ReplaceAllString(q.text, "by ($2) $1{}")
 		found := selector.FindAllStringSubmatch(text, -1)
 		if len(found) == 0 {
-			t.Errorf("%s asks for nothing: %s", q.where, q.text)
+			t.Errorf("%s queries nothing: %s", q.where, q.text)
 		}
 		for _, series := range found {
 			name := series[1]
 			asked[strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_count")] = true
 			labels, ok := metrics[name]
 			if !ok {
-				t.Errorf("%s asks for %s, which nothing makes", q.where, name)
+				t.Errorf("%s queries %s, which no metric has", q.where, name)
 				continue
 			}
 			used := []string{}
@@ -147,12 +148,12 @@ func TestTheDashboardAsksForWhatIsThereAndForAllOfIt(t *testing.T) {
 			}
 			for _, label := range used {
 				if !labels[label] && !(label == "le" && strings.HasSuffix(name, "_bucket")) {
-					t.Errorf("%s asks for the label %s, which %s has not", q.where, label, name)
+					t.Errorf("%s queries the label %s, which %s does not have", q.where, label, name)
 				}
 			}
 			for _, shown := range regexp.MustCompile(`\{\{(.*?)\}\}`).FindAllStringSubmatch(q.legend, -1) {
 				if !slices.Contains(used, shown[1]) {
-					t.Errorf("%s shows the label %s, by which it does not group", q.where, shown[1])
+					t.Errorf("%s shows the label %s, but does not group by it", q.where, shown[1])
 				}
 			}
 		}

@@ -1,5 +1,6 @@
-// Package telemetry traces and measures an event store by OpenTelemetry: its operations ([NewObserver]), the requests that they send
-// ([State], [Locker]), and the way of a trace through the sidecar ([DialOption]). [LogHandler] gives log records the trace that they belong to.
+// Package telemetry traces and measures an event store with OpenTelemetry: its operations
+// ([NewObserver]) and the requests that they send ([State], [Locker]). [DialOption] passes traces
+// on to the sidecar. [LogHandler] adds the ids of the trace to log records.
 //
 //	tracing, err := telemetry.DialOption()
 //	client, err := dapr.NewClient(append(sidecar.DialOptions(), tracing)...)
@@ -10,59 +11,72 @@
 //		eventstore.WithObserver(observer),
 //		eventstore.WithLogger(slog.New(telemetry.LogHandler(slog.Default().Handler()))))
 //
-// Where spans and metrics go is said by the global providers of OpenTelemetry, or by options. This package uses
-// its API only; without an SDK all of it does nothing.
+// Spans and metrics go to the global providers of OpenTelemetry, unless options name others. This
+// package uses only OpenTelemetry's API. Without an SDK it does nothing.
 //
 // # Spans
 //
-// An operation is a span of the kind internal, named by operation and aggregate type, "append BankAccount". Requests are its children, of the
-// kind client, named by the database conventions: "swap statestore". Sessions that are closed, and loops over events, are beside the operation that
-// opened or loaded, inside of what surrounds both. Attributes of operations:
+// An operation is a span of kind internal. Its name is the operation and the aggregate type, for
+// example "append BankAccount". The requests of the operation are its children, of kind client.
+// Their names follow OpenTelemetry's database conventions, for example "swap statestore".
+//
+// The span of an operation ends when the operation returns. So the close of a session is a sibling
+// of its open, and a loop over loaded events is a sibling of the load. The caller's span is their
+// parent. Operations have these attributes:
 //
 //	eventstore.operation.name     as in eventstore.Operation
-//	eventstore.database           the stream's
-//	eventstore.aggregate.type     the stream's
-//	eventstore.aggregate.id       the stream's; see WithoutAggregateIDs
+//	eventstore.database           of the stream
+//	eventstore.aggregate.type     of the stream
+//	eventstore.aggregate.id       of the stream; see WithoutAggregateIDs
 //	eventstore.session.id
-//	eventstore.expected_version   where one was expected
+//	eventstore.expected_version   if the append expects one
 //	eventstore.version            as in eventstore.OperationResult
-//	eventstore.event.count        appended or read
-//	eventstore.attempts           commits sent, locks asked for, updates decided
-//	eventstore.lookups            of lost answers
-//	eventstore.waited             seconds, for other sessions
+//	eventstore.event.count        events appended or read
+//	eventstore.attempts           commits sent, lock requests, decisions of an update
+//	eventstore.lookups            lookups after lost answers
+//	eventstore.waited             seconds of waiting for other sessions
 //	error.type
 //
-// Requests have db.system.name, db.operation.name, db.collection.name (the component), db.operation.batch.size, db.response.status_code (of gRPC) and error.type. Keys,
-// values, payloads and metadata of events are in neither.
+// Requests have these attributes: db.system.name, db.operation.name, db.collection.name (the
+// component), db.operation.batch.size, db.response.status_code (the gRPC code) and error.type.
+// Keys, values, payloads and metadata of events are in no attribute.
 //
 // # Metrics
 //
-// Operation.name and aggregate.type are the attributes above.
+// Here operation.name and aggregate.type stand for the attributes with the prefix eventstore.
 //
 //	eventstore.operation.duration         s          by operation.name and error.type
-//	eventstore.open.wait.duration         s          opens that waited for other sessions
+//	eventstore.open.wait.duration         s          time that opens waited for other sessions
 //	eventstore.events.appended            {event}    by aggregate.type
 //	eventstore.events.read                {event}    by aggregate.type
-//	eventstore.append.conflicts           {append}   another had come before; by aggregate.type
+//	eventstore.append.conflicts           {append}   another append came first; by aggregate.type
 //	eventstore.append.unknown_outcomes    {append}   by aggregate.type
 //	eventstore.append.retries             {attempt}  commits that were sent again
-//	eventstore.append.lookups             {lookup}   of lost answers
-//	eventstore.aggregate.update.retries   {attempt}  updates decided again; by aggregate.type
-//	db.client.operation.duration          s          of requests, by what spans have but the batch size
+//	eventstore.append.lookups             {lookup}   lookups after lost answers
+//	eventstore.aggregate.update.retries   {attempt}  repeated decisions of updates; by aggregate.type
+//	db.client.operation.duration          s          requests, by the attributes of their spans except the batch size
 //
-// No stream and no session is in a metric: there would be one time series for each.
+// Streams and sessions are in no metric, because each of them would be a time series of its own.
 //
 // # Errors
 //
-// The attribute error.type is a word of few: the name of the error's type in package eventstore ("VersionMismatchError"); of requests, of a
-// StorageError whose context had ended, and of what else an operation returns, the gRPC code as Go writes it ("Unavailable"), "context.Canceled",
-// "context.DeadlineExceeded", "refused" (nothing was sent), the Go type, or "_OTHER". It is never an error's text.
+// The attribute error.type has few values, and never contains the text of an error. An error of
+// package eventstore has the name of its type ("VersionMismatchError"). These are the values for
+// all other errors, for requests, and for a StorageError whose context had ended:
 //
-// By OpenTelemetry's conventions an operation that returns an error has failed, so also one that was refused as it should be, as an append at a version
-// that is not the stream's any more: its span has the status error. That something was looked for and is not there is an answer and no
-// failure: a StreamNotFoundError, VersionNotFoundError, SnapshotNotFoundError or IdempotencyIDNotFoundError. An alert should name the error types that it is for.
+//   - the gRPC code as Go writes it ("Unavailable")
+//   - "context.Canceled" or "context.DeadlineExceeded"
+//   - "refused" if nothing was sent
+//   - the Go type, or "_OTHER"
 //
-// The text of an error is in the span's status where it is one of package eventstore, which say nothing of payloads. With [WithoutAggregateIDs] it is left out.
+// By OpenTelemetry's conventions an operation that returns an error has failed, and its span has
+// the status error. That includes expected refusals, such as an append whose expected version is no
+// longer the stream's. Not finding something is an answer, not a failure: StreamNotFoundError,
+// VersionNotFoundError, SnapshotNotFoundError and IdempotencyIDNotFoundError. So an alert should
+// name the error types that it is for.
+//
+// The status of a span contains the text of the error if it is an error of package eventstore.
+// These texts contain no payloads. With [WithoutAggregateIDs] the status has no text.
 //
 // # Examples
 //

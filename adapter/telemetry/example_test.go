@@ -22,7 +22,8 @@ type FundsDeposited struct{ Amount int64 }
 
 func Example() {
 	ctx := context.Background()
-	// What a service does once, with exporters of its choice. The global providers are the default of all functions here.
+	// A service does this once, with the exporters that it chooses. All functions here use the
+	// global providers by default.
 	exported := tracetest.NewInMemoryExporter()
 	tracers := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exported))
 	otel.SetTracerProvider(tracers)
@@ -60,7 +61,7 @@ func Example() {
 	if err := session.Close(); err != nil {
 		log.Fatal(err)
 	}
-	for _, span := range exported.GetSpans() { // as they end
+	for _, span := range exported.GetSpans() { // in the order in which they end
 		fmt.Println(span.SpanKind, span.Name)
 	}
 	// Output:

@@ -12,14 +12,14 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// kind is the word of few that an error is named by, see error.type in the package's documentation; "" for none.
+// kind returns the error.type of an error as the package documentation describes it, or "" for nil.
 func kind(err error) string {
 	if err == nil {
 		return ""
 	}
 	ours := find(err, isOurs)
 	if _, request := ours.(*eventstore.StorageError); request && ended(err) != "" {
-		ours = nil // whoever waited has gone, which is not the store's fault
+		ours = nil // the caller gave up, so the store did not fail
 	}
 	if ours != nil {
 		return typeOf(ours).Name()
@@ -43,7 +43,7 @@ func kind(err error) string {
 	return typeOf(named).String()
 }
 
-// ended is how a context ended, if an error is of that.
+// ended says how a context ended, or "" if the error does not come from one.
 func ended(err error) string {
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -54,7 +54,7 @@ func ended(err error) string {
 	return ""
 }
 
-// grpcCode is the code with which a sidecar answered, "" if that is not what the error is of.
+// grpcCode returns the gRPC code of a sidecar's answer, or "" if the error does not contain one.
 func grpcCode(err error) string {
 	if s, ok := status.FromError(err); ok {
 		return s.Code().String()
@@ -62,13 +62,13 @@ func grpcCode(err error) string {
 	return ""
 }
 
-// isOurs reports whether an error is one of the event store's types.
+// isOurs reports whether an error has an exported type of package eventstore.
 func isOurs(err error) bool {
-	t := typeOf(err) // one that is not exported has another inside
+	t := typeOf(err) // an unexported type wraps an exported one
 	return t.PkgPath() == typeOf(&eventstore.StorageError{}).PkgPath() && token.IsExported(t.Name())
 }
 
-// typeOf is the type of an error, of a pointer the one that it points to.
+// typeOf returns the type of an error, without the pointer.
 func typeOf(err error) reflect.Type {
 	t := reflect.TypeOf(err)
 	if t.Kind() == reflect.Pointer {
@@ -77,7 +77,7 @@ func typeOf(err error) reflect.Type {
 	return t
 }
 
-// find is the outermost error that matches, of those that err consists of.
+// find returns the outermost error in err's tree that matches.
 func find(err error, matches func(error) bool) error {
 	if err == nil || matches(err) {
 		return err

@@ -27,10 +27,11 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// deposited is the event of these tests, and their snapshot.
+// deposited is the event and the snapshot of these tests.
 type deposited struct{ Amount int }
 
-// lab is an event store in memory of which all spans and metrics are kept, and whose requests can be made to fail.
+// lab is an event store in memory that keeps all spans and metrics, and whose requests can be made
+// to fail.
 type lab struct {
 	t        *testing.T
 	spans    *tracetest.SpanRecorder
@@ -42,7 +43,7 @@ type lab struct {
 	log      strings.Builder
 }
 
-// flaky is a state whose requests fail while it is told so.
+// flaky is a state whose requests fail on demand.
 type flaky struct {
 	driver.State
 
@@ -102,7 +103,7 @@ func (f *flaky) Commit(ctx context.Context, partition string, swap driver.Swap, 
 	return f.State.Commit(ctx, partition, swap, writes)
 }
 
-// always fails the requests of that name.
+// always makes the requests of that name fail.
 func always(operation string, err error) func(string) error {
 	return func(asked string) error {
 		if asked == operation || operation == "" {
@@ -112,7 +113,7 @@ func always(operation string, err error) func(string) error {
 	}
 }
 
-// free is a lock that everybody gets.
+// free is a locker that grants every lock.
 type free struct{}
 
 func (free) TryLock(context.Context, string, string, time.Duration) (driver.Lock, error) {
@@ -130,7 +131,7 @@ func inMemory(t *testing.T) *memory.State {
 	return s
 }
 
-// must returns a value that can't fail here.
+// must returns a value that cannot fail here.
 func must[T any](value T, err error) T {
 	if err != nil {
 		panic(err)
@@ -178,7 +179,8 @@ func (l *lab) open(ctx context.Context) *eventstore.Session {
 	return s
 }
 
-// take are the spans since the last call, as a tree: name and kind, attributes, status. Nothing of it differs from run to run.
+// take returns the spans since the last call, as a tree: name and kind, attributes, status. It
+// leaves out everything that differs from run to run.
 func (l *lab) take() string {
 	l.t.Helper()
 	spans := l.spans.Started()
@@ -235,7 +237,8 @@ func writeAttributes(to io.Writer, attributes []attribute.KeyValue) {
 	}
 }
 
-// measured are all metrics: of each its unit, and of each set of attributes the sum or, of a histogram, the count.
+// measured returns all metrics: the unit of each, and for each set of attributes the sum or, for a
+// histogram, the count.
 func (l *lab) measured() string {
 	l.t.Helper()
 	var all metricdata.ResourceMetrics

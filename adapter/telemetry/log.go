@@ -8,17 +8,20 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// LogHandler gives each log record whose context is that of a trace the attributes trace_id and span_id, in the hexadecimal form that
-// W3C traceparent has, and hands it on. They stand at the top also where the logger was given a group.
+// LogHandler returns a handler that adds the attributes trace_id and span_id to log records, and
+// passes them to next. It takes the ids from the record's context, and leaves records without a
+// trace unchanged. The ids are hexadecimal, as in W3C traceparent. They are at the top level even
+// if the logger has a group.
 //
-// The event store logs with the contexts of its operations: with [NewObserver] the span is the operation's.
+// The event store logs with the contexts of its operations. So with [NewObserver] the span is the
+// span of the operation.
 func LogHandler(next slog.Handler) slog.Handler { return &logHandler{root: next, next: next} }
 
 type logHandler struct {
 	root slog.Handler // before the first group
-	next slog.Handler // with all that was added
+	next slog.Handler // with everything that was added
 
-	// added is what has been added to root since, from the first group on.
+	// added is what was added to root, starting with the first group.
 	added []func(slog.Handler) slog.Handler
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/telemetry"
 )
 
-// traced is a context of a trace that is always the same.
+// traced returns a context with a trace that is always the same.
 func traced(ctx context.Context) context.Context {
 	return trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{15: 0xa}, SpanID: trace.SpanID{7: 0xb}}))
 }

@@ -37,8 +37,8 @@ type observer struct {
 	conflicts, unknowns, retries, lookups, updateRetries metric.Int64Counter
 }
 
-// NewObserver returns an observer that traces and measures operations, for [eventstore.WithObserver]. It
-// is safe for concurrent use, and several providers can share it.
+// NewObserver returns an observer that traces and measures operations, for
+// [eventstore.WithObserver]. It is safe for concurrent use, and several providers can share it.
 func NewObserver(options ...Option) (eventstore.Observer, error) {
 	c, err := newConfig(options)
 	if err != nil {
@@ -50,14 +50,14 @@ func NewObserver(options ...Option) (eventstore.Observer, error) {
 		withoutIDs: c.withoutIDs,
 
 		duration:      i.seconds("eventstore.operation.duration", "Duration of operations of the event store."),
-		wait:          i.seconds("eventstore.open.wait.duration", "How long those that opened a stream waited for other sessions."),
+		wait:          i.seconds("eventstore.open.wait.duration", "Time that opens waited for other sessions."),
 		appended:      i.counter("eventstore.events.appended", "{event}", "Events that were appended."),
 		read:          i.counter("eventstore.events.read", "{event}", "Events that were read."),
-		conflicts:     i.counter("eventstore.append.conflicts", "{append}", "Appends that another one had come before."),
-		unknowns:      i.counter("eventstore.append.unknown_outcomes", "{append}", "Appends of which it is not known whether they took effect."),
+		conflicts:     i.counter("eventstore.append.conflicts", "{append}", "Appends that failed because another append came first."),
+		unknowns:      i.counter("eventstore.append.unknown_outcomes", "{append}", "Appends whose outcome is unknown."),
 		retries:       i.counter("eventstore.append.retries", "{attempt}", "Commits that were sent again."),
-		lookups:       i.counter("eventstore.append.lookups", "{lookup}", "Looks at what had become of an append whose commit failed or was not answered."),
-		updateRetries: i.counter("eventstore.aggregate.update.retries", "{attempt}", "Updates of aggregates that were decided again."),
+		lookups:       i.counter("eventstore.append.lookups", "{lookup}", "Lookups of the outcome of an append whose commit failed or was not answered."),
+		updateRetries: i.counter("eventstore.aggregate.update.retries", "{attempt}", "Repeated decisions in updates of aggregates."),
 	}, nil
 }
 
@@ -137,7 +137,7 @@ func (o *observer) measure(ctx context.Context, operation eventstore.Operation, 
 	case eventstore.OpAppend, eventstore.OpAppendRecorded, eventstore.OpRetry:
 		again := result.Attempts
 		if operation.Name != eventstore.OpRetry {
-			again-- // the first is not
+			again-- // the first attempt is no retry
 		}
 		count(o.appended, result.Events, aggregateType)
 		count(o.retries, again)
@@ -155,7 +155,7 @@ func (o *observer) measure(ctx context.Context, operation eventstore.Operation, 
 	}
 }
 
-// isAnswer reports whether an error says no more than that something is not there.
+// isAnswer reports whether an error only says that something does not exist.
 func isAnswer(err error) bool {
 	switch find(err, isOurs).(type) {
 	case *eventstore.StreamNotFoundError, *eventstore.VersionNotFoundError, *eventstore.SnapshotNotFoundError, *eventstore.IdempotencyIDNotFoundError:

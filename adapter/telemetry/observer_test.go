@@ -9,7 +9,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// What no walk has: waiting, and updates that are decided again.
+// Waiting, and repeated decisions of updates, which walk does not contain.
 func TestWaitingAndDecidingAgainAreMeasured(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

@@ -12,14 +12,13 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// scope is the name under which spans and metrics are made.
+// scope is the instrumentation scope of all spans and metrics.
 const scope = "github.com/hexalith/eventstores-go/adapter/telemetry"
 
-// Option configures what is traced and measured. Each function of this package takes all options and
+// Option configures tracing and measuring. Each function of this package accepts all options and
 // ignores those that do not concern it. A wrong or nil option is an [eventstore.ArgumentError].
 type Option func(*config) error
 
-// config is what the options set.
 type config struct {
 	tracers    trace.TracerProvider
 	meters     metric.MeterProvider
@@ -29,7 +28,7 @@ type config struct {
 	withoutIDs bool
 }
 
-// WithTracerProvider sets where spans go. It defaults to OpenTelemetry's global provider, also to one
+// WithTracerProvider sets where spans go. The default is OpenTelemetry's global provider, even if
 // that is set later.
 func WithTracerProvider(provider trace.TracerProvider) Option {
 	return func(c *config) error {
@@ -41,7 +40,7 @@ func WithTracerProvider(provider trace.TracerProvider) Option {
 	}
 }
 
-// WithMeterProvider sets where metrics go. It defaults to OpenTelemetry's global provider, also to one
+// WithMeterProvider sets where metrics go. The default is OpenTelemetry's global provider, even if
 // that is set later.
 func WithMeterProvider(provider metric.MeterProvider) Option {
 	return func(c *config) error {
@@ -53,9 +52,9 @@ func WithMeterProvider(provider metric.MeterProvider) Option {
 	}
 }
 
-// WithPropagator sets how a trace is passed to the sidecar. It defaults to OpenTelemetry's global
-// propagator, which passes nothing without otel.SetTextMapPropagator. The sidecar understands
-// propagation.TraceContext.
+// WithPropagator sets how a trace is passed to the sidecar. The default is OpenTelemetry's global
+// propagator, which passes nothing unless the program calls otel.SetTextMapPropagator. The sidecar
+// understands propagation.TraceContext.
 func WithPropagator(propagator propagation.TextMapPropagator) Option {
 	return func(c *config) error {
 		if propagator == nil {
@@ -66,8 +65,8 @@ func WithPropagator(propagator propagation.TextMapPropagator) Option {
 	}
 }
 
-// WithComponent names the Dapr component of a [State] or [Locker], as "statestore". It is the attribute
-// db.collection.name; defaults to none.
+// WithComponent sets the name of the Dapr component of a [State] or [Locker], for example
+// "statestore". It becomes the attribute db.collection.name. By default there is none.
 func WithComponent(name string) Option {
 	return func(c *config) error {
 		if strings.TrimSpace(name) == "" {
@@ -78,9 +77,9 @@ func WithComponent(name string) Option {
 	}
 }
 
-// WithSystem names the kind of store of a [State] or [Locker], the attribute db.system.name. It defaults
-// to the kind in the State's capabilities, by its name in the conventions ("redis" for state.redis), and
-// to "lock" for a Locker.
+// WithSystem sets the kind of store of a [State] or [Locker], the attribute db.system.name. The
+// default for a State is the kind in its capabilities, with its name in the conventions ("redis"
+// for state.redis). The default for a Locker is "lock".
 func WithSystem(name string) Option {
 	return func(c *config) error {
 		if strings.TrimSpace(name) == "" {
@@ -91,8 +90,8 @@ func WithSystem(name string) Option {
 	}
 }
 
-// WithoutAggregateIDs leaves the ids of aggregates out of spans, for ids that identify persons. It also
-// leaves out the texts of errors, because these name streams.
+// WithoutAggregateIDs leaves the ids of aggregates out of spans, for ids that identify people. It
+// also leaves out the texts of errors, because they contain the names of streams.
 func WithoutAggregateIDs() Option {
 	return func(c *config) error { c.withoutIDs = true; return nil }
 }
@@ -118,14 +117,16 @@ func (c config) tracer() trace.Tracer {
 	return c.tracers.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL))
 }
 
-// instruments makes metrics. A meter that can't make one gives one that does nothing, and the error goes to OpenTelemetry's handler.
+// instruments creates metrics. If a meter cannot create one, it returns one that does nothing, and
+// OpenTelemetry's handler gets the error.
 type instruments struct{ metric.Meter }
 
 func (c config) instruments() instruments {
 	return instruments{c.meters.Meter(scope, metric.WithSchemaURL(semconv.SchemaURL))}
 }
 
-// seconds is a histogram of durations, with the buckets that the conventions advise for databases.
+// seconds returns a histogram of durations, with the buckets that the conventions recommend for
+// databases.
 func (i instruments) seconds(name, description string) metric.Float64Histogram {
 	h, err := i.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description),
 		metric.WithExplicitBucketBoundaries(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10))

@@ -8,7 +8,8 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// propagate puts the trace of a context into its outgoing gRPC metadata, in the place of one that is there.
+// propagate puts the trace of a context into its outgoing gRPC metadata, and replaces a trace that
+// is already there.
 func propagate(ctx context.Context, propagator propagation.TextMapPropagator) context.Context {
 	fields := propagation.MapCarrier{}
 	propagator.Inject(ctx, fields)
@@ -25,15 +26,16 @@ func propagate(ctx context.Context, propagator propagation.TextMapPropagator) co
 	return metadata.NewOutgoingContext(ctx, md)
 }
 
-// DialOption makes a client of Dapr's SDK pass the trace of each request to its sidecar, so that the
-// sidecar's spans become children of the spans of [State] and [Locker]:
+// DialOption makes a client of Dapr's SDK pass the trace of each request to its sidecar. The
+// sidecar's spans then become children of the spans of [State] and [Locker]:
 //
 //	tracing, err := telemetry.DialOption()
 //	// …
 //	client, err := dapr.NewClient(append(sidecar.DialOptions(), tracing)...)
 //
-// Use it where the sidecar has an API token. A client with a token, as from DAPR_API_TOKEN, replaces the
-// metadata of each request by that token, and this option comes after that. It heeds [WithPropagator].
+// Use it if the sidecar has an API token. A client with a token, for example from DAPR_API_TOKEN,
+// replaces the metadata of each request with that token, and this option adds the trace afterwards.
+// It uses [WithPropagator].
 func DialOption(options ...Option) (grpc.DialOption, error) {
 	c, err := newConfig(options)
 	if err != nil {

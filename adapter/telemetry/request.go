@@ -20,7 +20,7 @@ type requests struct {
 	tracer     trace.Tracer
 	propagator propagation.TextMapPropagator
 	duration   metric.Float64Histogram
-	target     []attribute.KeyValue // what all requests have
+	target     []attribute.KeyValue // attributes of all requests
 	component  string
 }
 
@@ -45,7 +45,7 @@ func newRequests(system string, options []Option) (requests, error) {
 	return r, nil
 }
 
-// request traces and measures one, which consists of a number of operations on keys.
+// request traces and measures one request, which consists of size operations on keys.
 func request[T any](ctx context.Context, r *requests, operation string, size int, send func(context.Context) (T, error)) (T, error) {
 	name := operation
 	if r.component != "" {
@@ -54,7 +54,7 @@ func request[T any](ctx context.Context, r *requests, operation string, size int
 	attributes := append(r.target[:len(r.target):len(r.target)], semconv.DBOperationName(operation))
 	ctx, span := r.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
 	defer span.End()
-	if size > 1 { // one is no batch
+	if size > 1 { // a single operation is no batch
 		span.SetAttributes(semconv.DBOperationBatchSize(size))
 	}
 	began := time.Now()
@@ -81,13 +81,13 @@ func request[T any](ctx context.Context, r *requests, operation string, size int
 	return answer, err
 }
 
-// sent is request for what answers nothing.
+// sent is request for a request without a result.
 func sent(ctx context.Context, r *requests, operation string, size int, send func(context.Context) error) error {
 	_, err := request(ctx, r, operation, size, func(ctx context.Context) (struct{}, error) { return struct{}{}, send(ctx) })
 	return err
 }
 
-// systems are the names that the conventions have for stores, by those of Dapr's components.
+// systems maps the names of Dapr's components to the names of stores in the conventions.
 var systems = map[string]string{
 	"oracledatabase": "oracle.db",
 	"postgres":       "postgresql",
@@ -95,7 +95,7 @@ var systems = map[string]string{
 	"sqlserver":      "microsoft.sql_server",
 }
 
-// systemOf names the store behind a state by its capabilities.
+// systemOf returns the name of the store behind a State, from its capabilities.
 func systemOf(caps driver.Capabilities) string {
 	store := strings.TrimPrefix(caps.Store, "state.")
 	if store == "" {
@@ -113,11 +113,12 @@ type state struct {
 }
 
 // State returns a state that traces and measures the requests to another one, for
-// [eventstore.NewProvider]. Operations are named after the methods of driver.State: "get", "get_many",
-// "swap", "write", "commit". A request that an adapter divides, as for a sidecar, counts as one.
+// [eventstore.NewProvider]. Operations have the names of the methods of driver.State: "get",
+// "get_many", "swap", "write", "commit". A request that an adapter divides, as the sidecar adapter
+// does, counts as one.
 //
-// The trace goes into the outgoing gRPC metadata of each request. A client of Dapr's SDK with an API token
-// drops it: dial it with [DialOption]. A state that is nil and a wrong option are an
+// The trace goes into the outgoing gRPC metadata of each request. A client of Dapr's SDK with an
+// API token drops it unless you dial it with [DialOption]. A nil state or a wrong option is an
 // [eventstore.ArgumentError].
 func State(of driver.State, options ...Option) (driver.State, error) {
 	if of == nil {
@@ -166,7 +167,8 @@ type locker struct {
 }
 
 // Locker returns a locker that traces and measures the requests to another one, for
-// [eventstore.WithLocker]. Its operations are "try_lock" and "unlock". Otherwise it works like [State].
+// [eventstore.WithLocker]. Its operations are "try_lock" and "unlock". Otherwise it works like
+// [State].
 func Locker(of driver.Locker, options ...Option) (driver.Locker, error) {
 	if of == nil {
 		return nil, bad("locker", "it is nil")

@@ -26,7 +26,7 @@ func TestATracedStateIsAsFitAsTheOneBelow(t *testing.T) {
 	t.Run("event store", func(t *testing.T) { storetest.TestEventStore(t, storetest.Target{State: s}) })
 }
 
-// able is a state with capabilities.
+// able is a state with given capabilities.
 type able struct {
 	driver.State
 	caps driver.Capabilities
@@ -53,7 +53,7 @@ func TestAStoreIsNamedAsTheConventionsNameIt(t *testing.T) {
 		l := newLab(t)
 		requested(l, able{l.state, driver.Capabilities{Store: store}})
 		if spans := l.take(); !strings.Contains(spans, " db.system.name="+want+" ") {
-			t.Errorf("of %q came %s", store, spans)
+			t.Errorf("the store %q gives the spans %s", store, spans)
 		}
 	}
 	l := newLab(t, telemetry.WithSystem("valkey"))
@@ -63,12 +63,12 @@ func TestAStoreIsNamedAsTheConventionsNameIt(t *testing.T) {
 	}
 }
 
-// requested sends one request to a state that is traced as that of the lab.
+// requested sends one request to a state that is traced like the lab's.
 func requested(l *lab, of driver.State) {
 	_, _ = must(telemetry.State(of, l.options...)).Get(l.t.Context(), "partition", "key")
 }
 
-// myError is an error of some library.
+// myError is an error of another library.
 type myError struct{}
 
 func (*myError) Error() string { return "at 4711" }
@@ -102,7 +102,7 @@ func TestAnErrorIsNamedByAWordOfFew(t *testing.T) {
 	}
 }
 
-// partly is a state one of whose items can't be read.
+// partly is a state that cannot read one of its items.
 type partly struct{ driver.State }
 
 func (partly) GetMany(context.Context, string, []string) ([]driver.Item, error) {

@@ -20,10 +20,11 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
 )
 
-// confidential is what only payloads hold.
+// confidential occurs only in payloads.
 const confidential = 86753094210
 
-// walk makes every operation there is, each with and some without success, and puts the spans of each under its own.
+// walk calls every operation, each with success and some without. The spans of each call are
+// children of a span of its own.
 func walk(l *lab, at func(name string, operation func(ctx context.Context))) {
 	t := l.t
 	ok := func(_ any, err error) {
@@ -143,7 +144,7 @@ func walk(l *lab, at func(name string, operation func(ctx context.Context))) {
 
 var write = flag.Bool("write", false, "write testdata anew")
 
-// golden compares a text with the file of that name.
+// golden compares a text with the golden file of that name.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -161,7 +162,7 @@ func golden(t *testing.T, name, got string) {
 
 var uuids = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
-// walked runs a test in faked time after a walk through all operations.
+// walked runs a test in fake time after walk.
 func walked(t *testing.T, test func(t *testing.T, l *lab, spans, metrics string), options ...telemetry.Option) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -257,7 +258,7 @@ func TestTheDocumentationNamesEveryMetricAndAttribute(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		metrics += " eventstore.open.wait.duration eventstore.aggregate.update.retries eventstore.waited=1" // that no walk has
+		metrics += " eventstore.open.wait.duration eventstore.aggregate.update.retries eventstore.waited=1" // which walk does not contain
 		for _, name := range regexp.MustCompile(`(eventstore|db|error)\.[a-z._]+[a-z]`).FindAllString(spans+metrics, -1) {
 			if !strings.Contains(string(documentation), name) {
 				t.Errorf("doc.go does not say what %s is", name)

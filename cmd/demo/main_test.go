@@ -150,7 +150,7 @@ func TestAStoreThatCanNotBeHadIsSaid(t *testing.T) {
 		args []string
 		says string
 	}{
-		"a file in no folder": {"", []string{"-file", filepath.Join(t.TempDir(), "nosuch", "bank.db")}, "is its folder there"},
+		"a file in no folder": {"", []string{"-file", filepath.Join(t.TempDir(), "nosuch", "bank.db")}, "does its folder exist"},
 		"a blank file name":   {"", []string{"-file", ""}, "blank"},
 		"no sidecar":          {"1", nil, "no Dapr sidecar answers at DAPR_GRPC_PORT=1"},
 	} {

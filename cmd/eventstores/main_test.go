@@ -253,7 +253,7 @@ func TestAStoreThatCanNotBeHadIsSaid(t *testing.T) {
 	for spec, says := range map[string]string{
 		"dapr:statestore@127.0.0.1:1":         "no Dapr sidecar answers at 127.0.0.1:1",
 		"redis://127.0.0.1:1":                 "127.0.0.1:1",
-		"sqlite:" + dir + "/nosuch/events.db": "is its folder there",
+		"sqlite:" + dir + "/nosuch/events.db": "does its folder exist",
 	} {
 		code, out, errs := runs(t, "", "copy", "-from", "sqlite:"+file, "-to", spec, "account:1")
 		wants(t, code, 1, out+errs, says)

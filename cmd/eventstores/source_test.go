@@ -103,7 +103,7 @@ func TestAFileThatIsNoEventStoreIsRefusedAndLeftAsItIs(t *testing.T) {
 				continue // a file without content is one that was made for it
 			}
 			code, out, errs := runs(t, "", args...)
-			if wants(t, code, exitNot, out+errs, name, "no SQLite file with an event store"); t.Failed() {
+			if wants(t, code, exitNot, out+errs, name, "not a SQLite file with an event store"); t.Failed() {
 				t.Fatalf("it was %q", args)
 			}
 		}

@@ -1,4 +1,4 @@
-// Package memory runs Dapr's component state.in-memory inside this process, for tests and examples.
+// Package memory runs Dapr's component state.in-memory in this process, for tests and examples.
 //
 //	state := memory.New()
 //	defer state.Close()
@@ -25,10 +25,10 @@ type base = component.State
 
 var _ driver.State = (*State)(nil)
 
-// New returns a new, empty store. Every call returns another one.
+// New returns a new, empty store. Two calls return two independent stores.
 func New() *State {
-	// The component is not initialised. All that Init does is to start a search for expired keys,
-	// which do not exist here, and Close can hang waiting for that search.
+	// The component is not initialised. Init only starts a search for expired keys, which do not
+	// exist here, and Close can hang waiting for that search.
 	store := contrib.NewInMemoryStateStore(component.Logger()).(component.Store)
 	return &State{component.New(store, component.Config{
 		Package:      "memory",
@@ -36,6 +36,6 @@ func New() *State {
 	})}
 }
 
-// Close releases the store and what it holds. Requests after it fail, and another Close does
-// nothing and returns nil. End all requests before.
+// Close releases the store and everything in it. End all requests first, because later ones fail.
+// Closing again does nothing and returns nil.
 func (s *State) Close() error { return s.base.Close() }

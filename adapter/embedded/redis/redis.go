@@ -1,5 +1,4 @@
-// Package redis runs Dapr's component state.redis inside this process, on a Redis server or
-// cluster.
+// Package redis runs Dapr's component state.redis in this process, on a Redis server or cluster.
 //
 //	state, err := redis.Open(ctx, "localhost:6379", redis.WithCredentials("", password))
 //	if err != nil {
@@ -8,8 +7,8 @@
 //	defer state.Close()
 //	provider, err := eventstore.NewProvider(state)
 //
-// A sidecar puts a prefix before every key, and this package does not. A stream that was written
-// through a sidecar is found here only if the sidecar's component has keyPrefix: none.
+// A sidecar puts a prefix before every key, and this package does not. It finds a stream that was
+// written through a sidecar only if the sidecar's component has keyPrefix: none.
 //
 // # Examples
 //
@@ -72,8 +71,8 @@ func WithDB(number int) Option {
 	}
 }
 
-// WithTLS connects by TLS and verifies the certificate of the server. The environment variables
-// SSL_CERT_FILE and SSL_CERT_DIR name other authorities than those of this machine. By default the
+// WithTLS connects with TLS and verifies the server's certificate. The environment variables
+// SSL_CERT_FILE and SSL_CERT_DIR replace this machine's certificate authorities. By default the
 // connection is not encrypted.
 func WithTLS() Option {
 	return func(c *config) error {
@@ -82,8 +81,8 @@ func WithTLS() Option {
 	}
 }
 
-// WithCluster says that the address is one of a Redis Cluster. It may then list several nodes,
-// separated by commas. By default the address is that of a single server.
+// WithCluster says that the address belongs to a Redis Cluster. It may then list several nodes,
+// separated by commas. By default the address belongs to a single server.
 func WithCluster() Option {
 	return func(c *config) error {
 		c.cluster = true
@@ -91,9 +90,8 @@ func WithCluster() Option {
 	}
 }
 
-// WithoutProbe opens the store without trying it out, so that opening it writes nothing. Use it in
-// a program that only reads, or that may not write at that time. By default [Open] tries the store
-// out.
+// WithoutProbe opens the store without testing it, so that Open writes nothing. Use it in a program
+// that only reads, or that must not write yet. By default [Open] tests the store.
 func WithoutProbe() Option {
 	return func(c *config) error {
 		c.withoutProbe = true
@@ -101,18 +99,19 @@ func WithoutProbe() Option {
 	}
 }
 
-// redisRepeats is how often a read whose connection broke is sent again, as Dapr's client would.
+// redisRepeats is how often a read is sent again after its connection broke, as Dapr's client does.
 const redisRepeats = 3
 
 // Open connects to the Redis server at address, which is host:port.
 //
 // The server must not evict keys (maxmemory-policy noeviction). If the server says that it may,
-// Open logs a warning to [slog.Default]. Many hosted servers do not say. The server keeps
-// acknowledged events beyond its own end only as far as it persists them. For all events set
-// appendonly yes and appendfsync always.
+// Open logs a warning to [slog.Default]. Many hosted servers do not say. If the server stops, it
+// keeps acknowledged events only as far as it persists them. To keep all events, set appendonly yes
+// and appendfsync always.
 //
-// Open tries the store out with at most 7 requests. They use keys that no stream can have, and Open
-// removes these keys. An unfit store is refused with the reason. [WithoutProbe] turns that off.
+// Open tests the store with at most 7 requests. They use keys that no stream can have, and Open
+// removes these keys. Open refuses an unsuitable store and says why. [WithoutProbe] turns the test
+// off.
 func Open(ctx context.Context, address string, options ...Option) (*State, error) {
 	if strings.TrimSpace(address) == "" {
 		return nil, errors.New("redis: the address is blank: give host:port")
@@ -137,7 +136,7 @@ func Open(ctx context.Context, address string, options ...Option) (*State, error
 	return &State{state}, nil
 }
 
-// start starts the component. It returns the properties too, by which the server can be asked.
+// start starts the component. It also returns the properties, which tell how to reach the server.
 func start(ctx context.Context, address string, c config) (*component.State, map[string]string, error) {
 	properties := map[string]string{
 		"redisHost":     address,
@@ -148,11 +147,11 @@ func start(ctx context.Context, address string, c config) (*component.State, map
 		"enableTLS":     strconv.FormatBool(c.tls),
 	}
 	how := component.Config{Package: "redis", Capabilities: driver.Capabilities{Store: "state.redis", CountedETags: true}}
-	if c.cluster { // its client follows moved keys, and cannot do without sending again
+	if c.cluster { // its client follows moved keys, which needs repeated requests
 		properties["redisType"] = "cluster"
 	} else {
-		// By default Dapr's client sends again what got no answer, also a swap. What the server
-		// then says of the second one proves nothing about the first.
+		// By default Dapr's client sends a request again if it gets no answer, even a swap. The
+		// server's answer to the second swap proves nothing about the first.
 		properties["redisMaxRetries"] = "-1"
 		how.SendsOnce, how.Repeats = true, redisRepeats
 	}
@@ -167,10 +166,10 @@ func warn(ctx context.Context, address string, properties map[string]string) {
 	case err != nil:
 		slog.DebugContext(ctx, "the Redis server does not say whether it evicts keys", "address", address, "error", err)
 	case server.Evicts():
-		slog.WarnContext(ctx, "the Redis server may throw history away when its memory runs out: set its maxmemory-policy to noeviction", "address", address, "maxmemory-policy", server.MaxmemoryPolicy)
+		slog.WarnContext(ctx, "the Redis server may evict history when its memory runs out: set its maxmemory-policy to noeviction", "address", address, "maxmemory-policy", server.MaxmemoryPolicy)
 	}
 }
 
-// Close closes the connections to the server. Requests after it fail, and another Close does
-// nothing and returns nil. End all requests before.
+// Close closes the connections to the server. End all requests first, because later ones fail.
+// Closing again does nothing and returns nil.
 func (s *State) Close() error { return s.base.Close() }

@@ -13,7 +13,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// SQLite itself waits for another writer whatever becomes of the context.
+// SQLite itself waits for another writer even after the context ends.
 func TestARequestEndsWithItsContextAlsoWhereItsFileIsLocked(t *testing.T) {
 	t.Parallel()
 	writes := map[string]func(context.Context, *sqlite.State) error{
@@ -58,13 +58,13 @@ func TestARequestEndsWithItsContextAlsoWhereItsFileIsLocked(t *testing.T) {
 				if err := s.Close(); err != nil {
 					t.Error(err)
 				}
-				// The bubble sees that no goroutine is left.
+				// The bubble fails if a goroutine is left.
 			})
 		})
 	}
 }
 
-// lock locks a SQLite file against writing, until what it returns is called.
+// lock locks a SQLite file against writing until its result is called.
 func lock(t *testing.T, path string) func() {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)

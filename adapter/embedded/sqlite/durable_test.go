@@ -29,8 +29,9 @@ func TestASQLiteCommitIsSyncedBeforeItIsAcknowledged(t *testing.T) {
 	}
 }
 
-// A read whose context ended in the very moment of its answer left its statement open in the driver before version
-// 1.62: its connection saw the file as it had been, for ever, and every write on it failed.
+// Before version 1.62 the driver had a bug: if a read's context ended exactly when its answer came,
+// the statement stayed open. Its connection then always saw the old file, and every write on it
+// failed.
 func TestAReadThatWasCancelledLeavesItsConnectionFitForWriting(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "events.db"))
@@ -43,7 +44,7 @@ func TestAReadThatWasCancelledLeavesItsConnectionFitForWriting(t *testing.T) {
 	}
 	db := component.StoreOf(s.base).(*contrib.SQLiteStore).GetDBAccess().GetConnection()
 	db.SetMaxOpenConns(1)
-	keys := make([]string, 1_000) // which take a while to be asked for
+	keys := make([]string, 1_000) // enough that reading them takes a while
 	for i := range keys {
 		keys[i] = "read"
 	}
@@ -71,7 +72,7 @@ func TestAReadThatWasCancelledLeavesItsConnectionFitForWriting(t *testing.T) {
 	}
 }
 
-// databaseOf is the path of a database's file.
+// databaseOf returns the path of a database's file.
 func databaseOf(t *testing.T, db *sql.DB) string {
 	t.Helper()
 	var path string

@@ -11,7 +11,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// A program that may not write opens the file without trying it out.
+// A program that may not write opens the file without testing the store.
 func ExampleWithoutProbe() {
 	ctx := context.Background()
 	folder, err := os.MkdirTemp("", "events")

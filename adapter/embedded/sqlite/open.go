@@ -1,5 +1,5 @@
-// Package sqlite runs Dapr's component state.sqlite inside this process, on one file. It suits
-// local work and services that run once.
+// Package sqlite runs Dapr's component state.sqlite in this process, on one file. It suits local
+// work, and services that run as a single process.
 //
 //	state, err := sqlite.Open(ctx, "bank.db")
 //	if err != nil {
@@ -10,8 +10,8 @@
 //
 // [WithReadOnly] opens a file to read it, for example a backup.
 //
-// A sidecar puts a prefix before every key, and this package does not. A stream that was written
-// through a sidecar is found here only if the sidecar's component has keyPrefix: none.
+// A sidecar puts a prefix before every key, and this package does not. It finds a stream that was
+// written through a sidecar only if the sidecar's component has keyPrefix: none.
 //
 // # Examples
 //
@@ -49,9 +49,9 @@ type Option func(*config) error
 
 type config struct{ readOnly, withoutProbe bool }
 
-// WithReadOnly opens the store to read it. The file must exist and hold what [Open] or Dapr's
-// state.sqlite made, and any other file is refused. Nothing is created or changed, neither the file
-// nor what lies beside it. So the file, its folder and its disk may be write-protected.
+// WithReadOnly opens the store to read it. The file must exist and must have been written by [Open]
+// or by Dapr's state.sqlite. Open refuses any other file. It creates and changes nothing, neither
+// the file nor anything next to it. So the file, its folder and its disk may be write-protected.
 //
 // Writes fail with [driver.ErrRefused]. Other processes may write to the file meanwhile, and reads
 // see their writes. By default the store is opened to read and write.
@@ -62,10 +62,10 @@ func WithReadOnly() Option {
 	}
 }
 
-// WithoutProbe opens the store without trying it out. Then Open writes only what creates a store
-// where there is none. Use it in a program that only reads, or that may not write at that time, for
-// example because the disk is full. By default [Open] tries the store out. Together with
-// [WithReadOnly] it changes nothing.
+// WithoutProbe opens the store without testing it. Then Open writes only if the file is no store
+// yet, to create one. Use it in a program that only reads, or that must not write yet, for example
+// because the disk is full. By default [Open] tests the store. Together with [WithReadOnly] it
+// changes nothing.
 func WithoutProbe() Option {
 	return func(c *config) error {
 		c.withoutProbe = true
@@ -77,16 +77,16 @@ func WithoutProbe() Option {
 // exist, Open creates it for its owner alone (mode 0600). The folder must exist.
 //
 // Acknowledged events survive the end of the process and a power cut, because SQLite syncs its
-// write-ahead log with every commit. The log stands beside the file as path-wal and path-shm, and
-// belongs to it. Several processes of one machine may have the file open. It must not lie on a
-// network file system.
+// write-ahead log with every commit. The log is in the files path-wal and path-shm and belongs to
+// the database. Several processes of one machine may open the file. It must not be on a network
+// file system.
 //
-// Open tries the store out with at most 7 requests. They use keys that no stream can have, and Open
-// removes these keys. An unfit store is refused with the reason. A full disk and a write-protected
-// file are errors that say so. [WithoutProbe] turns that off.
+// Open tests the store with at most 7 requests. They use keys that no stream can have, and Open
+// removes these keys. Open refuses an unsuitable store and says why. It also reports a full disk
+// and a write-protected file. [WithoutProbe] turns the test off.
 //
 // A writer waits up to 10 s while another process has the file locked. If that is not enough, the
-// append certainly did not take effect.
+// append fails, and it certainly did not take effect.
 func Open(ctx context.Context, path string, options ...Option) (*State, error) {
 	var c config
 	for _, option := range options {
@@ -98,17 +98,17 @@ func Open(ctx context.Context, path string, options ...Option) (*State, error) {
 		}
 	}
 	if strings.TrimSpace(path) == "" {
-		return nil, errors.New("sqlite: the path of the file is blank")
+		return nil, errors.New("sqlite: the path is blank")
 	}
 	if c.readOnly {
 		state, err := openReadOnly(ctx, path)
 		if err != nil {
-			return nil, fmt.Errorf("sqlite: cannot read the file %s: %w", path, err)
+			return nil, fmt.Errorf("sqlite: cannot read %s: %w", path, err)
 		}
 		return &State{state}, nil
 	}
 	if strings.HasPrefix(path, ":memory:") || strings.HasPrefix(path, "file:") {
-		return nil, fmt.Errorf("sqlite: %q is no path of a file: give a plain path, or use memory.New", path)
+		return nil, fmt.Errorf("sqlite: %q is not the path of a file: give a plain path, or use memory.New", path)
 	}
 	absolute, err := filepath.Abs(path)
 	if err != nil {
@@ -117,7 +117,7 @@ func Open(ctx context.Context, path string, options ...Option) (*State, error) {
 	createPrivately(absolute)
 	state, err := start(ctx, absolute)
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: cannot open the file %s, is its folder there, and may this process write to it? %w", path, err)
+		return nil, fmt.Errorf("sqlite: cannot open %s (does its folder exist, and may this process write to it?): %w", path, err)
 	}
 	if !c.withoutProbe {
 		if err := component.Probe(ctx, state); err != nil {
@@ -130,8 +130,8 @@ func Open(ctx context.Context, path string, options ...Option) (*State, error) {
 // sqliteBusy is how long one writer waits for another.
 const sqliteBusy = 10 * time.Second
 
-// start starts the component. It tries again while another process is just creating the file,
-// because SQLite does not wait for that.
+// start starts the component. It tries again while another process is creating the file, because
+// SQLite does not wait for that.
 func start(ctx context.Context, path string) (*component.State, error) {
 	began := time.Now()
 	state, err := startOnce(ctx, path)
@@ -161,13 +161,13 @@ func startOnce(ctx context.Context, path string) (*component.State, error) {
 	})
 }
 
-// busy reports whether SQLite refused something because another has the file for itself
+// busy reports whether SQLite refused a request because another connection has the file locked
 // (SQLITE_BUSY).
 func busy(err error) bool {
 	var coded interface{ Code() int }
 	return errors.As(err, &coded) && coded.Code()&0xff == 5
 }
 
-// Close closes the file. Requests after it fail, and another Close does nothing and returns nil.
-// End all requests before.
+// Close closes the file. End all requests first, because later ones fail. Closing again does
+// nothing and returns nil.
 func (s *State) Close() error { return s.base.Close() }

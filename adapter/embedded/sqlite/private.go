@@ -7,16 +7,18 @@ import (
 	"path/filepath"
 )
 
-// createPrivately creates an empty file that only its owner may read and write, unless something of that name is there.
-// SQLite takes it for a new database, and gives its log the same mode; by itself it lets everybody read.
+// createPrivately creates an empty file that only its owner may read and write, unless something of
+// that name exists. SQLite treats the file as a new database, and gives its log the same mode.
+// SQLite itself would create a file that everyone can read.
 //
-// Where the file can't be created it is left to SQLite to say why. The file gets its name when it is closed already:
-// to close it later would take SQLite's locks on it away from the rest of this process.
+// If createPrivately cannot create the file, SQLite reports why later. The file is closed before it
+// gets its name, because closing it later would release the locks that SQLite holds on it in this
+// process.
 func createPrivately(path string) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".new-*") // with the mode 0600
+	file, err := os.CreateTemp(filepath.Dir(path), ".new-*") // its mode is 0600
 	if err != nil {
 		return
 	}
@@ -27,7 +29,7 @@ func createPrivately(path string) {
 	if err := os.Link(file.Name(), path); err == nil || errors.Is(err, fs.ErrExist) {
 		return
 	}
-	// A file system without links.
+	// The file system has no hard links.
 	if file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err == nil {
 		_ = file.Close()
 	}

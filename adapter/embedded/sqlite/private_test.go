@@ -9,7 +9,7 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 )
 
-// modes returns the permissions of what a folder holds.
+// modes returns the permissions of everything in a folder.
 func modes(t *testing.T, folder string) map[string]fs.FileMode {
 	t.Helper()
 	entries, err := os.ReadDir(folder)
@@ -50,7 +50,7 @@ func TestAFileThatIsThereKeepsItsMode(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(path, 0o640); err != nil { // in spite of the umask
+	if err := os.Chmod(path, 0o640); err != nil { // despite the umask
 		t.Fatal(err)
 	}
 	writable(t, path, "1").Close()

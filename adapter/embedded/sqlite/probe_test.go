@@ -15,7 +15,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// rows counts what a SQLite store holds.
+// rows returns the number of rows in a SQLite store.
 func rows(t *testing.T, s *State) (n int) {
 	t.Helper()
 	db := component.StoreOf(s.base).(*contrib.SQLiteStore).GetDBAccess().GetConnection()
@@ -50,7 +50,7 @@ func TestTryingAFileOutLeavesNothingInIt(t *testing.T) {
 	}
 }
 
-// wrong is a component with a fault. It counts what it is asked for.
+// wrong is a component with a fault. It counts its requests.
 type wrong struct {
 	*contrib.SQLiteStore
 	ignoresETags, folds, full bool
@@ -126,7 +126,7 @@ func TestAStoreThatIsNotFitIsRefused(t *testing.T) {
 	}
 }
 
-// keptOpen is a component that a test looks into after it was closed.
+// keptOpen is a component that a test inspects after it was closed.
 type keptOpen struct{ *wrong }
 
 func (*keptOpen) Close() error { return nil }

@@ -17,21 +17,21 @@ import (
 
 	"github.com/dapr/components-contrib/metadata"
 	"github.com/dapr/components-contrib/state"
-	_ "modernc.org/sqlite" // the driver that the component uses, too
+	_ "modernc.org/sqlite" // the driver that the component uses as well
 
 	"github.com/hexalith/eventstores-go/adapter/embedded/internal/component"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// openReadOnly opens a file as [WithReadOnly] says.
+// openReadOnly opens a file as [WithReadOnly] describes.
 func openReadOnly(ctx context.Context, path string) (*component.State, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	// SQLite keeps its log beside the file itself, not beside a link to it.
+	// SQLite keeps its log next to the file itself, not next to a link to it.
 	if absolute, err = filepath.EvalSymlinks(absolute); err != nil {
-		return nil, fmt.Errorf("there is no such file: %w", err)
+		return nil, fmt.Errorf("no such file: %w", err)
 	}
 	store := &readOnlySQLite{path: absolute}
 	store.BulkStore = state.NewDefaultBulkStore(store)
@@ -45,33 +45,33 @@ func openReadOnly(ctx context.Context, path string) (*component.State, error) {
 	}), nil
 }
 
-// readOnlySQLite reads the table of Dapr's component for SQLite. The component itself creates its tables, which needs
-// a file that can be written.
+// readOnlySQLite reads the table of Dapr's component for SQLite. The component itself cannot be
+// used, because it creates its tables and so needs a writable file.
 type readOnlySQLite struct {
-	state.BulkStore // for what is never called
+	state.BulkStore // for methods that are never called
 	path            string
 
-	mu sync.RWMutex // for reading it is held while db is in use
+	mu sync.RWMutex // read-locked while db is in use
 	db *sql.DB
-	as footprint // as the file was when db was opened
+	as footprint // the file when db was opened
 }
 
-// footprint tells whether somebody wrote to a SQLite file.
+// footprint shows whether a SQLite file was written to.
 type footprint struct {
 	file string // size and time of change
-	// guarded means that SQLite itself keeps apart who reads and who writes: by locks on the file, or by a log
-	// in front of it that is there.
+	// guarded means that SQLite itself keeps readers and writers apart, by locks on the file or by
+	// an existing log.
 	guarded bool
 }
 
-// footprintOf looks at the file and at its log, and changes nothing.
+// footprintOf returns the footprint of the file and its log, and changes nothing.
 func footprintOf(path string) (f footprint, err error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return f, err
 	case !info.Mode().IsRegular():
-		return f, errors.New("it is no file")
+		return f, errors.New("not a regular file")
 	}
 	f.file = fmt.Sprint(info.Size(), info.ModTime().UnixNano())
 	logs, err := logsAhead(path)
@@ -94,9 +94,9 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// dsn returns how SQLite opens the file without creating anything. A file in WAL mode without a log is opened as one
-// that does not change, because SQLite would create the log. That somebody writes to it all the same is
-// found by its footprint.
+// dsn returns the data source name that opens the file without creating anything. A file in WAL
+// mode without a log is opened as immutable, because SQLite would create the log otherwise. If
+// another process writes to it nevertheless, its footprint shows that.
 func (s *readOnlySQLite) dsn(as footprint) (string, error) {
 	parameters := url.Values{"_pragma": {
 		"query_only(1)", "busy_timeout(" + strconv.FormatInt(sqliteBusy.Milliseconds(), 10) + ")",
@@ -105,13 +105,13 @@ func (s *readOnlySQLite) dsn(as footprint) (string, error) {
 	if !as.guarded {
 		parameters.Set("immutable", "1")
 	} else if exists(s.path+"-wal") && !exists(s.path+"-shm") {
-		return "", errors.New("its log (-wal) is there without the index of the log (-shm): open it once with the app, or copy all three files")
+		return "", errors.New("the log (-wal) exists without its index (-shm): open the file once with the app, or copy all three files")
 	}
 	file := url.URL{Scheme: "file", Path: filepath.ToSlash(s.path), RawQuery: parameters.Encode()}
 	return file.String(), nil
 }
 
-// logsAhead reports whether a SQLite file is in WAL mode, which its header says.
+// logsAhead reports whether the header of a SQLite file says that it is in WAL mode.
 func logsAhead(path string) (bool, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -128,9 +128,9 @@ func logsAhead(path string) (bool, error) {
 	return header[18] == 2, nil
 }
 
-var errNoEventStore = errors.New("it is no SQLite file with an event store in it: is the name right?")
+var errNoEventStore = errors.New("not a SQLite file with an event store: check the name")
 
-// open opens the file as it is now. It is called with mu held, or before anybody else has the store.
+// open opens the file in its present state. The caller holds mu, or has not shared the store yet.
 func (s *readOnlySQLite) open(ctx context.Context) error {
 	as, err := footprintOf(s.path)
 	if err != nil {
@@ -144,8 +144,8 @@ func (s *readOnlySQLite) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	db.SetMaxIdleConns(component.BulkParallelism) // while one is open, no writer takes the log away
-	// The columns are looked for by name: another program may have a table of that name, too.
+	db.SetMaxIdleConns(component.BulkParallelism) // while one is open, no writer removes the log
+	// Another program may have a table of this name, so look for the columns.
 	var columns int
 	err = db.QueryRowContext(ctx, `SELECT COUNT(*) FROM pragma_table_info('state') WHERE name IN ('key', 'value', 'is_binary', 'etag', 'expiration_time')`).Scan(&columns)
 	if err == nil && columns != 5 {
@@ -161,11 +161,11 @@ func (s *readOnlySQLite) open(ctx context.Context) error {
 	return nil
 }
 
-// reopenings bounds how often a read is repeated because somebody wrote to the file.
+// reopenings bounds how often a read is repeated because another process wrote to the file.
 const reopenings = 100
 
-// read runs a read. Where the file was opened as one that does not change and did change, it is opened anew and the read
-// is repeated.
+// read runs a read. If the file was opened as immutable and has changed since, read opens it again
+// and repeats the read.
 func (s *readOnlySQLite) read(ctx context.Context, do func(*sql.DB) error) error {
 	for range reopenings {
 		s.mu.RLock()
@@ -173,7 +173,7 @@ func (s *readOnlySQLite) read(ctx context.Context, do func(*sql.DB) error) error
 		err := do(db)
 		s.mu.RUnlock()
 		if as.guarded {
-			return err // SQLite sees to it
+			return err // SQLite ensures consistency
 		}
 		now, statErr := footprintOf(s.path)
 		if statErr != nil {
@@ -224,7 +224,7 @@ func (s *readOnlySQLite) BulkGet(ctx context.Context, requests []state.GetReques
 			if binary {
 				n, err := base64.StdEncoding.Decode(answer.Data, answer.Data)
 				if answer.Data = answer.Data[:n]; err != nil {
-					answer.Error = fmt.Sprintf("its value is no base64: %v", err)
+					answer.Error = fmt.Sprintf("the value is not base64: %v", err)
 				}
 			}
 			found, there[answer.Key] = append(found, answer), true
@@ -271,7 +271,7 @@ func (s *readOnlySQLite) Close() error {
 	return s.db.Close()
 }
 
-var errReadOnly = fmt.Errorf("the file was opened to be read only: %w", driver.ErrRefused)
+var errReadOnly = fmt.Errorf("the file was opened read-only: %w", driver.ErrRefused)
 
 // Set implements [state.Store].
 func (s *readOnlySQLite) Set(context.Context, *state.SetRequest) error { return errReadOnly }

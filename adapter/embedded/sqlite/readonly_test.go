@@ -17,7 +17,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// contents returns what a folder holds, by name. The index of a log is left out: readers note in it where they are.
+// contents returns the files of a folder by name. It leaves out the index of a log, because readers
+// note their positions in it.
 func contents(t *testing.T, folder string) map[string]string {
 	t.Helper()
 	entries, err := os.ReadDir(folder)
@@ -49,7 +50,7 @@ func readOnly(t *testing.T, path string) *sqlite.State {
 	return s
 }
 
-// writable opens a file and writes a value of text and one of bytes to it.
+// writable opens a file and writes a text value and a binary value to it.
 func writable(t *testing.T, path, value string) *sqlite.State {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), path)
@@ -127,7 +128,7 @@ func TestAFileIsReadWithoutAnythingBeingCreatedOrChanged(t *testing.T) {
 				"a single key":  s.Write(t.Context(), stream, []driver.Write{{Key: "a"}}),
 				"another write": s.Write(t.Context(), stream, []driver.Write{{Key: "d", Value: []byte("2")}, {Key: "a"}}),
 			} {
-				if !errors.Is(err, driver.ErrRefused) || !strings.Contains(err.Error(), "read only") {
+				if !errors.Is(err, driver.ErrRefused) || !strings.Contains(err.Error(), "read-only") {
 					t.Errorf("%s: %v", operation, err)
 				}
 			}
@@ -153,7 +154,7 @@ func TestAReaderOfAFileSeesWhatOthersWriteMeanwhile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events.db")
 	writable(t, path, "0").Close()
-	s := readOnly(t, path) // when nobody has the file
+	s := readOnly(t, path) // when no process has the file open
 	for i := range 5 {
 		w := writable(t, path, fmt.Sprint("open ", i))
 		if got := read(t, s, "a"); string(got.Value) != fmt.Sprint("open ", i) {
@@ -198,9 +199,9 @@ func TestWhatIsNoEventStoreIsNotReadAndNotChanged(t *testing.T) {
 	}
 	before := contents(t, folder)
 	for name, says := range map[string]string{
-		"empty.db": "no SQLite file with an event store", "notes.txt": "no SQLite file with an event store", "short.db": "no SQLite file with an event store",
-		"cut.db": "cut.db", "app.db": "no SQLite file with an event store", "alike.db": "no SQLite file with an event store",
-		"none.db": "there is no such file", ".": "it is no file", "log.db": "-shm",
+		"empty.db": "not a SQLite file with an event store", "notes.txt": "not a SQLite file with an event store", "short.db": "not a SQLite file with an event store",
+		"cut.db": "cut.db", "app.db": "not a SQLite file with an event store", "alike.db": "not a SQLite file with an event store",
+		"none.db": "no such file", ".": "not a regular file", "log.db": "-shm",
 	} {
 		s, err := sqlite.Open(t.Context(), in(name), sqlite.WithReadOnly())
 		if err == nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// pragma sets up the one connection of a SQLite store.
+// pragma sets up the only connection of a SQLite store.
 func pragma(t *testing.T, s *State, statements ...string) {
 	t.Helper()
 	db := component.StoreOf(s.base).(*contrib.SQLiteStore).GetDBAccess().GetConnection()
@@ -34,7 +34,7 @@ func TestWhatSQLiteCertainlyDidNotDoIsAStorageErrorAtOnce(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		on, off  []string
-		other    []string // of another connection to the file
+		other    []string // statements of another connection to the file
 		otherOff string
 		says     string
 	}{

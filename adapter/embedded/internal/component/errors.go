@@ -12,7 +12,7 @@ import (
 	"github.com/hexalith/eventstores-go/internal/refusal"
 )
 
-// failure names what failed. It matches the context's error if that is over.
+// failure says which request failed. If ctx has ended, the error also matches the context's error.
 func (s *State) failure(ctx context.Context, doing string, err error) error {
 	switch {
 	case err == nil:
@@ -24,8 +24,10 @@ func (s *State) failure(ctx context.Context, doing string, err error) error {
 	}
 }
 
-// swapFailure is failure of what is conditional. It says what the store has made of the request: driver.ErrRefused where the store turned it down
-// and the component sends nothing twice, driver.ErrDenied where it may, driver.ErrAnswered where the words leave it open.
+// swapFailure is failure for a conditional write. It also says what the store did with the request.
+// The error matches driver.ErrRefused if the store refused it and the component sends nothing
+// twice, and driver.ErrDenied if the component may have sent it twice. It matches
+// driver.ErrAnswered if the server's message leaves it open.
 func (s *State) swapFailure(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil
@@ -46,7 +48,7 @@ func (s *State) swapFailure(ctx context.Context, doing string, err error) error 
 	return failed
 }
 
-// readFailure is failure of a read. It says where no other read will succeed.
+// readFailure is failure for a read. It marks errors after which no other read will succeed.
 func (s *State) readFailure(ctx context.Context, doing string, err error) error {
 	failed := s.failure(ctx, doing, err)
 	if refusal.Of(err.Error()) == refusal.KeptOut {
@@ -55,7 +57,7 @@ func (s *State) readFailure(ctx context.Context, doing string, err error) error 
 	return failed
 }
 
-// marked is an error that matches one more, without a word of it.
+// marked is an error that matches one more error, without showing its text.
 type marked struct {
 	error
 	mark error
@@ -63,8 +65,9 @@ type marked struct {
 
 func (e *marked) Unwrap() []error { return []error{e.error, e.mark} }
 
-// repeat sends a request that does no harm twice, and sends it again where its connection broke, as after a restart of the server. Failed finds
-// the first error in an answer.
+// repeat sends a request that may safely be sent twice. It sends the request again if its
+// connection broke, for example because the server restarted. The function failed returns the first
+// error in an answer.
 func repeat[T any](ctx context.Context, repeats int, failed func(T) string, request func() (T, error)) (T, error) {
 	for n := 0; ; n++ {
 		answer, err := await(ctx, request)
@@ -88,7 +91,7 @@ func repeat[T any](ctx context.Context, repeats int, failed func(T) string, requ
 	}
 }
 
-// firstFailure is the first error in the answer of a bulk read.
+// firstFailure returns the first error in the answer of a bulk read.
 func firstFailure(items []state.BulkGetResponse) string {
 	for _, item := range items {
 		if item.Error != "" {

@@ -28,7 +28,7 @@ func Start(ctx context.Context, store Store, properties map[string]string, confi
 			return nil, err
 		}
 		return New(store, config), nil
-	case <-ctx.Done(): // which components are slow to see, as in await
+	case <-ctx.Done(): // components notice that late, as in await
 		go func() {
 			<-started
 			discard(store)
@@ -37,31 +37,31 @@ func Start(ctx context.Context, store Store, properties map[string]string, confi
 	}
 }
 
-// discard closes a component that did not start, so that nothing of it goes on. The one for Redis
-// panics where it has not got as far as a client.
+// discard closes a component that failed to start, so that it leaves nothing running. The Redis
+// component panics if it has no client yet.
 func discard(store state.Store) {
 	defer func() { _ = recover() }()
 	_ = store.Close()
 }
 
-// Probe tries a store out, and closes it where it is not fit.
+// Probe tests a store, and closes it if it is unsuitable.
 func Probe(ctx context.Context, s *State) error {
 	found, err := probe.Run(ctx, s, probe.Options{})
 	if err == nil {
-		err = found.Transactions // Dapr encrypts in a sidecar alone, so that nothing explains it
+		err = found.Transactions // only a sidecar encrypts, so encryption cannot explain it
 	}
 	if err == nil {
 		return nil
 	}
 	_ = s.Close()
 	if errors.Is(err, probe.ErrFailed) {
-		return fmt.Errorf("%w: may this process write to it? If it may not, open the store with WithoutProbe", err)
+		return fmt.Errorf("%w: check that this process may write to it, or open the store with WithoutProbe", err)
 	}
 	return fmt.Errorf("the store %w: choose another one", err)
 }
 
-// Logger returns a silent logger for components. What matters comes back as errors, and a component
-// would write the rest to standard output.
+// Logger returns a silent logger for components. Everything that matters is returned as an error,
+// and a component would print the rest to standard output.
 func Logger() logger.Logger {
 	return logger.FromContextOrDefault(context.Background())
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// saying is a component that answers with an error.
+// saying is a component that answers every request with an error.
 type saying struct {
 	state.Store
 	text  string

@@ -1,4 +1,5 @@
-// Package component runs a Dapr state component in this process, for the packages of adapter/embedded.
+// Package component runs a Dapr state component in this process, for the packages of
+// adapter/embedded.
 package component
 
 import (
@@ -13,10 +14,10 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// BulkParallelism is how many keys a component that can't be asked for several reads at a time.
+// BulkParallelism is how many keys a component reads at a time if it has no bulk reads.
 const BulkParallelism = 32
 
-// Store is a component that takes transactions.
+// Store is a component with transactions.
 type Store interface {
 	state.Store
 	state.TransactionalStore
@@ -24,18 +25,21 @@ type Store interface {
 
 // Config describes a component.
 type Config struct {
-	Package      string // the package that opens the component, which begins the text of every error
+	Package      string // the package that opens the component; every error text begins with it
 	Capabilities driver.Capabilities
 
-	// SendsOnce says that the component sends each request once, so that what the store turned down is certain.
+	// SendsOnce says that the component sends each request once. Then a request that the store
+	// refused certainly had no effect.
 	SendsOnce bool
 
-	// Repeats is how often a request that does no harm twice is sent again when its connection breaks.
+	// Repeats is how often a request that may safely be sent twice is sent again when its
+	// connection breaks.
 	Repeats int
 }
 
 // State is a Dapr state component in this process, for [driver.State]. It is safe for concurrent
-// use. A request whose context ends returns at once; the component may be busy with it for some seconds more.
+// use. A request returns as soon as its context ends. The component may be busy with it for some
+// seconds more.
 //
 // The packages of the stores embed it, so each exported method is part of their API.
 type State struct {
@@ -46,17 +50,18 @@ type State struct {
 
 var _ driver.State = (*State)(nil)
 
-// New returns the State of a component that needs no start, or was started.
+// New returns the State of a component that is started, or that needs no start.
 func New(store Store, config Config) *State { return &State{store: store, config: config} }
 
-// StoreOf returns the component of a State, for tests. It is no method because every package would export it.
+// StoreOf returns the component of a State, for tests. It is not a method, because every package
+// that embeds State would export it.
 func StoreOf(s *State) Store { return s.store }
 
 // Capabilities implements [driver.State].
 func (s *State) Capabilities() driver.Capabilities { return s.config.Capabilities }
 
-// Close releases the component. What was in memory is gone; files and servers keep theirs. All use after it
-// fails, but to close again, which does nothing. Requests should have ended before.
+// Close releases the component. Values in memory are lost, and files and servers keep theirs. End
+// all requests first, because later ones fail. Closing again does nothing and returns nil.
 func (s *State) Close() error {
 	if s.closed.Swap(true) {
 		return nil
@@ -93,7 +98,7 @@ func (s *State) GetMany(ctx context.Context, _ string, keys []string) ([]driver.
 		return s.store.BulkGet(ctx, requests, state.BulkGetOpts{Parallelism: BulkParallelism})
 	})
 	if err == nil {
-		// A SQL component takes for absent what it did not get to before the context ended.
+		// A SQL component reports keys as absent that it had not read when the context ended.
 		err = ctx.Err()
 	}
 	if err != nil {
@@ -117,14 +122,14 @@ func (s *State) GetMany(ctx context.Context, _ string, keys []string) ([]driver.
 	return items, nil
 }
 
-// item returns the item of an answer. The value is a copy, because the in-memory component gives its own
-// away. The item of an absent key has neither value nor ETag.
+// item returns the item of an answer. The value is a copy, because the in-memory component returns
+// its own. The item of an absent key has neither value nor ETag.
 func (s *State) item(key string, value []byte, etag *string) driver.Item {
 	switch {
 	case etag != nil && *etag != "":
 		return driver.Item{Key: key, Value: bytes.Clone(value), ETag: *etag}
 	case len(value) > 0:
-		return driver.Item{Key: key, Err: fmt.Errorf("%s: reading %s: it has no ETag, as if something else than Dapr had written it", s.config.Package, key)}
+		return driver.Item{Key: key, Err: fmt.Errorf("%s: reading %s: the value has no ETag: it was probably not written through Dapr", s.config.Package, key)}
 	default:
 		return driver.Item{Key: key}
 	}
@@ -156,7 +161,8 @@ func (s *State) Commit(ctx context.Context, _ string, swap driver.Swap, writes [
 	return s.swapFailure(ctx, doing, s.transact(ctx, operations))
 }
 
-// Write implements [driver.State], by one transaction: with every component here that is the fastest.
+// Write implements [driver.State] with one transaction, which is the fastest way with every
+// component here.
 func (s *State) Write(ctx context.Context, _ string, writes []driver.Write) error {
 	if err := s.ready(ctx); err != nil || len(writes) == 0 {
 		return err
@@ -179,9 +185,9 @@ func (s *State) transact(ctx context.Context, operations []state.TransactionalSt
 
 type none struct{}
 
-// await is what request returns, or the context's error once ctx has ended. Components are slow to see that: SQLite
-// waits for another writer, and Redis for an answer, until their own timeouts. What request does until then
-// may still take effect.
+// await returns what request returns, or the context's error once ctx has ended. Components notice
+// the end of a context late: SQLite waits for another writer, and Redis for an answer, until their
+// own timeouts. Until then the request may still take effect.
 func await[T any](ctx context.Context, request func() (T, error)) (T, error) {
 	type answer struct {
 		value T
@@ -203,7 +209,8 @@ func await[T any](ctx context.Context, request func() (T, error)) (T, error) {
 
 var strongRead = state.GetStateOption{Consistency: state.Strong}
 
-// swapRequest is a first-write. Values are copied, since the in-memory component keeps what it is given.
+// swapRequest returns the first-write request of a swap. It copies the value, since the in-memory
+// component keeps the slice that it is given.
 func swapRequest(swap driver.Swap) state.SetRequest {
 	request := state.SetRequest{
 		Key:     swap.Key,
@@ -216,7 +223,7 @@ func swapRequest(swap driver.Swap) state.SetRequest {
 	return request
 }
 
-// writeRequest is a last-write: one mode for a key, and for ever.
+// writeRequest returns the last-write request of a write. A key is always written in the same mode.
 func writeRequest(w driver.Write) state.TransactionalStateOperation {
 	if w.Value == nil {
 		return state.DeleteRequest{Key: w.Key, Options: state.DeleteStateOption{Concurrency: state.LastWrite, Consistency: state.Strong}}
@@ -230,7 +237,7 @@ func writeRequest(w driver.Write) state.TransactionalStateOperation {
 
 var errClosed = errors.New("the store is closed")
 
-// ready refuses what nobody waits for any more, or came after Close.
+// ready refuses requests after Close, and requests whose context has ended.
 func (s *State) ready(ctx context.Context) error {
 	var err error
 	switch {
