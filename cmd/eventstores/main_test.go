@@ -220,7 +220,7 @@ func TestWrongArgumentsSaySo(t *testing.T) {
 		"the same store":              {to("sqlite:" + file), "the same store"},
 		"the same by another name":    {to("sqlite:" + link), "the same store"},
 		"a store of no kind":          {to("events.db"), "not a store"},
-		"a store of another kind":     {to("mysql:x"), "it must begin with"},
+		"a store of another kind":     {to("mysql:x"), "not a store; want one that begins with"},
 		"a password in the arguments": {to("redis://u:hunter2@localhost:6379"), "REDIS_PASSWORD"},
 		"a Redis without a host":      {to("redis:///0"), "no host"},
 		"a Redis database of letters": {to("redis://localhost/x"), "is not a number"},

@@ -84,7 +84,7 @@ func parseStore(spec string, as use) (store, error) {
 	case "dapr":
 		s, err = daprStore(rest)
 	default:
-		return store{}, errors.New("not a store; it must begin with sqlite:, redis://, rediss:// or dapr:")
+		return store{}, errors.New("not a store; want one that begins with dapr:, redis://, rediss:// or sqlite: (see help)")
 	}
 	if err != nil {
 		return store{}, fmt.Errorf("%s store: %w", kind, err)
