@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// tooLarge returns a BatchTooLargeError if the drafts certainly fit into no request, before anything is sent.
-// Drafts that are far from that are not measured.
+// tooLarge returns a BatchTooLargeError if the drafts certainly do not fit into one request, before
+// anything is sent. It does not measure drafts that are far below the limit.
 func (s *Session) tooLarge(drafts []draft) error {
 	size := 0
 	for _, d := range drafts {
@@ -26,13 +26,13 @@ func (s *Session) tooLarge(drafts []draft) error {
 	return s.writer.tooLarge(c)
 }
 
-// draft is one event of an append before it has its place.
+// draft is one event of an append before its version is known.
 type draft struct {
 	metadata Metadata
 	raw      Raw
 }
 
-// drafts checks what can be checked without looking at the stream, and encodes the payloads.
+// drafts checks what it can check without looking at the stream, and encodes the payloads.
 func (s *Session) drafts(ctx context.Context, expected Expected, events []any, recorded bool) ([]draft, error) {
 	if len(events) == 0 {
 		return nil, &ArgumentError{Argument: "events", Reason: "there are none to append"}
@@ -63,7 +63,7 @@ func (s *Session) drafts(ctx context.Context, expected Expected, events []any, r
 		}
 		m.Custom = custom
 		if m.Message.ID == "" && !recorded {
-			id, err := uuid.NewV7() // before the payload is encoded: a Sealer ties it to its event
+			id, err := uuid.NewV7() // before the payload is encoded, because a Sealer ties the payload to its event
 			if err != nil {
 				return nil, &ArgumentError{Argument: argument, Reason: "no id could be made for it", Cause: err}
 			}
@@ -106,8 +106,8 @@ func (s *Session) drafts(ctx context.Context, expected Expected, events []any, r
 	return drafts, nil
 }
 
-// encode makes what is stored of an event's data. What was recorded before is taken as it is: history
-// is copied whatever is registered here.
+// encode returns what is stored of an event's data. It takes recorded data as it is, because a copy
+// of a stream must not depend on the types that are registered here.
 func (s *Session) encode(ctx context.Context, argument string, about *About, data any, recorded bool) (Raw, error) {
 	if raw, ok := data.(Raw); ok && recorded {
 		return raw, checkRecorded(argument, raw)
@@ -121,7 +121,7 @@ func (s *Session) encode(ctx context.Context, argument string, about *About, dat
 	return raw, err
 }
 
-// complete fills in and checks an event's metadata, all but its place and its session.
+// complete fills in and checks an event's metadata, except for its sequence number and its session.
 func (s *Session) complete(argument string, m *Metadata, raw Raw) error {
 	const aggregateID = "aggregate id"
 	stream := s.handle.Stream
@@ -170,7 +170,7 @@ func (s *Session) complete(argument string, m *Metadata, raw Raw) error {
 	return nil
 }
 
-// checkVersions returns a VersionMismatchError if drafts do not fit a stream that is at that version.
+// checkVersions returns a VersionMismatchError if the drafts do not fit a stream at that version.
 func (s *Session) checkVersions(expected Expected, drafts []draft, version int64) error {
 	if !expected.any && expected.version != version {
 		return &VersionMismatchError{Stream: s.handle.Stream, Expected: expected.version, Actual: version, Metadata: drafts[0].metadata}
