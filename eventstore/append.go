@@ -108,7 +108,7 @@ func (s *Session) appendDrafts(ctx context.Context, expected Expected, drafts []
 		case s.writer.behind && !s.writer.shared:
 			return 0, s.repeated(ctx, drafts, errMoved)
 		case !pauseBefore(ctx, n):
-			return 0, s.handle.failed("append", fmt.Errorf("%w: others kept appending before: %w", driver.ErrRefused, contextErr(ctx)))
+			return 0, s.handle.failed("append", fmt.Errorf("%w: other appends kept coming first: %w", driver.ErrRefused, contextErr(ctx)))
 		}
 		s.writer.fresh = false
 	}
@@ -131,10 +131,10 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (vers
 		return 0, err
 	}
 	if unknown == nil || len(unknown.commit.events) == 0 {
-		return 0, &ArgumentError{Argument: "unknown", Reason: "it is no OutcomeUnknownError that Append returned"}
+		return 0, &ArgumentError{Argument: "unknown", Reason: "it is not an OutcomeUnknownError that Append returned"}
 	}
 	if unknown.Stream != s.handle.Stream {
-		return 0, &ArgumentError{Argument: "unknown", Reason: fmt.Sprintf("it is of stream %s, the session is on %s", unknown.Stream, s.handle.Stream)}
+		return 0, &ArgumentError{Argument: "unknown", Reason: fmt.Sprintf("it is for stream %s, but the session is on stream %s", unknown.Stream, s.handle.Stream)}
 	}
 	err = s.exclusively(ctx, "append", func(ctx context.Context) error {
 		s.writer.counts = commitCounts{}

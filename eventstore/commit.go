@@ -50,7 +50,7 @@ func (c commit) metadata(h *streamHandle) Metadata {
 }
 
 // errMoved says that the head holds a commit of another writer.
-var errMoved = errors.New("somebody else has written to the stream")
+var errMoved = errors.New("another writer has written to the stream")
 
 // commit makes c take effect once, at its base version, or returns why it did not.
 func (w *writer) commit(ctx context.Context, c commit) error {

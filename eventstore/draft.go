@@ -65,7 +65,7 @@ func (s *Session) drafts(ctx context.Context, expected Expected, events []any, r
 		if m.Message.ID == "" && !recorded {
 			id, err := uuid.NewV7() // before the payload is encoded, because a Sealer ties the payload to its event
 			if err != nil {
-				return nil, &ArgumentError{Argument: argument, Reason: "no id could be made for it", Cause: err}
+				return nil, &ArgumentError{Argument: argument, Reason: "cannot make an id for it", Cause: err}
 			}
 			m.Message.ID = id.String()
 		}
@@ -78,7 +78,7 @@ func (s *Session) drafts(ctx context.Context, expected Expected, events []any, r
 		}
 		switch n := m.Context.SequenceNumber; {
 		case e.Version != 0 && e.Version != n:
-			return nil, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("its version is %d, its sequence number %d", e.Version, n)}
+			return nil, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("its version is %d but its sequence number is %d", e.Version, n)}
 		case n < 0:
 			return nil, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("its sequence number %d is negative", n)}
 		case n > 0 && n <= int64(i):
@@ -97,7 +97,7 @@ func (s *Session) drafts(ctx context.Context, expected Expected, events []any, r
 		}
 		if id := m.Context.IdempotencyID; id != "" {
 			if other, ok := used[id]; ok {
-				return nil, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("its idempotency id %q is that of events[%d] too", id, other)}
+				return nil, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("its idempotency id %q is also used by events[%d]", id, other)}
 			}
 			used[id] = i
 		}
@@ -116,7 +116,7 @@ func (s *Session) encode(ctx context.Context, argument string, about *About, dat
 	about.Stream = s.handle.Stream
 	raw, err := registry.encodeAt(ctx, argument, about, data)
 	if isA[*TypeNotRegisteredError](err) && registry.holdsSeveral(data) {
-		err = &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %T, which is several events in one value: pass it with events..., as a []any, so that each is an event", data)}
+		err = &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %T, which holds several events: pass it as events... with a []any, so that each is one event", data)}
 	}
 	return raw, err
 }
@@ -151,7 +151,7 @@ func (s *Session) complete(argument string, m *Metadata, raw Raw) error {
 			return err
 		}
 		if limit := s.handle.caps.MaxKeyBytes; limit > 0 && len(s.handle.keys.idempotency(id)) > limit {
-			return bad("with its idempotency id %q a key would have %d bytes, the store takes %d", id, len(s.handle.keys.idempotency(id)), limit)
+			return bad("with its idempotency id %q a key would have %d bytes, but the store takes at most %d", id, len(s.handle.keys.idempotency(id)), limit)
 		}
 	}
 	if m.Message.Created.IsZero() {

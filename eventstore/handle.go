@@ -101,7 +101,7 @@ func (h *streamHandle) getManyUnproven(ctx context.Context, operation string, ke
 		return nil, h.failed(operation, err)
 	}
 	if len(items) != len(keys) {
-		return nil, h.failed(operation, fmt.Errorf("the store gave %d items for %d keys", len(items), len(keys)))
+		return nil, h.failed(operation, fmt.Errorf("the store returned %d items for %d keys", len(items), len(keys)))
 	}
 	for _, item := range items {
 		if item.Err != nil {
@@ -157,7 +157,7 @@ func (h *streamHandle) open(ctx context.Context, operation string) (openedStream
 		}
 		if !headItem.Found() {
 			return openedStream{}, h.damaged(h.keys.head(), 0,
-				errors.New("the head is missing but events or snapshots are there: did the store evict or expire it? Provider.RebuildHead can make it anew"))
+				errors.New("the head is missing but events or snapshots exist: did the store evict or expire it? Provider.RebuildHead can rebuild it"))
 		}
 	}
 	hd, etag, err := h.headOf(headItem)

@@ -57,7 +57,7 @@ func lockStream(ctx context.Context, h *streamHandle, locker driver.Locker, id s
 	defer h.queues.leave(p)
 	waited := false
 	if !p.isFirst() {
-		waited, q.standing = true, "other sessions of this process wait for it too"
+		waited, q.standing = true, "other sessions of this process are waiting for it too"
 		if _, err := await(ctx, p.first, h.settings.OpenTimeout); err != nil {
 			return time.Time{}, timeout(err)
 		}
@@ -133,7 +133,7 @@ func (q *claim) ask(ctx context.Context) (at time.Time, acquired bool, err error
 			return at, false, err
 		}
 	}
-	q.standing = "its lock was said to be taken each time and was free right after, as when requests for it are repeated on their way"
+	q.standing = "each try found its lock taken and then free at once, as if something repeats the requests"
 	return at, false, nil
 }
 
@@ -206,9 +206,9 @@ func (s *Session) lockGone(ctx context.Context) error {
 	tells := tellsOfLoss(s.locker)
 	about := []any{"session", s.id}
 	if !tells {
-		about = append(about, "unless", "the request that gave it back was delivered twice, then all is well")
+		about = append(about, "note", "harmless if the unlock request was delivered twice")
 	}
-	s.handle.log.WarnContext(ctx, "the session's lock was gone before its time", about...)
+	s.handle.log.WarnContext(ctx, "the session's lock was already gone", about...)
 	if !tells {
 		return nil
 	}

@@ -86,7 +86,7 @@ func WithObserver(observer Observer) Option {
 
 var (
 	errPanicked = errors.New("eventstore: the operation panicked")
-	errExited   = errors.New("eventstore: the operation did not return: its goroutine ended by runtime.Goexit, as t.FailNow ends it")
+	errExited   = errors.New("eventstore: the operation did not return: its goroutine ended by runtime.Goexit, for example by t.FailNow")
 )
 
 // observation is an operation under way, and what is known of its result.

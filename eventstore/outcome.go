@@ -77,5 +77,5 @@ func (h *streamHandle) lookup(ctx context.Context, c commit) (lookedUp, error) {
 			return lookedUp{OutcomeRejected, hd, etag}, nil
 		}
 	}
-	return lookedUp{}, h.failed("look up an append", fmt.Errorf("the store keeps answering with less than version %d: a stale replica, or lost data?", base+1))
+	return lookedUp{}, h.failed("look up an append", fmt.Errorf("the store keeps returning versions below %d: is it a stale replica, or did it lose data?", base+1))
 }

@@ -246,7 +246,7 @@ func (p *Provider) handle(stream Stream) (*streamHandle, error) {
 	k, caps := keysOf(stream), p.state.Capabilities()
 	if caps.MaxKeyBytes > 0 && k.longest() > caps.MaxKeyBytes {
 		return nil, &ArgumentError{Argument: "stream name",
-			Reason: fmt.Sprintf("with %s keys would have up to %d bytes, the store takes %d", stream, k.longest(), caps.MaxKeyBytes)}
+			Reason: fmt.Sprintf("with %s keys would have up to %d bytes, but the store takes at most %d", stream, k.longest(), caps.MaxKeyBytes)}
 	}
 	return &streamHandle{
 		Stream:   stream,

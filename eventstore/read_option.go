@@ -71,7 +71,7 @@ func validVersion(argument string, version int64) error {
 	case version < 0:
 		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("version %d is negative", version)}
 	case version == 0:
-		return &ArgumentError{Argument: argument, Reason: "version 0 is the empty stream, events begin at 1"}
+		return &ArgumentError{Argument: argument, Reason: "version 0 is the empty stream; events begin at 1"}
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ func AsOf(options ...ReadOption) (version int64, err error) {
 			version = r.to
 			continue
 		}
-		return 0, &ArgumentError{Argument: name, Reason: "it is for reading events, a state is made of all of them: use no option but ToVersion and MustExist, or read events with Reader.Read"}
+		return 0, &ArgumentError{Argument: name, Reason: "it only works for reading events: use ToVersion or MustExist, or read events with Reader.Read"}
 	}
 	return version, nil
 }
@@ -135,7 +135,7 @@ func AsOf(options ...ReadOption) (version int64, err error) {
 func rangeOf(first, last int64, options []ReadOption) (readRange, error) {
 	r, err := readOptions(append([]ReadOption{FromVersion(first), ToVersion(last)}, options...))
 	if err == nil && (r.from != first || r.to != last) {
-		err = &ArgumentError{Argument: "option", Reason: "FromVersion and ToVersion contradict the versions that are given already"}
+		err = &ArgumentError{Argument: "option", Reason: "FromVersion and ToVersion contradict the versions that are already given"}
 	}
 	return r, err
 }

@@ -117,11 +117,11 @@ func (r *rebuild) look(ctx context.Context) error {
 	case unreadable != nil:
 		why = unreadable.Cause
 	case items[0].Found() && last > hd.version:
-		why = fmt.Errorf("the head is at version %d but event %d is there", hd.version, last)
+		why = fmt.Errorf("the head is at version %d but event %d exists", hd.version, last)
 	case !items[0].Found() && last > 0:
-		why = fmt.Errorf("the head is missing but events up to version %d are there", last)
+		why = fmt.Errorf("the head is missing but events up to version %d exist", last)
 	case !items[0].Found() && items[1].Found():
-		why = errors.New("the head is missing but snapshots are there")
+		why = errors.New("the head is missing but snapshots exist")
 	default:
 		return nil
 	}
@@ -150,7 +150,7 @@ func (r *rebuild) scan(ctx context.Context) error {
 				missing = version
 			case data == nil:
 			case missing != 0:
-				return r.damaged(r.keys.event(missing), missing, fmt.Errorf("the event is missing but event %d after it is there: bring it back from a backup first", version))
+				return r.damaged(r.keys.event(missing), missing, fmt.Errorf("the event is missing but event %d after it exists: bring it back from a backup first", version))
 			default:
 				event, _, _, err := decodeEventAt(r.Stream, r.keys.partition, version, data)
 				if err != nil {

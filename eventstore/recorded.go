@@ -42,7 +42,7 @@ func checkRecordedEvent(argument string, e Event) error {
 	default:
 		return nil
 	}
-	return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it has no %s, which every recorded event has: to append a new one use Append", lacks)}
+	return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it has no %s, which every recorded event has: use Append to append a new event", lacks)}
 }
 
 // SaveRecordedSnapshot saves a snapshot as [Reader.Snapshot] returns it with [AsRaw]. It does what
@@ -56,7 +56,7 @@ func (s *Session) SaveRecordedSnapshot(ctx context.Context, snapshot Snapshot) (
 		return err
 	}
 	if _, raw := snapshot.Data.(Raw); !raw || snapshot.Created.IsZero() {
-		return &ArgumentError{Argument: "snapshot", Reason: "it is none that was read with AsRaw: to save a new one use SaveSnapshot"}
+		return &ArgumentError{Argument: "snapshot", Reason: "it was not read with AsRaw: use SaveSnapshot to save a new snapshot"}
 	}
 	if snapshot.Custom, err = checkCustom("snapshot", snapshot.Custom); err != nil {
 		return err

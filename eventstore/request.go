@@ -22,7 +22,7 @@ type noAnswer struct {
 }
 
 func (e *noAnswer) Error() string {
-	return fmt.Sprintf("no answer within %s, see Settings.RequestTimeout: does the sidecar or the store stand still? (%s)", e.limit, e.text)
+	return fmt.Sprintf("no answer within %s, see Settings.RequestTimeout: does the sidecar or the store hang? (%s)", e.limit, e.text)
 }
 
 func (e *noAnswer) Is(target error) bool {

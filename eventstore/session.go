@@ -179,14 +179,14 @@ func (s *Session) ended(ctx context.Context, err error) error {
 		if lostWrites.CommitID == w.head.commit { // otherwise it is the base of an append of another session
 			s.lose(lostWrites)
 		}
-		s.handle.log.WarnContext(ctx, "the store has lost what it acknowledged", "session", s.id, "version", lostWrites.Version, "actual", lostWrites.Actual)
+		s.handle.log.WarnContext(ctx, "the store has lost acknowledged writes", "session", s.id, "version", lostWrites.Version, "actual", lostWrites.Actual)
 	case w.shared && errors.As(err, &mismatch) && mismatch.Actual > w.head.version:
 		// The next operation starts from the head as it is then.
-		s.handle.log.DebugContext(ctx, "another came before the shared session", "session", s.id, "version", w.head.version)
+		s.handle.log.DebugContext(ctx, "another writer appended before the shared session", "session", s.id, "version", w.head.version)
 	case errors.Is(err, errMoved), errors.As(err, &mismatch) && mismatch.Actual > w.head.version:
 		lost := &SessionLostError{Stream: s.handle.Stream, Session: s.id}
 		s.lose(lost)
-		s.handle.log.WarnContext(ctx, "the session lost its stream to another", "session", s.id, "version", w.head.version)
+		s.handle.log.WarnContext(ctx, "the session lost its stream to another session", "session", s.id, "version", w.head.version)
 		if mismatch != nil {
 			return &SessionLostError{Stream: s.handle.Stream, Session: s.id, Cause: mismatch}
 		}

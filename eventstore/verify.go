@@ -353,7 +353,7 @@ func (r *Reader) verifyTail(ctx context.Context, v view, found *verification) er
 			return err
 		}
 		if item.Found() && string(item.Value) != string(record.data) {
-			if err := found.add(h.damaged(key, record.version, errors.New("it is not the event that the head carries, which is the one that counts"))); err != nil {
+			if err := found.add(h.damaged(key, record.version, errors.New("it differs from the event in the head, which is the one that counts"))); err != nil {
 				return err
 			}
 		}
@@ -374,7 +374,7 @@ func (r *Reader) verifyEnd(ctx context.Context, v view, found *verification) err
 		return found.add(err)
 	}
 	if hd.version < above {
-		return found.add(h.damaged(h.keys.event(above), above, fmt.Errorf("the event stands above the head, which is at version %d: was the head restored from a backup that is older?", hd.version)))
+		return found.add(h.damaged(h.keys.event(above), above, fmt.Errorf("the event is above the head, which is at version %d: was the head restored from an older backup?", hd.version)))
 	}
 	return nil
 }
