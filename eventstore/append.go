@@ -45,8 +45,8 @@ func ExpectAny() Expected { return Expected{any: true} }
 //   - A [TypeNotRegisteredError].
 //   - A [BatchTooLargeError] if the events do not fit into one request.
 //   - An [IdempotencyIDUsedError].
-//   - A [VersionMismatchError] if the stream is not at the version that expected, or an event's
-//     sequence number, says.
+//   - A [VersionMismatchError] if the stream is not at the expected version, or if an event names a
+//     sequence number that it would not get.
 //   - A [StorageError] if the append certainly did not take effect.
 //   - An [OutcomeUnknownError] if that is not certain.
 //   - A [LostWritesError] if the store no longer holds what it acknowledged.
@@ -54,7 +54,7 @@ func (s *Session) Append(ctx context.Context, expected Expected, events ...any) 
 	return s.append(ctx, OpAppend, expected, events, false)
 }
 
-// append implements Append and, if recorded is true, AppendRecorded. Recorded events are Events.
+// append implements Append and, if recorded is true, AppendRecorded. Then each event is an Event.
 func (s *Session) append(ctx context.Context, operation string, expected Expected, events []any, recorded bool) (version int64, err error) {
 	ctx, o := s.observeExpecting(ctx, operation, expected, len(events))
 	defer o.end(&err)
@@ -161,7 +161,7 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (vers
 func (s *Session) planCommit(ctx context.Context, expected Expected, drafts []draft) (commit, error) {
 	w := s.writer
 	if mismatch := s.checkVersions(expected, drafts, w.head.version); mismatch != nil || w.undecided() || w.behind {
-		w.fresh = false // the session may be behind, or the head may be a commit of its own that it does not know of
+		w.fresh = false // the session may be behind, or the head may be its own commit whose outcome is unknown
 	}
 	actual, err := w.refresh(ctx, "append")
 	if err != nil && !errors.Is(err, errMoved) {

@@ -12,12 +12,12 @@ import (
 // seen how large they are.
 
 const (
-	chunkEvents = 1000    // most events in one bulk read
-	chunkBytes  = 1 << 20 // and about the most bytes
+	chunkEvents = 1000    // at most this many events in one bulk read
+	chunkBytes  = 1 << 20 // and about this many bytes
 
-	firstEvents = 16 // in the first chunk; fewer if events are known to be large
-	blindEvents = 64 // in the chunk after an empty one, which says nothing about sizes
-	growth      = 3  // how many times as large as the one before a chunk is at most
+	firstEvents = 16 // events in the first chunk; fewer if events are known to be large
+	blindEvents = 64 // events in the chunk after an empty one, which says nothing about sizes
+	growth      = 3  // a chunk is at most this many times as large as the one before
 )
 
 // chunk is a run of ascending versions, with their records as they were read.
@@ -96,7 +96,7 @@ func (h *streamHandle) chunks(ctx context.Context, operation string, hd head, fi
 			next = nil
 			if c.err == nil {
 				size = h.size.after(c, size)
-				if c.found > 0 { // otherwise the events may end here, and the loop too
+				if c.found > 0 { // otherwise the events may end here, and so may the loop
 					next = start()
 				}
 			}

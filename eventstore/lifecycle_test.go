@@ -373,7 +373,7 @@ func TestSharedSessionsDoNotWaitForEachOther(t *testing.T) {
 func TestOnlyASessionThatHadItsStreamToItselfWarnsThatItLostIt(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		for says, open := range map[string]func(*Provider) (*Session, error){
-			`level=WARN msg="the session lost its stream to another session"`:  func(p *Provider) (*Session, error) { return p.Open(t.Context(), labStream) },
+			`level=WARN msg="the session lost its stream to another session"`:     func(p *Provider) (*Session, error) { return p.Open(t.Context(), labStream) },
 			`level=DEBUG msg="another writer appended before the shared session"`: func(p *Provider) (*Session, error) { return p.Open(t.Context(), labStream, Shared()) },
 		} {
 			var log bytes.Buffer

@@ -161,8 +161,8 @@ func (q *claim) taken(ctx context.Context, holder string) (bool, error) {
 }
 
 // giveUp frees the lock in case this session holds it without having been told. It cannot stop a
-// request that is still under way. If that takes the lock later, the next session of this provider
-// frees it. For other processes the lock is then taken until it expires, at most
+// request that is still under way. If that request takes the lock later, the next session of this
+// provider frees it. For other processes the lock is then taken until it expires, at most
 // Settings.SessionTimeout later.
 func (q *claim) giveUp(ctx context.Context) {
 	release, cancel := releasing(ctx, time.Second)

@@ -24,7 +24,7 @@ type queue struct {
 type waiter struct {
 	partition string
 	first     chan struct{} // closed when it is the session's turn
-	freed     chan bool     // receives whether to let others go first, when a session of this provider has given the lock back
+	freed     chan bool     // receives a value when a session of this provider has given the lock back; true: let others go first
 }
 
 type abandoned struct {

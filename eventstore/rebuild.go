@@ -40,7 +40,7 @@ type HeadRebuild struct {
 // the first event that is not, and leaves the head as it is. Bring that event back from a backup
 // first. The events end where 1,000 versions in a row are missing.
 //
-// Stop everything that writes to the stream before. RebuildHead holds the stream's lock while it
+// Stop everything that writes to the stream first. RebuildHead holds the stream's lock while it
 // writes the head. Even so, on Redis a session that has lost its lock by then could still rely on
 // the ETag of the old head. Other errors are [ArgumentError], [OpenTimeoutError] and
 // [StorageError]. After one of them, RebuildHead can be called again.

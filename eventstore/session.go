@@ -12,8 +12,8 @@ import (
 )
 
 // Session is access to one stream for a limited time, exclusive unless it was opened with [Shared].
-// It appends, and it reads by the methods of [Reader]. It is safe for concurrent use. Appends and
-// snapshots wait for each other.
+// It appends, and it has the methods of [Reader] to read. It is safe for concurrent use. Appends
+// and snapshots wait for each other.
 //
 // A session that has ended refuses every operation. It returns a [NotOpenError] after Close, a
 // [SessionExpiredError] when its time is over, and a [SessionLostError] if it lost its stream to
@@ -29,7 +29,7 @@ type Session struct {
 	writer    *writer
 	turn      chan struct{} // holds a token while writer is in use
 
-	openContext context.Context // the context of Open without its end; Close uses it, because it takes none
+	openContext context.Context // the context of Open without its end, for Close, which has no context parameter
 
 	// listed is the list of snapshots as it was found when opening, until the session changes it.
 	// It lacks what others have added since, which only costs time.

@@ -8,7 +8,7 @@ import (
 )
 
 // writeUnsettled stores the events that are not known to be stored under their own keys. Then all
-// of the tail is.
+// records of the tail are stored there.
 func (w *writer) writeUnsettled(ctx context.Context) error {
 	sent, current := time.Now(), w.current()
 	if err := w.state.Write(ctx, w.keys.partition, w.eventWrites(w.unsettled)); err != nil {
