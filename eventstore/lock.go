@@ -18,7 +18,7 @@ import (
 // if a lock does not name its holder, the session asks about it by calling Unlock:
 //
 //   - The answer "held by another" is certain: this session does not hold the lock.
-//   - Any other answer means that the lock is free now, whoever held it. The session tries again.
+//   - Any other answer means that the lock is free now. The session tries again.
 //
 // While a session waits for such a lock, it calls Unlock instead of TryLock. So waiting takes no
 // additional requests, and always ends with the certain answer.
