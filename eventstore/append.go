@@ -12,50 +12,56 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// Expected is the version at which a caller expects a stream before an append,
-// made by [ExpectVersion] or [ExpectAny]. The zero value expects an empty stream.
+// Expected is the version at which a caller expects a stream before an append. [ExpectVersion] and
+// [ExpectAny] make one. The zero value expects an empty stream.
 type Expected struct {
 	version int64
 	any     bool
 }
 
-// ExpectVersion lets an append take effect only if the stream is at that
-// version; 0 is an empty stream.
+// ExpectVersion lets an append take effect only if the stream is at that version. Version 0 is an
+// empty stream.
 func ExpectVersion(version int64) Expected { return Expected{version: version} }
 
-// ExpectAny lets an append go wherever the stream stands. Such an append never fails with a
-// [VersionMismatchError], unless an event names a sequence number.
+// ExpectAny lets an append take effect at whatever version the stream is. Such an append fails with
+// a [VersionMismatchError] only if an event names a sequence number.
 func ExpectAny() Expected { return Expected{any: true} }
 
-// Append appends events to the stream, all or none, and returns the version
-// of the last. Each is a value of a registered Go type, or an [Event] to go with metadata of
-// its own. When Append returns without an error the events are durable, as far as the store is, and
-// every reader sees them.
+// Append appends events to the stream, all or none, and returns the version of the last one. Each
+// event is a value of a registered Go type, or an [Event], which also has metadata. Once Append has
+// returned without an error, the events are as durable as the store makes them, and every reader
+// sees them.
 //
-// In a session that was opened with [Shared], an append with [ExpectAny] is placed again when another
-// came before it, until ctx or the session ends.
+// In a session that was opened with [Shared], an append with [ExpectAny] tries again when another
+// append came first, until ctx or the session ends.
 //
-// It returns a [StreamClosedError] or [StreamDeletedError]; an [IdempotencyIDUsedError]; a
-// [VersionMismatchError] if the stream is not where expected, or an event's
-// sequence number, says; a [TypeNotRegisteredError]; a
-// [BatchTooLargeError] if the events do not fit into one request; an
-// [ArgumentError], also for an event of a type that is bound to other aggregate types, see
-// [ForAggregates]; a [StorageError] if it certainly did not take effect; an
-// [OutcomeUnknownError] if that is not certain; a [LostWritesError]; and the errors of a session that has
-// ended. Where several are wrong, Append returns the first in the order session, arguments,
-// idempotency, version.
+// Append returns one of these errors. If several apply, it returns the first in the order session,
+// arguments, idempotency, version.
+//
+//   - The errors of a session that has ended, see [Session].
+//   - A [StreamClosedError] or a [StreamDeletedError].
+//   - An [ArgumentError], also if an event has a type that is bound to other aggregate types, see
+//     [ForAggregates].
+//   - A [TypeNotRegisteredError].
+//   - A [BatchTooLargeError] if the events do not fit into one request.
+//   - An [IdempotencyIDUsedError].
+//   - A [VersionMismatchError] if the stream is not at the expected version, or if an event names a
+//     sequence number that it would not get.
+//   - A [StorageError] if the append certainly did not take effect.
+//   - An [OutcomeUnknownError] if that is not certain.
+//   - A [LostWritesError] if the store no longer holds what it acknowledged.
 func (s *Session) Append(ctx context.Context, expected Expected, events ...any) (version int64, err error) {
 	return s.append(ctx, OpAppend, expected, events, false)
 }
 
-// append is Append, or AppendRecorded of events that are Events.
+// append implements Append and, if recorded is true, AppendRecorded. Then each event is an Event.
 func (s *Session) append(ctx context.Context, operation string, expected Expected, events []any, recorded bool) (version int64, err error) {
 	ctx, o := s.observeExpecting(ctx, operation, expected, len(events))
 	defer o.end(&err)
 	return s.appendObserved(ctx, &o, expected, events, recorded)
 }
 
-// appendObserved is append inside of an operation that is observed already.
+// appendObserved is append within an operation that the caller observes already.
 func (s *Session) appendObserved(ctx context.Context, o *observation, expected Expected, events []any, recorded bool) (version int64, err error) {
 	if err := s.check(); err != nil {
 		return 0, err
@@ -79,8 +85,8 @@ func (s *Session) appendObserved(ctx context.Context, o *observation, expected E
 	return version, nil
 }
 
-// appendDrafts places and commits drafts. Where any version will do, it does so again as long as others
-// come before. Each time one of them has appended, so all get their turn.
+// appendDrafts plans and commits the drafts. If any version will do, it tries again as long as
+// other appends come first. Each time one of them has appended, so all writers make progress.
 func (s *Session) appendDrafts(ctx context.Context, expected Expected, drafts []draft) (version int64, err error) {
 	if err := s.tooLarge(drafts); err != nil {
 		return 0, err
@@ -102,16 +108,18 @@ func (s *Session) appendDrafts(ctx context.Context, expected Expected, drafts []
 		case s.writer.behind && !s.writer.shared:
 			return 0, s.repeated(ctx, drafts, errMoved)
 		case !pauseBefore(ctx, n):
-			return 0, s.handle.failed("append", fmt.Errorf("%w: others kept appending before: %w", driver.ErrRefused, contextErr(ctx)))
+			return 0, s.handle.failed("append", fmt.Errorf("%w: other appends kept coming first: %w", driver.ErrRefused, contextErr(ctx)))
 		}
 		s.writer.fresh = false
 	}
 }
 
-// Retry brings an append whose outcome was unknown to its end: it looks up what became of it and,
-// where it has not taken effect, appends the very same events at the very same
-// version. It may be called in the session of the append or in a later one. Errors are those of Append; a
-// [VersionMismatchError] says that the append will never take effect.
+// Retry completes an append whose outcome was unknown. It looks up what became of the append. If
+// the append has not taken effect, Retry appends the very same events at the very same version. It
+// may be called in the session of the append or in a later one.
+//
+// Retry returns the errors of [Session.Append]. A [VersionMismatchError] says that the append will
+// never take effect.
 func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (version int64, err error) {
 	again := Operation{Name: OpRetry, Expected: -1}
 	if unknown != nil {
@@ -123,10 +131,10 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (vers
 		return 0, err
 	}
 	if unknown == nil || len(unknown.commit.events) == 0 {
-		return 0, &ArgumentError{Argument: "unknown", Reason: "it is no OutcomeUnknownError that Append returned"}
+		return 0, &ArgumentError{Argument: "unknown", Reason: "it is not an OutcomeUnknownError that Append returned"}
 	}
 	if unknown.Stream != s.handle.Stream {
-		return 0, &ArgumentError{Argument: "unknown", Reason: fmt.Sprintf("it is of stream %s, the session is on %s", unknown.Stream, s.handle.Stream)}
+		return 0, &ArgumentError{Argument: "unknown", Reason: fmt.Sprintf("it is for stream %s, but the session is on stream %s", unknown.Stream, s.handle.Stream)}
 	}
 	err = s.exclusively(ctx, "append", func(ctx context.Context) error {
 		s.writer.counts = commitCounts{}
@@ -148,12 +156,12 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (vers
 	return o.result.Version, nil
 }
 
-// planCommit finds the version at which the drafts go, checks all that depends on
-// it, and makes their records.
+// planCommit determines the version of the first draft, checks everything that depends on it, and
+// makes the records of the drafts.
 func (s *Session) planCommit(ctx context.Context, expected Expected, drafts []draft) (commit, error) {
 	w := s.writer
 	if mismatch := s.checkVersions(expected, drafts, w.head.version); mismatch != nil || w.undecided() || w.behind {
-		w.fresh = false // the session may be behind, or the head is one of ours that we do not know
+		w.fresh = false // the session may be behind, or the head may be its own commit whose outcome is unknown
 	}
 	actual, err := w.refresh(ctx, "append")
 	if err != nil && !errors.Is(err, errMoved) {

@@ -1,7 +1,8 @@
 package eventstore
 
-// partialCause is the cause of an [OutcomeUnknownError] without the errors of this package that say that
-// nothing was stored. Such an error tells of one request out of several, and the whole means the opposite.
+// partialCause is the cause of an [OutcomeUnknownError] without this package's errors that say that
+// nothing was stored. Such an error is about one of several requests. For the whole append it would
+// be wrong.
 type partialCause struct {
 	text  string
 	inner []error
@@ -10,8 +11,9 @@ type partialCause struct {
 func (c *partialCause) Error() string   { return c.text }
 func (c *partialCause) Unwrap() []error { return c.inner }
 
-// withoutClaims returns cause as it is, or without the errors in it that contradict an unknown outcome. What
-// these were caused by, as the error of a context or of a driver, is still found.
+// withoutClaims returns cause without the errors in it that contradict an unknown outcome, or cause
+// itself if it has none. It keeps what caused these errors, such as the error of a context or of a
+// driver, so that errors.Is and errors.As still find it.
 func withoutClaims(cause error) error {
 	if cause == nil || !claims(cause) {
 		return cause
@@ -25,8 +27,8 @@ func withoutClaims(cause error) error {
 	return c
 }
 
-// claims reports whether something in err says that nothing was stored. That a session expired meanwhile is
-// no such claim.
+// claims reports whether an error in err says that nothing was stored. A [SessionExpiredError] does
+// not say so: the session expired meanwhile.
 func claims(err error) bool {
 	switch err.(type) {
 	case *SessionExpiredError, *OutcomeUnknownError:

@@ -7,32 +7,33 @@ import (
 	"sync/atomic"
 )
 
-// This file is the one loop over event keys, which bounds what is in memory by bytes. A store does not
-// tell how large its values are, so a loop begins with few events and asks for more as it sees them.
+// This file has the only loop over event keys. It limits how many bytes are in memory. A store does
+// not say how large its values are. So a loop begins with few events, and asks for more once it has
+// seen how large they are.
 
 const (
-	chunkEvents = 1000    // events in one bulk read, at most
-	chunkBytes  = 1 << 20 // and about as many bytes
+	chunkEvents = 1000    // at most this many events in one bulk read
+	chunkBytes  = 1 << 20 // and about this many bytes
 
-	firstEvents = 16 // in the first chunk, fewer if events are known to be large
-	blindEvents = 64 // in the chunk after one that held nothing, and so told nothing of sizes
-	growth      = 3  // how many times as large a chunk is as the one before, at most
+	firstEvents = 16 // events in the first chunk; fewer if events are known to be large
+	blindEvents = 64 // events in the chunk after an empty one, which says nothing about sizes
+	growth      = 3  // a chunk is at most this many times as large as the one before
 )
 
-// chunk is a run of versions, ascending, with their records as they were read.
+// chunk is a run of ascending versions, with their records as they were read.
 type chunk struct {
 	from, to int64
-	data     [][]byte // nil where there was nothing under the key
+	data     [][]byte // nil where nothing is stored under the key
 	bytes    int
-	found    int // how many of data are there
+	found    int // how many of data are not nil
 	err      error
 }
 
-// sizeHint is about how many bytes an event of a stream has, as far as that was seen; 0 is unknown. It
-// says where a loop begins, and nothing rests on it.
+// sizeHint is about how many bytes an event of the stream has, or 0 if that is unknown. It only
+// decides with how many events a loop begins. Nothing else relies on it.
 type sizeHint struct{ bytes atomic.Int64 }
 
-// saw notes how many bytes some events have.
+// saw notes how many bytes a number of events have together.
 func (s *sizeHint) saw(bytes, events int) {
 	s.bytes.Store(int64(bytes / max(1, events)))
 }
@@ -42,7 +43,7 @@ func (s *sizeHint) begin() int64 {
 	return min(firstEvents, fitting(s.bytes.Load()))
 }
 
-// after returns how many events to ask for after a chunk of size events.
+// after returns how many events to ask for after chunk c, for which size events were asked for.
 func (s *sizeHint) after(c chunk, size int64) int64 {
 	if c.found == 0 {
 		return max(size, min(size*growth, blindEvents))
@@ -51,15 +52,15 @@ func (s *sizeHint) after(c chunk, size int64) int64 {
 	return min(size*growth, fitting(int64(c.bytes/c.found)), chunkEvents)
 }
 
-// fitting returns how many events of so many bytes make a chunk, at least 1.
+// fitting returns how many events of that many bytes make a chunk, at least 1.
 func fitting(bytes int64) int64 {
 	return max(1, chunkBytes/max(1, bytes))
 }
 
-// chunks reads the records of the versions from first to last, from the head's tail or from their keys.
-// The next chunk is under way while one that holds something is looked at, so two are in memory. An error
-// is in the last chunk.
-// A loop that ends early leaves no request behind.
+// chunks reads the records of the versions from first to last, from the head's tail or from their
+// keys. It fetches the next chunk while the caller looks at one, so two chunks are in memory. A
+// chunk with an error is the last one. When the caller ends the loop early, chunks cancels its
+// request and waits for it.
 func (h *streamHandle) chunks(ctx context.Context, operation string, hd head, first, last int64, backwards bool) iter.Seq[chunk] {
 	return func(yield func(chunk) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -95,7 +96,7 @@ func (h *streamHandle) chunks(ctx context.Context, operation string, hd head, fi
 			next = nil
 			if c.err == nil {
 				size = h.size.after(c, size)
-				if c.found > 0 { // else this may be where the events end, and the loop
+				if c.found > 0 { // otherwise the events may end here, and so may the loop
 					next = start()
 				}
 			}
@@ -109,7 +110,7 @@ func (h *streamHandle) chunks(ctx context.Context, operation string, hd head, fi
 	}
 }
 
-// fetch reads the records of a chunk: from the tail, or from their keys.
+// fetch reads the records of a chunk, from the tail or from their keys.
 func (h *streamHandle) fetch(ctx context.Context, operation string, hd head, c chunk) chunk {
 	c.data = make([][]byte, c.to-c.from+1)
 	keys := make([]string, 0, len(c.data))
@@ -117,7 +118,7 @@ func (h *streamHandle) fetch(ctx context.Context, operation string, hd head, c c
 	for i := range c.data {
 		version := c.from + int64(i)
 		if record, ok := hd.inTail(version); ok {
-			c.data[i] = bytes.Clone(record.data) // the reader may change what it gets
+			c.data[i] = bytes.Clone(record.data) // the caller may change what it gets
 			continue
 		}
 		keys, places = append(keys, h.keys.event(version)), append(places, i)

@@ -10,49 +10,30 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// This file is the commit protocol. In short:
+// This file is the commit protocol:
 //
-//   - A conditional write of one key, the head, is the commit.
-//   - The head carries the new events in its tail, so they are durable and readable the moment that
-//     write succeeds. Then each is written under its own key, and leaves the tail when its
-//     writer knows that it stands there.
-//   - Where the store's transactions truly roll back, head and events go together instead.
-//   - A lost answer is looked up, never guessed.
+//   - The commit is a conditional write of one key, the head.
+//   - The head carries the new events in its tail, so they are durable and readable as soon as that
+//     write succeeds. Then the writer stores each event under its own key. Once it knows that an
+//     event is stored there, later heads no longer carry it.
+//   - If the store's transactions really roll back, head and events go into one transaction
+//     instead.
+//   - If an answer is lost, the writer looks up what happened. It never guesses.
 //
-// The numbers in comments are those of the rules in ARCHITECTURE.md.
+// What a writer knows of the head is in writer.go. Storing events under their own keys is in
+// settle.go, and the lookup in outcome.go. The numbers of rules in comments are those in
+// ARCHITECTURE.md.
 
-// A tail is worth one more swap to drop it from some size on, since every reader of the head carries it, and from some number of
-// records on that were carried along for earlier commits, since every session writes these again under their own keys: it
-// does not know that they stand.
-const (
-	trimBytes   = 64 << 10
-	trimCarried = 4
-)
-
-// What an answer told is trusted for a moment only, where a store can restart with less than it had: an ETag
-// that can come back, and that events stand under their own keys. (Rules 1 and 3)
-const (
-	// etagTrust is how long it is trusted until the next request is sent. No server can restart and take
-	// the append of another within that time.
-	etagTrust = 10 * time.Millisecond
-
-	// vouches is how long a request may take whose answer then vouches for the time that it took. What a
-	// client sends again below takes longer, at the default settings of Dapr's Redis client: it waits 3 s
-	// for an answer, and gives up after some 0.1 s where no server can be reached.
-	vouches = 2 * time.Second
-)
-
-// commit is one append on its way: what is written never changes between attempts.
+// commit is one append on its way. Its bytes never change between attempts.
 type commit struct {
 	id     string
-	base   int64  // the stream's version before
-	after  string // id of the commit that made base; empty for an empty stream, or where it is not known
+	base   int64  // the stream's version before the commit
+	after  string // id of the commit that made base; empty if the stream was empty, or if it is not known
 	events []record
 }
 
 func (c commit) version() int64 { return c.base + int64(len(c.events)) }
 
-// idempotencyIDs returns the idempotency ids of the commit's events.
 func (c commit) idempotencyIDs() (ids []string) {
 	for _, r := range c.events {
 		if r.idempotencyID != "" {
@@ -62,16 +43,16 @@ func (c commit) idempotencyIDs() (ids []string) {
 	return ids
 }
 
-// metadata is that of the commit's first event.
+// metadata returns the metadata of the commit's first event.
 func (c commit) metadata(h *streamHandle) Metadata {
 	_, m, _, _ := decodeEvent(h.Stream, h.keys.partition, c.events[0].data)
 	return m
 }
 
-// errMoved says that the head holds a commit of somebody else.
-var errMoved = errors.New("somebody else has written to the stream")
+// errMoved says that the head holds a commit of another writer.
+var errMoved = errors.New("another writer has written to the stream")
 
-// commit brings c into effect at its base version, once, or says why not.
+// commit makes c take effect once, at its base version, or returns why it did not.
 func (w *writer) commit(ctx context.Context, c commit) error {
 	if err := w.makeRoom(ctx, c); err != nil {
 		return err
@@ -92,7 +73,8 @@ func (w *writer) commit(ctx context.Context, c commit) error {
 	return nil
 }
 
-// stillAt makes sure that the head is the one on which c was made, if that is not certain any more.
+// stillAt makes sure that the head is still the one that c is based on. It reads the head if that
+// is not certain.
 func (w *writer) stillAt(ctx context.Context, c commit) error {
 	actual, err := w.refresh(ctx, "append")
 	switch {
@@ -106,8 +88,9 @@ func (w *writer) stillAt(ctx context.Context, c commit) error {
 	return nil
 }
 
-// resolve finishes a commit that failed or went unanswered: looks it up, and tries
-// again with the same bytes while it is not in effect. It ends early where the answers say that no try will do.
+// resolve completes a commit that failed or got no answer. It looks up what became of the commit,
+// and tries again with the same bytes while the commit is not in effect. It stops early if the
+// answers show that no further try can succeed.
 func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts) error {
 	w.fresh = false
 	w.unknown[c.id] = c.base
@@ -159,7 +142,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 			if outcome == OutcomeRejected {
 				return &VersionMismatchError{Stream: w.Stream, Expected: c.base, Actual: max(h.version, w.head.version), Metadata: c.metadata(w.streamHandle)}
 			}
-			if c.version() > w.head.version { // somebody else came after it, which the next refresh says
+			if c.version() > w.head.version { // another commit came after it, as the next refresh will notice
 				w.head = head{version: c.version(), first: w.head.first, commit: c.id}
 			}
 			return nil
@@ -174,13 +157,13 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 	}
 }
 
-// try attempts the commit once. On success head is what was written. On an error
-// it may have taken effect all the same.
+// try makes one attempt at the commit. On success, w.head is what was written. After an error, the
+// commit may still have taken effect.
 func (w *writer) try(ctx context.Context, c commit) error {
 	w.counts.attempts++
 	next := head{version: c.version(), first: w.head.first, commit: c.id, time: time.Now()}
 	if w.fitsTransaction(c) {
-		// Every record of the tail that is replaced goes along. (Rule 3)
+		// The transaction also stores each record of the tail that it replaces. (Rule 3)
 		writes := w.eventWrites(append(w.carry(), c.events...))
 		swap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}
 		if err := w.state.Commit(ctx, w.keys.partition, swap, writes); err != nil {
@@ -199,8 +182,8 @@ func (w *writer) try(ctx context.Context, c commit) error {
 	return nil
 }
 
-// written notes a swap of the head that was answered with success. Only then may the next ETag
-// be counted. (Rule 1)
+// written notes a swap of the head that was answered with success. Only after such an answer may
+// the writer count the next ETag instead of reading it. (Rule 1)
 func (w *writer) written(next head) {
 	before := w.etag
 	w.head, w.etag, w.fresh, w.told = next, "", false, time.Now()
@@ -214,8 +197,9 @@ func (w *writer) written(next head) {
 	}
 }
 
-// eventWrites are the writes that make records stand: the event, and what leads to it
-// from its idempotency id. (Rules 3 and 4)
+// eventWrites returns the writes that store records under their own keys. For each record these are
+// its event, and the idempotency key that leads to the event if it has an idempotency id. (Rules 3
+// and 4)
 func (w *writer) eventWrites(records []record) []driver.Write {
 	writes := make([]driver.Write, 0, len(records))
 	bytes := 0
@@ -230,12 +214,4 @@ func (w *writer) eventWrites(records []record) []driver.Write {
 		w.size.saw(bytes, len(records))
 	}
 	return writes
-}
-
-// size returns how many bytes of a head records take.
-func size(records []record) (n int) {
-	for _, r := range records {
-		n += len(r.data) + 40 // its place in the tail
-	}
-	return n
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// tooLarge returns a BatchTooLargeError if the drafts certainly fit into no request, before anything is sent.
-// Drafts that are far from that are not measured.
+// tooLarge returns a BatchTooLargeError if the drafts certainly do not fit into one request, before
+// anything is sent. It does not measure drafts that are far below the limit.
 func (s *Session) tooLarge(drafts []draft) error {
 	size := 0
 	for _, d := range drafts {
@@ -26,13 +26,13 @@ func (s *Session) tooLarge(drafts []draft) error {
 	return s.writer.tooLarge(c)
 }
 
-// draft is one event of an append before it has its place.
+// draft is one event of an append before its version is known.
 type draft struct {
 	metadata Metadata
 	raw      Raw
 }
 
-// drafts checks what can be checked without looking at the stream, and encodes the payloads.
+// drafts checks what it can check without looking at the stream, and encodes the payloads.
 func (s *Session) drafts(ctx context.Context, expected Expected, events []any, recorded bool) ([]draft, error) {
 	if len(events) == 0 {
 		return nil, &ArgumentError{Argument: "events", Reason: "there are none to append"}
@@ -63,9 +63,9 @@ func (s *Session) drafts(ctx context.Context, expected Expected, events []any, r
 		}
 		m.Custom = custom
 		if m.Message.ID == "" && !recorded {
-			id, err := uuid.NewV7() // before the payload is encoded: a Sealer ties it to its event
+			id, err := uuid.NewV7() // before the payload is encoded, because a Sealer ties the payload to its event
 			if err != nil {
-				return nil, &ArgumentError{Argument: argument, Reason: "no id could be made for it", Cause: err}
+				return nil, &ArgumentError{Argument: argument, Reason: "cannot make an id for it", Cause: err}
 			}
 			m.Message.ID = id.String()
 		}
@@ -78,7 +78,7 @@ func (s *Session) drafts(ctx context.Context, expected Expected, events []any, r
 		}
 		switch n := m.Context.SequenceNumber; {
 		case e.Version != 0 && e.Version != n:
-			return nil, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("its version is %d, its sequence number %d", e.Version, n)}
+			return nil, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("its version is %d but its sequence number is %d", e.Version, n)}
 		case n < 0:
 			return nil, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("its sequence number %d is negative", n)}
 		case n > 0 && n <= int64(i):
@@ -97,7 +97,7 @@ func (s *Session) drafts(ctx context.Context, expected Expected, events []any, r
 		}
 		if id := m.Context.IdempotencyID; id != "" {
 			if other, ok := used[id]; ok {
-				return nil, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("its idempotency id %q is that of events[%d] too", id, other)}
+				return nil, &ArgumentError{Argument: argument, Reason: fmt.Sprintf("its idempotency id %q is also used by events[%d]", id, other)}
 			}
 			used[id] = i
 		}
@@ -106,8 +106,8 @@ func (s *Session) drafts(ctx context.Context, expected Expected, events []any, r
 	return drafts, nil
 }
 
-// encode makes what is stored of an event's data. What was recorded before is taken as it is: history
-// is copied whatever is registered here.
+// encode returns what is stored of an event's data. It takes recorded data as it is, because a copy
+// of a stream must not depend on the types that are registered here.
 func (s *Session) encode(ctx context.Context, argument string, about *About, data any, recorded bool) (Raw, error) {
 	if raw, ok := data.(Raw); ok && recorded {
 		return raw, checkRecorded(argument, raw)
@@ -116,12 +116,12 @@ func (s *Session) encode(ctx context.Context, argument string, about *About, dat
 	about.Stream = s.handle.Stream
 	raw, err := registry.encodeAt(ctx, argument, about, data)
 	if isA[*TypeNotRegisteredError](err) && registry.holdsSeveral(data) {
-		err = &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %T, which is several events in one value: pass it with events..., as a []any, so that each is an event", data)}
+		err = &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it is a %T, which holds several events: pass it as events... with a []any, so that each is one event", data)}
 	}
 	return raw, err
 }
 
-// complete fills in and checks an event's metadata, all but its place and its session.
+// complete fills in and checks an event's metadata, except for its sequence number and its session.
 func (s *Session) complete(argument string, m *Metadata, raw Raw) error {
 	const aggregateID = "aggregate id"
 	stream := s.handle.Stream
@@ -151,7 +151,7 @@ func (s *Session) complete(argument string, m *Metadata, raw Raw) error {
 			return err
 		}
 		if limit := s.handle.caps.MaxKeyBytes; limit > 0 && len(s.handle.keys.idempotency(id)) > limit {
-			return bad("with its idempotency id %q a key would have %d bytes, the store takes %d", id, len(s.handle.keys.idempotency(id)), limit)
+			return bad("with its idempotency id %q a key would have %d bytes, but the store takes at most %d", id, len(s.handle.keys.idempotency(id)), limit)
 		}
 	}
 	if m.Message.Created.IsZero() {
@@ -170,7 +170,7 @@ func (s *Session) complete(argument string, m *Metadata, raw Raw) error {
 	return nil
 }
 
-// checkVersions returns a VersionMismatchError if drafts do not fit a stream that is at that version.
+// checkVersions returns a VersionMismatchError if the drafts do not fit a stream at that version.
 func (s *Session) checkVersions(expected Expected, drafts []draft, version int64) error {
 	if !expected.any && expected.version != version {
 		return &VersionMismatchError{Stream: s.handle.Stream, Expected: expected.version, Actual: version, Metadata: drafts[0].metadata}

@@ -37,5 +37,5 @@ func ExampleAsOf() {
 	fmt.Println(err)
 	// Output:
 	// 7 <nil>
-	// eventstore: bad argument Backwards: it is for reading events, a state is made of all of them: use no option but ToVersion and MustExist, or read events with Reader.Read
+	// eventstore: bad argument Backwards: it only works for reading events: use ToVersion or MustExist, or read events with Reader.Read
 }

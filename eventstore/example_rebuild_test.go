@@ -48,7 +48,7 @@ func ExampleProvider_RebuildHead() {
 	fmt.Println("found:", rebuilt.Damage.Cause)
 	fmt.Println("the stream is at version", rebuilt.Version, "again")
 	// Output:
-	// eventstore: stream EventStores:BankAccount:123456000 is damaged: check key {EventStores:BankAccount:123456000}:head: the head is missing but events or snapshots are there: did the store evict or expire it? Provider.RebuildHead can make it anew
-	// found: the head is missing but events up to version 3 are there
+	// eventstore: stream EventStores:BankAccount:123456000 is damaged: check key {EventStores:BankAccount:123456000}:head: the head is missing but events or snapshots exist: did the store evict or expire it? Provider.RebuildHead can rebuild it
+	// found: the head is missing but events up to version 3 exist
 	// the stream is at version 3 again
 }

@@ -5,11 +5,13 @@ import (
 	"strings"
 )
 
-// exiting reports whether the function that deferred the caller ends by [runtime.Goexit], as a test does that fails in the middle of an
-// operation. Nothing else tells that from a return: recover gives nil for both. A deferred function is called by the one
-// that returns, and by Goexit itself where there is no return.
+// exiting reports whether the function that deferred its caller ends by [runtime.Goexit], as a test
+// does that fails in the middle of an operation. recover cannot tell this from a return, because it
+// returns nil for both. The call stack can: on a return, the function itself calls what it has
+// deferred. Without a return, Goexit calls it.
 //
-// It looks no further than that caller, for an operation may also run, and return, in a function that was deferred before a Goexit.
+// exiting looks only at that one caller. An operation may also run, and return, inside a function
+// that was deferred before a Goexit.
 func exiting() bool {
 	var callers [4]uintptr
 	// 0 is Callers, 1 this function, 2 the deferred one.

@@ -10,9 +10,9 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// streamHandle is one stream as a provider reaches it: its name, its keys, the store they are
-// in. It knows how to read what the protocol consists of, and holds nothing of what it has read but
-// about how large an event is.
+// streamHandle is how a provider reaches one stream: the stream's name, its keys and the store that
+// they are in. It reads the records of the protocol. Of what it has read, it keeps only about how
+// large an event is.
 type streamHandle struct {
 	Stream
 	keys     keys
@@ -20,14 +20,15 @@ type streamHandle struct {
 	caps     driver.Capabilities
 	registry *Registry
 	settings Settings
-	log      *slog.Logger // says which stream
+	log      *slog.Logger // adds the stream to each record
 	hasher   *idHasher    // nil: ids are not hidden
 	observer Observer     // nil: none
-	queues   *queues      // of the provider, before the locks
+	queues   *queues      // the provider's, for the locks
 	size     sizeHint
 }
 
-// readAttempts bounds how often a read that can't be true, as one of a stale replica, is repeated.
+// readAttempts limits how often a read is repeated whose answer cannot be true, such as that of a
+// stale replica.
 const readAttempts = 8
 
 // get reads one key with the strongest consistency.
@@ -39,8 +40,8 @@ func (h *streamHandle) get(ctx context.Context, operation, key string) (driver.I
 	return item, nil
 }
 
-// getMany reads keys in one request; an item that failed fails the whole. What is absent in the answer is asked for alone where
-// the store's bulk reads are no proof of that.
+// getMany reads keys in one request. An item that failed fails the whole read. If the store's bulk
+// reads do not prove that a key is absent, getMany asks for each absent key alone.
 func (h *streamHandle) getMany(ctx context.Context, operation string, keys []string) ([]driver.Item, error) {
 	items, err := h.getManyUnproven(ctx, operation, keys)
 	if err != nil {
@@ -49,11 +50,12 @@ func (h *streamHandle) getMany(ctx context.Context, operation string, keys []str
 	return items, h.prove(ctx, operation, items)
 }
 
-// proveAtOnce is how many keys are asked for at a time.
+// proveAtOnce is how many keys prove asks for at the same time.
 const proveAtOnce = 32
 
-// prove asks for each key that a bulk read has called absent, where that is no proof. It ends with the first that can't be read: a store that
-// is away is not asked for a thousand more.
+// prove asks for each key that a bulk read has called absent, if a bulk read does not prove that.
+// It stops at the first key that cannot be read, so that a store that is down does not get a
+// thousand more requests.
 func (h *streamHandle) prove(ctx context.Context, operation string, items []driver.Item) error {
 	if !h.caps.BulkMisses {
 		return nil
@@ -91,14 +93,15 @@ func (h *streamHandle) prove(ctx context.Context, operation string, items []driv
 	return first
 }
 
-// getManyUnproven reads keys in one request. What it calls absent may have been missed, see Capabilities.BulkMisses.
+// getManyUnproven reads keys in one request. The store may have missed a key that it calls absent,
+// see Capabilities.BulkMisses.
 func (h *streamHandle) getManyUnproven(ctx context.Context, operation string, keys []string) ([]driver.Item, error) {
 	items, err := h.state.GetMany(ctx, h.keys.partition, keys)
 	if err != nil {
 		return nil, h.failed(operation, err)
 	}
 	if len(items) != len(keys) {
-		return nil, h.failed(operation, fmt.Errorf("the store gave %d items for %d keys", len(items), len(keys)))
+		return nil, h.failed(operation, fmt.Errorf("the store returned %d items for %d keys", len(items), len(keys)))
 	}
 	for _, item := range items {
 		if item.Err != nil {
@@ -108,8 +111,7 @@ func (h *streamHandle) getManyUnproven(ctx context.Context, operation string, ke
 	return items, nil
 }
 
-// readHead reads the head and the ETag that belongs to it. A stream without a head is empty, with
-// the ETag "".
+// readHead reads the head and its ETag. A stream without a head is empty, and its ETag is "".
 func (h *streamHandle) readHead(ctx context.Context, operation string) (head, string, error) {
 	item, err := h.get(ctx, operation, h.keys.head())
 	if err != nil {
@@ -129,19 +131,19 @@ func (h *streamHandle) headOf(item driver.Item) (head, string, error) {
 	return hd, item.ETag, nil
 }
 
-// openedStream is what a stream is found as.
+// openedStream is what open has read of a stream.
 type openedStream struct {
 	head      head
 	etag      string
-	snapshots *driver.Item // the list of snapshots; nil where it was not found, which is no proof that there is none
+	snapshots *driver.Item // the list of snapshots; nil if it was not found, which does not prove that there is none
 }
 
-// open reads head, snapshot list and event 1 in one request. A missing head means
-// an empty stream only if nothing else stands.
+// open reads the head, the snapshot list and event 1 in one request. If the head is missing, the
+// stream is empty only if the other two are missing as well. (Rule 7)
 func (h *streamHandle) open(ctx context.Context, operation string) (openedStream, error) {
 	items, err := h.getManyUnproven(ctx, operation, []string{h.keys.head(), h.keys.snapshots(), h.keys.event(1)})
 	proven := !h.caps.BulkMisses
-	if err == nil && !items[0].Found() { // of a stream with a head nothing else matters yet
+	if err == nil && !items[0].Found() { // if there is a head, the others do not matter yet
 		proven, err = true, h.prove(ctx, operation, items)
 	}
 	if err != nil {
@@ -149,13 +151,13 @@ func (h *streamHandle) open(ctx context.Context, operation string) (openedStream
 	}
 	headItem, snapshots, first := items[0], items[1], items[2]
 	if !headItem.Found() && (snapshots.Found() || first.Found()) {
-		// A bulk read is no snapshot in time: the stream may just have begun.
+		// A bulk read does not read all keys at the same moment: the stream may just have begun.
 		if headItem, err = h.get(ctx, operation, h.keys.head()); err != nil {
 			return openedStream{}, err
 		}
 		if !headItem.Found() {
 			return openedStream{}, h.damaged(h.keys.head(), 0,
-				errors.New("the head is missing but events or snapshots are there: did the store evict or expire it? Provider.RebuildHead can make it anew"))
+				errors.New("the head is missing but events or snapshots exist: did the store evict or expire it? Provider.RebuildHead can rebuild it"))
 		}
 	}
 	hd, etag, err := h.headOf(headItem)
@@ -194,7 +196,7 @@ func (h *streamHandle) failed(operation string, cause error) error {
 	return &StorageError{Stream: h.Stream, Operation: operation, Cause: cause}
 }
 
-// notBegun is the error of an operation whose context had ended before anything was sent.
+// notBegun returns the error of an operation whose context had ended before anything was sent.
 func (h *streamHandle) notBegun(ctx context.Context, operation string) error {
 	return h.failed(operation, fmt.Errorf("%w: %w", driver.ErrRefused, contextErr(ctx)))
 }
@@ -203,13 +205,13 @@ func (h *streamHandle) damaged(key string, version int64, cause error) error {
 	return &DamagedError{Stream: h.Stream, Key: key, Version: version, Cause: cause}
 }
 
-// requestBytes is an upper bound of what a key and its value take of a request to the store, with
-// the partition and options that go with them.
+// requestBytes returns an upper bound of how many bytes a key and its value take of a request to
+// the store. It includes the partition and the options that go with them.
 func (h *streamHandle) requestBytes(keyBytes, valueBytes int) int {
 	return keyBytes + valueBytes + len(h.keys.partition) + 256
 }
 
-// headBytes is requestBytes of a head without its tail.
+// headBytes returns requestBytes for a head without its tail.
 func (h *streamHandle) headBytes() int {
 	return h.requestBytes(len(h.keys.head()), len(h.keys.partition)+256)
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// repeated returns an IdempotencyIDUsedError in the place of a mismatch where the stream holds one of
-// the drafts already: the same command came twice, and what it finds is its own effect.
+// repeated returns an IdempotencyIDUsedError instead of mismatch if the stream already holds one of
+// the drafts. Then the same command came twice, and finds the effect of its first delivery.
 func (s *Session) repeated(ctx context.Context, drafts []draft, mismatch error) error {
 	var ids []string
 	for _, d := range drafts {
@@ -38,8 +38,9 @@ func (w *writer) repeated(ctx context.Context, ids []string, mismatch error) err
 	return mismatch
 }
 
-// checkUnused checks that the stream holds no event with that idempotency id: the tail of the head first,
-// which was read before, then the idempotency key. (Rule 9)
+// checkUnused returns an IdempotencyIDUsedError if the stream holds an event with that idempotency
+// id. It looks in the tail of the head, which was read before, and then under the idempotency key.
+// (Rule 9)
 func (h *streamHandle) checkUnused(ctx context.Context, hd head, id string) error {
 	if strings.TrimSpace(id) == "" {
 		return nil
@@ -51,7 +52,7 @@ func (h *streamHandle) checkUnused(ctx context.Context, hd head, id string) erro
 	return &IdempotencyIDUsedError{Stream: h.Stream, IdempotencyID: id, Version: version}
 }
 
-// versionOfID finds the version of an idempotency id, or 0.
+// versionOfID returns the version of the event with that idempotency id, or 0 if there is none.
 func (h *streamHandle) versionOfID(ctx context.Context, hd head, id string) (int64, error) {
 	for _, r := range hd.tail {
 		if r.idempotencyID == id && r.version >= hd.first {
@@ -65,7 +66,7 @@ func (h *streamHandle) versionOfID(ctx context.Context, hd head, id string) (int
 	return h.versionFromKey(hd, id, item)
 }
 
-// versionFromKey is the version to which an idempotency key leads, or 0.
+// versionFromKey returns the version to which an idempotency key leads, or 0 if it leads to none.
 func (h *streamHandle) versionFromKey(hd head, id string, item driver.Item) (int64, error) {
 	if !item.Found() {
 		return 0, nil
@@ -75,7 +76,7 @@ func (h *streamHandle) versionFromKey(hd head, id string, item driver.Item) (int
 		return 0, h.damaged(item.Key, 0, err)
 	}
 	if version < hd.first {
-		return 0, nil // of before the stream was deleted
+		return 0, nil // from before the stream was deleted
 	}
 	return version, nil
 }

@@ -8,12 +8,12 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// lease is a [driver.Locker] over the state store itself, for where there is no lock component. The
-// lease of a stream is one record that says who has it until when. It is taken and given back
-// by swaps and never deleted, so that its ETag never starts over.
+// lease is a [driver.Locker] that uses the state store itself, for providers without a lock
+// component. The lease of a stream is one record that says who holds it and until when. Sessions
+// take it and give it back by swaps. They never delete it, so that its ETag never starts over.
 //
-// When it has run out is judged by the clock of who wants it, so clocks that differ shift
-// the end of a session by as much. Nothing else depends on them.
+// A session decides by its own clock whether the lease of another has expired. If clocks differ,
+// the end of a session shifts by the difference. Nothing else depends on the clocks.
 type lease struct {
 	state driver.State
 }
@@ -34,7 +34,7 @@ func (l lease) TryLock(ctx context.Context, resource, owner string, expiry time.
 	if swapErr == nil {
 		return driver.Lock{Acquired: true}, nil
 	}
-	// Lost to another, or the answer was: the record tells.
+	// Another session has taken the lease, or the answer was lost. The record tells.
 	after, etagNow, err := l.read(ctx, resource, key)
 	switch {
 	case err != nil:
@@ -47,8 +47,9 @@ func (l lease) TryLock(ctx context.Context, resource, owner string, expiry time.
 	return driver.Lock{Holder: after.owner}, nil
 }
 
-// Unlock gives the lease back. Where it is not the owner's it is swapped all the same, free for free, unless another has
-// it now: then a swap of the owner's that is still under way finds that its ETag is over.
+// Unlock gives the lease back. If another session holds the lease now, Unlock leaves it alone.
+// Otherwise it swaps the record even if the owner does not hold the lease, a free one for a free
+// one. If a swap of that owner is still under way, it then fails because the ETag has changed.
 func (l lease) Unlock(ctx context.Context, resource, owner string) (driver.UnlockStatus, error) {
 	key := keys{prefix: "{" + resource + "}:"}.lease()
 	r, etag, err := l.read(ctx, resource, key)
@@ -70,9 +71,9 @@ func (l lease) Unlock(ctx context.Context, resource, owner string) (driver.Unloc
 		return status, nil
 	}
 	if r, etag, err = l.read(ctx, resource, key); err == nil && r.owner != owner {
-		return status, nil // the answer was lost, or it had just run out and another took it
+		return status, nil // the answer was lost, or the lease expired and another session took it
 	}
-	if err == nil && status != driver.Unlocked { // the swap that was under way has come first
+	if err == nil && status != driver.Unlocked { // the swap that was under way came first
 		if swapErr = l.free(ctx, resource, key, etag); swapErr == nil {
 			return driver.Unlocked, nil
 		}

@@ -9,12 +9,14 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// CloseStream closes the stream for further appends, for ever: from then on an append gets a [StreamClosedError], from
-// any session. Reading goes on as before, and so do snapshots. Closing a stream again does nothing.
+// CloseStream closes the stream for further appends, forever. From then on, an append in any
+// session returns a [StreamClosedError]. Reading and snapshots go on as before. Closing a stream
+// again does nothing.
 //
-// It returns a [VersionMismatchError] if the stream is not where expected; an [ArgumentError] if it is empty; a
-// [StreamDeletedError]; and the errors of a session that has ended. After a [StorageError] it may
-// have taken effect, and is safe to repeat.
+// CloseStream returns a [VersionMismatchError] if the stream is not at the expected version, an
+// [ArgumentError] if it is empty, and a [StreamDeletedError] if it was deleted. It also returns the
+// errors of a session that has ended. After a [StorageError] it may have taken effect, and is safe
+// to repeat.
 func (s *Session) CloseStream(ctx context.Context, expected Expected) (err error) {
 	ctx, o := s.observeExpecting(ctx, OpCloseStream, expected, 0)
 	defer o.end(&err)
@@ -36,16 +38,19 @@ func (s *Session) CloseStream(ctx context.Context, expected Expected) (err error
 	})
 }
 
-// DeleteStream deletes the stream, for ever: its events, what leads to them from idempotency ids, and its snapshots. What stays is a
-// head that says so, one version above the last, so that nothing can begin at version 1 again under that name.
+// DeleteStream deletes the stream, forever: its events, its idempotency keys and its snapshots.
+// What remains is a head that says so, one version above the last event. So nothing can begin at
+// version 1 again under that name.
 //
-// From then on every operation on the stream gets a [StreamDeletedError], but for opening a session and for DeleteStream
-// itself, which removes what is still there: call it again where it was cut short, or where a request of a writer may have come late. Such data
+// From then on, every operation on the stream returns a [StreamDeletedError], except for opening a
+// session and DeleteStream itself. DeleteStream then removes what is still stored. Call it again if
+// it was interrupted, or if a late request of a writer may have stored something since. Such data
 // no longer counts, wherever it is.
 //
-// It returns a [VersionMismatchError] if the stream is not where expected; an [ArgumentError] if it never had an event, since
-// its name is probably mistyped; and the errors of a session that has ended. After a [StorageError] it may have
-// taken effect, in part, and is safe to repeat.
+// DeleteStream returns a [VersionMismatchError] if the stream is not at the expected version. It
+// returns an [ArgumentError] if the stream never had an event, because its name is probably
+// mistyped. It also returns the errors of a session that has ended. After a [StorageError] it may
+// have taken effect, wholly or in part, and is safe to repeat.
 func (s *Session) DeleteStream(ctx context.Context, expected Expected) (err error) {
 	ctx, o := s.observeExpecting(ctx, OpDeleteStream, expected, 0)
 	defer o.end(&err)
@@ -57,13 +62,15 @@ func (s *Session) DeleteStream(ctx context.Context, expected Expected) (err erro
 	})
 }
 
-// deleteStream is DeleteStream of a stream whose head is allowed to end so.
+// deleteStream implements DeleteStream. It calls allowed with the current head to check whether
+// that stream may be deleted.
 func (s *Session) deleteStream(ctx context.Context, o *observation, expected Expected, allowed func(now head) error) error {
 	const operation = "delete the stream"
 	return s.endStream(ctx, operation, expected, func(ctx context.Context) error {
 		w := s.writer
 		if len(w.carry()) > 0 && !w.head.deleted {
-			// What only the head names could not be found to be deleted.
+			// sweep finds idempotency keys through the events that are stored under their own keys.
+			// So the events that only the head carries are stored first.
 			if err := w.seen(ctx, operation); err != nil && err != errMoved {
 				return err
 			}
@@ -94,7 +101,8 @@ func (s *Session) deleteStream(ctx context.Context, o *observation, expected Exp
 	})
 }
 
-// endStream runs what ends the stream when it has the session's writer for itself.
+// endStream runs an operation that closes or deletes the stream, while no other operation uses the
+// session's writer.
 func (s *Session) endStream(ctx context.Context, operation string, expected Expected, run func(context.Context) error) error {
 	if err := s.check(); err != nil {
 		return err
@@ -105,8 +113,9 @@ func (s *Session) endStream(ctx context.Context, operation string, expected Expe
 	return s.exclusively(ctx, operation, run)
 }
 
-// end swaps the head for one after which nothing is appended, made by change of the head as it is, unless that is done already. It may be done
-// twice without harm, so that an answer that was lost needs no more than another look.
+// end swaps the head for one that allows no further appends, unless that is done already. change
+// makes the new head from the current one. To do it twice is harmless, so after a lost answer end
+// only needs to look at the head again.
 func (w *writer) end(ctx context.Context, operation string, expected Expected, change func(now head) (next head, done bool, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, w.settings.CommitTimeout)
 	defer cancel()
@@ -136,7 +145,7 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, c
 		if elsewhere {
 			return &VersionMismatchError{Stream: w.Stream, Expected: expected.version, Actual: actual}
 		}
-		if denied(last) || refused(last) { // and the head is as it was
+		if denied(last) || refused(last) { // and the head has not changed
 			return w.failed(operation, last)
 		}
 		next.time = time.Now()
@@ -153,7 +162,7 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, c
 	return w.failed(operation, cause)
 }
 
-// endError is the error of what a stream with that head no longer takes, nil if it takes appends.
+// endError returns the error of appending to a stream with that head, or nil if it takes appends.
 func (h *streamHandle) endError(hd head) error {
 	switch {
 	case hd.deleted:
@@ -164,7 +173,7 @@ func (h *streamHandle) endError(hd head) error {
 	return nil
 }
 
-// deletedError is the error of reading a stream with that head, nil unless it was deleted.
+// deletedError returns the error of reading a stream with that head, or nil if it was not deleted.
 func (h *streamHandle) deletedError(hd head) error {
 	if hd.deleted {
 		return h.endError(hd)
@@ -172,7 +181,8 @@ func (h *streamHandle) deletedError(hd head) error {
 	return nil
 }
 
-// sweep removes what a deleted stream has left. Idempotency keys go before the events that name them.
+// sweep removes what is left of a deleted stream. It removes idempotency keys before the events
+// that name them, because it finds the keys through the events.
 func (h *streamHandle) sweep(ctx context.Context, operation string, deleted head) error {
 	remove := func(keys []string) error {
 		if len(keys) == 0 {
@@ -212,7 +222,7 @@ func (h *streamHandle) sweep(ctx context.Context, operation string, deleted head
 	if err != nil || !list.Found() {
 		return err
 	}
-	versions, _ := h.listedVersions(list) // of one that is damaged the snapshots can't be known
+	versions, _ := h.listedVersions(list) // a damaged list does not tell which snapshots there are
 	if len(versions) == 0 {
 		return nil
 	}

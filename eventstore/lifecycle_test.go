@@ -373,8 +373,8 @@ func TestSharedSessionsDoNotWaitForEachOther(t *testing.T) {
 func TestOnlyASessionThatHadItsStreamToItselfWarnsThatItLostIt(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		for says, open := range map[string]func(*Provider) (*Session, error){
-			`level=WARN msg="the session lost its stream to another"`:  func(p *Provider) (*Session, error) { return p.Open(t.Context(), labStream) },
-			`level=DEBUG msg="another came before the shared session"`: func(p *Provider) (*Session, error) { return p.Open(t.Context(), labStream, Shared()) },
+			`level=WARN msg="the session lost its stream to another session"`:     func(p *Provider) (*Session, error) { return p.Open(t.Context(), labStream) },
+			`level=DEBUG msg="another writer appended before the shared session"`: func(p *Provider) (*Session, error) { return p.Open(t.Context(), labStream, Shared()) },
 		} {
 			var log bytes.Buffer
 			overtaken, err := open(l.provider(WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))))

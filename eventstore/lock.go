@@ -8,33 +8,37 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 )
 
-// The lock keeps sessions in order; what makes an append safe is the swap of the head (rule 8).
+// The lock keeps sessions in order. What makes an append safe is the swap of the head. (Rule 8)
 //
-// A layer below may send a request again after it took effect, and hand back the second answer: the
-// sidecar's Redis client does so after its read timeout, and a resiliency policy of Dapr does too. So
-// the answer "taken" may be about our own lock, and "gone" about our own unlock. Each session has an
-// owner of its own, and Unlock gives back nothing but the lock of the owner that it names. Therefore
-// a session asks by Unlock who has a lock that does not name its holder:
+// A layer below may send a request again after it took effect, and return the second answer. The
+// sidecar's Redis client does so after its read timeout, and a resiliency policy of Dapr does too.
+// So the answer "taken" may be about this session's own lock, and "gone" about its own unlock.
 //
-//   - "held by another" is certain: nothing of ours is there;
-//   - anything else says that the lock is free now, whoever had it, and the session tries again.
+// Each session has a unique owner id, and Unlock frees a lock only if the given owner holds it. So
+// if a lock does not name its holder, the session asks about it by calling Unlock:
 //
-// While a session waits, that same request takes the place of TryLock. So a wait takes no more
-// requests than it would anyhow, and it always ends with the certain answer.
+//   - The answer "held by another" is certain: this session does not hold the lock.
+//   - Any other answer means that the lock is free now. The session tries again.
+//
+// While a session waits for such a lock, it calls Unlock instead of TryLock. So waiting takes no
+// additional requests, and always ends with the certain answer.
 
-// How long a session waits before it asks again for a lock that is taken. Each wait is between half
-// of that and the whole, so that processes do not come in lockstep.
+// A session that waits for a lock asks again after shortestWait. It doubles the wait each time, up
+// to longestWait. The actual wait is a random time between half of that and all of it, so that
+// processes do not ask in lockstep.
 const (
 	shortestWait = 5 * time.Millisecond
 	longestWait  = 25 * time.Millisecond
 )
 
-// triesAtOnce bounds how often a lock that turns out to be free is tried before the next wait.
+// triesAtOnce limits how often a session tries a lock that turns out to be free, before it waits
+// again.
 const triesAtOnce = 3
 
-// lockStream waits for the lock of the stream and returns when the time it was given for began.
-// Sessions of one provider ask in the order in which they came. One whose time is over asks
-// once more, in its turn or not, so that nobody is refused unasked.
+// lockStream waits for the lock of the stream, and returns when the time of the lock began.
+// Sessions of one provider ask in the order in which they came. When the OpenTimeout of a session
+// is over, it asks once more even if it is not its turn. So no session times out without having
+// asked.
 func lockStream(ctx context.Context, h *streamHandle, locker driver.Locker, id string, o *observation) (time.Time, error) {
 	if _, shared := locker.(noLock); shared {
 		o.result.Attempts++
@@ -53,7 +57,7 @@ func lockStream(ctx context.Context, h *streamHandle, locker driver.Locker, id s
 	defer h.queues.leave(p)
 	waited := false
 	if !p.isFirst() {
-		waited, q.standing = true, "other sessions of this process wait for it too"
+		waited, q.standing = true, "other sessions of this process are waiting for it too"
 		if _, err := await(ctx, p.first, h.settings.OpenTimeout); err != nil {
 			return time.Time{}, timeout(err)
 		}
@@ -86,7 +90,7 @@ func lockStream(ctx context.Context, h *streamHandle, locker driver.Locker, id s
 	}
 }
 
-// unheldError is why a stream could not be opened although nobody is known to hold it.
+// unheldError says why a stream could not be opened although no holder is known.
 type unheldError struct {
 	why   string
 	cause error // the context's, or nil
@@ -95,18 +99,18 @@ type unheldError struct {
 func (e *unheldError) Error() string { return withCause(e.why, e.cause) }
 func (e *unheldError) Unwrap() error { return e.cause }
 
-// claim is what a session does to get the lock of a stream.
+// claim is the attempt of one session to get the lock of a stream.
 type claim struct {
 	*streamHandle
 	locker driver.Locker
 	owner  string
 
-	unnamed  bool   // another had the lock when last asked, and nothing says who
-	holder   string // who had it when last asked, where known
+	unnamed  bool   // another session held the lock when last asked, and the answer did not name it
+	holder   string // the session that held the lock when last asked, if known
 	standing string // why the stream can't be opened, if not because another session holds it
 }
 
-// ask asks once whether the lock is to be had, and takes it then. It returns the moment before it was taken.
+// ask asks once for the lock, and takes it if it is free. It returns the moment before it took it.
 func (q *claim) ask(ctx context.Context) (at time.Time, acquired bool, err error) {
 	defer func() {
 		if err != nil {
@@ -129,12 +133,12 @@ func (q *claim) ask(ctx context.Context) (at time.Time, acquired bool, err error
 			return at, false, err
 		}
 	}
-	q.standing = "its lock was said to be taken each time and was free right after, as when requests for it are repeated on their way"
+	q.standing = "each try found its lock taken and then free at once, as if something repeats the requests"
 	return at, false, nil
 }
 
-// taken reports whether another session has the lock. Where it is this session's own after all, or that
-// of a session of this provider that has given up, it is free afterwards.
+// taken reports whether another session holds the lock. If this session holds it after all, or a
+// session of this provider that has given up, taken frees it.
 func (q *claim) taken(ctx context.Context, holder string) (bool, error) {
 	q.holder, q.unnamed = holder, holder == ""
 	for _, owner := range append([]string{q.owner}, q.queues.abandonedBy(q.keys.partition)...) {
@@ -156,9 +160,10 @@ func (q *claim) taken(ctx context.Context, holder string) (bool, error) {
 	return true, nil
 }
 
-// giveUp gives back what may be ours although nothing said so. A request that is still under way is out
-// of its reach. If it takes the lock later, the next session of this provider gives the lock back; for
-// everybody else it is taken until it runs out, which is at most Settings.SessionTimeout after.
+// giveUp frees the lock in case this session holds it without having been told. It cannot stop a
+// request that is still under way. If that request takes the lock later, the next session of this
+// provider frees it. For other processes the lock is then taken until it expires, at most
+// Settings.SessionTimeout later.
 func (q *claim) giveUp(ctx context.Context) {
 	release, cancel := releasing(ctx, time.Second)
 	defer cancel()
@@ -167,7 +172,7 @@ func (q *claim) giveUp(ctx context.Context) {
 	}
 }
 
-// unlock gives the session's lock back.
+// unlock gives the session's lock back, if it has one.
 func (s *Session) unlock(ctx context.Context, h *streamHandle) (driver.UnlockStatus, error) {
 	if _, shared := s.locker.(noLock); shared {
 		return driver.Unlocked, nil
@@ -175,8 +180,8 @@ func (s *Session) unlock(ctx context.Context, h *streamHandle) (driver.UnlockSta
 	return unlockStream(ctx, h, s.locker, s.id)
 }
 
-// unlockStream gives a lock back. Where the answer is an error it asks once more. That the lock is gone then is no loss, since
-// the first request may have given it back.
+// unlockStream gives a lock back. After an error it asks once more. If the lock is gone by then,
+// that is not a loss, because the first request may have given it back.
 func unlockStream(ctx context.Context, h *streamHandle, locker driver.Locker, owner string) (driver.UnlockStatus, error) {
 	ctx, cancel := releasing(ctx, unlockTimeout)
 	defer cancel()
@@ -193,23 +198,24 @@ func unlockStream(ctx context.Context, h *streamHandle, locker driver.Locker, ow
 	return status, nil
 }
 
-// lockGone is what Close says of a lock that was not there any more, within the session's time. The lease tells that
-// it was lost. A lock component does not: the first of two deliveries of the unlock may have given it back, and
-// another may have taken it since. What became of the session, if anything, its appends have told.
+// lockGone returns what Close returns if the lock was already gone although the session's time was
+// not over. If the lock is a lease, it was lost. A lock component does not tell. The first of two
+// deliveries of the unlock may have given the lock back, and another session may have taken it
+// since. The appends of the session have already reported whether they succeeded.
 func (s *Session) lockGone(ctx context.Context) error {
 	tells := tellsOfLoss(s.locker)
 	about := []any{"session", s.id}
 	if !tells {
-		about = append(about, "unless", "the request that gave it back was delivered twice, then all is well")
+		about = append(about, "note", "harmless if the unlock request was delivered twice")
 	}
-	s.handle.log.WarnContext(ctx, "the session's lock was gone before its time", about...)
+	s.handle.log.WarnContext(ctx, "the session's lock was already gone", about...)
 	if !tells {
 		return nil
 	}
 	return &SessionLostError{Stream: s.handle.Stream, Session: s.id}
 }
 
-// tellsOfLoss reports whether a locker can tell a lock that was lost from one that was given back twice.
+// tellsOfLoss reports whether a locker can tell a lost lock from one that was given back twice.
 func tellsOfLoss(l driver.Locker) bool {
 	if bounded, ok := l.(boundedLocker); ok {
 		l = bounded.of
@@ -218,21 +224,23 @@ func tellsOfLoss(l driver.Locker) bool {
 	return ok
 }
 
-// Giving a lock back is bounded, since it runs out by itself: in any case, and where a context has ended that
-// somebody waits on.
+// These limits bound how long giving a lock back takes, because a lock expires by itself.
+// unlockTimeout always applies. unlockGrace applies from when the context of a waiting caller has
+// ended.
 const (
 	unlockTimeout = 5 * time.Second
 	unlockGrace   = 50 * time.Millisecond
 )
 
-// releasing is the context in which to give a lock back. It goes on when ctx ends, but not for long.
+// releasing returns a context for unlocking. It ends after timeout, and outlives ctx by at most
+// unlockGrace.
 func releasing(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(unlockGrace, cancel) })
 	return release, func() { stop(); cancel() }
 }
 
-// noLock is the locker of sessions that share their stream.
+// noLock is the locker of sessions that share their stream. It locks nothing.
 type noLock struct{}
 
 func (noLock) TryLock(context.Context, string, string, time.Duration) (driver.Lock, error) {

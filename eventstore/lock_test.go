@@ -276,7 +276,7 @@ func TestClosingReportsNoLossWhereItsOwnUnlockWasRepeated(t *testing.T) {
 				if err := s.Close(); err != nil {
 					t.Errorf("Close: %v", err)
 				}
-				if !strings.Contains(log.String(), "the session's lock was gone before its time") || !strings.Contains(log.String(), "delivered twice") {
+				if !strings.Contains(log.String(), "the session's lock was already gone") || !strings.Contains(log.String(), "delivered twice") {
 					t.Errorf("logged: %s", log.String())
 				}
 			})
@@ -389,7 +389,7 @@ func TestALockWhoseRequestsAreAllRepeatedIsNotBlamedOnAnother(t *testing.T) {
 				for _, timeout := range []time.Duration{0, time.Second} {
 					_, err := openOn(t.Context(), l.provider(WithLocker(c), timeouts(timeout, time.Minute)))
 					e := want[*OpenTimeoutError](t, err)
-					if e.Waited != timeout || e.Holder != "" || strings.Contains(err.Error(), "holds it") || !strings.Contains(err.Error(), "repeated on their way") {
+					if e.Waited != timeout || e.Holder != "" || strings.Contains(err.Error(), "holds it") || !strings.Contains(err.Error(), "repeats the requests") {
 						t.Errorf("%v", err)
 					}
 					if c.owner != "" {
@@ -720,7 +720,7 @@ func TestWhoLeavesTheQueueUnaskedBlamesNobody(t *testing.T) {
 		defer cancel()
 		_, err := openOn(ctx, p)
 		want[*OpenTimeoutError](t, err)
-		if !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "holds it") || !strings.Contains(err.Error(), "of this process wait for it too") {
+		if !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "holds it") || !strings.Contains(err.Error(), "of this process are waiting for it too") {
 			t.Errorf("%v", err)
 		}
 		end()

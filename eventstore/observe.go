@@ -6,14 +6,16 @@ import (
 	"time"
 )
 
-// Observer is told when each operation begins and ends, to trace and to measure it, as adapter/telemetry does for OpenTelemetry. The habit is
-// that of pgx's tracers.
+// Observer is told when each operation begins and ends, to trace and to measure it.
+// adapter/telemetry does this for OpenTelemetry. The interface follows pgx's tracers.
 //
-// It is called in the goroutine of the operation, by many at once, and should not take long. What it panics with is not caught: a panic in Begin comes
-// before the operation, one in End after it, with its effect.
+// An observer is called in the goroutine of the operation, by many goroutines at once. It should
+// not take long. The event store does not catch its panics. A panic in Begin comes before the
+// operation, a panic in End after the operation and its effect.
 type Observer interface {
-	// Begin is called before anything of an operation is done. All its requests and log records go with the context that is returned, which is ctx or
-	// made from it: request spans become children of the operation's. Nil is taken for ctx.
+	// Begin is called before anything of an operation is done. It returns ctx or a context made
+	// from ctx, and nil stands for ctx. All requests and log records of the operation carry that
+	// context, so that spans of requests become children of the operation's span.
 	Begin(ctx context.Context, operation Operation) context.Context
 
 	// End is called when the operation has ended, with the context that Begin returned.
@@ -25,21 +27,22 @@ type Operation struct {
 	// Name is one of the constants from [OpOpen] to [OpAggregateUpdate]. It is the method's name in
 	// lower case with underscores: "append", "version_of".
 	//
-	// [OpRead] begins when a loop over events begins, and ends with it. A loop that never begins is not
-	// an operation. The operations of the stream are inside [OpAggregateLoad] and [OpAggregateUpdate],
-	// and also inside [OpBuildSnapshots].
+	// [OpRead] begins when a loop over events begins, and ends with it. A loop that never begins is
+	// not an operation. [OpAggregateLoad], [OpAggregateUpdate] and [OpBuildSnapshots] contain the
+	// operations on the stream that they use.
 	Name string
 
-	// Stream is the one that is named, also where that name is not possible.
+	// Stream is the stream that the caller named, even if the name is not possible.
 	Stream Stream
 
-	// Session is the id of the operation's session; empty for a reader without one, and where an open begins.
+	// Session is the id of the operation's session. It is empty for a reader without one, and when
+	// an open begins.
 	Session string
 
-	// Events is how many an append is given.
+	// Events is how many events an append is given.
 	Events int
 
-	// Expected is the version at which the stream is expected; -1 is any.
+	// Expected is the version at which the stream is expected. -1 stands for any version.
 	Expected int64
 }
 
@@ -47,27 +50,30 @@ type Operation struct {
 type OperationResult struct {
 	Duration time.Duration
 
-	// Version is that of the last event appended or read, of the snapshot, of the event that was looked for, or else of the stream; 0
-	// where there is none or it is not known.
+	// Version is the version of the last event appended or read, of the snapshot, or of the event
+	// that was looked for. For other operations it is the version of the stream. It is 0 if there
+	// is none or it is not known.
 	Version int64
 
-	// Events is how many were read by this operation, or were appended by it for certain.
+	// Events is how many events the operation has read, or has appended for certain.
 	Events int
 
-	// Attempts is how often the commit of an append was sent, the lock of an open or rebuilding asked for, or an aggregate's update decided. Lookups is how
-	// often it was looked up what had become of an append whose commit failed or was not answered.
+	// Attempts is how often an append sent its commit, an open or a rebuild asked for the lock, or
+	// an update of an aggregate made its decision. Lookups is how often an append looked up what
+	// had become of its commit, after the commit failed or was not answered.
 	Attempts, Lookups int
 
 	// Waited is how long an open waited for other sessions.
 	Waited time.Duration
 
-	// Err is what the operation returns; in case of a loop the error that it was given, and nil where it was left early. Of an
-	// operation that panics or ends by runtime.Goexit, as codecs and loops can make it, it says no more than that.
+	// Err is what the operation returns. For a loop it is the error that the loop was given, or nil
+	// if the caller left the loop early. If the operation panics or ends by runtime.Goexit, as
+	// codecs and loops can cause it, Err says only that.
 	Err error
 }
 
-// WithObserver has an observer told of each operation; defaults to none, which costs nothing. Operations of a [Session] or
-// [Reader] that was never opened are nobody's.
+// WithObserver sets the observer that is told of each operation. The default is none, which costs
+// nothing. The observer is not told of operations of a [Session] or [Reader] that was never opened.
 func WithObserver(observer Observer) Option {
 	return func(c *config) error {
 		if observer == nil {
@@ -80,12 +86,12 @@ func WithObserver(observer Observer) Option {
 
 var (
 	errPanicked = errors.New("eventstore: the operation panicked")
-	errExited   = errors.New("eventstore: the operation did not return: its goroutine ended by runtime.Goexit, as t.FailNow ends it")
+	errExited   = errors.New("eventstore: the operation did not return: its goroutine ended by runtime.Goexit, for example by t.FailNow")
 )
 
 // observation is an operation under way, and what is known of its result.
 type observation struct {
-	observer  Observer  // nil: nobody is told
+	observer  Observer  // nil: none
 	hasher    *idHasher // nil: ids are not hidden
 	ctx       context.Context
 	began     time.Time
@@ -93,7 +99,7 @@ type observation struct {
 	result    OperationResult
 }
 
-// observe begins an operation. Its end must be deferred.
+// observe begins an operation. The caller must defer its end.
 func observe(ctx context.Context, observer Observer, hasher *idHasher, operation Operation) (context.Context, observation) {
 	if observer == nil {
 		if hasher == nil {
@@ -108,7 +114,7 @@ func observe(ctx context.Context, observer Observer, hasher *idHasher, operation
 	return o.ctx, o
 }
 
-// end is called by defer, with the error that the operation is to return.
+// end is called by defer, with the error that the operation is going to return.
 func (o *observation) end(err *error) {
 	*err = o.hasher.hide(*err, o.operation.Stream)
 	if o.observer == nil {
@@ -128,7 +134,7 @@ func (o *observation) end(err *error) {
 	}
 }
 
-// observe begins an operation of a reader that asks for no version.
+// observe begins an operation that expects no version of the stream.
 func (r *Reader) observe(ctx context.Context, name string) (context.Context, observation) {
 	return r.observeAt(ctx, Operation{Name: name, Expected: -1})
 }
@@ -141,7 +147,7 @@ func (r *Reader) observeAt(ctx context.Context, operation Operation) (context.Co
 	return observe(ctx, r.handle.observer, r.handle.hasher, operation)
 }
 
-// observe is that of the session's reader.
+// observe begins an operation of the session that expects no version of the stream.
 func (s *Session) observe(ctx context.Context, name string) (context.Context, observation) {
 	return s.observeAt(ctx, Operation{Name: name, Expected: -1})
 }
@@ -151,7 +157,7 @@ func (s *Session) observeExpecting(ctx context.Context, name string, expected Ex
 	return s.observeAt(ctx, expecting(Operation{Name: name, Events: events}, expected))
 }
 
-// expecting adds to an operation the version that it expects.
+// expecting returns an operation with the version that it expects.
 func expecting(operation Operation, expected Expected) Operation {
 	if operation.Expected = expected.version; expected.any {
 		operation.Expected = -1

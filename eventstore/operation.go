@@ -1,7 +1,7 @@
 package eventstore
 
-// The names of operations, for [Operation]. Dashboards and alerts match them, so a released name
-// never changes.
+// These constants are the names of operations, see [Operation]. Dashboards and alerts match them,
+// so a released name never changes.
 const (
 	OpOpen       = "open"        // [Provider.Open], unless [Shared]
 	OpOpenShared = "open_shared" // [Provider.Open] with [Shared]

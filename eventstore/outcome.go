@@ -9,9 +9,9 @@ import (
 type Outcome int
 
 const (
-	OutcomePending   Outcome = iota // not in effect so far; a request still under way may bring it
-	OutcomeCommitted                // in effect, and it stays so
-	OutcomeRejected                 // another append took its place; it never will be
+	OutcomePending   Outcome = iota // not in effect so far; a request still under way may bring it into effect
+	OutcomeCommitted                // in effect, and stays so
+	OutcomeRejected                 // not in effect, and never will be: another append took its place
 )
 
 // String returns "pending", "committed" or "rejected".
@@ -27,17 +27,17 @@ func (o Outcome) String() string {
 	return fmt.Sprintf("Outcome(%d)", int(o))
 }
 
-// lookedUp is what a look at the store tells about a commit. The head and its ETag are the ones that
-// were read for it.
+// lookedUp is what lookup found out about a commit, with the head that it read for it and that
+// head's ETag.
 type lookedUp struct {
 	outcome Outcome
 	head    head
 	etag    string
 }
 
-// lookup tells what became of a commit: head first, then its tail, then the event key, never all at
-// once. It needs the commit's id and base, and where it knows what the base was, it makes sure that
-// it is still that. (Rule 6)
+// lookup returns what became of a commit. It reads the head, then its tail, then the event key, one
+// after the other and never all at once. It needs the commit's id and base. If it knows which
+// commit made the base, it also makes sure that this is still so. (Rule 6)
 func (h *streamHandle) lookup(ctx context.Context, c commit) (lookedUp, error) {
 	base, id := c.base, c.id
 	for n := range readAttempts {
@@ -59,7 +59,7 @@ func (h *streamHandle) lookup(ctx context.Context, c commit) (lookedUp, error) {
 			return lookedUp{OutcomePending, hd, etag}, nil
 		case hd.commit == id:
 			return lookedUp{OutcomeCommitted, hd, etag}, nil
-		case hd.deleted: // nothing tells any more
+		case hd.deleted: // the event that would tell is gone
 			return lookedUp{}, h.endError(hd)
 		}
 		event, found := hd.inTail(base + 1)
@@ -77,5 +77,5 @@ func (h *streamHandle) lookup(ctx context.Context, c commit) (lookedUp, error) {
 			return lookedUp{OutcomeRejected, hd, etag}, nil
 		}
 	}
-	return lookedUp{}, h.failed("look up an append", fmt.Errorf("the store keeps answering with less than version %d: a stale replica, or lost data?", base+1))
+	return lookedUp{}, h.failed("look up an append", fmt.Errorf("the store keeps returning versions below %d: is it a stale replica, or did it lose data?", base+1))
 }

@@ -2,23 +2,24 @@ package eventstore
 
 import "context"
 
-// Prepare returns events as [Reader.Read] with [AsRaw] will return them once they have been
-// appended after that version. It completes and checks them as [Session.Append] does, sends nothing
-// and stores nothing. To store what was prepared, pass it to Append in the same session, with
-// ExpectVersion(version). [Registry.Decode] makes of each Data what a reader without AsRaw will
-// get.
+// Prepare returns events as [Reader.Read] with [AsRaw] will return them after they have been
+// appended after that version. It completes and checks them as [Session.Append] does. It sends
+// nothing and stores nothing. To store the prepared events, pass them to Append in the same
+// session, with ExpectVersion(version). [Registry.Decode] turns each Data into what a reader
+// without AsRaw will get.
 //
-// So a program can look at events before they are stored, as at the state that will follow from
-// them. It is safe for concurrent use.
+// So a program can look at events before they are stored, for example at the state that will follow
+// from them. Prepare is safe for concurrent use.
 //
-// Prepare returns an [ArgumentError], a [TypeNotRegisteredError], a [VersionMismatchError] if an
-// event names another version than it would get, and the errors of a session that has ended.
+// Prepare returns an [ArgumentError], a [TypeNotRegisteredError], or a [VersionMismatchError] if an
+// event names another version than it would get. It also returns the errors of a session that has
+// ended.
 func (s *Session) Prepare(version int64, events ...any) ([]Event, error) {
 	return s.PrepareFor(context.Background(), version, events...)
 }
 
-// PrepareFor is [Session.Prepare] with a context for the [Sealer] of a type, which may ask for keys.
-// It also returns the [StorageError] of one that gets none.
+// PrepareFor is [Session.Prepare] with a context for the [Sealer] of a type, which may ask for
+// keys. It also returns a [StorageError] if the Sealer gets no key.
 func (s *Session) PrepareFor(ctx context.Context, version int64, events ...any) ([]Event, error) {
 	if err := s.check(); err != nil {
 		if s == nil || s.Reader == nil || s.handle == nil {
@@ -30,7 +31,7 @@ func (s *Session) PrepareFor(ctx context.Context, version int64, events ...any) 
 	return prepared, s.handle.hasher.hide(err, s.handle.Stream)
 }
 
-// prepare is PrepareFor in a session that is open.
+// prepare implements PrepareFor for a session that is open.
 func (s *Session) prepare(ctx context.Context, version int64, events []any) ([]Event, error) {
 	expected := ExpectVersion(version)
 	drafts, err := s.drafts(ctx, expected, events, false)
@@ -44,8 +45,8 @@ func (s *Session) prepare(ctx context.Context, version int64, events []any) ([]E
 	prepared := make([]Event, len(drafts))
 	for i, d := range drafts {
 		d.metadata.Context.SequenceNumber = version + int64(i) + 1
-		// A record holds less than Go values do, as of times and empty slices: what it gives back
-		// is the truth.
+		// A record holds less than Go values do, for example of times and empty slices. So what is
+		// read back from the record counts.
 		r := encodeEvent(h.keys.partition, "prepared", d.metadata, d.raw)
 		_, metadata, raw, err := decodeEventAt(h.Stream, h.keys.partition, r.version, r.data)
 		if err != nil {

@@ -9,12 +9,12 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// Provider opens streams of one store. It is safe for concurrent use, holds nothing open itself, and is
-// meant to live as long as the process.
+// Provider opens streams of one store. It is safe for concurrent use. It holds nothing open itself,
+// and is meant to live as long as the process.
 type Provider struct {
 	config
 	state  driver.State
-	queues queues // before the locks of streams
+	queues queues // for the locks of streams
 }
 
 // config is what the options of a provider set.
@@ -30,8 +30,8 @@ type config struct {
 // Option configures a [Provider].
 type Option func(*config) error
 
-// WithLocker keeps sessions apart with a lock component, as sidecar.NewLocker
-// gives. Without it sessions use a lease that is kept in the state store.
+// WithLocker makes sessions use a lock component, such as the one that sidecar.NewLocker returns.
+// Without it sessions use a lease that is kept in the state store.
 func WithLocker(locker driver.Locker) Option {
 	return func(c *config) error {
 		if locker == nil {
@@ -42,7 +42,7 @@ func WithLocker(locker driver.Locker) Option {
 	}
 }
 
-// WithRegistry sets the Go types of events and snapshots. Without it only [Raw] events can be
+// WithRegistry sets the Go types of events and snapshots. Without it, only [Raw] events can be
 // appended and read.
 func WithRegistry(registry *Registry) Option {
 	return func(c *config) error {
@@ -54,7 +54,7 @@ func WithRegistry(registry *Registry) Option {
 	}
 }
 
-// WithSettings replaces the settings; defaults to [DefaultSettings].
+// WithSettings replaces the settings, which default to [DefaultSettings].
 func WithSettings(settings Settings) Option {
 	return func(c *config) error {
 		c.settings = settings
@@ -62,8 +62,8 @@ func WithSettings(settings Settings) Option {
 	}
 }
 
-// WithLogger sets where logs go; defaults to [slog.Default]. What goes well is logged at
-// debug, what someone may want to look at as a warning. Payloads are never logged.
+// WithLogger sets where logs go, which defaults to [slog.Default]. What succeeds is logged at level
+// debug. What an operator may want to look at is a warning. Payloads are never logged.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) error {
 		if logger == nil {
@@ -74,7 +74,8 @@ func WithLogger(logger *slog.Logger) Option {
 	}
 }
 
-// NewProvider makes a provider over a state store. It sends nothing; a wrong option is an [ArgumentError].
+// NewProvider returns a provider for a state store. It sends nothing. A wrong option is an
+// [ArgumentError].
 func NewProvider(state driver.State, options ...Option) (*Provider, error) {
 	if state == nil {
 		return nil, &ArgumentError{Argument: "state", Reason: "it is nil: make one with sidecar.NewState, sqlite.Open or memory.New"}
@@ -100,7 +101,7 @@ func NewProvider(state driver.State, options ...Option) (*Provider, error) {
 	}
 	p.state = boundedState{State: state, limit: p.settings.RequestTimeout}
 	if p.locker == nil {
-		p.locker = lease{state: p.state} // each of its requests is bounded
+		p.locker = lease{state: p.state} // each of its requests is limited by boundedState
 	} else {
 		p.locker = boundedLocker{of: p.locker, limit: p.settings.RequestTimeout}
 	}
@@ -112,31 +113,32 @@ type OpenOption func(*openConfig) error
 
 type openConfig struct{ shared bool }
 
-// Exclusive has the session take the stream's lock, so that no other exclusive session is open at the
-// same time. It is the default.
+// Exclusive makes the session take the stream's lock, so that no other exclusive session is open at
+// the same time. It is the default.
 func Exclusive() OpenOption {
 	return func(c *openConfig) error { c.shared = false; return nil }
 }
 
-// Shared has the session leave the stream's lock alone, so that others can be open at the same time. It
-// is for writers that rely on expected versions alone. The open never waits, and the session takes two
-// requests less.
+// Shared makes the session leave the stream's lock alone, so that others can be open at the same
+// time. It is for writers that rely on expected versions alone. Opening never waits, and the
+// session takes two requests less.
 //
-// When another writer comes before an append that expects a version, the append returns a
-// [VersionMismatchError] and stores nothing. The session goes on, and its next operation starts from the
-// stream as it is then. An append with [ExpectAny] tries again by itself.
+// If another append comes before one that expects a version, the latter returns a
+// [VersionMismatchError] and stores nothing. The session stays open, and its next operation starts
+// from the stream as it is then. An append with [ExpectAny] tries again by itself.
 func Shared() OpenOption {
 	return func(c *openConfig) error { c.shared = true; return nil }
 }
 
-// Open opens a session on a stream: exclusive access for at most Settings.SessionTimeout, unless
-// the option [Shared] is given. Close the session when done. [Provider.Stream] names a stream of
-// the default database, [Provider.StreamOf] the stream of an event.
+// Open opens a session on a stream. The session has exclusive access for at most
+// Settings.SessionTimeout, unless the option [Shared] is given. Close the session when done.
+// [Provider.Stream] names a stream of the default database, [Provider.StreamOf] the stream of an
+// event.
 //
 // Open returns an [OpenTimeoutError] if another session holds the stream for longer than
-// Settings.OpenTimeout or the context, an [ArgumentError] for a name that is not possible, or a
-// [StorageError] or [DamagedError]. It takes at most Settings.OpenTimeout and
-// Settings.RequestTimeout together, even if the store does not answer.
+// Settings.OpenTimeout or the context allows. It returns an [ArgumentError] if the name is not
+// possible, and otherwise a [StorageError] or a [DamagedError]. It takes at most
+// Settings.OpenTimeout and Settings.RequestTimeout together, even if the store does not answer.
 func (p *Provider) Open(ctx context.Context, stream Stream, options ...OpenOption) (*Session, error) {
 	var config openConfig
 	for _, option := range options {
@@ -153,11 +155,12 @@ func (p *Provider) Open(ctx context.Context, stream Stream, options ...OpenOptio
 	return p.open(ctx, OpOpen, stream, p.locker)
 }
 
-// Append appends events to a stream in a shared session of its own, see [Shared] and
-// [Session.Append]. It takes one request more than an append in an open session.
+// Append appends events to a stream in a new shared session, see [Shared] and [Session.Append]. It
+// takes one request more than an append in an open session.
 //
-// Errors are those of both. After an [OutcomeUnknownError], give the error to [Session.Retry] in a new
-// session, or repeat the call if the events have idempotency ids.
+// Append returns the errors of [Provider.Open] and of [Session.Append]. After an
+// [OutcomeUnknownError], pass the error to [Session.Retry] in a new session. If the events have
+// idempotency ids, you can also repeat the call.
 func (p *Provider) Append(ctx context.Context, stream Stream, expected Expected, events ...any) (version int64, err error) {
 	ctx, o := observe(ctx, p.observer, p.hasher, expecting(Operation{Name: OpAppend, Stream: stream, Events: len(events)}, expected))
 	defer o.end(&err)
@@ -181,7 +184,7 @@ func (p *Provider) open(asked context.Context, operation string, stream Stream, 
 	return s, nil
 }
 
-// openObserved is open inside of an operation that is observed already.
+// openObserved is open within an operation that the caller observes already.
 func (p *Provider) openObserved(ctx context.Context, o *observation, stream Stream, locker driver.Locker) (*Session, error) {
 	h, err := p.handle(stream)
 	if err != nil {
@@ -197,13 +200,13 @@ func (p *Provider) openObserved(ctx context.Context, o *observation, stream Stre
 	return openSession(ctx, h, locker, o.operation.Session, o)
 }
 
-// Registry is that of the Go types of events and snapshots.
+// Registry returns the registry that the provider was created with, or an empty one.
 func (p *Provider) Registry() *Registry { return p.registry }
 
-// Logger is where the provider's logs go.
+// Logger returns the provider's logger.
 func (p *Provider) Logger() *slog.Logger { return p.log }
 
-// Observer is who is told of operations, nil if nobody is.
+// Observer returns the provider's observer, or nil if it has none.
 func (p *Provider) Observer() Observer { return p.observer }
 
 // Stream returns the name of a stream in the default database.
@@ -211,8 +214,9 @@ func (p *Provider) Stream(aggregateType, id string) Stream {
 	return Stream{Database: p.settings.DefaultDatabase, Type: aggregateType, ID: id}
 }
 
-// StreamOf returns the name of the stream that an event's metadata names, by its partition id,
-// aggregate type and aggregate id. Without a partition id the stream is in the default database.
+// StreamOf returns the name of the stream of an event, from the partition id, aggregate type and
+// aggregate id in the event's metadata. Without a partition id the stream is in the default
+// database.
 func (p *Provider) StreamOf(m Metadata) Stream {
 	s := p.Stream(m.Message.AggregateType, m.Message.AggregateID)
 	if m.Context.PartitionID != "" {
@@ -242,7 +246,7 @@ func (p *Provider) handle(stream Stream) (*streamHandle, error) {
 	k, caps := keysOf(stream), p.state.Capabilities()
 	if caps.MaxKeyBytes > 0 && k.longest() > caps.MaxKeyBytes {
 		return nil, &ArgumentError{Argument: "stream name",
-			Reason: fmt.Sprintf("with %s keys would have up to %d bytes, the store takes %d", stream, k.longest(), caps.MaxKeyBytes)}
+			Reason: fmt.Sprintf("with %s keys would have up to %d bytes, but the store takes at most %d", stream, k.longest(), caps.MaxKeyBytes)}
 	}
 	return &streamHandle{
 		Stream:   stream,

@@ -75,7 +75,7 @@ func TestAStreamThatCannotBeIsRefusedWhenItIsOpened(t *testing.T) {
 		{Stream{"d", "t", "\xc3\x28"}, "UTF-8"},
 		{Stream{"d", "t", strings.Repeat("x", 1000)}, "1000 bytes, at most 200"},
 		{Stream{"d", "t", strings.Repeat("😀", 51)}, "204 bytes, at most 200"},
-		{Stream{"d", "t", strings.Repeat("😀", 20)}, "the store takes 255"},
+		{Stream{"d", "t", strings.Repeat("😀", 20)}, "the store takes at most 255"},
 	} {
 		s := c.stream
 		_, openErr := p.Open(t.Context(), s)

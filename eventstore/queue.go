@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// queues are the queues of a provider before the locks of its streams. The zero value is empty.
+// queues holds the queues of a provider for the locks of its streams. The zero value is empty.
 type queues struct {
 	mu    sync.Mutex
-	of    map[string]*queue // by partition; what is empty is not there
-	swept time.Time         // when of was last looked through
+	of    map[string]*queue // by partition; a queue that is empty is not there
+	swept time.Time         // when abandon last tidied all queues
 }
 
-// queue is who waits for the lock of one stream. Only the first asks the store.
+// queue holds the sessions that wait for the lock of one stream. Only the first asks the store.
 type queue struct {
 	waiters   []*waiter
-	handed    int         // how often in a row a session was told that the one before it has closed
-	abandoned []abandoned // owners that may have the lock, or get it yet, and whose sessions have given up
+	handed    int         // how many sessions in a row were told that the one before them has closed
+	abandoned []abandoned // owners whose sessions have given up, and that may have the lock or still get it
 }
 
-// waiter is that of one session in the queue of a stream.
+// waiter is one session in the queue of a stream.
 type waiter struct {
 	partition string
-	first     chan struct{} // closed when it is its turn
-	freed     chan bool     // is told when a session of this provider has given the lock back, and whether to let others go first
+	first     chan struct{} // closed when it is the session's turn
+	freed     chan bool     // receives a value when a session of this provider has given the lock back; true: let others go first
 }
 
 type abandoned struct {
@@ -33,11 +33,11 @@ type abandoned struct {
 }
 
 const (
-	// handOvers bounds how many sessions of one process follow each other without a pause, so that
-	// those of other processes get in between. The pause is as long as the shortest wait.
+	// handOvers limits how many sessions of one process follow each other without a pause, so that
+	// those of other processes get in between. The pause is at most shortestWait.
 	handOvers = 16
 
-	// maxAbandoned bounds what is remembered, and asked about, of each stream.
+	// maxAbandoned limits how many abandoned owners of a stream are remembered, and asked about.
 	maxAbandoned = 4
 )
 
@@ -54,7 +54,7 @@ func (qs *queues) queueOf(partition string) *queue {
 	return q
 }
 
-// enter takes the last place in the queue of a stream.
+// enter adds a session at the end of the queue of a stream.
 func (qs *queues) enter(partition string) *waiter {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
@@ -66,7 +66,7 @@ func (qs *queues) enter(partition string) *waiter {
 	return p
 }
 
-// leave ends the wait of one, and makes the next the first.
+// leave takes a session out of its queue. If it was the first, the next one becomes the first.
 func (qs *queues) leave(p *waiter) {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
@@ -79,7 +79,7 @@ func (qs *queues) leave(p *waiter) {
 	qs.tidy(p.partition)
 }
 
-// tidy forgets what has no use any more. The caller holds qs.mu.
+// tidy forgets what is no longer of use in the queue of a stream. The caller holds qs.mu.
 func (qs *queues) tidy(partition string) {
 	q, now := qs.of[partition], time.Now()
 	q.abandoned = slices.DeleteFunc(q.abandoned, func(a abandoned) bool { return !now.Before(a.until) })
@@ -88,7 +88,7 @@ func (qs *queues) tidy(partition string) {
 	}
 }
 
-// released tells the first in the queue that the lock was given back.
+// released tells the first session in the queue that the lock was given back.
 func (qs *queues) released(partition string) {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
@@ -102,17 +102,19 @@ func (qs *queues) released(partition string) {
 		if q.handed++; pause {
 			q.handed = 0
 		}
-	default: // it has been told
+	default: // it was told already
 	}
 }
 
-// abandon notes that an owner may have the lock although its session has ended. The lock may be taken as long after
-// that as the request is under way; what comes later than the time of a session is not looked for.
+// abandon notes that an owner may have the lock although its session has ended. A request that is
+// still under way may take the lock later. If it does so within sessionTimeout, the lock is taken
+// for as long again, so the owner is remembered for twice sessionTimeout. Later requests are not
+// looked for.
 func (qs *queues) abandon(partition, owner string, sessionTimeout time.Duration) {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
 	now := time.Now()
-	if now.Sub(qs.swept) > sessionTimeout { // those of streams that nobody comes back to would stay for ever
+	if now.Sub(qs.swept) > sessionTimeout { // otherwise those of streams that are never opened again would stay forever
 		qs.swept = now
 		for other := range qs.of {
 			qs.tidy(other)
@@ -125,7 +127,8 @@ func (qs *queues) abandon(partition, owner string, sessionTimeout time.Duration)
 	}
 }
 
-// abandonedBy returns the owners that may have the lock of a stream although their sessions have ended.
+// abandonedBy returns the owners that may have the lock of a stream although their sessions have
+// ended.
 func (qs *queues) abandonedBy(partition string) (owners []string) {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()

@@ -10,21 +10,21 @@ import (
 
 // Reader reads one stream. It is safe for concurrent use.
 //
-// Every method reads the stream as it was committed at one moment after the call
-// began; what is appended later a call already begun does not see. In a [Session] that is the
-// stream as the session stands at it.
+// Every method reads the stream as it was committed at one moment after the call began. It does not
+// see what is appended after that moment. In a [Session], it reads the stream as the session knows
+// it.
 type Reader struct {
 	handle  *streamHandle
-	session string       // the id of its session; empty: none
-	guard   func() error // says whether it may still be used
+	session string       // id of the reader's session; empty: none
+	guard   func() error // returns why the reader can no longer be used
 	view    func(context.Context) (view, error)
 }
 
-// view is what a read goes by: a head, whose tail holds at least those events that do not stand
-// under their own keys.
+// view is what a read is based on. The tail of its head holds at least those events that are not
+// stored under their own keys.
 type view struct {
 	head      head
-	snapshots *driver.Item // the snapshot list, where it was read with the head
+	snapshots *driver.Item // the snapshot list, if it was read with the head
 }
 
 func newReader(h *streamHandle) *Reader {
@@ -59,7 +59,7 @@ func (r *Reader) begin(ctx context.Context) error {
 	return nil
 }
 
-// look checks that a read can begin and returns what to read by.
+// look checks that a read can begin, and returns the view to read by.
 func (r *Reader) look(ctx context.Context) (view, error) {
 	if err := r.begin(ctx); err != nil {
 		return view{}, err
@@ -80,8 +80,8 @@ func (r *Reader) lookFor(ctx context.Context, rng readRange) (view, error) {
 	return v, err
 }
 
-// exists returns a StreamNotFoundError if the range requires a stream that exists and there is none. A
-// head is first written with an event, so a stream at version 0 never had one.
+// exists returns a StreamNotFoundError if the range requires a stream that exists and there is
+// none. A head is first written with an event, so a stream at version 0 never had an event.
 func (h *streamHandle) exists(hd head, rng readRange) error {
 	if rng.mustExist && hd.version == 0 {
 		return &StreamNotFoundError{Stream: h.Stream}
@@ -97,7 +97,8 @@ func (r *Reader) Stream() Stream {
 	return r.handle.Stream
 }
 
-// Version returns the stream's current version: that of its last event, 0 if it is empty.
+// Version returns the stream's current version. That is the version of its last event, or 0 if it
+// is empty.
 func (r *Reader) Version(ctx context.Context) (version int64, err error) {
 	ctx, o := r.observe(ctx, OpVersion)
 	defer o.end(&err)
@@ -115,15 +116,15 @@ func (r *Reader) Closed(ctx context.Context) (closed bool, err error) {
 	return v.head.closed && err == nil, err
 }
 
-// Read reads events one after the other, in the order of their versions unless [Backwards] is given. Memory does not grow
-// with the stream: events come in chunks of about 1 MiB, or one event where it is larger, and the next
-// is under way while one is looked at. A read begins with few events and asks for more as it sees how
-// large they are.
+// Read reads events one after the other, in the order of their versions unless [Backwards] is
+// given. Memory does not grow with the stream. Events come in chunks of about 1 MiB, or of one
+// event if it is larger. Read fetches the next chunk while the caller looks at one. A read begins
+// with few events, and asks for more once it has seen how large they are.
 //
-// An error ends the sequence, as its last pair: an [ArgumentError], [StorageError],
-// [DamagedError] that names the version, [TypeNotRegisteredError], [SchemaError] or [TypeMismatchError]; in a
-// session also the errors of one that has ended. A range past the end is empty without an error, and so
-// is a stream that does not exist: see [MustExist].
+// An error ends the sequence, as its last pair. It is an [ArgumentError], a [StorageError], a
+// [DamagedError] that names the version, a [TypeNotRegisteredError], a [SchemaError] or a
+// [TypeMismatchError]. In a session it may also be the error of a session that has ended. A range
+// past the end is empty without an error, and so is a stream that does not exist: see [MustExist].
 func (r *Reader) Read(ctx context.Context, options ...ReadOption) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		r.loop(ctx, yield, func(ctx context.Context) (v view, rng readRange, err error) {
@@ -135,8 +136,8 @@ func (r *Reader) Read(ctx context.Context, options ...ReadOption) iter.Seq2[Even
 	}
 }
 
-// Slice reads the events from version first to version last, both included. What lies past
-// the end of the stream is left out, without an error. Errors are those of [Reader.Read].
+// Slice returns the events from version first to version last, both included. It leaves out
+// versions past the end of the stream, without an error. It returns the errors of [Reader.Read].
 func (r *Reader) Slice(ctx context.Context, first, last int64, options ...ReadOption) (events []Event, err error) {
 	ctx, o := r.observe(ctx, OpSlice)
 	defer o.end(&err)
@@ -159,7 +160,7 @@ func (r *Reader) Slice(ctx context.Context, first, last int64, options ...ReadOp
 	return events, nil
 }
 
-// Event reads one event. Where there is none of that version it returns a [VersionNotFoundError].
+// Event returns one event. If there is none of that version, it returns a [VersionNotFoundError].
 func (r *Reader) Event(ctx context.Context, version int64, options ...ReadOption) (_ Event, err error) {
 	ctx, o := r.observe(ctx, OpEvent)
 	defer o.end(&err)
@@ -180,8 +181,8 @@ func (r *Reader) Event(ctx context.Context, version int64, options ...ReadOption
 	return Event{}, &VersionNotFoundError{Stream: r.handle.Stream, Version: version, Current: v.head.version}
 }
 
-// VersionOf returns the version of the event that was appended with that idempotency
-// id, or an [IdempotencyIDNotFoundError].
+// VersionOf returns the version of the event that was appended with that idempotency id, or an
+// [IdempotencyIDNotFoundError].
 func (r *Reader) VersionOf(ctx context.Context, idempotencyID string) (version int64, err error) {
 	ctx, o := r.observe(ctx, OpVersionOf)
 	defer o.end(&err)
@@ -200,9 +201,9 @@ func (r *Reader) VersionOf(ctx context.Context, idempotencyID string) (version i
 	return version, err
 }
 
-// Outcome tells what became of an append that ended with an [OutcomeUnknownError], from
-// that error's Base and CommitID. Any process may ask, at any time. Of a stream that was deleted since nothing
-// can be told but a [StreamDeletedError].
+// Outcome returns what became of an append that ended with an [OutcomeUnknownError]. Pass that
+// error's Base and CommitID. Any process may ask, at any time. If the stream was deleted since,
+// Outcome can only return a [StreamDeletedError].
 func (r *Reader) Outcome(ctx context.Context, base int64, commitID string) (outcome Outcome, err error) {
 	ctx, o := r.observe(ctx, OpOutcome)
 	defer o.end(&err)
@@ -216,7 +217,7 @@ func (r *Reader) Outcome(ctx context.Context, base int64, commitID string) (outc
 	return found.outcome, err
 }
 
-// events reads the range as it is committed in view.
+// events reads the range as it is committed in v.
 func (r *Reader) events(ctx context.Context, v view, rng readRange) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		first, last := max(rng.from, v.head.first), v.head.version
@@ -240,7 +241,7 @@ func (r *Reader) events(ctx context.Context, v view, rng readRange) iter.Seq2[Ev
 					return
 				}
 				event, err := r.decode(ctx, c.from+int64(i), c.data[i], rng.raw)
-				c.data[i] = nil // what the caller has done with goes before the rest of the chunk
+				c.data[i] = nil // free each event when the caller is done with it, before the rest of the chunk
 				if !yield(event, err) || err != nil {
 					return
 				}
@@ -249,8 +250,8 @@ func (r *Reader) events(ctx context.Context, v view, rng readRange) iter.Seq2[Ev
 	}
 }
 
-// decode makes the event of a committed record. One that is missing or unreadable is damage, but
-// only after a fresh look at head and then key. (Rule 5)
+// decode returns the event of a committed record. A record that is missing or unreadable is damaged
+// only if it still is after a new read of the head and then of the key. (Rule 5)
 func (r *Reader) decode(ctx context.Context, version int64, data []byte, raw bool) (Event, error) {
 	h := r.handle
 	_, m, stored, err := decodeEventAt(h.Stream, h.keys.partition, version, data)
@@ -272,7 +273,7 @@ func (r *Reader) decode(ctx context.Context, version int64, data []byte, raw boo
 	return event, nil
 }
 
-// readAgain reads one committed record afresh: head, then key.
+// readAgain reads one committed record again: first the head, then the key.
 func (h *streamHandle) readAgain(ctx context.Context, version int64) ([]byte, error) {
 	hd, _, err := h.readHead(ctx, "read")
 	if err != nil {
@@ -302,8 +303,9 @@ func (h *streamHandle) readAgain(ctx context.Context, version int64) ([]byte, er
 
 var errMissing = errors.New("the event is committed but its key is missing")
 
-// loop is one loop over the events of a range, as of a view, both of which start finds: an operation. What yield is given is not handed
-// on to be kept, so that the bodies of loops need no memory of their own.
+// loop runs one loop over the events of a range, which is one operation. start returns the range
+// and the view to read it by. loop calls yield itself and does not pass it on, so the body of the
+// caller's loop does not escape to the heap.
 func (r *Reader) loop(ctx context.Context, yield func(Event, error) bool, start func(context.Context) (view, readRange, error)) {
 	var failed error
 	ctx, o := r.observe(ctx, OpRead)

@@ -5,18 +5,18 @@ import (
 	"math"
 )
 
-// ReadOption says what of a stream to read.
+// ReadOption says what to read of a stream, and how.
 type ReadOption func(*readRange) error
 
 type readRange struct {
-	from, to  int64  // to 0: up to the current version
-	after     *int64 // as After set it, until readOptions makes it from
+	from, to  int64  // to is 0: up to the current version
+	after     *int64 // the version that After sets, until readOptions turns it into from
 	backwards bool
 	raw       bool
 	mustExist bool
 }
 
-// FromVersion starts a read at that version, included; defaults to 1. Versions below 1 are an
+// FromVersion starts a read at that version, included. The default is 1. A version below 1 is an
 // [ArgumentError].
 func FromVersion(version int64) ReadOption {
 	return func(r *readRange) error {
@@ -25,9 +25,9 @@ func FromVersion(version int64) ReadOption {
 	}
 }
 
-// After starts a read with the first event whose version is larger; After(0) reads from the beginning.
-// A reader that remembers the last version it has seen continues with it. A negative version is an
-// [ArgumentError], and so is After together with [FromVersion].
+// After starts a read with the first event whose version is larger. After(0) reads from the
+// beginning. A reader that remembers the last version it has seen can continue with After. A
+// negative version is an [ArgumentError], and so is After together with [FromVersion].
 func After(version int64) ReadOption {
 	return func(r *readRange) error {
 		if version < 0 {
@@ -38,8 +38,8 @@ func After(version int64) ReadOption {
 	}
 }
 
-// ToVersion ends a read at that version, included; defaults to the current version, and so does
-// what lies past it. Versions below 1 are an [ArgumentError].
+// ToVersion ends a read at that version, included. The default is the current version, and a
+// version past the end means the same. A version below 1 is an [ArgumentError].
 func ToVersion(version int64) ReadOption {
 	return func(r *readRange) error {
 		r.to = version
@@ -58,10 +58,10 @@ func AsRaw() ReadOption {
 	return func(r *readRange) error { r.raw = true; return nil }
 }
 
-// MustExist makes a read fail with a [StreamNotFoundError] if the stream does not exist. Without it such
-// a stream reads as an empty one. A stream exists from its first event on. It also exists when it is
-// closed, or when the range of the read is empty; a deleted one is a [StreamDeletedError] in any case.
-// The option takes no further request.
+// MustExist makes a read fail with a [StreamNotFoundError] if the stream does not exist. Without
+// it, such a stream reads as an empty one. A stream exists from its first event on. It also exists
+// if it is closed, or if the range of the read is empty. A deleted stream is a [StreamDeletedError]
+// in any case. The option takes no additional request.
 func MustExist() ReadOption {
 	return func(r *readRange) error { r.mustExist = true; return nil }
 }
@@ -71,7 +71,7 @@ func validVersion(argument string, version int64) error {
 	case version < 0:
 		return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("version %d is negative", version)}
 	case version == 0:
-		return &ArgumentError{Argument: argument, Reason: "version 0 is the empty stream, events begin at 1"}
+		return &ArgumentError{Argument: argument, Reason: "version 0 is the empty stream; events begin at 1"}
 	}
 	return nil
 }
@@ -96,9 +96,10 @@ func readOptions(options []ReadOption) (readRange, error) {
 	return r, nil
 }
 
-// AsOf returns the version that [ToVersion] sets among options, or 0 where that is left out. It accepts
-// [MustExist] as well; any other option is an [ArgumentError]. It is for functions that take read options
-// and return a state rather than events, such as those of package aggregate.
+// AsOf returns the version that [ToVersion] sets among options, or 0 if ToVersion is not among
+// them. It accepts [MustExist] as well. Any other option is an [ArgumentError]. AsOf is for
+// functions that take read options and return a state instead of events, such as those of package
+// aggregate.
 func AsOf(options ...ReadOption) (version int64, err error) {
 	for _, option := range options {
 		if option == nil {
@@ -124,21 +125,22 @@ func AsOf(options ...ReadOption) (version int64, err error) {
 			version = r.to
 			continue
 		}
-		return 0, &ArgumentError{Argument: name, Reason: "it is for reading events, a state is made of all of them: use no option but ToVersion and MustExist, or read events with Reader.Read"}
+		return 0, &ArgumentError{Argument: name, Reason: "it only works for reading events: use ToVersion or MustExist, or read events with Reader.Read"}
 	}
 	return version, nil
 }
 
-// rangeOf is the range of a read that names its versions itself, which leaves options only the manner.
+// rangeOf returns the range of a read whose versions are given, so that options only say how to
+// read.
 func rangeOf(first, last int64, options []ReadOption) (readRange, error) {
 	r, err := readOptions(append([]ReadOption{FromVersion(first), ToVersion(last)}, options...))
 	if err == nil && (r.from != first || r.to != last) {
-		err = &ArgumentError{Argument: "option", Reason: "FromVersion and ToVersion contradict the versions that are given already"}
+		err = &ArgumentError{Argument: "option", Reason: "FromVersion and ToVersion contradict the versions that are already given"}
 	}
 	return r, err
 }
 
-// follow begins the range after a version.
+// follow makes the range begin after a version.
 func (r *readRange) follow(version int64) error {
 	switch {
 	case r.from != 0:
@@ -147,7 +149,7 @@ func (r *readRange) follow(version int64) error {
 		return &ArgumentError{Argument: "After", Reason: fmt.Sprintf("version %d is above the last, %d", version, r.to)}
 	}
 	r.from = version
-	if version < math.MaxInt64 { // which no event has
+	if version < math.MaxInt64 { // no event has that version
 		r.from++
 	}
 	return nil

@@ -15,29 +15,38 @@ import (
 type HeadRebuild struct {
 	Stream Stream
 
-	// Damage is what was wrong with the head; nil if nothing was, and then nothing was done.
+	// Damage is what was wrong with the head. If it is nil, nothing was wrong and nothing was done.
 	Damage *DamagedError
 
-	// Version is that of the head now, Events how many events were read and found whole to get there.
+	// Version is the version of the head now. Events is how many events were read and found intact
+	// to get there.
 	Version, Events int64
 
-	// IdempotencyKeys is how many keys that lead from idempotency ids to events were missing, and were written again.
+	// IdempotencyKeys is how many missing idempotency keys were written again. Such a key leads
+	// from an idempotency id to an event.
 	IdempotencyKeys int
 }
 
-// RebuildHead makes a stream's head anew from its events, where the head was deleted or evicted, can't be read, or
-// was set back behind its events by a backup. It does so only when called; nothing else ever repairs by itself. Run [Reader.Verify] afterwards.
+// RebuildHead rebuilds a stream's head from its events. It is for a head that was deleted or
+// evicted, that cannot be read, or that a backup has set back behind its events. Nothing rebuilds a
+// head automatically. Run [Reader.Verify] afterwards.
 //
-// The new head stands at the last event that is there. Events that only the old head had carried, those of the last
-// append or few, are gone with it and nothing can tell how many they were; where a store has real
-// transactions there were none. That the stream was closed is gone, too. All events must be there and whole: it returns a [DamagedError] that names the first that is
-// not, and leaves the head as it is; bring the event back from a backup first. The end is where 1,000 versions in a row are missing.
+// The new head is at the last event that is stored under its own key. Events that only the old head
+// carried, those of the last append or the last few, are lost with it. Nothing can tell how many
+// they were. If the store has real transactions, there were none. Whether the stream was closed is
+// lost too.
 //
-// Stop what writes to the stream before. The stream's lock is held while the head is written; a session that lost
-// its lock by then could on Redis still count on the ETag of the old head. Other errors are [ArgumentError], [OpenTimeoutError] and
-// [StorageError], after which it can be called again.
+// All events must be there and intact. Otherwise RebuildHead returns a [DamagedError] that names
+// the first event that is not, and leaves the head as it is. Bring that event back from a backup
+// first. The events end where 1,000 versions in a row are missing.
 //
-// Progress, if it is not nil, is called after each chunk of events with how many were checked.
+// Stop everything that writes to the stream first. RebuildHead holds the stream's lock while it
+// writes the head. Even so, on Redis a session that has lost its lock by then could still rely on
+// the ETag of the old head. Other errors are [ArgumentError], [OpenTimeoutError] and
+// [StorageError]. After one of them, RebuildHead can be called again.
+//
+// If progress is not nil, RebuildHead calls it after each chunk of events, with how many events it
+// has checked.
 func (p *Provider) RebuildHead(ctx context.Context, stream Stream, progress func(checked int64)) (found HeadRebuild, err error) {
 	ctx, o := observe(ctx, p.observer, p.hasher, Operation{Name: OpRebuildHead, Stream: stream, Expected: -1})
 	defer o.end(&err)
@@ -49,7 +58,8 @@ func (p *Provider) RebuildHead(ctx context.Context, stream Stream, progress func
 	if ctx.Err() != nil {
 		return HeadRebuild{Stream: stream}, h.notBegun(ctx, rebuilding)
 	}
-	// A long stream takes longer to read than a lock lasts. Under the lock only what came since is read.
+	// To read a long stream takes longer than a lock lasts. So most of it is read before, and under
+	// the lock only what came since.
 	r := rebuild{streamHandle: h, progress: progress, found: HeadRebuild{Stream: stream}}
 	if err := r.look(ctx); err != nil || r.found.Damage == nil {
 		return r.found, err
@@ -73,17 +83,18 @@ func (p *Provider) RebuildHead(ctx context.Context, stream Stream, progress func
 
 const rebuilding = "rebuild the head"
 
-// rebuild is a head on its way back.
+// rebuild is one call of RebuildHead.
 type rebuild struct {
 	*streamHandle
 	found    HeadRebuild
 	progress func(int64)
 
-	etag string // of the head as it is
-	next head   // as it shall be
+	etag string // of the stored head
+	next head   // the head to write
 }
 
-// look finds what is wrong with the head and reads the events that it does not know, those but that were read before.
+// look finds what is wrong with the head, and reads the events above it that it has not read
+// before.
 func (r *rebuild) look(ctx context.Context) error {
 	items, err := r.getMany(ctx, rebuilding, []string{r.keys.head(), r.keys.snapshots()})
 	if err != nil {
@@ -106,11 +117,11 @@ func (r *rebuild) look(ctx context.Context) error {
 	case unreadable != nil:
 		why = unreadable.Cause
 	case items[0].Found() && last > hd.version:
-		why = fmt.Errorf("the head is at version %d but event %d is there", hd.version, last)
+		why = fmt.Errorf("the head is at version %d but event %d exists", hd.version, last)
 	case !items[0].Found() && last > 0:
-		why = fmt.Errorf("the head is missing but events up to version %d are there", last)
+		why = fmt.Errorf("the head is missing but events up to version %d exist", last)
 	case !items[0].Found() && items[1].Found():
-		why = errors.New("the head is missing but snapshots are there")
+		why = errors.New("the head is missing but snapshots exist")
 	default:
 		return nil
 	}
@@ -121,10 +132,10 @@ func (r *rebuild) look(ctx context.Context) error {
 	return nil
 }
 
-// endOfEvents is how many versions in a row are missing where the events end.
+// endOfEvents is how many versions in a row must be missing for the events to end there.
 const endOfEvents = 1000
 
-// scan reads the events that follow on the next head, up to the end, and moves it there.
+// scan reads the events that follow r.next, up to the end, and moves r.next there.
 func (r *rebuild) scan(ctx context.Context) error {
 	missing := int64(0)
 	for c := range r.chunks(ctx, rebuilding, head{}, r.next.version+1, math.MaxInt64, false) {
@@ -139,13 +150,13 @@ func (r *rebuild) scan(ctx context.Context) error {
 				missing = version
 			case data == nil:
 			case missing != 0:
-				return r.damaged(r.keys.event(missing), missing, fmt.Errorf("the event is missing but event %d after it is there: bring it back from a backup first", version))
+				return r.damaged(r.keys.event(missing), missing, fmt.Errorf("the event is missing but event %d after it exists: bring it back from a backup first", version))
 			default:
 				event, _, _, err := decodeEventAt(r.Stream, r.keys.partition, version, data)
 				if err != nil {
 					return r.damaged(r.keys.event(version), version, fmt.Errorf("%w: bring the event back from a backup first", err))
 				}
-				event.data = nil // what is needed of it is its names
+				event.data = nil // only its ids are needed
 				events = append(events, event)
 			}
 		}
@@ -167,8 +178,8 @@ func (r *rebuild) scan(ctx context.Context) error {
 	return nil
 }
 
-// mendIdempotency writes the keys that lead from idempotency ids to events where they are missing: the old head may have
-// stood in for them.
+// mendIdempotency writes the missing keys that lead from idempotency ids to events. The old head
+// may have stood in for them.
 func (r *rebuild) mendIdempotency(ctx context.Context, events []record) error {
 	var keys []string
 	var named []record
@@ -200,12 +211,12 @@ func (r *rebuild) mendIdempotency(ctx context.Context, events []record) error {
 	return nil
 }
 
-// write puts the new head in its place, if what is there is still what was seen.
+// write replaces the stored head with the new one, if it is still the head that look has seen.
 func (r *rebuild) write(ctx context.Context) error {
 	r.next.time = time.Now()
 	err := r.state.Swap(ctx, r.keys.partition, driver.Swap{Key: r.keys.head(), Value: r.next.encode(r.keys.partition), ETag: r.etag})
 	if err != nil {
-		// It may stand all the same.
+		// The swap may have taken effect all the same.
 		if hd, _, readErr := r.readHead(ctx, rebuilding); readErr != nil || hd.version != r.next.version || hd.commit != r.next.commit {
 			return r.failed(rebuilding, err)
 		}

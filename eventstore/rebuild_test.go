@@ -34,12 +34,12 @@ func TestAHeadIsRebuiltFromTheEvents(t *testing.T) {
 		says   string
 		events int64 // how many events have to be read
 	}{
-		{"it was evicted", func(l *lab) { l.Set(l.keys.head(), nil) }, "the head is missing but events up to version 6 are there", 6},
+		{"it was evicted", func(l *lab) { l.Set(l.keys.head(), nil) }, "the head is missing but events up to version 6 exist", 6},
 		{"it can't be read", func(l *lab) { l.Set(l.keys.head(), []byte("x")) }, "not written by", 6},
 		{"it is older than the events", func(l *lab) {
 			old := head{version: 4, first: 1, commit: "old", time: time.Now()}
 			l.Set(l.keys.head(), old.encode(l.keys.partition))
-		}, "the head is at version 4 but event 6 is there", 2},
+		}, "the head is at version 4 but event 6 exists", 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inLabs(t, func(t *testing.T, l *lab) {
@@ -145,8 +145,8 @@ func TestAHeadIsNotRebuiltPastDamage(t *testing.T) {
 		version int64
 		says    string
 	}{
-		{"an event is missing", func(l *lab) { l.Set(l.keys.event(3), nil) }, "3", 3, "event 4 after it is there"},
-		{"the first event is missing", func(l *lab) { l.Set(l.keys.event(1), nil) }, "1", 1, "event 2 after it is there"},
+		{"an event is missing", func(l *lab) { l.Set(l.keys.event(3), nil) }, "3", 3, "event 4 after it exists"},
+		{"the first event is missing", func(l *lab) { l.Set(l.keys.event(1), nil) }, "1", 1, "event 2 after it exists"},
 		{"an event can't be read", func(l *lab) { l.Set(l.keys.event(3), []byte("x")) }, "3", 3, "not written by"},
 		{"an event is another", func(l *lab) { l.Set(l.keys.event(3), l.Values()[l.keys.event(2)]) }, "3", 3, "holds version 2"},
 		{"only snapshots are left", func(l *lab) {

@@ -5,13 +5,15 @@ import (
 	"fmt"
 )
 
-// AppendRecorded appends events as they were recorded before, elsewhere: to move a stream to another store, or to bring it back from an archive.
-// Each is an event as [Reader.Read] gives it with [AsRaw], and is stored with all of its metadata, also what Append sets by
-// itself: message id, times, and the id of the session that first appended it. Only the id of the commit is a new one, so
-// that [Reader.Outcome] does not know the commits of where the events come from.
+// AppendRecorded appends events that were recorded elsewhere, to move a stream to another store or
+// to bring it back from an archive. Each is an event as [Reader.Read] returns it with [AsRaw]. It
+// is stored with all of its metadata, including what Append sets by itself: message id, times, and
+// the id of the session that first appended it. Only the id of the commit is new, so
+// [Reader.Outcome] does not know the commits of the store that the events come from.
 //
-// All else is as in [Session.Append]: versions, idempotency ids, the way it takes effect, and the errors, with an [ArgumentError]
-// also for an event that lacks what every recorded one has. Package transfer copies whole streams by it.
+// All else is as in [Session.Append]: versions, idempotency ids, how the append takes effect, and
+// the errors. An event that lacks what every recorded event has is an [ArgumentError] too. Package
+// transfer uses AppendRecorded to copy whole streams.
 func (s *Session) AppendRecorded(ctx context.Context, expected Expected, events ...Event) (int64, error) {
 	values := make([]any, len(events))
 	for i, event := range events {
@@ -20,7 +22,8 @@ func (s *Session) AppendRecorded(ctx context.Context, expected Expected, events 
 	return s.append(ctx, OpAppendRecorded, expected, values, true)
 }
 
-// checkRecordedEvent checks that an event is one that was read, with all that an append would fill in otherwise.
+// checkRecordedEvent checks that an event was read, and has everything that an append would
+// otherwise fill in.
 func checkRecordedEvent(argument string, e Event) error {
 	lacks := ""
 	switch _, raw := e.Data.(Raw); {
@@ -39,11 +42,12 @@ func checkRecordedEvent(argument string, e Event) error {
 	default:
 		return nil
 	}
-	return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it has no %s, which every recorded event has: to append a new one use Append", lacks)}
+	return &ArgumentError{Argument: argument, Reason: fmt.Sprintf("it has no %s, which every recorded event has: use Append to append a new event", lacks)}
 }
 
-// SaveRecordedSnapshot is [Session.SaveSnapshot] of a snapshot as [Reader.Snapshot] gives it with [AsRaw]: it keeps the time at
-// which it was created, and its custom metadata.
+// SaveRecordedSnapshot saves a snapshot as [Reader.Snapshot] returns it with [AsRaw]. It does what
+// [Session.SaveSnapshot] does, but keeps the time at which the snapshot was created, and its custom
+// metadata.
 func (s *Session) SaveRecordedSnapshot(ctx context.Context, snapshot Snapshot) (err error) {
 	ctx, o := s.observe(ctx, OpSaveRecordedSnapshot)
 	defer o.end(&err)
@@ -52,7 +56,7 @@ func (s *Session) SaveRecordedSnapshot(ctx context.Context, snapshot Snapshot) (
 		return err
 	}
 	if _, raw := snapshot.Data.(Raw); !raw || snapshot.Created.IsZero() {
-		return &ArgumentError{Argument: "snapshot", Reason: "it is none that was read with AsRaw: to save a new one use SaveSnapshot"}
+		return &ArgumentError{Argument: "snapshot", Reason: "it was not read with AsRaw: use SaveSnapshot to save a new snapshot"}
 	}
 	if snapshot.Custom, err = checkCustom("snapshot", snapshot.Custom); err != nil {
 		return err
@@ -60,9 +64,9 @@ func (s *Session) SaveRecordedSnapshot(ctx context.Context, snapshot Snapshot) (
 	return s.saveSnapshot(ctx, snapshot, true)
 }
 
-// DeleteRecorded deletes a stream that was deleted elsewhere. It does all that [Session.DeleteStream] does, with the
-// same errors, and also marks a stream as deleted that never had an event here. Package transfer moves
-// deleted streams by it.
+// DeleteRecorded deletes a stream that was deleted elsewhere. It does what [Session.DeleteStream]
+// does, and returns the same errors. It also marks a stream as deleted that never had an event
+// here. Package transfer uses it to move deleted streams.
 func (s *Session) DeleteRecorded(ctx context.Context, expected Expected) (err error) {
 	ctx, o := s.observeExpecting(ctx, OpDeleteRecorded, expected, 0)
 	defer o.end(&err)

@@ -9,37 +9,39 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// This file bounds every request to the store and to the lock, in one place, so that nothing waits for ever on a sidecar that stands still.
+// This file limits the time of every request to the store and to the lock, in one place, so that
+// nothing waits forever for a sidecar that hangs.
 
-// noAnswer is the error of a request that took longer than Settings.RequestTimeout. It matches [context.DeadlineExceeded], as any
-// request that ran out of time, and not [context.Canceled]: nobody gave up on it.
+// noAnswer is the error of a request that took longer than Settings.RequestTimeout. It matches
+// [context.DeadlineExceeded], like any request that ran out of time. It does not match
+// [context.Canceled], because the caller did not give up.
 type noAnswer struct {
 	limit   time.Duration
-	text    string // of the error that the driver returned
-	refused bool   // it was not sent
+	text    string // of the driver's error
+	refused bool   // the request was not sent
 }
 
 func (e *noAnswer) Error() string {
-	return fmt.Sprintf("no answer within %s, see Settings.RequestTimeout: does the sidecar or the store stand still? (%s)", e.limit, e.text)
+	return fmt.Sprintf("no answer within %s, see Settings.RequestTimeout: does the sidecar or the store hang? (%s)", e.limit, e.text)
 }
 
 func (e *noAnswer) Is(target error) bool {
 	return target == context.DeadlineExceeded || e.refused && target == driver.ErrRefused
 }
 
-// within sends a request that ends after limit. The time begins anew whenever the driver says that a part of it was answered, see
-// [driver.Progress].
+// within sends a request that ends after limit. The time starts again whenever the driver says that
+// a part of the request was answered, see [driver.Progress].
 func within[T any](ctx context.Context, limit time.Duration, send func(context.Context) (T, error)) (T, error) {
 	limited, stop := driver.WithTimeout(ctx, limit)
 	defer stop()
 	answer, err := send(limited)
-	if err != nil && context.Cause(limited) == driver.ErrTimeLimit { // also where ctx ended just after
+	if err != nil && context.Cause(limited) == driver.ErrTimeLimit { // even if ctx ended just after
 		err = &noAnswer{limit: limit, text: err.Error(), refused: refused(err)}
 	}
 	return answer, err
 }
 
-// boundedState is a state each of whose requests ends after limit.
+// boundedState is a state whose requests each end after limit.
 type boundedState struct {
 	driver.State
 	limit time.Duration
@@ -74,7 +76,7 @@ func (s boundedState) send(ctx context.Context, request func(context.Context) er
 	return err
 }
 
-// boundedLocker is a locker each of whose requests ends after limit.
+// boundedLocker is a locker whose requests each end after limit.
 type boundedLocker struct {
 	of    driver.Locker
 	limit time.Duration
@@ -92,5 +94,5 @@ func (l boundedLocker) Unlock(ctx context.Context, resource, owner string) (driv
 	})
 }
 
-// errOpenTooLong is why the context of an open ended.
+// errOpenTooLong is the cause with which the context of an open ends when the open takes too long.
 var errOpenTooLong = errors.New("opening took longer than Settings.OpenTimeout and Settings.RequestTimeout together")

@@ -11,13 +11,15 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// Session is exclusive access to one stream for a limited time: it appends, and it reads by
-// the methods of [Reader]. It is safe for concurrent use; appends and snapshots wait for each other.
+// Session is access to one stream for a limited time, exclusive unless it was opened with [Shared].
+// It appends, and it has the methods of [Reader] to read. It is safe for concurrent use. Appends
+// and snapshots wait for each other.
 //
-// A session that has expired, or that lost its stream to another, refuses every operation with a
-// [SessionExpiredError] or [SessionLostError]. Nothing that it had appended is
-// touched by that: a session is for order, while what makes an append safe is the
-// commit itself.
+// A session that has ended refuses every operation. It returns a [NotOpenError] after Close, a
+// [SessionExpiredError] when its time is over, and a [SessionLostError] if it lost its stream to
+// another session. If the store lost what the session knows as committed, it returns a
+// [LostWritesError]. Nothing that the session has appended is affected by its end. A session keeps
+// order, while the commit itself makes an append safe.
 type Session struct {
 	*Reader
 
@@ -27,10 +29,10 @@ type Session struct {
 	writer    *writer
 	turn      chan struct{} // holds a token while writer is in use
 
-	openContext context.Context // what it was opened with, but for its end: for Close, which is given none
+	openContext context.Context // the context of Open without its end, for Close, which has no context parameter
 
-	// listed is the list of snapshots as it was found when opening, until the session changes it. What others have added since it
-	// lacks, which costs time only.
+	// listed is the list of snapshots as it was found when opening, until the session changes it.
+	// It lacks what others have added since, which only costs time.
 	listed atomic.Pointer[driver.Item]
 
 	mu     sync.Mutex
@@ -38,7 +40,7 @@ type Session struct {
 	lost   error // a SessionLostError or LostWritesError: the session is over
 }
 
-// openSession takes the lock, then reads what the stream consists of.
+// openSession takes the lock, and then reads the stream's head and snapshot list.
 func openSession(ctx context.Context, h *streamHandle, locker driver.Locker, id string, o *observation) (*Session, error) {
 	if ctx.Err() != nil {
 		return nil, h.notBegun(ctx, "open")
@@ -68,20 +70,20 @@ func openSession(ctx context.Context, h *streamHandle, locker driver.Locker, id 
 	return s, nil
 }
 
-// ID returns the session's unique id, which its events carry.
+// ID returns the session's unique id. The session's events carry it.
 func (s *Session) ID() string { return s.id }
 
 // ExpiresAt returns when the session ends by itself.
 func (s *Session) ExpiresAt() time.Time { return s.expiresAt }
 
-// Close gives the stream free. Closing again does nothing. It does not wait for an operation under way in
-// another goroutine, which ends as it would have. A session that had expired or
-// lost its lock before says so with a [SessionExpiredError] or [SessionLostError]; what
-// was appended in it stands. After a [StorageError] the lock runs out by itself.
+// Close releases the stream. Closing again does nothing. Close does not wait for an operation in
+// another goroutine, which ends as it would have. If the session had expired or lost its lock
+// before, Close returns a [SessionExpiredError] or a [SessionLostError]. What was appended in it
+// remains. After a [StorageError] the lock expires by itself.
 //
-// That the lock was lost is known of the lease in the state store. A lock component may have been given the unlock
-// twice, and its second answer is the same as that of a lost lock: Close then returns nil and
-// logs a warning.
+// Close can tell that a lock was lost only if it is a lease in the state store. A lock component
+// may have received the unlock twice, and its second answer is the same as for a lost lock. Then
+// Close logs a warning and returns nil.
 func (s *Session) Close() (err error) {
 	if s == nil || s.Reader == nil {
 		return &NotOpenError{}
@@ -114,7 +116,7 @@ func (s *Session) Close() (err error) {
 	return nil
 }
 
-// check says whether the session can still be used.
+// check returns why the session can no longer be used, or nil.
 func (s *Session) check() error {
 	if s == nil || s.Reader == nil {
 		return &NotOpenError{}
@@ -136,7 +138,8 @@ func (s *Session) expired() error {
 	return &SessionExpiredError{Stream: s.handle.Stream, Session: s.id, ExpiredAt: s.expiresAt}
 }
 
-// exclusively runs an operation when it has the writer for itself. The operation's context ends with the session.
+// exclusively runs an operation while no other operation uses the writer. The context of the
+// operation ends with the session.
 func (s *Session) exclusively(ctx context.Context, operation string, run func(context.Context) error) error {
 	if ctx.Err() != nil {
 		return s.handle.notBegun(ctx, operation)
@@ -158,8 +161,9 @@ func (s *Session) exclusively(ctx context.Context, operation string, run func(co
 	return s.ended(ctx, run(ctx))
 }
 
-// ended notes from an operation's error that the session is over, because its stream has gone to somebody
-// else or is no longer what it was, or adds to the error that the session's time ran out in the middle.
+// ended looks at the error of an operation, and returns the error to report. If another session has
+// taken the stream, or the store has lost what this session knows, ended marks the session as over.
+// If the session's time ran out in the middle, it adds that to the error.
 func (s *Session) ended(ctx context.Context, err error) error {
 	var (
 		mismatch   *VersionMismatchError
@@ -172,17 +176,17 @@ func (s *Session) ended(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &lostWrites):
 		lostWrites.Session = s.id
-		if lostWrites.CommitID == w.head.commit { // else it is the base of an append of another session
+		if lostWrites.CommitID == w.head.commit { // otherwise it is the base of an append of another session
 			s.lose(lostWrites)
 		}
-		s.handle.log.WarnContext(ctx, "the store has lost what it acknowledged", "session", s.id, "version", lostWrites.Version, "actual", lostWrites.Actual)
+		s.handle.log.WarnContext(ctx, "the store has lost acknowledged writes", "session", s.id, "version", lostWrites.Version, "actual", lostWrites.Actual)
 	case w.shared && errors.As(err, &mismatch) && mismatch.Actual > w.head.version:
 		// The next operation starts from the head as it is then.
-		s.handle.log.DebugContext(ctx, "another came before the shared session", "session", s.id, "version", w.head.version)
+		s.handle.log.DebugContext(ctx, "another writer appended before the shared session", "session", s.id, "version", w.head.version)
 	case errors.Is(err, errMoved), errors.As(err, &mismatch) && mismatch.Actual > w.head.version:
 		lost := &SessionLostError{Stream: s.handle.Stream, Session: s.id}
 		s.lose(lost)
-		s.handle.log.WarnContext(ctx, "the session lost its stream to another", "session", s.id, "version", w.head.version)
+		s.handle.log.WarnContext(ctx, "the session lost its stream to another session", "session", s.id, "version", w.head.version)
 		if mismatch != nil {
 			return &SessionLostError{Stream: s.handle.Stream, Session: s.id, Cause: mismatch}
 		}
@@ -195,14 +199,14 @@ func (s *Session) ended(ctx context.Context, err error) error {
 	return err
 }
 
-// lose ends the session: every further operation returns why.
+// lose ends the session. Every further operation returns why.
 func (s *Session) lose(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lost = why
 }
 
-// view is the stream as the session stands at it.
+// view returns the stream as the session knows it.
 func (s *Session) view(ctx context.Context) (v view, err error) {
 	err = s.exclusively(ctx, "read", func(ctx context.Context) error {
 		w := s.writer
@@ -213,7 +217,7 @@ func (s *Session) view(ctx context.Context) (v view, err error) {
 			}
 		}
 		v.head, v.snapshots = w.head, s.listed.Load()
-		v.head.tail = w.unsettled // what stands is read from its keys
+		v.head.tail = w.unsettled // the other events are read from their keys
 		return nil
 	})
 	return v, err

@@ -7,34 +7,36 @@ import (
 	"time"
 )
 
-// Settings of a provider. Start from [DefaultSettings] and change what differs.
+// Settings configures a [Provider]. Start from [DefaultSettings] and change what differs.
 type Settings struct {
-	// DefaultDatabase is the database of streams that are opened by type and id
-	// alone. Defaults to "EventStores"; not blank.
+	// DefaultDatabase is the database of streams that are named by type and id alone, see
+	// [Provider.Stream]. It defaults to "EventStores" and must not be blank.
 	DefaultDatabase string
 
-	// OpenTimeout is how long Open waits for another session to give the stream free. Defaults to 5 s;
-	// not negative; 0 does not wait.
+	// OpenTimeout is how long Open waits for another session to release the stream. It defaults to
+	// 5 s and must not be negative. 0 does not wait.
 	OpenTimeout time.Duration
 
-	// SessionTimeout is how long a session has its stream. Then it ends by itself, also
-	// if its process has died. Defaults to 1 min; positive.
+	// SessionTimeout is how long a session has its stream. After that the session ends by itself,
+	// even if its process has died. It defaults to 1 min and must be positive.
 	SessionTimeout time.Duration
 
-	// CommitTimeout is how long an append whose commit failed or was not answered looks up
-	// what became of it, and tries again, before it returns an OutcomeUnknownError. The session's
-	// end and the context bound it too. Defaults to 5 s; positive.
+	// CommitTimeout is how long an append whose commit failed or was not answered looks up what
+	// became of it, and tries again. After that it returns an OutcomeUnknownError. The end of the
+	// session and the context also limit it. It defaults to 5 s and must be positive.
 	CommitTimeout time.Duration
 
-	// RequestTimeout is how long one request to the store or the lock may go unanswered. Then it counts as lost: a read fails with a
-	// StorageError, and an append looks up what became of it. It bounds the time that anything waits on a sidecar
-	// that stands still; Open ends by OpenTimeout and RequestTimeout together. It should be longer than the largest append takes.
-	// Defaults to 15 s, also where it is 0; not negative.
+	// RequestTimeout is how long one request to the store or the lock may go unanswered. After that
+	// it counts as lost: a read fails with a StorageError, and an append looks up what became of
+	// it. So it limits how long anything waits for a sidecar that hangs. Open ends after
+	// OpenTimeout and RequestTimeout together. RequestTimeout should be longer than the largest
+	// append takes. It defaults to 15 s, also if it is 0, and must not be negative.
 	RequestTimeout time.Duration
 }
 
-// defaultRequestTimeout is also that of settings that were written before there was one. It is longer than the 10 s for which one writer of
-// a SQLite file waits for another, after which SQLite says for certain that it did not write.
+// defaultRequestTimeout is also the limit for settings that were written before RequestTimeout
+// existed, where it is 0. It is longer than the 10 s for which one writer of a SQLite file waits
+// for another. After these 10 s, SQLite says for certain that it did not write.
 const defaultRequestTimeout = 15 * time.Second
 
 // DefaultSettings returns the defaults.
@@ -48,12 +50,12 @@ func DefaultSettings() Settings {
 	}
 }
 
-// openLimit is how long an open takes at most.
+// openLimit returns how long an open takes at most.
 func (s Settings) openLimit() time.Duration {
 	if limit := s.OpenTimeout + s.RequestTimeout; limit > 0 {
 		return limit
 	}
-	return math.MaxInt64 // who waits for ever
+	return math.MaxInt64 // the sum overflows, which means to wait forever
 }
 
 func (s Settings) validate() error {

@@ -7,8 +7,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// writeUnsettled writes the events that are not known to stand under their own keys. Then all of the tail
-// stands.
+// writeUnsettled stores the events that are not known to be stored under their own keys. Then all
+// records of the tail are stored there.
 func (w *writer) writeUnsettled(ctx context.Context) error {
 	sent, current := time.Now(), w.current()
 	if err := w.state.Write(ctx, w.keys.partition, w.eventWrites(w.unsettled)); err != nil {
@@ -21,8 +21,8 @@ func (w *writer) writeUnsettled(ctx context.Context) error {
 	return nil
 }
 
-// settle writes the events of the tail under their own keys. It comes after the commit
-// (Rule 2) and can fail without harm: the tail keeps what is not known to stand.
+// settle stores the events of the tail under their own keys. It comes after the commit (Rule 2) and
+// can fail without harm, because the tail keeps what is not known to be stored.
 func (w *writer) settle(ctx context.Context) {
 	if time.Since(w.told) >= etagTrust {
 		return // the store may have lost what the head held then
@@ -36,7 +36,15 @@ func (w *writer) settle(ctx context.Context) {
 	w.trim(ctx)
 }
 
-// trim drops a long tail from the head once all of it stands. (Rule 11)
+// trim removes a tail of trimBytes or more, because every reader of the head transfers it. It also
+// removes a tail with trimCarried or more records of earlier commits. Every session stores such
+// records under their own keys again, because it does not know that they are there.
+const (
+	trimBytes   = 64 << 10
+	trimCarried = 4
+)
+
+// trim removes a long tail from the head once all of it is stored under its own keys. (Rule 11)
 func (w *writer) trim(ctx context.Context) {
 	size, carried := 0, 0
 	for _, r := range w.head.tail {
@@ -49,9 +57,9 @@ func (w *writer) trim(ctx context.Context) {
 		return
 	}
 	if _, err := w.refresh(ctx, "trim the head"); err != nil {
-		return // whoever writes next has the same chance
+		return // the next writer has the same chance
 	}
-	if len(w.head.tail) == 0 || len(w.unsettled) > 0 { // it may be the head of somebody else by now
+	if len(w.head.tail) == 0 || len(w.unsettled) > 0 { // refresh may have adopted the head of another writer
 		return
 	}
 	trimmed := w.head
@@ -64,7 +72,7 @@ func (w *writer) trim(ctx context.Context) {
 	w.written(trimmed)
 }
 
-// fitsTransaction reports whether the commit can be one transaction.
+// fitsTransaction reports whether the commit fits into one transaction.
 func (w *writer) fitsTransaction(c commit) bool {
 	if !w.caps.Atomic {
 		return false
@@ -87,7 +95,8 @@ func (w *writer) fitsTransaction(c commit) bool {
 		(w.caps.MaxRequestBytes == 0 || size <= w.caps.MaxRequestBytes)
 }
 
-// tooLarge returns a BatchTooLargeError if no head can carry the new events. (Rule 11)
+// tooLarge returns a BatchTooLargeError if neither a head nor a transaction can carry the new
+// events. (Rule 11)
 func (w *writer) tooLarge(c commit) error {
 	limit := w.caps.MaxRequestBytes
 	if alone := w.headBytes() + size(c.events); limit > 0 && alone > limit && !w.fitsTransaction(c) {
@@ -96,8 +105,9 @@ func (w *writer) tooLarge(c commit) error {
 	return nil
 }
 
-// makeRoom sees to it that the head can carry the new events, or says that it can't: by settling the old
-// tail first if both together are too large. (Rule 11)
+// makeRoom makes sure that the head can carry the new events, or returns why it cannot. If they are
+// too large together with the old tail, it first stores the events of the old tail under their own
+// keys. (Rule 11)
 func (w *writer) makeRoom(ctx context.Context, c commit) error {
 	limit := w.caps.MaxRequestBytes
 	if limit == 0 || w.fitsTransaction(c) {
@@ -113,4 +123,12 @@ func (w *writer) makeRoom(ctx context.Context, c commit) error {
 		return w.failed("append", err)
 	}
 	return nil
+}
+
+// size returns how many bytes records take of a head.
+func size(records []record) (n int) {
+	for _, r := range records {
+		n += len(r.data) + 40 // the line for it in the head's header
+	}
+	return n
 }

@@ -11,33 +11,33 @@ import (
 type Verification struct {
 	Stream  Stream
 	First   int64 // the lowest version that counts
-	Version int64 // the stream's version, 0 also where the head is damaged
-	Events  int64 // that are there, whole and in their places
+	Version int64 // the stream's version; 0 also if the head is damaged
+	Events  int64 // how many events are there, intact and in their places
 
 	Closed, Deleted bool // see [Session.CloseStream], [Session.DeleteStream]
 
-	// InHead is how many events the head still carries because they are not known to stand under their own keys. They are
-	// safe; the next append gives them their keys.
+	// InHead is how many events the head still carries because they are not known to be stored
+	// under their own keys. They are safe. The next append stores them there.
 	InHead int
 
-	Snapshots []int64 // the versions of those that can be used
+	Snapshots []int64 // the versions of the snapshots that can be used
 
-	// Damaged is how much is missing, unreadable, in the wrong place or above the head, and Damage is the
-	// first [MaxFindings] of it. What is damaged of snapshots costs time only.
+	// Damaged counts what is missing, unreadable, in the wrong place or above the head. Damage is
+	// the first [MaxFindings] of it. Damage of snapshots only costs time.
 	Damaged int64
 	Damage  []*DamagedError
 
-	// Misfits is how many events and snapshots are whole and can't be read by the types that are
-	// registered here, and Unreadable is the first [MaxFindings] of them: a [TypeMismatchError],
-	// [SchemaError] or [TypeNotRegisteredError] each. It is no damage. Where no type is registered at
-	// all, as in a tool for any stream, it is not looked for. What a [Sealer] sealed is not opened: of
-	// it only the type, the content type and the schema version are checked.
+	// Misfits counts the events and snapshots that are intact but that the types registered here
+	// cannot read. Unreadable is the first [MaxFindings] of them, each a [TypeMismatchError], a
+	// [SchemaError] or a [TypeNotRegisteredError]. A misfit is not damage. If no type is registered
+	// at all, as in a tool for any stream, Verify does not look for misfits. It does not open what
+	// a [Sealer] sealed. There it checks only the type, the content type and the schema version.
 	Misfits    int64
 	Unreadable []error
 }
 
-// MaxFindings is how many errors of each kind a [Verification] holds, so that memory stays bounded also
-// where a stream is damaged from end to end. [WithFindings] gives all of them.
+// MaxFindings is how many errors of each kind a [Verification] holds, so that memory stays bounded
+// even if a stream is damaged from end to end. [WithFindings] reports all of them.
 const MaxFindings = 1000
 
 // Sound reports whether nothing is damaged.
@@ -51,9 +51,10 @@ type verifyConfig struct {
 	each func(error) error
 }
 
-// WithFindings calls found with each error as it is found: a [DamagedError], or an error of a kind that
-// Verification.Unreadable lists. If found returns an error, Verify ends and returns that error. Calls
-// come one at a time, from the goroutine that called [Reader.Verify].
+// WithFindings makes [Reader.Verify] call found with each error as it finds it. The error is a
+// [DamagedError], or of a kind that Verification.Unreadable lists. If found returns an error,
+// Verify ends and returns that error. Calls come one at a time, from the goroutine that called
+// Verify.
 func WithFindings(found func(error) error) VerifyOption {
 	return func(c *verifyConfig) error {
 		if found == nil {
@@ -64,13 +65,13 @@ func WithFindings(found func(error) error) VerifyOption {
 	}
 }
 
-// verification is one verification on its way.
+// verification is one call of Verify.
 type verification struct {
 	Verification
 	verifyConfig
 }
 
-// add notes an error if it is damage, and returns it if it is not.
+// add notes err if it is damage, and otherwise returns it.
 func (v *verification) add(err error) error {
 	var damage *DamagedError
 	if !errors.As(err, &damage) {
@@ -82,7 +83,7 @@ func (v *verification) add(err error) error {
 	return v.tell(damage)
 }
 
-// misfit notes what the registry can't read.
+// misfit notes an error of something that the registry cannot read.
 func (v *verification) misfit(err error) error {
 	if v.Misfits++; v.Misfits <= MaxFindings {
 		v.Unreadable = append(v.Unreadable, err)
@@ -97,19 +98,26 @@ func (v *verification) tell(finding error) error {
 	return v.each(finding)
 }
 
-// Verify reads all of a stream and looks for damage: the head; every event, whether it is there, whole, in its place and
-// the same wherever it stands; what leads to it from its idempotency id; what stands above the head; the
-// snapshots. It goes on after damage, so that all of it is found, and changes nothing.
+// Verify reads all of a stream and looks for damage. It goes on after damage, so that it finds all
+// of it, and it changes nothing. It checks:
 //
-// Progress, if it is not nil, is called after each chunk of events with how many of them were checked, and of how many. Payloads are
-// decoded if the provider has a registry, and what does not decode is no damage: see Verification.Unreadable.
+//   - the head
+//   - every event: whether it is there, intact, in its place, and the same wherever it is stored
+//   - the idempotency keys that lead to events
+//   - that no event is stored above the head
+//   - the snapshots
 //
-// The time that it takes grows with the number of events, also where all of them are damaged, and memory
-// does not grow. [WithFindings] tells of each finding as it is made.
+// If progress is not nil, Verify calls it after each chunk of events, with how many events it has
+// checked, and of how many. It decodes payloads if the provider has a registry. A payload that does
+// not decode is not damage, see Verification.Unreadable.
 //
-// The error says that the stream could not be read to its end, a [StorageError], those of a session that has
-// ended, or what [WithFindings] returned; what was found until then is in the Verification. It returns at
-// once when the context ends. Damage is not an error.
+// The time that Verify takes grows with the number of events, even if all of them are damaged.
+// Memory does not grow. [WithFindings] reports each finding as it is made.
+//
+// An error says that Verify could not read the stream to its end. It is a [StorageError], an error
+// of a session that has ended, or the error that the function of [WithFindings] returned. The
+// Verification then holds what was found so far. Verify returns at once when the context ends.
+// Damage is not an error.
 func (r *Reader) Verify(ctx context.Context, progress func(checked, of int64), options ...VerifyOption) (_ Verification, err error) {
 	ctx, seen := r.observe(ctx, OpVerify)
 	defer seen.end(&err)
@@ -159,17 +167,17 @@ func (r *Reader) verify(ctx context.Context, progress func(checked, of int64), f
 	return r.guard()
 }
 
-// leading is an event, and the idempotency id that leads to it.
+// leading is an event and the idempotency id whose key leads to it.
 type leading struct {
 	version int64
 	id      string
 }
 
-// verifyChunk checks events, and what leads to them from their idempotency ids.
+// verifyChunk checks events, and the idempotency keys that lead to them.
 func (r *Reader) verifyChunk(ctx context.Context, v view, c chunk, found *verification) error {
 	h := r.handle
 	var named []leading
-	// check checks one event, and reports whether it is whole.
+	// check checks one event, and reports whether it is intact.
 	check := func(version int64, data []byte) (bool, error) {
 		if ctx.Err() != nil {
 			return false, h.failed("verify", contextErr(ctx))
@@ -197,7 +205,8 @@ func (r *Reader) verifyChunk(ctx context.Context, v view, c chunk, found *verifi
 		}
 	}
 	if len(doubtful) > 0 {
-		// It is damage only after a fresh look at head and then key (Rule 5), one for all.
+		// They are damaged only if they still are after a new read of the head and then of the
+		// keys. (Rule 5) One such read serves all of them.
 		if err := r.verifyAgain(ctx, doubtful, check, found); err != nil {
 			return err
 		}
@@ -205,7 +214,7 @@ func (r *Reader) verifyChunk(ctx context.Context, v view, c chunk, found *verifi
 	return r.verifyNamed(ctx, v, named, found)
 }
 
-// verifyAgain checks events that seemed to be damaged, as they stand now.
+// verifyAgain checks events that seemed to be damaged, as they are stored now.
 func (r *Reader) verifyAgain(ctx context.Context, versions []int64, check func(int64, []byte) (bool, error), found *verification) error {
 	h := r.handle
 	hd, _, err := h.readHead(ctx, "verify")
@@ -254,7 +263,7 @@ func (r *Reader) verifyAgain(ctx context.Context, versions []int64, check func(i
 	return nil
 }
 
-// verifyNamed checks what leads to events from their idempotency ids.
+// verifyNamed checks the idempotency keys that lead to events.
 func (r *Reader) verifyNamed(ctx context.Context, v view, named []leading, found *verification) error {
 	h := r.handle
 	hd := v.head
@@ -268,12 +277,12 @@ func (r *Reader) verifyNamed(ctx context.Context, v view, named []leading, found
 		}
 		tail := map[string]int64{}
 		if look > 0 {
-			// The head may still carry it, or it has come under its key since.
+			// The head may still carry the id, or its key was written since.
 			var err error
 			if hd, _, err = h.readHead(ctx, "verify"); err != nil {
 				return found.add(err)
 			}
-			for _, record := range slices.Backward(hd.tail) { // the first of an id counts
+			for _, record := range slices.Backward(hd.tail) { // if an id is there twice, the first counts
 				if record.idempotencyID != "" && record.version >= hd.first {
 					tail[record.idempotencyID] = record.version
 				}
@@ -307,7 +316,8 @@ func (r *Reader) verifyNamed(ctx context.Context, v view, named []leading, found
 	return nil
 }
 
-// verifyType checks that the registry reads what is whole, and reports it.
+// verifyType checks that the registry can read a value that is intact. It notes what it cannot
+// read, and reports whether it can.
 func (r *Reader) verifyType(ctx context.Context, key string, version int64, data any, found *verification) (bool, error) {
 	registry := r.handle.registry
 	if len(registry.byName) == 0 {
@@ -320,7 +330,7 @@ func (r *Reader) verifyType(ctx context.Context, key string, version int64, data
 	switch {
 	case err != nil:
 		err = registry.located(err, found.Stream, key, version, raw)
-	case sealed: // to look inside takes keys, which who verifies need not have
+	case sealed: // opening it takes keys, which the caller may not have
 	case key == r.handle.keys.snapshot(version):
 		_, err = registry.decodeSnapshot(ctx, about, key, raw)
 	default:
@@ -332,7 +342,8 @@ func (r *Reader) verifyType(ctx context.Context, key string, version int64, data
 	return true, nil
 }
 
-// verifyTail checks that events that the head carries are the same under their own keys, where they stand there too. (Rule 4)
+// verifyTail checks that the events in the head's tail are the same under their own keys, if they
+// are stored there too. (Rule 4)
 func (r *Reader) verifyTail(ctx context.Context, v view, found *verification) error {
 	h := r.handle
 	for _, record := range v.head.tail {
@@ -342,7 +353,7 @@ func (r *Reader) verifyTail(ctx context.Context, v view, found *verification) er
 			return err
 		}
 		if item.Found() && string(item.Value) != string(record.data) {
-			if err := found.add(h.damaged(key, record.version, errors.New("it is not the event that the head carries, which is the one that counts"))); err != nil {
+			if err := found.add(h.damaged(key, record.version, errors.New("it differs from the event in the head, which is the one that counts"))); err != nil {
 				return err
 			}
 		}
@@ -350,7 +361,7 @@ func (r *Reader) verifyTail(ctx context.Context, v view, found *verification) er
 	return nil
 }
 
-// verifyEnd checks that no event stands above the head. (Rule 2)
+// verifyEnd checks that no event is stored above the head. (Rule 2)
 func (r *Reader) verifyEnd(ctx context.Context, v view, found *verification) error {
 	h := r.handle
 	above := v.head.version + 1
@@ -358,18 +369,18 @@ func (r *Reader) verifyEnd(ctx context.Context, v view, found *verification) err
 	if err != nil || !item.Found() {
 		return err
 	}
-	hd, _, err := h.readHead(ctx, "verify") // it may have been committed since
+	hd, _, err := h.readHead(ctx, "verify") // the event may have been committed since
 	if err != nil {
 		return found.add(err)
 	}
 	if hd.version < above {
-		return found.add(h.damaged(h.keys.event(above), above, fmt.Errorf("the event stands above the head, which is at version %d: was the head restored from a backup that is older?", hd.version)))
+		return found.add(h.damaged(h.keys.event(above), above, fmt.Errorf("the event is above the head, which is at version %d: was the head restored from an older backup?", hd.version)))
 	}
 	return nil
 }
 
-// verifySnapshots checks the list of snapshots and each that it names. One that is listed and not there
-// was under way, or is being cleared.
+// verifySnapshots checks the list of snapshots, and each snapshot that it names. A snapshot that is
+// listed but missing was being saved, or is being cleared.
 func (r *Reader) verifySnapshots(ctx context.Context, v view, found *verification) error {
 	versions, err := r.snapshotVersions(ctx, v, 0)
 	if err != nil {

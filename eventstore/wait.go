@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// await waits until told, or for so long, and returns what it was told. It returns an error if the context ends before.
+// await waits until a value comes from told, or for atMost, and returns the value. It returns an
+// error if the context ends first.
 func await[T any](ctx context.Context, told <-chan T, atMost time.Duration) (what T, err error) {
 	timer := time.NewTimer(atMost)
 	defer timer.Stop()
@@ -20,7 +21,7 @@ func await[T any](ctx context.Context, told <-chan T, atMost time.Duration) (wha
 	return what, err
 }
 
-// contextErr is why a context has ended: its error, with the cause that was given where there is one.
+// contextErr returns why a context has ended: its error, with the cause if one was given.
 func contextErr(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if errors.Is(cause, err) {
@@ -29,8 +30,8 @@ func contextErr(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// backoff waits before attempt n, counted from 0: not at all, then 10 ms, doubling up to 500 ms. It
-// reports whether the context lived on.
+// backoff waits before attempt n, counted from 0. It waits not at all the first time, then 10 ms,
+// doubling up to 500 ms. It returns false if the context ended.
 func backoff(ctx context.Context, n int) bool {
 	if n == 0 {
 		return ctx.Err() == nil
@@ -38,9 +39,9 @@ func backoff(ctx context.Context, n int) bool {
 	return wait(ctx, min(10*time.Millisecond<<min(n-1, 10), 500*time.Millisecond))
 }
 
-// pauseBefore waits before an append is placed again, after n tries: not at all, then 1 ms, doubling up
-// to 16 ms. The wait is short, since others get in the way only by appending. It reports whether the
-// context lived on.
+// pauseBefore waits before an append is tried again after n tries. It waits not at all before the
+// first try, then 1 ms, doubling up to 16 ms. The wait is short, because others get in the way only
+// by appending. It returns false if the context ended.
 func pauseBefore(ctx context.Context, n int) bool {
 	if n == 0 {
 		return ctx.Err() == nil
@@ -48,7 +49,7 @@ func pauseBefore(ctx context.Context, n int) bool {
 	return wait(ctx, time.Millisecond<<min(n-1, 4))
 }
 
-// wait waits and reports whether the context lived on.
+// wait waits for d. It returns false if the context ended first.
 func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
