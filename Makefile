@@ -171,7 +171,7 @@ gcc:
 	$(call need,gcc,gcc libc6-dev,the race detector)
 
 .PHONY: lint
-lint: ## Check the format, go vet and staticcheck in all modules
+lint: lint-prose ## Check the format, the prose, and go vet and staticcheck in all modules
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "these files are not formatted; run make fmt:"; echo "$$unformatted"; exit 1; fi
 	@set -e; for module in . integration bench; do \
