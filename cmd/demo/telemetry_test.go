@@ -112,8 +112,8 @@ func TestTelemetryGoesToTheCollectorAndToPrometheus(t *testing.T) {
 	}
 	handler := observed(t)
 	const parent = "0af7651916cd43dd8448eb211c80319c"
-	request(t, handler, "GET", "/accounts/4711", "00-"+parent+"-b7ad6b7169203331-01")
-	live := httptest.NewRequestWithContext(t.Context(), "GET", "/accounts/4711/live", nil)
+	request(t, handler, "GET", "/accounts/ZEBRA", "00-"+parent+"-b7ad6b7169203331-01")
+	live := httptest.NewRequestWithContext(t.Context(), "GET", "/accounts/ZEBRA/live", nil)
 	live.Header.Set("Accept", "text/event-stream")
 	handler.ServeHTTP(httptest.NewRecorder(), live)
 	request(t, handler, "GET", "/accounts/broken", "")
@@ -133,7 +133,7 @@ func TestTelemetryGoesToTheCollectorAndToPrometheus(t *testing.T) {
 			t.Errorf("/metrics lacks %s:\n%s", line, page)
 		}
 	}
-	for _, never := range []string{"livez", "4711", "BREW"} {
+	for _, never := range []string{"livez", "ZEBRA", "BREW"} {
 		if strings.Contains(page, never) {
 			t.Errorf("/metrics has %s", never)
 		}
