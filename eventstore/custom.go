@@ -1,11 +1,9 @@
 package eventstore
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -15,10 +13,6 @@ const (
 	maxCustomKeyBytes = 200
 	maxCustomBytes    = 16 << 10 // of all keys and values together
 )
-
-// customField is the prefix of the record fields that hold custom metadata. The escaped key
-// follows.
-const customField = "custom."
 
 // checkCustom checks custom metadata and returns a copy of it, or nil if it is empty. Its errors do
 // not quote values.
@@ -56,34 +50,6 @@ func customBytes(custom map[string]string) (n int) {
 		n += len(key) + len(value)
 	}
 	return n
-}
-
-// custom writes one field for each entry, sorted by key, so that equal metadata has equal bytes. It
-// writes empty values too.
-func (w *recordWriter) custom(custom map[string]string) {
-	for _, key := range slices.Sorted(maps.Keys(custom)) {
-		w.line(customField+escape(key), custom[key])
-	}
-}
-
-// readCustom adds a record field to the custom metadata if it is an entry. It ignores other fields.
-func readCustom(custom *map[string]string, field, value string) error {
-	escaped, ok := strings.CutPrefix(field, customField)
-	if !ok {
-		return nil
-	}
-	key, err := unescape(escaped)
-	if err != nil {
-		return err
-	}
-	if _, twice := (*custom)[key]; twice {
-		return errors.New("a custom entry is stored twice")
-	}
-	if *custom == nil {
-		*custom = map[string]string{}
-	}
-	(*custom)[key] = value
-	return nil
 }
 
 // SnapshotOption configures one call of [Session.SaveSnapshot].

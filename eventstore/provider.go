@@ -174,13 +174,13 @@ func (p *Provider) Append(ctx context.Context, stream Stream, expected Expected,
 	return s.appendObserved(ctx, &o, expected, events, false)
 }
 
-func (p *Provider) open(asked context.Context, operation string, stream Stream, locker driver.Locker) (s *Session, err error) {
-	ctx, o := observe(asked, p.observer, p.hasher, Operation{Name: operation, Stream: stream, Expected: -1})
+func (p *Provider) open(caller context.Context, operation string, stream Stream, locker driver.Locker) (s *Session, err error) {
+	ctx, o := observe(caller, p.observer, p.hasher, Operation{Name: operation, Stream: stream, Expected: -1})
 	defer o.end(&err)
 	if s, err = p.openObserved(ctx, &o, stream, locker); err != nil {
 		return nil, err
 	}
-	s.openContext = context.WithoutCancel(asked)
+	s.openContext = context.WithoutCancel(caller)
 	return s, nil
 }
 

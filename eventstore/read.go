@@ -161,7 +161,7 @@ func (r *Reader) Slice(ctx context.Context, first, last int64, options ...ReadOp
 }
 
 // Event returns one event. If there is none of that version, it returns a [VersionNotFoundError].
-func (r *Reader) Event(ctx context.Context, version int64, options ...ReadOption) (_ Event, err error) {
+func (r *Reader) Event(ctx context.Context, version int64, options ...ReadOption) (event Event, err error) {
 	ctx, o := r.observe(ctx, OpEvent)
 	defer o.end(&err)
 	rng, err := rangeOf(version, version, options)

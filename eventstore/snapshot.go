@@ -104,8 +104,8 @@ func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (snaps
 // With [ToVersion], neither the snapshot nor the events go beyond that version. Load also accepts
 // [AsRaw] and [MustExist]. Any other option is an [ArgumentError].
 func (r *Reader) Load(ctx context.Context, options ...ReadOption) (snapshot Snapshot, events iter.Seq2[Event, error], err error) {
-	asked := ctx // for the loop over the events, which runs after this operation
-	ctx, o := r.observe(asked, OpLoad)
+	caller := ctx // for the loop over the events, which runs after this operation
+	ctx, o := r.observe(caller, OpLoad)
 	defer o.end(&err)
 	rng, err := snapshotOptions(options)
 	if err != nil {
@@ -121,7 +121,7 @@ func (r *Reader) Load(ctx context.Context, options ...ReadOption) (snapshot Snap
 	}
 	rng.from, o.result.Version = snapshot.Version+1, snapshot.Version
 	return snapshot, func(yield func(Event, error) bool) {
-		r.loop(asked, yield, func(context.Context) (view, readRange, error) { return v, rng, nil })
+		r.loop(caller, yield, func(context.Context) (view, readRange, error) { return v, rng, nil })
 	}, nil
 }
 

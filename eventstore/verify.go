@@ -118,7 +118,7 @@ func (v *verification) tell(finding error) error {
 // of a session that has ended, or the error that the function of [WithFindings] returned. The
 // Verification then holds what was found so far. Verify returns at once when the context ends.
 // Damage is not an error.
-func (r *Reader) Verify(ctx context.Context, progress func(checked, of int64), options ...VerifyOption) (_ Verification, err error) {
+func (r *Reader) Verify(ctx context.Context, progress func(checked, of int64), options ...VerifyOption) (result Verification, err error) {
 	ctx, seen := r.observe(ctx, OpVerify)
 	defer seen.end(&err)
 	found := &verification{Verification: Verification{Stream: r.Stream()}}

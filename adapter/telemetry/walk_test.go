@@ -142,7 +142,7 @@ func walk(l *lab, at func(name string, operation func(ctx context.Context))) {
 	ok(nil, s.Close()) // under the span of "open and append"
 }
 
-var write = flag.Bool("write", false, "write testdata anew")
+var write = flag.Bool("write", false, "write testdata again")
 
 // golden compares a text with the golden file of that name.
 func golden(t *testing.T, name, got string) {

@@ -4,7 +4,8 @@
 // A state S is any Go type, usually a struct. A fold takes a state and one more event, and returns
 // the next state. A decision takes a state and returns the events that follow, or an error:
 //
-//	accounts, err := aggregate.NewRepository(provider, "BankAccount", Account.Apply, aggregate.WithSnapshotEvery(100))
+//	accounts, err := aggregate.NewRepository(provider, "BankAccount", Account.Apply,
+//		aggregate.WithSnapshotEvery(100))
 //	account, err := accounts.Update(ctx, "123456000", func(a Account) ([]any, error) {
 //		return a.Withdraw(500_00)
 //	})

@@ -194,7 +194,7 @@ func (r *Repository[S]) tryUpdates(ctx context.Context, stream eventstore.Stream
 			return after, givenUp("repeat it later, or allow more tries with WithRetries")
 		}
 		if !pause(ctx, n) {
-			return after, fmt.Errorf("%w; %w", givenUp("the context ended"), over(ctx))
+			return after, fmt.Errorf("%w; %w", givenUp("the context ended"), contextErr(ctx))
 		}
 	}
 }
@@ -213,8 +213,8 @@ func pause(ctx context.Context, n int) bool {
 	}
 }
 
-// over returns why ctx ended: its error, and its cause if there is one.
-func over(ctx context.Context) error {
+// contextErr returns why ctx ended: its error, and its cause if there is one.
+func contextErr(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if errors.Is(cause, err) {
 		return cause
@@ -234,13 +234,13 @@ type loaded[S any] struct {
 	since time.Time // when the snapshot was made or, without one, the first event
 }
 
-// history is what sessions and readers have in common.
-type history interface {
+// reader is what sessions and readers have in common.
+type reader interface {
 	Load(ctx context.Context, options ...eventstore.ReadOption) (eventstore.Snapshot, iter.Seq2[eventstore.Event, error], error)
 	Read(ctx context.Context, options ...eventstore.ReadOption) iter.Seq2[eventstore.Event, error]
 }
 
-func (r *Repository[S]) load(ctx context.Context, from history, options ...eventstore.ReadOption) (loaded[S], error) {
+func (r *Repository[S]) load(ctx context.Context, from reader, options ...eventstore.ReadOption) (loaded[S], error) {
 	var l loaded[S]
 	snapshot, events, err := from.Load(ctx, options...)
 	if err != nil {

@@ -28,7 +28,7 @@ func testSnapshots(t *testing.T, target Target) {
 	}
 	made, err := eventstore.BuildSnapshots(ctx, s, 10, account{}, fold)
 	if err != nil || !slices.Equal(made, []int64{10, 20}) {
-		t.Fatalf("SnapshotEvery: %v, %v", made, err)
+		t.Fatalf("BuildSnapshots: %v, %v", made, err)
 	}
 	if err := s.SaveSnapshot(ctx, 15, account{Balance: 150, Events: 15}); err != nil {
 		t.Fatal(err)
