@@ -117,7 +117,7 @@ bench: daprd ## Measure against the floor; CASES=append1,… STORES=sidecar/redi
 
 .PHONY: scaling
 scaling: daprd ## Measure how cost grows with payload and writers; WRITE=1 writes docs/scaling.md
-	cd bench && EVENTSTORES_PARTS=process go test -run '^$$' -bench Scaling -benchtime 1x -timeout 30m \
+	cd bench && EVENTSTORES_SERVERS=process go test -run '^$$' -bench Scaling -benchtime 1x -timeout 30m \
 		-time '$(or $(TIME),3s)' $(if $(WRITE),-write)
 
 # An execution count, because Go 1.26 reports a failure if the time ends during an execution

@@ -160,7 +160,7 @@ func sidecarCPU(t testing.TB) time.Duration {
 		}
 	}
 	if total == 0 {
-		t.Fatal("no sidecar found in /proc: set EVENTSTORES_PARTS=process to run sidecars as processes")
+		t.Fatal("no sidecar found in /proc: set EVENTSTORES_SERVERS=process to run sidecars as processes")
 	}
 	return total
 }

@@ -134,7 +134,7 @@ func TestTheDemoRunsBesideSidecarsWithRedis(t *testing.T) {
 }
 
 func TestTheComponentFilesTakeTheRedisPasswordFromTheEnvironment(t *testing.T) {
-	t.Setenv("EVENTSTORES_PARTS", "process") // the environment would not reach a sidecar in a container
+	t.Setenv("EVENTSTORES_SERVERS", "process") // the environment would not reach a sidecar in a container
 	t.Setenv("REDIS_PASSWORD", "secret")
 	r := servers.StartRedis(t)
 	setPassword(t, r, "secret")

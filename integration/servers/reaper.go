@@ -20,7 +20,7 @@ import (
 // reaper of testcontainers is a container, and its image is not available everywhere.
 
 // reaperVariable holds, in the environment of a reaper, the label of everything to remove.
-const reaperVariable = "EVENTSTORES_PARTS_REAPER"
+const reaperVariable = "EVENTSTORES_SERVERS_REAPER"
 
 func init() {
 	if label := os.Getenv(reaperVariable); label != "" {

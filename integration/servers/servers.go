@@ -129,24 +129,24 @@ func (p *Part) up(t testing.TB) {
 	}
 }
 
-// choose returns a container where one is possible, and otherwise a process. EVENTSTORES_PARTS can
+// choose returns a container where one is possible, and otherwise a process. EVENTSTORES_SERVERS can
 // force either.
 func choose(ctx context.Context, p program) (runner, string, error) {
-	want := os.Getenv("EVENTSTORES_PARTS")
+	want := os.Getenv("EVENTSTORES_SERVERS")
 	switch want {
 	case "", "auto", "container", "process":
 	default:
-		return nil, "", fmt.Errorf("EVENTSTORES_PARTS is %q, want auto, container or process", want)
+		return nil, "", fmt.Errorf("EVENTSTORES_SERVERS is %q, want auto, container or process", want)
 	}
 	if want != "process" && p.image != "" {
 		if err := engine(ctx); err == nil {
 			image, how, err := imageOf(ctx, p)
 			if err != nil {
-				return nil, "", fmt.Errorf("%w; set EVENTSTORES_PARTS=process to use no containers", err)
+				return nil, "", fmt.Errorf("%w; set EVENTSTORES_SERVERS=process to use no containers", err)
 			}
 			return &container{program: p, image: image}, "as a container, image " + image + " (" + how + ")", nil
 		} else if want == "container" {
-			return nil, "", fmt.Errorf("no Docker engine is available, start dockerd (apt-get install docker.io) or set EVENTSTORES_PARTS=process: %w", err)
+			return nil, "", fmt.Errorf("no Docker engine is available, start dockerd (apt-get install docker.io) or set EVENTSTORES_SERVERS=process: %w", err)
 		}
 	}
 	path, err := p.local()

@@ -16,7 +16,7 @@ import (
 )
 
 // childVariable names, in the environment of a child process, the test of children that it runs.
-const childVariable = "EVENTSTORES_PARTS_CHILD"
+const childVariable = "EVENTSTORES_SERVERS_CHILD"
 
 // children are tests that fail or hang. They run in processes that other tests start.
 var children = map[string]func(*testing.T){
@@ -132,15 +132,15 @@ func TestAPartThatCannotBeHadFailsItsTestAndSaysWhatToDo(t *testing.T) {
 		says []string
 	}{
 		"no Redis, and no way to install it": {
-			[]string{"EVENTSTORES_PARTS=process", "PATH=" + t.TempDir()},
+			[]string{"EVENTSTORES_SERVERS=process", "PATH=" + t.TempDir()},
 			[]string{"redis-server is not on the PATH", "apt-get install redis-server"},
 		},
 		"a container without an engine": {
-			[]string{"EVENTSTORES_PARTS=container", "DOCKER_HOST=unix:///nonexistent.sock"},
-			[]string{"no Docker engine is available", "apt-get install docker.io", "EVENTSTORES_PARTS=process"},
+			[]string{"EVENTSTORES_SERVERS=container", "DOCKER_HOST=unix:///nonexistent.sock"},
+			[]string{"no Docker engine is available", "apt-get install docker.io", "EVENTSTORES_SERVERS=process"},
 		},
 		"a way that there is not": {
-			[]string{"EVENTSTORES_PARTS=magic"},
+			[]string{"EVENTSTORES_SERVERS=magic"},
 			[]string{`"magic"`, "auto, container or process"},
 		},
 	} {
@@ -161,7 +161,7 @@ func TestAPartThatCannotBeHadFailsItsTestAndSaysWhatToDo(t *testing.T) {
 
 func TestWithoutAnEngineAPartIsAProcess(t *testing.T) {
 	t.Parallel()
-	out, err := child(t, "starts", "EVENTSTORES_PARTS=auto", "DOCKER_HOST=unix:///nonexistent.sock").CombinedOutput()
+	out, err := child(t, "starts", "EVENTSTORES_SERVERS=auto", "DOCKER_HOST=unix:///nonexistent.sock").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "servers: redis runs as a local process, redis-server\n") {
 		t.Errorf("%v\n%s", err, out)
 	}

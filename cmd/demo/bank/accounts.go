@@ -19,14 +19,14 @@ type Accounts struct {
 	directory *aggregate.Repository[Directory]
 }
 
-// SnapshotEvery is the number of events between two snapshots of an account. It is small so that
+// EventsPerSnapshot is the number of events between two snapshots of an account. It is small so that
 // the demo shows some.
-const SnapshotEvery = 10
+const EventsPerSnapshot = 10
 
 // NewAccounts returns the accounts in a provider's store. The provider's registry must have
 // [Types].
 func NewAccounts(provider *eventstore.Provider) (*Accounts, error) {
-	accounts, err := aggregate.NewRepository(provider, AccountType, Account.Apply, aggregate.WithSnapshotEvery(SnapshotEvery))
+	accounts, err := aggregate.NewRepository(provider, AccountType, Account.Apply, aggregate.WithSnapshotEvery(EventsPerSnapshot))
 	if err != nil {
 		return nil, err
 	}
