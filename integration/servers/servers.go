@@ -129,8 +129,8 @@ func (p *Part) up(t testing.TB) {
 	}
 }
 
-// choose returns a container where one is possible, and otherwise a process. EVENTSTORES_SERVERS can
-// force either.
+// choose returns a container where one is possible, and otherwise a process. EVENTSTORES_SERVERS
+// can force either.
 func choose(ctx context.Context, p program) (runner, string, error) {
 	want := os.Getenv("EVENTSTORES_SERVERS")
 	switch want {

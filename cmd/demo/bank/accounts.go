@@ -19,8 +19,8 @@ type Accounts struct {
 	directory *aggregate.Repository[Directory]
 }
 
-// EventsPerSnapshot is the number of events between two snapshots of an account. It is small so that
-// the demo shows some.
+// EventsPerSnapshot is the number of events between two snapshots of an account. It is small so
+// that the demo shows some.
 const EventsPerSnapshot = 10
 
 // NewAccounts returns the accounts in a provider's store. The provider's registry must have
