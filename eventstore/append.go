@@ -141,6 +141,7 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (vers
 		defer s.writer.counts.tell(&o)
 		err := s.writer.resolve(ctx, unknown.commit, unknown.Cause, attempts{})
 		if err == nil {
+			s.writer.appended = true
 			s.writer.settle(ctx)
 		}
 		if isA[*VersionMismatchError](err) {

@@ -149,6 +149,9 @@ func newSlow(t *testing.T, store *memstate.Store, options ...Option) *slow {
 	if err != nil {
 		t.Fatal(err)
 	}
+	settings := DefaultSettings()
+	settings.TailEvents = 1
+	options = append([]Option{WithSettings(settings)}, options...)
 	options = append(options, WithRegistry(registry), WithLogger(slog.New(slog.DiscardHandler)))
 	if s.provider, err = NewProvider(store, options...); err != nil {
 		t.Fatal(err)

@@ -54,6 +54,7 @@ var errMoved = errors.New("another writer has written to the stream")
 
 // commit makes c take effect once, at its base version, or returns why it did not.
 func (w *writer) commit(ctx context.Context, c commit) error {
+	w.quick = w.appended && time.Since(w.ended) < etagTrust
 	if err := w.makeRoom(ctx, c); err != nil {
 		return err
 	}
@@ -69,6 +70,7 @@ func (w *writer) commit(ctx context.Context, c commit) error {
 			return err
 		}
 	}
+	w.appended, w.ended = true, time.Now()
 	w.settle(ctx)
 	return nil
 }

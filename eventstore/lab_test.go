@@ -274,7 +274,9 @@ func (l *lab) provider(options ...Option) *Provider {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	options = append([]Option{WithRegistry(registry), WithLocker(free{}), WithLogger(slog.New(slog.DiscardHandler))}, options...)
+	settings := DefaultSettings()
+	settings.TailEvents = 1 // what a head carries of several appends is the subject of tail_test.go
+	options = append([]Option{WithRegistry(registry), WithLocker(free{}), WithLogger(slog.New(slog.DiscardHandler)), WithSettings(settings)}, options...)
 	p, err := NewProvider(l.Store, options...)
 	if err != nil {
 		l.t.Fatal(err)

@@ -77,6 +77,7 @@ func newConfidant(t *testing.T, s *memstate.Store, options ...Option) *confidant
 		t.Fatal(err)
 	}
 	settings := DefaultSettings()
+	settings.TailEvents = 1
 	settings.OpenTimeout = 0
 	all := &slog.HandlerOptions{Level: slog.LevelDebug}
 	logger := slog.New(slog.NewMultiHandler(slog.NewJSONHandler(&c.log, all), slog.NewTextHandler(&c.text, all)))

@@ -96,6 +96,9 @@ func NewProvider(state driver.State, options ...Option) (*Provider, error) {
 	if p.settings.RequestTimeout == 0 {
 		p.settings.RequestTimeout = defaultRequestTimeout
 	}
+	if p.settings.TailEvents == 0 {
+		p.settings.TailEvents = defaultTailEvents
+	}
 	if p.hasher != nil {
 		p.log = slog.New(&hashingHandler{Handler: p.log.Handler(), hasher: p.hasher})
 	}

@@ -52,7 +52,7 @@ func TestAWrongOptionFailsWhenTheProviderIsMade(t *testing.T) {
 
 func TestTheDefaultsAreWhatIsDocumented(t *testing.T) {
 	t.Parallel()
-	if got, want := DefaultSettings(), (Settings{"EventStores", 5 * time.Second, time.Minute, 5 * time.Second, 15 * time.Second}); got != want {
+	if got, want := DefaultSettings(), (Settings{"EventStores", 5 * time.Second, time.Minute, 5 * time.Second, 15 * time.Second, 8}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -99,7 +99,9 @@ func (s *Session) Close() (err error) {
 	ctx, o := s.observe(s.openContext, OpClose)
 	defer o.end(&err)
 	h := s.handle
+	settled := s.settleAtEnd(ctx, lost)
 	status, err := s.unlock(ctx, h)
+	<-settled
 	h.log.DebugContext(ctx, "closed", "session", s.id)
 	switch {
 	case lost != nil:
@@ -114,6 +116,29 @@ func (s *Session) Close() (err error) {
 		return s.lockGone(ctx)
 	}
 	return nil
+}
+
+// settleAtEnd stores what the session's appends left in the head, unless an operation of another
+// goroutine is running. It closes the channel when it is done.
+func (s *Session) settleAtEnd(ctx context.Context, lost error) <-chan struct{} {
+	done := make(chan struct{})
+	select {
+	case s.turn <- struct{}{}:
+	default:
+		close(done)
+		return done
+	}
+	go func() {
+		defer close(done)
+		defer func() { <-s.turn }()
+		if lost != nil || !time.Now().Before(s.expiresAt) {
+			return
+		}
+		ctx, cancel := releasing(ctx, unlockTimeout)
+		defer cancel()
+		s.writer.settleAtEnd(ctx)
+	}()
+	return done
 }
 
 // check returns why the session can no longer be used, or nil.

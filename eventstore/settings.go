@@ -32,7 +32,18 @@ type Settings struct {
 	// OpenTimeout and RequestTimeout together. RequestTimeout should be longer than the largest
 	// append takes. It defaults to 15 s, also if it is 0, and must not be negative.
 	RequestTimeout time.Duration
+
+	// TailEvents is how many events the head of a stream may carry before a writer stores them under
+	// their own keys, all in one request. The writer also does so from 16 KiB on, and when an
+	// exclusive session closes. A larger number makes appends cheaper. A head that is lost costs at
+	// most so many events, or one larger append. 1 stores each event at once. It has no effect on
+	// stores with transactions that roll back. It defaults to 8, also if it is 0, and must not be
+	// negative.
+	TailEvents int
 }
+
+// defaultTailEvents also applies to settings in which TailEvents is 0.
+const defaultTailEvents = 8
 
 // defaultRequestTimeout is also the limit for settings that were written before RequestTimeout
 // existed, where it is 0. It is longer than the 10 s for which one writer of a SQLite file waits
@@ -47,6 +58,7 @@ func DefaultSettings() Settings {
 		SessionTimeout:  time.Minute,
 		CommitTimeout:   5 * time.Second,
 		RequestTimeout:  defaultRequestTimeout,
+		TailEvents:      defaultTailEvents,
 	}
 }
 
@@ -73,6 +85,9 @@ func (s Settings) validate() error {
 	}
 	if s.CommitTimeout <= 0 {
 		return &ArgumentError{Argument: "Settings.CommitTimeout", Reason: fmt.Sprintf("%s is not positive; start from DefaultSettings()", s.CommitTimeout)}
+	}
+	if s.TailEvents < 0 {
+		return &ArgumentError{Argument: "Settings.TailEvents", Reason: fmt.Sprintf("%d is negative; 0 is the default of %d", s.TailEvents, defaultTailEvents)}
 	}
 	if s.RequestTimeout < 0 {
 		return &ArgumentError{Argument: "Settings.RequestTimeout", Reason: fmt.Sprintf("%s is negative; 0 is the default of %s", s.RequestTimeout, defaultRequestTimeout)}

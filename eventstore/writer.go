@@ -48,6 +48,12 @@ type writer struct {
 	// first, by commit id.
 	unknown map[string]int64
 
+	// appended says that a commit of this writer took effect, and ended is when the last one did. A writer
+	// is quick while it appends so often that its next head drops what stands. (Rule 11)
+	appended bool
+	quick    bool
+	ended    time.Time
+
 	counts commitCounts // of the operation under way
 }
 

@@ -11,7 +11,9 @@ import (
 
 // testDamage damages each kind of record in each way, and expects an error that names the key.
 func testDamage(t *testing.T, target Target) {
-	p := target.provider(t)
+	settings := eventstore.DefaultSettings()
+	settings.TailEvents = 1 // events under their own keys are what is damaged here
+	p := target.provider(t, eventstore.WithSettings(settings))
 	id := unique()
 	s := open(t, p, id)
 	appendOne(t, s, opened{})

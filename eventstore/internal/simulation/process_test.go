@@ -104,6 +104,9 @@ func (p *process) provider() *eventstore.Provider {
 	}
 	settings := eventstore.DefaultSettings()
 	settings.SessionTimeout = sessionTimeout
+	if settings.TailEvents = p.tail; p.tail == 0 {
+		settings.TailEvents = []int{1, 8}[p.id%2]
+	}
 	settings.OpenTimeout = time.Duration(p.rng.IntN(15)) * time.Second
 	settings.CommitTimeout = []time.Duration{20 * time.Millisecond, time.Second, 5 * time.Second}[p.rng.IntN(3)]
 	options := []eventstore.Option{

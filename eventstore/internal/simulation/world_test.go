@@ -57,6 +57,7 @@ type setting struct {
 	maxRequest int     // largest request in bytes, 0 for no limit
 	ends       bool    // the stream may be closed and deleted
 	forgets    bool    // the store restarts once and loses its last writes
+	tail       int     // events that a head may carry; 0: 1 or 8, by process
 }
 
 func newSetting(rng *rand.Rand) setting {
@@ -83,8 +84,8 @@ func (s setting) String() string {
 	if s.redis {
 		store = "redis"
 	}
-	return fmt.Sprintf("store=%s clients=%d lives=%d faults=%.0f%% stale=%v locked=%v component=%v punctual=%v payload=%d request=%d ends=%v forgets=%v",
-		store, s.clients, s.lives, 100*s.faults, s.stale, s.locked, s.component, s.punctual, s.payload, s.maxRequest, s.ends, s.forgets)
+	return fmt.Sprintf("store=%s clients=%d lives=%d faults=%.0f%% stale=%v locked=%v component=%v punctual=%v payload=%d request=%d ends=%v forgets=%v tail=%d",
+		store, s.clients, s.lives, 100*s.faults, s.stale, s.locked, s.component, s.punctual, s.payload, s.maxRequest, s.ends, s.forgets, s.tail)
 }
 
 // flight is one request under way.
