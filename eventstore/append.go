@@ -104,9 +104,9 @@ func (s *Session) appendDrafts(ctx context.Context, expected Expected, drafts []
 		numbered := slices.ContainsFunc(drafts, func(d draft) bool { return d.metadata.Context.SequenceNumber != 0 })
 		switch {
 		case !expected.any || numbered:
-			return 0, s.repeated(ctx, drafts, err)
+			return 0, s.writer.repeated(ctx, idempotencyIDs(drafts), err)
 		case s.writer.behind && !s.writer.shared:
-			return 0, s.repeated(ctx, drafts, errMoved)
+			return 0, s.writer.repeated(ctx, idempotencyIDs(drafts), errMoved)
 		case !pauseBefore(ctx, n):
 			return 0, s.handle.failed("append", fmt.Errorf("%w: other appends kept coming first: %w", driver.ErrRefused, contextErr(ctx)))
 		}
@@ -177,18 +177,18 @@ func (s *Session) planCommit(ctx context.Context, expected Expected, drafts []dr
 		return commit{}, mismatch
 	}
 	if err != nil {
-		return commit{}, s.repeated(ctx, drafts, err)
+		return commit{}, s.writer.repeated(ctx, idempotencyIDs(drafts), err)
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return commit{}, s.handle.failed("append", err)
 	}
+	if err := w.checkUnused(ctx, w.head, idempotencyIDs(drafts)); err != nil {
+		return commit{}, err
+	}
 	base := w.head.version
 	c := commit{id: id.String(), base: base, after: w.head.commit, events: make([]record, len(drafts))}
 	for i, d := range drafts {
-		if err := w.checkUnused(ctx, w.head, d.metadata.Context.IdempotencyID); err != nil {
-			return commit{}, err
-		}
 		d.metadata.Context.SequenceNumber = base + int64(i) + 1
 		c.events[i] = encodeEvent(s.handle.keys.partition, c.id, d.metadata, d.raw)
 	}

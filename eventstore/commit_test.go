@@ -1053,7 +1053,7 @@ func TestRule11WhatIsMoreThanATransactionTakesGoesTheCarefulWay(t *testing.T) {
 		if _, err := s.Append(t.Context(), ExpectAny(), once("x", "j"), once("y", "k")); err != nil {
 			t.Fatal(err)
 		}
-		l.traced("get head", "get idem:x", "get idem:y", "swap head", "write 10 idem:x 11 idem:y")
+		l.traced("get head", "getmany idem:x idem:y", "swap head", "write 10 idem:x 11 idem:y")
 		l.holds("a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k")
 	}, "in one transaction")
 }

@@ -2,6 +2,7 @@ package eventstore
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -136,6 +137,20 @@ func TestEachOperationTakesThatManyRequests(t *testing.T) {
 		counted("an append of 1,000", func() { appends(t, s, 1000) },
 			map[string]int{"in one transaction": 1, "with counted ETags": 3, "the careful way": 4})
 		counted("a read of 1,000 in the session", func() { reads(t, s.Reader, 1000) }, all(5))
+		s.Close()
+
+		s = open("1000 with ids")
+		counted("an append of 1,000 with idempotency ids", func() {
+			all := events(1000)
+			for i := range all {
+				e := Event{Data: all[i]}
+				e.Metadata.Context.IdempotencyID = strconv.Itoa(i)
+				all[i] = e
+			}
+			if _, err := s.Append(t.Context(), ExpectVersion(0), all...); err != nil {
+				t.Fatal(err)
+			}
+		}, map[string]int{"in one transaction": 2, "with counted ETags": 4, "the careful way": 5})
 		s.Close()
 
 		s = open("10000")

@@ -48,8 +48,8 @@ type writer struct {
 	// first, by commit id.
 	unknown map[string]int64
 
-	// appended says that a commit of this writer took effect, and ended is when the last one did. A writer
-	// is quick while it appends so often that its next head drops what stands. (Rule 11)
+	// appended says that a commit of this writer took effect, and ended is when the last one did. A
+	// writer is quick while it appends so often that its next head drops what is stored. (Rule 11)
 	appended bool
 	quick    bool
 	ended    time.Time
