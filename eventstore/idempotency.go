@@ -16,8 +16,8 @@ func idempotencyIDs(drafts []draft) (ids []string) {
 	return ids
 }
 
-// repeated returns an IdempotencyIDUsedError instead of a mismatch if the stream already holds one of
-// the ids. Then the same command came twice, and what it finds is its own effect.
+// repeated returns an IdempotencyIDUsedError instead of a mismatch if the stream already holds one
+// of the ids. Then the same command came twice, and finds the effect of its first delivery.
 func (w *writer) repeated(ctx context.Context, ids []string, mismatch error) error {
 	if len(ids) == 0 {
 		return mismatch

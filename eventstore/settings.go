@@ -33,8 +33,8 @@ type Settings struct {
 	// append takes. It defaults to 15 s, also if it is 0, and must not be negative.
 	RequestTimeout time.Duration
 
-	// TailEvents is how many events the head of a stream may carry before a writer stores them under
-	// their own keys, all in one request. The writer also does so from 16 KiB on, and when an
+	// TailEvents is how many events the head of a stream may carry before a writer stores them
+	// under their own keys, all in one request. The writer also does so from 16 KiB on, and when an
 	// exclusive session closes. A larger number makes appends cheaper. A head that is lost costs at
 	// most so many events, or one larger append. 1 stores each event at once. It has no effect on
 	// stores with transactions that roll back. It defaults to 8, also if it is 0, and must not be
