@@ -71,17 +71,16 @@ func BuildSnapshots[S any](ctx context.Context, session *Session, every int64, i
 // leaves the versions of one batch without snapshots. Each of them costs a reader one read, until a
 // newer snapshot is saved.
 type snapshotBuilder struct {
-	session  *Session
-	versions []int64 // of the collected snapshots
-	writes   []driver.Write
-	bytes    int // of writes
-	listed   int // known number of snapshots in the list
-	saved    []int64
+	session   *Session
+	collected []encodedSnapshot
+	bytes     int // of the collected snapshots
+	listed    int // known number of snapshots in the list
+	saved     []int64
 }
 
 const (
 	buildBytes  = 64 << 10 // collected snapshots are saved from this size on
-	listedBytes = 16       // approximate size of a version in the list
+	listedBytes = 48       // approximate size of a version in the list
 	listShare   = 8
 )
 
@@ -89,16 +88,15 @@ const (
 func (b *snapshotBuilder) add(ctx context.Context, version int64, state any) error {
 	s := b.session
 	h := s.handle
-	raw, err := s.encode(ctx, "state", &About{Version: version, Snapshot: true}, state, false)
+	encoded, err := s.encodeSnapshot(ctx, Snapshot{Version: version, Data: state, Created: time.Now()}, false)
 	if err != nil {
 		return err
 	}
-	snapshot := Snapshot{Version: version, Created: time.Now()}
-	w := driver.Write{Key: h.keys.snapshot(version), Value: encodeSnapshot(h.keys.partition, snapshot, raw)}
-	if err := h.fitsRequest(w); err != nil {
+	key := h.keys.snapshot(version)
+	if err := h.fitsRequest(driver.Write{Key: key, Value: encoded.record}); err != nil {
 		return err
 	}
-	b.versions, b.writes, b.bytes = append(b.versions, version), append(b.writes, w), b.bytes+len(w.Key)+len(w.Value)
+	b.collected, b.bytes = append(b.collected, encoded), b.bytes+len(key)+len(encoded.record)
 	if b.bytes < max(buildBytes, listShare*listedBytes*b.listed) {
 		return nil
 	}
@@ -107,15 +105,18 @@ func (b *snapshotBuilder) add(ctx context.Context, version int64, state any) err
 
 // flush saves the collected snapshots. It drops them if it can't save them.
 func (b *snapshotBuilder) flush(ctx context.Context) error {
-	if len(b.writes) == 0 {
+	if len(b.collected) == 0 {
 		return nil
 	}
-	versions, writes := b.versions, b.writes
-	b.versions, b.writes, b.bytes = nil, nil, 0
-	listed, err := b.session.saveSnapshots(ctx, writes, versions...)
+	collected := b.collected
+	b.collected, b.bytes = nil, 0
+	listed, err := b.session.saveSnapshots(ctx, collected, 0)
 	if err != nil {
 		return err
 	}
-	b.listed, b.saved = listed, append(b.saved, versions...)
+	b.listed = listed
+	for _, e := range collected {
+		b.saved = append(b.saved, e.version)
+	}
 	return nil
 }

@@ -15,9 +15,10 @@ const (
 	chunkEvents = 1000    // at most this many events in one bulk read
 	chunkBytes  = 1 << 20 // and about this many bytes
 
-	firstEvents = 16 // events in the first chunk; fewer if events are known to be large
-	blindEvents = 64 // events in the chunk after an empty one, which says nothing about sizes
-	growth      = 3  // a chunk is at most this many times as large as the one before
+	firstEvents   = 16 // events in the first chunk; fewer if events are known to be large
+	unknownEvents = 2  // the same, if nothing is known of their size
+	blindEvents   = 64 // events in the chunk after an empty one, which says nothing about sizes
+	growth        = 3  // a chunk is at most this many times as large as the one before
 )
 
 // chunk is a run of ascending versions, with their records as they were read.
@@ -38,9 +39,24 @@ func (s *sizeHint) saw(bytes, events int) {
 	s.bytes.Store(int64(bytes / max(1, events)))
 }
 
+// expect notes what a head tells about the size of events, if nothing else has told yet.
+func (s *sizeHint) expect(h head) {
+	largest := h.size
+	for _, r := range h.tail {
+		largest = max(largest, len(r.data))
+	}
+	if s.bytes.Load() == 0 && largest > 0 {
+		s.saw(largest, 1)
+	}
+}
+
 // begin returns how many events to ask for first.
 func (s *sizeHint) begin() int64 {
-	return min(firstEvents, fitting(s.bytes.Load()))
+	bytes := s.bytes.Load()
+	if bytes == 0 {
+		return unknownEvents
+	}
+	return min(firstEvents, fitting(bytes))
 }
 
 // after returns how many events to ask for after chunk c, for which size events were asked for.

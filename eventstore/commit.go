@@ -43,6 +43,14 @@ func (c commit) idempotencyIDs() (ids []string) {
 	return ids
 }
 
+// largest returns the size of the largest event, in bytes.
+func (c commit) largest() (n int) {
+	for _, r := range c.events {
+		n = max(n, len(r.data))
+	}
+	return n
+}
+
 // metadata returns the metadata of the commit's first event.
 func (c commit) metadata(h *streamHandle) Metadata {
 	_, m, _, _ := decodeEvent(h.Stream, h.keys.partition, c.events[0].data)
@@ -163,7 +171,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 // commit may still have taken effect.
 func (w *writer) try(ctx context.Context, c commit) error {
 	w.counts.attempts++
-	next := head{version: c.version(), first: w.head.first, commit: c.id, time: time.Now()}
+	next := head{version: c.version(), first: w.head.first, commit: c.id, time: time.Now(), size: c.largest()}
 	if w.fitsTransaction(c) {
 		// The transaction also stores each record of the tail that it replaces. (Rule 3)
 		writes := w.eventWrites(append(w.carry(), c.events...))

@@ -57,6 +57,21 @@ type SnapshotOption func(*snapshotConfig) error
 
 type snapshotConfig struct {
 	custom map[string]string
+	keep   int
+}
+
+// WithKept keeps the newest n snapshots that were saved from the same registered type and schema
+// version as this one, and removes the older ones. Snapshots of other types and schema versions
+// stay, so that two versions of a service can run side by side. Without the option all snapshots
+// stay. n below 1 is an [ArgumentError].
+func WithKept(n int) SnapshotOption {
+	return func(c *snapshotConfig) error {
+		if n < 1 {
+			return &ArgumentError{Argument: "WithKept", Reason: fmt.Sprintf("%d is not positive", n)}
+		}
+		c.keep = n
+		return nil
+	}
 }
 
 // WithCustom stores custom metadata with the snapshot. Reading returns it as Snapshot.Custom. The

@@ -22,6 +22,10 @@ type head struct {
 	// first is above version. Both states are permanent.
 	closed, deleted bool
 
+	// size is the size of the largest event of the last commit, in bytes. It is 0 if an older
+	// version of this library wrote the head. Reads use it to estimate how much to ask for.
+	size int
+
 	// tail holds events up to version, in ascending order, that may not be stored under their own
 	// keys yet. Until they are, the tail is the only place that holds them.
 	tail []record
@@ -42,6 +46,7 @@ func (h head) encode(name string) []byte {
 	w.number("first", h.first)
 	w.text("commit", h.commit)
 	w.time("time", h.time)
+	w.number("size", int64(h.size))
 	switch {
 	case h.deleted:
 		w.text("state", "deleted")
@@ -70,6 +75,11 @@ func decodeHead(stream Stream, name string, data []byte) (head, error) {
 			h.commit = value
 		case "time":
 			return parseTime(value, &h.time)
+		case "size":
+			var size int64
+			err := parseNumber(value, &size)
+			h.size = int(size)
+			return err
 		case "state":
 			h.closed, h.deleted = true, value == "deleted"
 			if value != "closed" && value != "deleted" {

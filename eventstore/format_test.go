@@ -52,11 +52,12 @@ type storedHead struct {
 	Commit          string
 	Time            time.Time
 	Closed, Deleted bool
+	Size            int
 	Tail            []storedEvent
 }
 
 func (s storedHead) encode() []byte {
-	h := head{version: s.Version, first: s.First, commit: s.Commit, time: s.Time, closed: s.Closed, deleted: s.Deleted}
+	h := head{version: s.Version, first: s.First, commit: s.Commit, time: s.Time, closed: s.Closed, deleted: s.Deleted, size: s.Size}
 	for _, e := range s.Tail {
 		h.tail = append(h.tail, e.record())
 	}
@@ -68,7 +69,7 @@ func decodeStoredHead(data []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := storedHead{Version: h.version, First: h.first, Commit: h.commit, Time: h.time, Closed: h.closed, Deleted: h.deleted}
+	s := storedHead{Version: h.version, First: h.first, Commit: h.commit, Time: h.time, Closed: h.closed, Deleted: h.deleted, Size: h.size}
 	for _, r := range h.tail {
 		e, err := decodeStoredEvent(r.data)
 		if err != nil {
@@ -77,6 +78,15 @@ func decodeStoredHead(data []byte) (any, error) {
 		s.Tail = append(s.Tail, e.(storedEvent))
 	}
 	return s, nil
+}
+
+// decodeStoredList decodes a list of snapshots. What it does not carry is nil.
+func decodeStoredList(data []byte) (any, error) {
+	l, err := decodeSnapshots(formatName, data)
+	if len(l.record) == 0 {
+		l.record = nil
+	}
+	return l, err
 }
 
 // storedSnapshot contains every field of a stored snapshot.
@@ -140,6 +150,7 @@ func storedRecords() []storedRecord {
 	trimmed := storedHead{Version: 4711, First: 1, Commit: full.Commit, Time: formatCreated}
 	closed := storedHead{Version: 2, First: 1, Commit: full.Commit, Time: formatCreated, Closed: true, Tail: []storedEvent{full}}
 	deleted := storedHead{Version: 2, First: 3, Commit: full.Commit, Time: formatCreated, Closed: true, Deleted: true}
+	sized := storedHead{Version: 2, First: 1, Commit: full.Commit, Time: formatCreated, Size: 1 << 20, Tail: []storedEvent{full}}
 	snapshot := storedSnapshot{
 		Snapshot: Snapshot{Version: 100, Created: formatCreated},
 		Raw:      Raw{Type: "Account", SchemaVersion: 2, ContentType: "application/json", Payload: []byte("{\"Balance\":5}\n\n")},
@@ -161,9 +172,9 @@ func storedRecords() []storedRecord {
 		return storedRecord{file, func() []byte { return r.encode(formatName) },
 			func(data []byte) (any, error) { return decodeLease(formatName, data) }, r}
 	}
-	list := func(file string, versions []int64) storedRecord {
-		return storedRecord{file, func() []byte { return encodeSnapshots(formatName, versions) },
-			func(data []byte) (any, error) { return decodeSnapshots(formatName, data) }, versions}
+	list := func(file string, l snapshotList) storedRecord {
+		return storedRecord{file, func() []byte { return l.encode(formatName) },
+			func(data []byte) (any, error) { return decodeStoredList(data) }, l}
 	}
 	return []storedRecord{
 		event("event-with-little", little),
@@ -175,13 +186,18 @@ func storedRecords() []storedRecord {
 		ofHead("head-without-tail", trimmed),
 		ofHead("head-closed", closed),
 		ofHead("head-deleted", deleted),
+		ofHead("head-with-size", sized),
 		{"idempotency", func() []byte {
 			return encodeIdempotency(formatName, record{version: 2, commit: full.Commit, idempotencyID: full.IdempotencyID})
 		}, func(data []byte) (any, error) { return decodeIdempotency(formatName, full.IdempotencyID, data) }, int64(2)},
 		{"snapshot", snapshot.encode, decodeStoredSnapshot(100), snapshot},
 		{"snapshot-with-custom", markedSnapshot.encode, decodeStoredSnapshot(100), markedSnapshot},
-		list("snapshots", []int64{1, 100, 4711}),
-		list("snapshots-none", nil),
+		list("snapshots", snapshotList{entries: []listedSnapshot{{version: 1}, {version: 100}, {version: 4711}}}),
+		list("snapshots-none", snapshotList{}),
+		list("snapshots-with-kinds", snapshotList{
+			entries: []listedSnapshot{{version: 1}, {99, snapshotKind{"Account=%\n", 1}}, {100, snapshotKind{"Account", 12}}},
+			carried: 100, record: snapshot.encode(),
+		}),
 		lease("lease-held", held),
 		lease("lease-free", leaseRecord{}),
 	}

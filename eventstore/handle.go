@@ -135,47 +135,66 @@ func (h *streamHandle) headOf(item driver.Item) (head, string, error) {
 type openedStream struct {
 	head      head
 	etag      string
-	snapshots *driver.Item // the list of snapshots; nil if it was not found, which does not prove that there is none
+	snapshots *driver.Item // the list of snapshots; nil if it was not asked for, or perhaps only missed
 }
 
-// open reads the head, the snapshot list and event 1 in one request. If the head is missing, the
-// stream is empty only if the other two are missing as well. (Rule 7)
-func (h *streamHandle) open(ctx context.Context, operation string) (openedStream, error) {
-	items, err := h.getManyUnproven(ctx, operation, []string{h.keys.head(), h.keys.snapshots(), h.keys.event(1)})
-	proven := !h.caps.BulkMisses
-	if err == nil && !items[0].Found() { // if there is a head, the others do not matter yet
-		proven, err = true, h.prove(ctx, operation, items)
+// open reads the head, and in the same request the list of snapshots if it is asked for. If the
+// head is missing, the stream is empty only if event 1 and the list are missing as well. (Rule 7)
+func (h *streamHandle) open(ctx context.Context, operation string, withList bool) (openedStream, error) {
+	var o openedStream
+	keys := []string{h.keys.head()}
+	if withList {
+		keys = append(keys, h.keys.snapshots())
 	}
+	items, err := h.getUnproven(ctx, operation, keys)
 	if err != nil {
-		return openedStream{}, err
+		return o, err
 	}
-	headItem, snapshots, first := items[0], items[1], items[2]
-	if !headItem.Found() && (snapshots.Found() || first.Found()) {
-		// A bulk read does not read all keys at the same moment: the stream may just have begun.
-		if headItem, err = h.get(ctx, operation, h.keys.head()); err != nil {
+	headItem := items[0]
+	if withList && (items[1].Found() || !h.caps.BulkMisses) {
+		o.snapshots = &items[1]
+	}
+	if !headItem.Found() {
+		if headItem, err = h.missingHead(ctx, operation); err != nil {
 			return openedStream{}, err
 		}
-		if !headItem.Found() {
-			return openedStream{}, h.damaged(h.keys.head(), 0,
-				errors.New("the head is missing but events or snapshots exist: did the store evict or expire it? Provider.RebuildHead can rebuild it"))
-		}
 	}
-	hd, etag, err := h.headOf(headItem)
-	if err != nil {
+	if o.head, o.etag, err = h.headOf(headItem); err != nil {
 		return openedStream{}, err
 	}
-	if h.size.bytes.Load() == 0 {
-		largest := len(first.Value)
-		for _, r := range hd.tail {
-			largest = max(largest, len(r.data))
-		}
-		h.size.saw(largest, 1)
-	}
-	o := openedStream{head: hd, etag: etag, snapshots: &snapshots}
-	if !proven && !snapshots.Found() {
-		o.snapshots = nil
-	}
+	h.size.expect(o.head)
 	return o, nil
+}
+
+// missingHead returns the head of a stream whose head was not found: it is absent if nothing else
+// of the stream exists. (Rule 7)
+func (h *streamHandle) missingHead(ctx context.Context, operation string) (driver.Item, error) {
+	others, err := h.getMany(ctx, operation, []string{h.keys.snapshots(), h.keys.event(1)})
+	if err != nil {
+		return driver.Item{}, err
+	}
+	if h.caps.BulkMisses || others[0].Found() || others[1].Found() {
+		// The head may have been missed, or the stream may just have begun.
+		headItem, err := h.get(ctx, operation, h.keys.head())
+		if err != nil || headItem.Found() {
+			return headItem, err
+		}
+	}
+	if others[0].Found() || others[1].Found() {
+		return driver.Item{}, h.damaged(h.keys.head(), 0,
+			errors.New("the head is missing but events or snapshots exist: did the store evict or expire it? Provider.RebuildHead can rebuild it"))
+	}
+	return driver.Item{}, nil
+}
+
+// getUnproven reads keys in one request. If there are several, an item that is absent may only have
+// been missed, see Capabilities.BulkMisses.
+func (h *streamHandle) getUnproven(ctx context.Context, operation string, keys []string) ([]driver.Item, error) {
+	if len(keys) == 1 {
+		item, err := h.get(ctx, operation, keys[0])
+		return []driver.Item{item}, err
+	}
+	return h.getManyUnproven(ctx, operation, keys)
 }
 
 // event reads one committed event from its key.

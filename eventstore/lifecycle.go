@@ -222,7 +222,8 @@ func (h *streamHandle) sweep(ctx context.Context, operation string, deleted head
 	if err != nil || !list.Found() {
 		return err
 	}
-	versions, _ := h.listedVersions(list) // a damaged list does not tell which snapshots there are
+	listed, _ := h.listOf(list) // a damaged list does not tell which snapshots there are
+	versions := listed.versions()
 	if len(versions) == 0 {
 		return nil
 	}
@@ -233,7 +234,7 @@ func (h *streamHandle) sweep(ctx context.Context, operation string, deleted head
 	if err := remove(keys); err != nil {
 		return err
 	}
-	if err := h.swapSnapshots(ctx, nil, list.ETag); err != nil {
+	if err := h.swapSnapshots(ctx, snapshotList{}, list.ETag); err != nil {
 		return h.failed(operation, err)
 	}
 	return nil

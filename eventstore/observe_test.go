@@ -474,7 +474,7 @@ func TestWithoutAnObserverNothingIsAllocatedForOne(t *testing.T) {
 	for name, method := range map[string]struct{ observed, bare func() }{
 		"version": {
 			func() { _, _ = r.Version(ctx) },
-			func() { _, _ = r.look(ctx) },
+			func() { _, _ = r.look(ctx, false) },
 		},
 		"outcome": {
 			func() { _, _ = r.Outcome(ctx, 0, "commit") },
@@ -487,7 +487,7 @@ func TestWithoutAnObserverNothingIsAllocatedForOne(t *testing.T) {
 			},
 			func() {
 				rng, _ := readOptions(nil)
-				v, _ := r.look(ctx)
+				v, _ := r.look(ctx, false)
 				for range r.events(ctx, v, rng) {
 				}
 			},

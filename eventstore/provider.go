@@ -114,7 +114,7 @@ func NewProvider(state driver.State, options ...Option) (*Provider, error) {
 // An OpenOption says how [Provider.Open] opens a session.
 type OpenOption func(*openConfig) error
 
-type openConfig struct{ shared bool }
+type openConfig struct{ shared, withSnapshots bool }
 
 // Exclusive makes the session take the stream's lock, so that no other exclusive session is open at
 // the same time. It is the default.
@@ -131,6 +131,13 @@ func Exclusive() OpenOption {
 // from the stream as it is then. An append with [ExpectAny] tries again by itself.
 func Shared() OpenOption {
 	return func(c *openConfig) error { c.shared = true; return nil }
+}
+
+// WithSnapshots has Open read the list of snapshots in the same request as the head. Use it in
+// sessions that begin with [Reader.Load], which then needs no request for the snapshot unless it is
+// large.
+func WithSnapshots() OpenOption {
+	return func(c *openConfig) error { c.withSnapshots = true; return nil }
 }
 
 // Open opens a session on a stream. The session has exclusive access for at most
@@ -153,9 +160,9 @@ func (p *Provider) Open(ctx context.Context, stream Stream, options ...OpenOptio
 		}
 	}
 	if config.shared {
-		return p.open(ctx, OpOpenShared, stream, noLock{})
+		return p.open(ctx, OpOpenShared, stream, noLock{}, config)
 	}
-	return p.open(ctx, OpOpen, stream, p.locker)
+	return p.open(ctx, OpOpen, stream, p.locker, config)
 }
 
 // Append appends events to a stream in a new shared session, see [Shared] and [Session.Append]. It
@@ -170,17 +177,17 @@ func (p *Provider) Append(ctx context.Context, stream Stream, expected Expected,
 	if err := p.registry.checkEvents(stream, events); err != nil { // before the stream is read
 		return 0, err
 	}
-	s, err := p.openObserved(ctx, &o, stream, noLock{})
+	s, err := p.openObserved(ctx, &o, stream, noLock{}, openConfig{shared: true})
 	if err != nil {
 		return 0, err
 	}
 	return s.appendObserved(ctx, &o, expected, events, false)
 }
 
-func (p *Provider) open(caller context.Context, operation string, stream Stream, locker driver.Locker) (s *Session, err error) {
+func (p *Provider) open(caller context.Context, operation string, stream Stream, locker driver.Locker, config openConfig) (s *Session, err error) {
 	ctx, o := observe(caller, p.observer, p.hasher, Operation{Name: operation, Stream: stream, Expected: -1})
 	defer o.end(&err)
-	if s, err = p.openObserved(ctx, &o, stream, locker); err != nil {
+	if s, err = p.openObserved(ctx, &o, stream, locker, config); err != nil {
 		return nil, err
 	}
 	s.openContext = context.WithoutCancel(caller)
@@ -188,7 +195,7 @@ func (p *Provider) open(caller context.Context, operation string, stream Stream,
 }
 
 // openObserved is open within an operation that the caller observes already.
-func (p *Provider) openObserved(ctx context.Context, o *observation, stream Stream, locker driver.Locker) (*Session, error) {
+func (p *Provider) openObserved(ctx context.Context, o *observation, stream Stream, locker driver.Locker, config openConfig) (*Session, error) {
 	h, err := p.handle(stream)
 	if err != nil {
 		return nil, err
@@ -200,7 +207,7 @@ func (p *Provider) openObserved(ctx context.Context, o *observation, stream Stre
 	o.operation.Session = id.String()
 	ctx, cancel := context.WithTimeoutCause(ctx, p.settings.openLimit(), errOpenTooLong)
 	defer cancel()
-	return openSession(ctx, h, locker, o.operation.Session, o)
+	return openSession(ctx, h, locker, config, o.operation.Session, o)
 }
 
 // Registry returns the registry that the provider was created with, or an empty one.

@@ -17,7 +17,7 @@ type Reader struct {
 	handle  *streamHandle
 	session string       // id of the reader's session; empty: none
 	guard   func() error // returns why the reader can no longer be used
-	view    func(context.Context) (view, error)
+	view    func(ctx context.Context, withList bool) (view, error)
 }
 
 // view is what a read is based on. The tail of its head holds at least those events that are not
@@ -31,8 +31,8 @@ func newReader(h *streamHandle) *Reader {
 	return &Reader{
 		handle: h,
 		guard:  func() error { return nil },
-		view: func(ctx context.Context) (view, error) {
-			o, err := h.open(ctx, "read")
+		view: func(ctx context.Context, withList bool) (view, error) {
+			o, err := h.open(ctx, "read", withList)
 			if err != nil {
 				return view{}, err
 			}
@@ -59,12 +59,13 @@ func (r *Reader) begin(ctx context.Context) error {
 	return nil
 }
 
-// look checks that a read can begin, and returns the view to read by.
-func (r *Reader) look(ctx context.Context) (view, error) {
+// look checks that a read can begin, and returns the view to read by. It asks for the list of
+// snapshots as well if the read needs it.
+func (r *Reader) look(ctx context.Context, withList bool) (view, error) {
 	if err := r.begin(ctx); err != nil {
 		return view{}, err
 	}
-	v, err := r.view(ctx)
+	v, err := r.view(ctx, withList)
 	if err == nil {
 		err = r.handle.deletedError(v.head)
 	}
@@ -72,8 +73,8 @@ func (r *Reader) look(ctx context.Context) (view, error) {
 }
 
 // lookFor is look for a read of a range, which may require that the stream exists.
-func (r *Reader) lookFor(ctx context.Context, rng readRange) (view, error) {
-	v, err := r.look(ctx)
+func (r *Reader) lookFor(ctx context.Context, rng readRange, withList bool) (view, error) {
+	v, err := r.look(ctx, withList)
 	if err == nil {
 		err = r.handle.exists(v.head, rng)
 	}
@@ -102,7 +103,7 @@ func (r *Reader) Stream() Stream {
 func (r *Reader) Version(ctx context.Context) (version int64, err error) {
 	ctx, o := r.observe(ctx, OpVersion)
 	defer o.end(&err)
-	v, err := r.look(ctx)
+	v, err := r.look(ctx, false)
 	o.result.Version = v.head.version
 	return v.head.version, err
 }
@@ -111,7 +112,7 @@ func (r *Reader) Version(ctx context.Context) (version int64, err error) {
 func (r *Reader) Closed(ctx context.Context) (closed bool, err error) {
 	ctx, o := r.observe(ctx, OpClosed)
 	defer o.end(&err)
-	v, err := r.look(ctx)
+	v, err := r.look(ctx, false)
 	o.result.Version = v.head.version
 	return v.head.closed && err == nil, err
 }
@@ -129,7 +130,7 @@ func (r *Reader) Read(ctx context.Context, options ...ReadOption) iter.Seq2[Even
 	return func(yield func(Event, error) bool) {
 		r.loop(ctx, yield, func(ctx context.Context) (v view, rng readRange, err error) {
 			if rng, err = readOptions(options); err == nil {
-				v, err = r.lookFor(ctx, rng)
+				v, err = r.lookFor(ctx, rng, false)
 			}
 			return v, rng, err
 		})
@@ -145,7 +146,7 @@ func (r *Reader) Slice(ctx context.Context, first, last int64, options ...ReadOp
 	if err != nil {
 		return nil, err
 	}
-	v, err := r.lookFor(ctx, rng)
+	v, err := r.lookFor(ctx, rng, false)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +169,7 @@ func (r *Reader) Event(ctx context.Context, version int64, options ...ReadOption
 	if err != nil {
 		return Event{}, err
 	}
-	v, err := r.lookFor(ctx, rng)
+	v, err := r.lookFor(ctx, rng, false)
 	if err != nil {
 		return Event{}, err
 	}
@@ -189,7 +190,7 @@ func (r *Reader) VersionOf(ctx context.Context, idempotencyID string) (version i
 	if err := validateName("idempotency id", idempotencyID); err != nil {
 		return 0, err
 	}
-	v, err := r.look(ctx)
+	v, err := r.look(ctx, false)
 	if err != nil {
 		return 0, err
 	}

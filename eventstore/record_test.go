@@ -138,7 +138,7 @@ func FuzzDecoding(f *testing.F) {
 	event := encodeEvent(name, "c", Metadata{Context: ContextMetadata{SequenceNumber: 1, IdempotencyID: "x"}}, Raw{Type: "t", Payload: []byte("\n\npayload")})
 	marked := encodeEvent(name, "c", Metadata{Context: ContextMetadata{SequenceNumber: 1}, Custom: hostile}, Raw{Type: "t"})
 	for _, data := range [][]byte{
-		nil, []byte("{}"), []byte("\n\n"), []byte("eventstore/1 event 00000000\n\n"), event.data, marked.data, encodeIdempotency(name, event), encodeSnapshots(name, []int64{1}),
+		nil, []byte("{}"), []byte("\n\n"), []byte("eventstore/1 event 00000000\n\n"), event.data, marked.data, encodeIdempotency(name, event), snapshotList{entries: []listedSnapshot{{version: 1}, {2, snapshotKind{"t", 3}}}, carried: 2, record: []byte("x")}.encode(name),
 		head{version: 1, first: 1, commit: "c"}.encode(name), head{version: 1, first: 1, commit: "c", tail: []record{event}}.encode(name),
 		encodeSnapshot(name, Snapshot{Version: 1, Created: time.Unix(1, 0), Custom: map[string]string{"a\n": "="}}, Raw{Type: "t", Payload: []byte("p")}), leaseRecord{"o", time.Unix(1, 0)}.encode(name),
 	} {

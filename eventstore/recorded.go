@@ -61,7 +61,7 @@ func (s *Session) SaveRecordedSnapshot(ctx context.Context, snapshot Snapshot) (
 	if snapshot.Custom, err = checkCustom("snapshot", snapshot.Custom); err != nil {
 		return err
 	}
-	return s.saveSnapshot(ctx, snapshot, true)
+	return s.saveSnapshot(ctx, snapshot, 0, true)
 }
 
 // DeleteRecorded deletes a stream that was deleted elsewhere. It does what [Session.DeleteStream]

@@ -518,6 +518,24 @@ func (r *Registry) known(raw Raw) (*TypeDefinition, Codec, int, error) {
 	return t, t.codecs[i], schema, nil
 }
 
+// readsKind returns why snapshots of a kind can't be read, or nil. What is not known of a kind is no
+// reason.
+func (r *Registry) readsKind(kind snapshotKind) error {
+	if kind.typeName == "" {
+		return nil
+	}
+	t, ok := r.byName[kind.typeName]
+	switch {
+	case !ok:
+		return &TypeNotRegisteredError{Type: kind.typeName}
+	case kind.schema > t.schema:
+		return &SchemaError{Type: kind.typeName, Schema: kind.schema, Newest: t.schema}
+	case kind.schema < t.oldest():
+		return &SchemaError{Type: kind.typeName, Schema: kind.schema, Newest: t.schema, Cause: fmt.Errorf("no upcaster leads from schema version %d", kind.schema)}
+	}
+	return nil
+}
+
 // zero returns the zero value of the Go type, or a pointer to a zero value if it is a pointer type.
 func (t *TypeDefinition) zero() any {
 	if t.goType.Kind() == reflect.Pointer {

@@ -1,6 +1,8 @@
 package eventstore
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -27,43 +29,60 @@ func (s *Session) SaveSnapshot(ctx context.Context, version int64, state any, op
 	if err != nil {
 		return err
 	}
-	return s.saveSnapshot(ctx, Snapshot{Version: version, Data: state, Created: time.Now(), Custom: config.custom}, false)
+	return s.saveSnapshot(ctx, Snapshot{Version: version, Data: state, Created: time.Now(), Custom: config.custom}, config.keep, false)
 }
 
 // saveSnapshot saves a snapshot that may have been recorded before. The session must be open.
-func (s *Session) saveSnapshot(ctx context.Context, snapshot Snapshot, recorded bool) error {
-	h, version := s.handle, snapshot.Version
-	if err := validVersion("version", version); err != nil {
+func (s *Session) saveSnapshot(ctx context.Context, snapshot Snapshot, keep int, recorded bool) error {
+	if err := validVersion("version", snapshot.Version); err != nil {
 		return err
 	}
 	if !recorded {
-		if err := h.registry.checkState(h.Stream, snapshot.Data); err != nil {
+		if err := s.handle.registry.checkState(s.handle.Stream, snapshot.Data); err != nil {
 			return err
 		}
 	}
-	raw, err := s.encode(ctx, "state", &About{Version: version, Snapshot: true}, snapshot.Data, recorded)
+	encoded, err := s.encodeSnapshot(ctx, snapshot, recorded)
 	if err != nil {
 		return err
 	}
-	_, err = s.saveSnapshots(ctx, []driver.Write{{Key: h.keys.snapshot(version), Value: encodeSnapshot(h.keys.partition, snapshot, raw)}}, version)
+	_, err = s.saveSnapshots(ctx, []encodedSnapshot{encoded}, keep)
 	return err
 }
 
-// saveSnapshots stores encoded snapshots. Their versions are in ascending order. It returns how
-// many snapshots the list of snapshots then names.
-func (s *Session) saveSnapshots(ctx context.Context, snapshots []driver.Write, versions ...int64) (listed int, err error) {
+// An encodedSnapshot is a snapshot as it is stored.
+type encodedSnapshot struct {
+	listedSnapshot
+	record []byte
+}
+
+func (s *Session) encodeSnapshot(ctx context.Context, snapshot Snapshot, recorded bool) (encodedSnapshot, error) {
+	raw, err := s.encode(ctx, "state", &About{Version: snapshot.Version, Snapshot: true}, snapshot.Data, recorded)
+	if err != nil {
+		return encodedSnapshot{}, err
+	}
+	kind := snapshotKind{raw.Type, max(raw.SchemaVersion, 1)}
+	return encodedSnapshot{listedSnapshot{snapshot.Version, kind}, encodeSnapshot(s.handle.keys.partition, snapshot, raw)}, nil
+}
+
+// saveSnapshots stores snapshots in ascending order of their versions. If keep is not 0, it removes
+// all but the newest keep of their kind. It returns how many snapshots the list then names.
+func (s *Session) saveSnapshots(ctx context.Context, snapshots []encodedSnapshot, keep int) (listed int, err error) {
 	h := s.handle
 	err = s.exclusively(ctx, "save a snapshot", func(ctx context.Context) error {
 		if err := h.deletedError(s.writer.head); err != nil {
 			return err
 		}
-		for i, version := range versions {
-			if hd := s.writer.head; version < hd.first || version > hd.version {
-				return &VersionNotFoundError{Stream: h.Stream, Version: version, Current: hd.version}
+		var writes []driver.Write
+		for _, e := range snapshots {
+			if hd := s.writer.head; !hd.holds(e.version) {
+				return &VersionNotFoundError{Stream: h.Stream, Version: e.version, Current: hd.version}
 			}
-			if err := h.fitsRequest(snapshots[i]); err != nil {
+			w := driver.Write{Key: h.keys.snapshot(e.version), Value: e.record}
+			if err := h.fitsRequest(w); err != nil {
 				return err
 			}
+			writes = append(writes, w)
 		}
 		s.listed.Store(nil)
 		// The list is written first. A listed version without a snapshot costs one read, but a
@@ -72,24 +91,76 @@ func (s *Session) saveSnapshots(ctx context.Context, snapshots []driver.Write, v
 		if err != nil {
 			return err
 		}
-		err = h.changeSnapshots(ctx, list, func(before []int64) []int64 {
-			after := slices.Compact(slices.Sorted(slices.Values(append(before, versions...))))
-			listed = len(after)
+		var dropped []int64
+		err = h.changeSnapshots(ctx, list, func(before snapshotList) (after snapshotList) {
+			after, dropped = h.withSnapshots(before, snapshots, keep)
+			listed = len(after.entries)
 			return after
 		})
 		if err != nil {
 			return err
 		}
-		if err := h.state.Write(ctx, h.keys.partition, snapshots); err != nil {
+		for _, version := range dropped {
+			writes = append(writes, driver.Write{Key: h.keys.snapshot(version)})
+		}
+		if err := h.state.Write(ctx, h.keys.partition, writes); err != nil {
 			return h.failed("save a snapshot", err)
 		}
-		for _, version := range versions {
-			h.log.DebugContext(ctx, "saved a snapshot", "session", s.id, "version", version)
+		for _, e := range snapshots {
+			h.log.DebugContext(ctx, "saved a snapshot", "session", s.id, "version", e.version)
 		}
 		return nil
 	})
 	return listed, err
 }
+
+// withSnapshots returns the list with more snapshots in it, and the versions that it no longer has.
+// Entries whose kind is not known count as being of the same kind.
+func (h *streamHandle) withSnapshots(list snapshotList, more []encodedSnapshot, keep int) (after snapshotList, dropped []int64) {
+	saved := map[int64]encodedSnapshot{}
+	for _, e := range more {
+		saved[e.version] = e
+		after.entries = append(after.entries, e.listedSnapshot)
+	}
+	for _, e := range list.entries {
+		if _, replaced := saved[e.version]; !replaced {
+			after.entries = append(after.entries, e)
+		}
+	}
+	slices.SortFunc(after.entries, func(a, b listedSnapshot) int { return cmp.Compare(a.version, b.version) })
+	if keep > 0 {
+		kind, kept := more[len(more)-1].kind, 0
+		for i, e := range slices.Backward(after.entries) {
+			if e.kind != kind && e.kind.typeName != "" {
+				continue
+			}
+			if kept++; kept > keep {
+				dropped = append(dropped, e.version)
+				after.entries = slices.Delete(after.entries, i, i+1)
+			}
+		}
+	}
+	if len(after.entries) == 0 {
+		return after, dropped
+	}
+	newest := after.entries[len(after.entries)-1].version
+	carried, record := list.carried, list.record
+	if e, ok := saved[newest]; ok {
+		carried, record = newest, e.record
+	}
+	if carried == newest && len(record) <= carriedBytes {
+		after.carried, after.record = carried, record
+	}
+	size := len(after.encode(h.keys.partition))
+	if limit := h.caps.MaxRequestBytes; limit > 0 && h.requestBytes(len(h.keys.snapshots()), size) > limit {
+		after.carried, after.record = 0, nil
+	}
+	return after, dropped
+}
+
+// carriedBytes limits the snapshot that the list of snapshots carries. A larger one is read from its
+// own key, with one request more.
+const carriedBytes = 256 << 10
 
 // fitsRequest returns a BatchTooLargeError if the store can't take the write in one request.
 func (h *streamHandle) fitsRequest(w driver.Write) error {
@@ -135,11 +206,12 @@ func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 		if err != nil {
 			return err
 		}
-		gone, err := h.listedVersions(item)
+		list, err := h.listOf(item)
+		gone := list.versions()
 		switch {
 		case err != nil && version == 0:
 			h.log.WarnContext(ctx, "the list of snapshots is unreadable, replacing it", "session", s.id, "error", err)
-			if err := h.swapSnapshots(ctx, nil, item.ETag); err != nil {
+			if err := h.swapSnapshots(ctx, snapshotList{}, item.ETag); err != nil {
 				return h.failed("clear snapshots", err)
 			}
 			return nil
@@ -159,8 +231,12 @@ func (s *Session) clearSnapshots(ctx context.Context, version int64) error {
 		if err := h.state.Write(ctx, h.keys.partition, deletes); err != nil {
 			return h.failed("clear snapshots", err)
 		}
-		return h.changeSnapshots(ctx, nil, func(versions []int64) []int64 {
-			return slices.DeleteFunc(versions, func(v int64) bool { return slices.Contains(gone, v) })
+		return h.changeSnapshots(ctx, nil, func(list snapshotList) snapshotList {
+			list.entries = slices.DeleteFunc(list.entries, func(e listedSnapshot) bool { return slices.Contains(gone, e.version) })
+			if slices.Contains(gone, list.carried) {
+				list.carried, list.record = 0, nil
+			}
+			return list
 		})
 	})
 }
@@ -189,7 +265,7 @@ func (w *writer) knownAndListed(ctx context.Context) (*driver.Item, error) {
 
 // changeSnapshots replaces the list of snapshots with the result of change. It reads the list first
 // if list is nil.
-func (h *streamHandle) changeSnapshots(ctx context.Context, list *driver.Item, change func([]int64) []int64) error {
+func (h *streamHandle) changeSnapshots(ctx context.Context, list *driver.Item, change func(snapshotList) snapshotList) error {
 	var failure error
 	for n := range readAttempts {
 		if !backoff(ctx, n) {
@@ -204,12 +280,13 @@ func (h *streamHandle) changeSnapshots(ctx context.Context, list *driver.Item, c
 		}
 		item := *list
 		list = nil
-		versions, err := h.listedVersions(item)
+		before, err := h.listOf(item)
 		if err != nil {
 			return err
 		}
-		changed := change(slices.Clone(versions))
-		if slices.Equal(versions, changed) {
+		changed := before
+		changed.entries = slices.Clone(before.entries)
+		if changed = change(changed); bytes.Equal(before.encode(h.keys.partition), changed.encode(h.keys.partition)) {
 			return nil
 		}
 		if denied(failure) || refused(failure) { // and the list has not changed
@@ -229,6 +306,6 @@ func (h *streamHandle) changeSnapshots(ctx context.Context, list *driver.Item, c
 }
 
 // swapSnapshots replaces the list of snapshots.
-func (h *streamHandle) swapSnapshots(ctx context.Context, versions []int64, etag string) error {
-	return h.state.Swap(ctx, h.keys.partition, driver.Swap{Key: h.keys.snapshots(), Value: encodeSnapshots(h.keys.partition, versions), ETag: etag})
+func (h *streamHandle) swapSnapshots(ctx context.Context, list snapshotList, etag string) error {
+	return h.state.Swap(ctx, h.keys.partition, driver.Swap{Key: h.keys.snapshots(), Value: list.encode(h.keys.partition), ETag: etag})
 }

@@ -40,8 +40,8 @@ type Session struct {
 	lost   error // a SessionLostError or LostWritesError: the session is over
 }
 
-// openSession takes the lock, and then reads the stream's head and snapshot list.
-func openSession(ctx context.Context, h *streamHandle, locker driver.Locker, id string, o *observation) (*Session, error) {
+// openSession takes the lock, and then reads the stream's head.
+func openSession(ctx context.Context, h *streamHandle, locker driver.Locker, config openConfig, id string, o *observation) (*Session, error) {
 	if ctx.Err() != nil {
 		return nil, h.notBegun(ctx, "open")
 	}
@@ -56,7 +56,7 @@ func openSession(ctx context.Context, h *streamHandle, locker driver.Locker, id 
 		locker:    locker,
 		turn:      make(chan struct{}, 1),
 	}
-	opened, err := h.open(ctx, "open")
+	opened, err := h.open(ctx, "open", config.withSnapshots)
 	if err != nil {
 		s.unlock(ctx, h)
 		return nil, err
@@ -232,7 +232,7 @@ func (s *Session) lose(why error) {
 }
 
 // view returns the stream as the session knows it.
-func (s *Session) view(ctx context.Context) (v view, err error) {
+func (s *Session) view(ctx context.Context, _ bool) (v view, err error) {
 	err = s.exclusively(ctx, "read", func(ctx context.Context) error {
 		w := s.writer
 		if w.undecided() || w.behind {

@@ -34,11 +34,11 @@ type Snapshot struct {
 func (r *Reader) Snapshots(ctx context.Context) (versions []int64, err error) {
 	ctx, o := r.observe(ctx, OpSnapshots)
 	defer o.end(&err)
-	v, err := r.look(ctx)
+	v, err := r.look(ctx, true)
 	if err != nil {
 		return nil, err
 	}
-	return r.snapshotVersions(ctx, v, 0)
+	return r.snapshotVersions(ctx, v)
 }
 
 // Snapshot reads the snapshot at a version. It accepts the options [AsRaw] and [MustExist].
@@ -89,7 +89,7 @@ func (r *Reader) LastSnapshot(ctx context.Context, options ...ReadOption) (snaps
 	if err != nil {
 		return Snapshot{}, err
 	}
-	v, err := r.lookFor(ctx, rng)
+	v, err := r.lookFor(ctx, rng, true)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -111,7 +111,7 @@ func (r *Reader) Load(ctx context.Context, options ...ReadOption) (snapshot Snap
 	if err != nil {
 		return Snapshot{}, nil, err
 	}
-	v, err := r.lookFor(ctx, rng)
+	v, err := r.lookFor(ctx, rng, true)
 	if err != nil {
 		return Snapshot{}, nil, err
 	}
@@ -138,61 +138,98 @@ func snapshotOptions(options []ReadOption) (readRange, error) {
 }
 
 // newest returns the newest snapshot that can be read. Its error says why there is none.
+//
+// It passes over snapshots of types and schema versions that the registry can't read, so that
+// snapshots from before a change of the type cost no requests. Of snapshots that turn out to be
+// unreadable it tries at most snapshotTries.
 func (r *Reader) newest(ctx context.Context, v view, rng readRange) (Snapshot, error) {
 	h := r.handle
-	versions, err := r.snapshotVersions(ctx, v, rng.to)
+	list, err := r.snapshotList(ctx, v)
 	if err != nil {
 		h.log.WarnContext(ctx, "can't read the list of snapshots, using none", "error", err)
 		return Snapshot{}, err
 	}
 	var failure error = &SnapshotNotFoundError{Stream: h.Stream}
-	for i, version := range slices.Backward(versions) {
-		snapshot, err := h.snapshot(ctx, version, rng.raw)
+	tries := 0
+	for _, e := range slices.Backward(list.entries) {
+		if !v.head.holds(e.version) || rng.to != 0 && e.version > rng.to {
+			continue
+		}
+		if err := h.registry.readsKind(e.kind); err != nil && !rng.raw {
+			if tries == 0 {
+				failure = h.registry.located(err, h.Stream, h.keys.snapshot(e.version), e.version, Raw{Type: e.kind.typeName, SchemaVersion: e.kind.schema})
+			}
+			h.log.DebugContext(ctx, "a snapshot of another schema version is not used", "version", e.version, "type", e.kind.typeName, "schema", e.kind.schema)
+			continue
+		}
+		snapshot, err := h.listedSnapshot(ctx, list, e.version, rng.raw)
 		if err == nil {
 			return snapshot, nil
 		}
-		if i == len(versions)-1 || ctx.Err() != nil {
+		if tries == 0 || ctx.Err() != nil {
 			failure = err
 		}
-		if ctx.Err() != nil {
+		if tries++; tries == snapshotTries || ctx.Err() != nil {
 			break
 		}
-		h.log.WarnContext(ctx, "a snapshot is not used", "version", version, "error", err)
+		if !isA[*SnapshotNotFoundError](err) { // else another session has just cleared it, or is saving it
+			h.log.WarnContext(ctx, "a snapshot is not used", "version", e.version, "error", err)
+		}
 	}
 	return Snapshot{}, failure
 }
 
-// snapshotVersions returns the versions of the snapshots at committed versions. If to is not 0, it
-// returns only those up to to.
-func (r *Reader) snapshotVersions(ctx context.Context, v view, to int64) ([]int64, error) {
+// snapshotTries limits how many snapshots a load tries to read.
+const snapshotTries = 8
+
+// holds reports whether the stream holds a committed event of that version.
+func (h head) holds(version int64) bool { return version >= h.first && version <= h.version }
+
+// snapshotList returns the list of snapshots. It reads the list if the view does not have it.
+func (r *Reader) snapshotList(ctx context.Context, v view) (snapshotList, error) {
 	h := r.handle
 	list := v.snapshots
 	if list == nil {
 		item, err := h.get(ctx, "read the list of snapshots", h.keys.snapshots())
 		if err != nil {
-			return nil, err
+			return snapshotList{}, err
 		}
 		list = &item
 	}
-	versions, err := h.listedVersions(*list)
+	return h.listOf(*list)
+}
+
+// snapshotVersions returns the versions of the snapshots at committed versions.
+func (r *Reader) snapshotVersions(ctx context.Context, v view) ([]int64, error) {
+	list, err := r.snapshotList(ctx, v)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(versions, func(version int64) bool {
-		return version < v.head.first || version > v.head.version || to != 0 && version > to
-	}), nil
+	return slices.DeleteFunc(list.versions(), func(version int64) bool { return !v.head.holds(version) }), nil
 }
 
-// listedVersions returns the versions in the list of snapshots.
-func (h *streamHandle) listedVersions(list driver.Item) ([]int64, error) {
-	if !list.Found() {
-		return nil, nil
+// listOf decodes the list of snapshots.
+func (h *streamHandle) listOf(item driver.Item) (snapshotList, error) {
+	if !item.Found() {
+		return snapshotList{}, nil
 	}
-	versions, err := decodeSnapshots(h.keys.partition, list.Value)
+	list, err := decodeSnapshots(h.keys.partition, item.Value)
 	if err != nil {
-		return nil, h.damaged(h.keys.snapshots(), 0, err)
+		return snapshotList{}, h.damaged(h.keys.snapshots(), 0, err)
 	}
-	return versions, nil
+	return list, nil
+}
+
+// listedSnapshot returns a snapshot that a list names: the one that the list carries, or the one
+// under its own key.
+func (h *streamHandle) listedSnapshot(ctx context.Context, list snapshotList, version int64, raw bool) (Snapshot, error) {
+	if list.carried == version {
+		carried := driver.Item{Key: h.keys.snapshot(version), Value: list.record, ETag: "carried"}
+		if s, err := h.snapshotOf(ctx, carried, version, raw); err == nil {
+			return s, nil
+		}
+	}
+	return h.snapshot(ctx, version, raw)
 }
 
 // snapshot reads one snapshot from its key.

@@ -140,7 +140,7 @@ func (r *Reader) verify(ctx context.Context, progress func(checked, of int64), f
 		return err
 	}
 	h := r.handle
-	o, err := h.open(ctx, "verify")
+	o, err := h.open(ctx, "verify", true)
 	if err != nil {
 		return found.add(err)
 	}
@@ -382,7 +382,7 @@ func (r *Reader) verifyEnd(ctx context.Context, v view, found *verification) err
 // verifySnapshots checks the list of snapshots, and each snapshot that it names. A snapshot that is
 // listed but missing was being saved, or is being cleared.
 func (r *Reader) verifySnapshots(ctx context.Context, v view, found *verification) error {
-	versions, err := r.snapshotVersions(ctx, v, 0)
+	versions, err := r.snapshotVersions(ctx, v)
 	if err != nil {
 		return found.add(err)
 	}
