@@ -20,7 +20,7 @@ import (
 func TestRule1AnAppendIsOneSwapOfTheHead(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.open()
-		l.traced("getmany head snapshots 1")
+		l.traced("get head", "getmany snapshots 1")
 		l.add(s, "a")
 		l.add(s, "b", "c")
 		switch {
@@ -199,7 +199,7 @@ func TestRule3TheTailOfOneWhoDiedIsCarriedAlong(t *testing.T) {
 		l.heal()
 		l.Trace()
 		l.add(l.open(), "d")
-		l.traced("getmany head snapshots 1", "swap head", "write 1 2 3 4")
+		l.traced("get head", "swap head", "write 1 2 3 4")
 		l.add(l.open(), "e")
 		l.holds("a", "b", "c", "d", "e")
 	}, carefully...)
@@ -301,7 +301,7 @@ func TestRule5WhatIsInTheTailIsNotAskedFor(t *testing.T) {
 		l.add(s, "b", "c")
 		l.Trace()
 		l.holds("a", "b", "c")
-		l.traced("getmany head snapshots 1", "getmany 1")
+		l.traced("get head", "getmany 1")
 	}, carefully...)
 }
 
@@ -366,12 +366,13 @@ func TestRule5AnItemThatCouldNotBeReadIsNotAbsent(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		l.on(exactly("getmany head snapshots 1"), 2, unreadable)
-		_, err := r.Version(t.Context())
+		l.on(exactly("getmany head snapshots"), 1, unreadable)
+		_, err := r.Snapshots(t.Context())
 		if want[*StorageError](t, err); !errors.Is(err, errLost) {
 			t.Error(err)
 		}
-		_, err = l.provider().Open(t.Context(), labStream)
+		l.on(exactly("getmany head snapshots"), 1, unreadable)
+		_, err = l.provider().Open(t.Context(), labStream, WithSnapshots())
 		want[*StorageError](t, err)
 	})
 }
@@ -736,10 +737,10 @@ func TestRule7AMissingHeadIsReadAgainWhereSomethingElseStands(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.add(l.open(), "a")
 		// A bulk read is no snapshot in time. Here the head is created while it reads its items.
-		l.on(exactly("getmany head snapshots 1"), 1, absent)
+		l.on(exactly("get head"), 1, absent)
 		l.Trace()
 		s := l.open()
-		l.traced("getmany head snapshots 1", "get head")
+		l.traced("get head", "getmany snapshots 1", "get head")
 		l.reads(s.Reader, "a")
 		l.add(s, "b")
 	})

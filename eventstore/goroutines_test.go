@@ -178,7 +178,7 @@ var uses = map[string]func(t *testing.T, l *lab){
 		}
 	},
 	"opening that is cancelled": func(t *testing.T, l *lab) {
-		for _, request := range []string{"get lease", "swap lease", "getmany head snapshots 1"} {
+		for _, request := range []string{"get lease", "swap lease", "get head"} {
 			l.Set(l.keys.lease(), nil)
 			around := l.Around
 			stuck(l, exactly(request))

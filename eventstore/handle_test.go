@@ -95,7 +95,7 @@ func TestOpeningAStreamWithAHeadTakesOneRequest(t *testing.T) {
 		l.Caps.BulkMisses = true
 		l.Trace()
 		s := l.open()
-		l.traced("getmany head snapshots 1")
+		l.traced("get head")
 		if _, _, err := s.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -498,7 +498,7 @@ func TestWithoutAnObserverNothingIsAllocatedForOne(t *testing.T) {
 		},
 	} {
 		bare, observed := testing.AllocsPerRun(100, method.bare), testing.AllocsPerRun(100, method.observed)
-		if observed != bare {
+		if observed > bare {
 			t.Errorf("%s: %v allocations, without the observer's calls %v", name, observed, bare)
 		}
 	}

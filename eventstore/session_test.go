@@ -276,7 +276,7 @@ func TestALockThatCannotBeGivenBackRunsOutByItself(t *testing.T) {
 
 func TestOpeningThatFailsGivesTheLockBack(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
-		l.on(exactly("getmany head snapshots 1"), 1, lost)
+		l.on(exactly("get head"), 1, lost)
 		_, err := l.leased(timeouts(0, time.Minute))
 		want[*StorageError](t, err)
 		l.on(exactly("swap lease"), 1, unanswered)

@@ -159,7 +159,6 @@ func (r *Reader) newest(ctx context.Context, v view, rng readRange) (Snapshot, e
 			if tries == 0 {
 				failure = h.registry.located(err, h.Stream, h.keys.snapshot(e.version), e.version, Raw{Type: e.kind.typeName, SchemaVersion: e.kind.schema})
 			}
-			h.log.DebugContext(ctx, "a snapshot of another schema version is not used", "version", e.version, "type", e.kind.typeName, "schema", e.kind.schema)
 			continue
 		}
 		snapshot, err := h.listedSnapshot(ctx, list, e.version, rng.raw)

@@ -32,6 +32,21 @@ func (l *lab) wantSnapshots(r *Reader, want ...int64) {
 	}
 }
 
+// uncarried replaces the list of snapshots with one that carries none, as older versions wrote it.
+func (l *lab) uncarried() {
+	l.t.Helper()
+	value, _ := l.Value(l.keys.snapshots())
+	list, err := decodeSnapshots(l.keys.partition, value)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for i := range list.entries {
+		list.entries[i].kind = snapshotKind{}
+	}
+	list.carried, list.record = 0, nil
+	l.Set(l.keys.snapshots(), list.encode(l.keys.partition))
+}
+
 func TestSnapshotsAreListedInOrderHoweverTheyCame(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		s := l.withSnapshots(20, 10, 5, 20, 10, 7)
@@ -64,7 +79,7 @@ func TestASnapshotSparesReadingWhatItStandsFor(t *testing.T) {
 		if n != 1 {
 			t.Errorf("%d events followed", n)
 		}
-		wants := []string{"getmany head snapshots 1", "get snapshot:1999"}
+		wants := []string{"getmany head snapshots"}
 		if l.Caps.Atomic {
 			wants = append(wants, "getmany 2000") // otherwise it is in the tail
 		}
@@ -75,6 +90,7 @@ func TestASnapshotSparesReadingWhatItStandsFor(t *testing.T) {
 func TestASnapshotThatCannotBeUsedCostsTimeNotCorrectness(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.withSnapshots(30, 10, 20, 25, 28)
+		l.uncarried()
 		l.Set(l.keys.snapshot(28), nil)
 		l.Set(l.keys.snapshot(25), []byte("not ours"))
 		l.Set(l.keys.snapshot(20), encodeSnapshot(l.keys.partition, Snapshot{Version: 20, Created: time.Now()}, Raw{Type: "unknown", ContentType: "application/json"}))
@@ -105,6 +121,7 @@ func TestASnapshotThatCannotBeUsedCostsTimeNotCorrectness(t *testing.T) {
 func TestAStoreThatIsAwayIsToldFromAStreamWithoutSnapshots(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.withSnapshots(10, 5)
+		l.uncarried()
 		l.on(exactly("get snapshot:5"), 1, lost)
 		_, err := l.reader().LastSnapshot(t.Context())
 		if want[*StorageError](t, err); !errors.Is(err, errLost) {

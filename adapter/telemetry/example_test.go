@@ -65,6 +65,7 @@ func Example() {
 		fmt.Println(span.SpanKind, span.Name)
 	}
 	// Output:
+	// client get statestore
 	// client get_many statestore
 	// internal open_shared BankAccount
 	// client commit statestore

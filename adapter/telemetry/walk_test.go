@@ -122,7 +122,7 @@ func walk(l *lab, at func(name string, operation func(ctx context.Context))) {
 		ok(s.Retry(ctx, unknown))
 	})
 	at("a store that is down", func(ctx context.Context) {
-		l.state.on(always("get_many", errDown))
+		l.state.on(always("get", errDown))
 		fails(reader.Version(ctx))
 		l.state.on(nil)
 		ctx, cancel := context.WithCancel(ctx)

@@ -17,6 +17,7 @@ type config struct {
 	retries   int
 	every     int64
 	age       time.Duration
+	kept      int
 }
 
 // DefaultRetries is how often [Repository.Update] tries again, unless [WithRetries] sets another
@@ -64,6 +65,24 @@ func WithSnapshotEvery(n int64) Option {
 			return bad("WithSnapshotEvery", "%d is not positive", n)
 		}
 		c.every = n
+		return nil
+	}
+}
+
+// DefaultSnapshotsKept is how many snapshots of an aggregate a repository keeps, unless
+// [WithSnapshotsKept] sets another number. Loading needs one. The second is for readers that have
+// just read the list of snapshots when a newer one replaces it.
+const DefaultSnapshotsKept = 2
+
+// WithSnapshotsKept sets how many snapshots of an aggregate an update keeps when it saves another
+// one. The default is [DefaultSnapshotsKept]. Only snapshots of the same type and schema version
+// count. So two versions of a service can run side by side without removing each other's snapshots.
+func WithSnapshotsKept(n int) Option {
+	return func(c *config) error {
+		if n < 1 {
+			return bad("WithSnapshotsKept", "%d is not positive", n)
+		}
+		c.kept = n
 		return nil
 	}
 }

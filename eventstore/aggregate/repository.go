@@ -41,7 +41,7 @@ func NewRepository[S any](provider *eventstore.Provider, aggregateType string, f
 	case fold == nil:
 		return nil, bad("fold", "it is nil")
 	}
-	r := &Repository[S]{provider: provider, name: aggregateType, fold: fold, config: config{retries: DefaultRetries}}
+	r := &Repository[S]{provider: provider, name: aggregateType, fold: fold, config: config{retries: DefaultRetries, kept: DefaultSnapshotsKept}}
 	for _, option := range options {
 		if option == nil {
 			return nil, bad("option", "it is nil")
@@ -334,9 +334,9 @@ func (r *Repository[S]) update(ctx context.Context, stream eventstore.Stream, de
 
 func (r *Repository[S]) open(ctx context.Context, stream eventstore.Stream) (*eventstore.Session, error) {
 	if r.config.exclusive {
-		return r.provider.Open(ctx, stream)
+		return r.provider.Open(ctx, stream, eventstore.WithSnapshots())
 	}
-	return r.provider.Open(ctx, stream, eventstore.Shared())
+	return r.provider.Open(ctx, stream, eventstore.Shared(), eventstore.WithSnapshots())
 }
 
 // decided returns the aggregate with the decided events, and the events to store. It encodes and
@@ -411,17 +411,7 @@ func (r *Repository[S]) snapshot(ctx context.Context, session *eventstore.Sessio
 	if !due {
 		return
 	}
-	versions, err := session.Snapshots(ctx)
-	if err == nil {
-		err = session.SaveSnapshot(ctx, after.Version, after.State)
-	}
-	for _, version := range versions {
-		// A newer snapshot than the one that was loaded is unusable: the state's type has changed
-		// since.
-		if err == nil && version > before.Snapshot && version < after.Version {
-			err = session.ClearSnapshot(ctx, version)
-		}
-	}
+	err := session.SaveSnapshot(ctx, after.Version, after.State, eventstore.WithKept(r.config.kept))
 	if err != nil {
 		r.provider.Logger().WarnContext(ctx, "could not save a snapshot after an update", "stream", session.Stream().String(), "version", after.Version, "error", err)
 	}

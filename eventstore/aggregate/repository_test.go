@@ -276,8 +276,9 @@ func TestSnapshotsAreSavedAsThePolicySays(t *testing.T) {
 	}{
 		{"none", nil, nil},
 		{"every 4 events", []aggregate.Option{aggregate.WithSnapshotEvery(4)}, []int64{4, 8}},
-		{"after 3 hours", []aggregate.Option{aggregate.WithSnapshotAfter(3 * time.Hour)}, []int64{4, 7, 10}},
-		{"whichever comes first", []aggregate.Option{aggregate.WithSnapshotEvery(2), aggregate.WithSnapshotAfter(3 * time.Hour)}, []int64{2, 4, 6, 8, 10}},
+		{"after 3 hours", []aggregate.Option{aggregate.WithSnapshotAfter(3 * time.Hour)}, []int64{7, 10}},
+		{"whichever comes first", []aggregate.Option{aggregate.WithSnapshotEvery(2), aggregate.WithSnapshotAfter(3 * time.Hour)}, []int64{8, 10}},
+		{"five of them", []aggregate.Option{aggregate.WithSnapshotEvery(1), aggregate.WithSnapshotsKept(5)}, []int64{6, 7, 8, 9, 10}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			onEach(t, func(t *testing.T, store *memstate.Store) {
@@ -342,7 +343,7 @@ func TestASnapshotOfSomethingElseIsNotUsedAndReplaced(t *testing.T) {
 			t.Errorf("a closed session lists %v, %v", got, err)
 		}
 		reader := provider(t, store).Reader(eventstore.Stream{Database: "EventStores", Type: "counter", ID: "1"})
-		if got, err := reader.Snapshots(t.Context()); err != nil || !slices.Equal(got, []int64{3}) {
+		if got, err := reader.Snapshots(t.Context()); err != nil || !slices.Equal(got, []int64{2, 3}) { // of two types
 			t.Errorf("snapshots at %v, %v", got, err)
 		}
 	})
@@ -373,7 +374,7 @@ func TestASnapshotOfAnOlderSchemaIsNotUsedAndReplaced(t *testing.T) {
 			t.Errorf("afterwards loaded %+v", a)
 		}
 		reader := p.Reader(p.Stream("counter", "1"))
-		if got, err := reader.Snapshots(t.Context()); err != nil || !slices.Equal(got, []int64{6}) {
+		if got, err := reader.Snapshots(t.Context()); err != nil || !slices.Equal(got, []int64{2, 4, 6}) { // an instance of the older version may still use two
 			t.Errorf("snapshots at %v, %v", got, err)
 		}
 	})
@@ -384,9 +385,9 @@ func TestAnUpdateSendsNoMoreThanItMust(t *testing.T) {
 		r := counters(t, store)
 		update(t, r, add(1))
 		update(t, r, add(1))
-		want := []string{"getmany head snapshots 1", "swap head"}
+		want := []string{"getmany head snapshots", "swap head"}
 		if store.Caps.Atomic {
-			want = []string{"getmany head snapshots 1", "getmany 1 2", "commit head 3"}
+			want = []string{"getmany head snapshots", "getmany 1 2", "commit head 3"}
 		}
 		store.Trace()
 		update(t, r, add(1))
