@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,6 +80,13 @@ type change struct {
 	key    string
 	before entry
 	found  bool
+}
+
+// Clone returns a store with the same content. It shares nothing with s.
+func (s *Store) Clone() *Store {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &Store{Caps: s.Caps, redis: s.redis, writes: s.writes, items: maps.Clone(s.items)}
 }
 
 // Forget undoes the last n requests that changed something, like a server that restarts from an
