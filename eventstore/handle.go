@@ -155,7 +155,7 @@ func (h *streamHandle) open(ctx context.Context, operation string, withList bool
 		o.snapshots = &items[1]
 	}
 	if !headItem.Found() {
-		if headItem, err = h.missingHead(ctx, operation); err != nil {
+		if headItem, err = h.missingHead(ctx, operation, withList && h.caps.BulkMisses); err != nil {
 			return openedStream{}, err
 		}
 	}
@@ -166,15 +166,15 @@ func (h *streamHandle) open(ctx context.Context, operation string, withList bool
 	return o, nil
 }
 
-// missingHead returns the head of a stream whose head was not found: it is absent if nothing else
-// of the stream exists. (Rule 7)
-func (h *streamHandle) missingHead(ctx context.Context, operation string) (driver.Item, error) {
+// missingHead returns the head of a stream whose head was not found, or perhaps only missed. It is
+// absent if nothing else of the stream exists. (Rule 7)
+func (h *streamHandle) missingHead(ctx context.Context, operation string, missed bool) (driver.Item, error) {
 	others, err := h.getMany(ctx, operation, []string{h.keys.snapshots(), h.keys.event(1)})
 	if err != nil {
 		return driver.Item{}, err
 	}
-	if h.caps.BulkMisses || others[0].Found() || others[1].Found() {
-		// The head may have been missed, or the stream may just have begun.
+	if missed || others[0].Found() || others[1].Found() {
+		// The stream may just have begun.
 		headItem, err := h.get(ctx, operation, h.keys.head())
 		if err != nil || headItem.Found() {
 			return headItem, err

@@ -65,7 +65,7 @@ var faults = []planted{
 	{"6", "an append is tried again on a base that has changed",
 		"case hd.version == base && c.after != \"\" && c.after != hd.commit:", "case false:"},
 	{"7", "a missing head is not read again",
-		"if headItem, err = h.get(ctx, operation, h.keys.head()); err != nil {\n\t\t\treturn openedStream{}, err\n\t\t}", ""},
+		"headItem, err := h.get(ctx, operation, h.keys.head())\n\t\tif err != nil", "headItem, err := driver.Item{}, error(nil)\n\t\tif err != nil"},
 	{"8", "the lock is trusted: the head is swapped on whatever ETag it has now",
 		"swap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}",
 		"_, e, _ := w.readHead(ctx, \"\")\n\t\tswap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: e}"},
@@ -103,7 +103,7 @@ var faults = []planted{
 	{"12", "a snapshot is saved of events that the store has lost",
 		"if hd.version != w.head.version || hd.commit != w.head.commit {", "if hd.version < 0 {"},
 	{"12", "a snapshot may be above the head",
-		"version < hd.first || version > hd.version {", "version < hd.first {"},
+		"!hd.holds(e.version) {", "e.version < hd.first {"},
 }
 
 var failing = regexp.MustCompile(`seed (\d+) fails`)
