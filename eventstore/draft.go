@@ -8,24 +8,6 @@ import (
 	"github.com/google/uuid"
 )
 
-// tooLarge returns a BatchTooLargeError if the drafts certainly do not fit into one request, before
-// anything is sent. It does not measure drafts that are far below the limit.
-func (s *Session) tooLarge(drafts []draft) error {
-	size := 0
-	for _, d := range drafts {
-		size += len(d.raw.Payload) + 3*customBytes(d.metadata.Custom) // a byte may become %XX
-	}
-	if limit := s.handle.caps.MaxRequestBytes; limit == 0 || size < limit/2 {
-		return nil
-	}
-	c := commit{base: s.writer.head.version, events: make([]record, len(drafts))}
-	for i, d := range drafts {
-		d.metadata.Context.SequenceNumber = c.base + int64(i) + 1
-		c.events[i] = encodeEvent(s.handle.keys.partition, uuid.Nil.String(), d.metadata, d.raw)
-	}
-	return s.writer.tooLarge(c)
-}
-
 // draft is one event of an append before its version is known.
 type draft struct {
 	metadata Metadata

@@ -98,3 +98,40 @@ func ExampleSession_ClearSnapshot() {
 	// <nil>
 	// true
 }
+
+// WithSnapshots spares a session that begins with Load a request.
+func ExampleWithSnapshots() {
+	ctx := context.Background()
+	provider := bank()
+	session := openAccount(ctx, provider, "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00})
+	if err := session.SaveSnapshot(ctx, 2, Account{Owner: "Ada", Balance: 100_00}); err != nil {
+		log.Fatal(err)
+	}
+	session.Close()
+
+	session, err := provider.Open(ctx, provider.Stream("BankAccount", "1"), eventstore.WithSnapshots())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer session.Close()
+	snapshot, _, err := session.Load(ctx)
+	fmt.Println(snapshot.Version, snapshot.Data, err)
+	// Output: 2 {Ada 10000} <nil>
+}
+
+func ExampleWithKept() {
+	ctx := context.Background()
+	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00}, FundsDeposited{Amount: 200_00})
+	defer session.Close()
+	for version, balance := range map[int64]int64{1: 0, 2: 100_00} {
+		if err := session.SaveSnapshot(ctx, version, Account{Owner: "Ada", Balance: balance}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := session.SaveSnapshot(ctx, 3, Account{Owner: "Ada", Balance: 300_00}, eventstore.WithKept(2)); err != nil {
+		log.Fatal(err)
+	}
+	versions, err := session.Snapshots(ctx)
+	fmt.Println(versions, err)
+	// Output: [2 3] <nil>
+}

@@ -22,9 +22,7 @@ func aged(t *testing.T, store *memstate.Store, age int) (*eventstore.Provider, e
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings := eventstore.DefaultSettings()
-	p, err := eventstore.NewProvider(store, eventstore.WithRegistry(types), eventstore.WithSettings(settings),
-		eventstore.WithLogger(slog.New(slog.DiscardHandler)))
+	p, err := eventstore.NewProvider(store, eventstore.WithRegistry(types), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,8 +49,8 @@ func aged(t *testing.T, store *memstate.Store, age int) (*eventstore.Provider, e
 // cost is what an operation asked of the store.
 type cost struct{ requests, bytes int }
 
-// TestNothingGrowsWithTheAgeOfAStream compares the requests and bytes of each operation at two ages of a
-// stream. What it does not list is asked to look at the whole stream: Read, Verify, BuildSnapshots,
+// TestNothingGrowsWithTheAgeOfAStream compares the requests and bytes of each operation at two ages
+// of a stream. It leaves out those that look at the whole stream: Read, Verify, BuildSnapshots,
 // DeleteStream and RebuildHead.
 func TestNothingGrowsWithTheAgeOfAStream(t *testing.T) {
 	t.Parallel()
@@ -111,7 +109,9 @@ func TestNothingGrowsWithTheAgeOfAStream(t *testing.T) {
 			}),
 			"ClearSnapshot":  shared(func(ctx context.Context, s *eventstore.Session) error { return s.ClearSnapshot(ctx, age) }),
 			"ClearSnapshots": shared(func(ctx context.Context, s *eventstore.Session) error { return s.ClearSnapshots(ctx) }),
-			"CloseStream":    exclusive(func(ctx context.Context, s *eventstore.Session) error { return s.CloseStream(ctx, eventstore.ExpectAny()) }),
+			"CloseStream": exclusive(func(ctx context.Context, s *eventstore.Session) error {
+				return s.CloseStream(ctx, eventstore.ExpectAny())
+			}),
 			"aggregate Load": func(ctx context.Context) error { _, err := repository.Load(ctx, "1"); return err },
 			"aggregate Update": func(ctx context.Context) error {
 				_, err := repository.Update(ctx, "1", func(grown) ([]any, error) { return []any{grown{"w"}}, nil })

@@ -224,13 +224,21 @@ func (h *streamHandle) damaged(key string, version int64, cause error) error {
 	return &DamagedError{Stream: h.Stream, Key: key, Version: version, Cause: cause}
 }
 
-// requestBytes returns an upper bound of how many bytes a key and its value take of a request to
-// the store. It includes the partition and the options that go with them.
-func (h *streamHandle) requestBytes(keyBytes, valueBytes int) int {
-	return keyBytes + valueBytes + len(h.keys.partition) + 256
+// endError returns the error of appending to a stream with that head, or nil if it takes appends.
+func (h *streamHandle) endError(hd head) error {
+	switch {
+	case hd.deleted:
+		return &StreamDeletedError{Stream: h.Stream, Version: hd.version, DeletedAt: hd.time}
+	case hd.closed:
+		return &StreamClosedError{Stream: h.Stream, Version: hd.version}
+	}
+	return nil
 }
 
-// headBytes returns requestBytes for a head without its tail.
-func (h *streamHandle) headBytes() int {
-	return h.requestBytes(len(h.keys.head()), len(h.keys.partition)+256)
+// deletedError returns the error of reading a stream with that head, or nil if it was not deleted.
+func (h *streamHandle) deletedError(hd head) error {
+	if hd.deleted {
+		return h.endError(hd)
+	}
+	return nil
 }

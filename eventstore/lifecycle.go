@@ -162,25 +162,6 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, c
 	return w.failed(operation, cause)
 }
 
-// endError returns the error of appending to a stream with that head, or nil if it takes appends.
-func (h *streamHandle) endError(hd head) error {
-	switch {
-	case hd.deleted:
-		return &StreamDeletedError{Stream: h.Stream, Version: hd.version, DeletedAt: hd.time}
-	case hd.closed:
-		return &StreamClosedError{Stream: h.Stream, Version: hd.version}
-	}
-	return nil
-}
-
-// deletedError returns the error of reading a stream with that head, or nil if it was not deleted.
-func (h *streamHandle) deletedError(hd head) error {
-	if hd.deleted {
-		return h.endError(hd)
-	}
-	return nil
-}
-
 // sweep removes what is left of a deleted stream. It removes idempotency keys before the events
 // that name them, because it finds the keys through the events.
 func (h *streamHandle) sweep(ctx context.Context, operation string, deleted head) error {

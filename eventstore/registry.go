@@ -518,8 +518,8 @@ func (r *Registry) known(raw Raw) (*TypeDefinition, Codec, int, error) {
 	return t, t.codecs[i], schema, nil
 }
 
-// readsKind returns why snapshots of a kind can't be read, or nil. What is not known of a kind is no
-// reason.
+// readsKind returns why snapshots of a kind can't be read, or nil. If nothing is known of the kind,
+// they may be readable.
 func (r *Registry) readsKind(kind snapshotKind) error {
 	if kind.typeName == "" {
 		return nil

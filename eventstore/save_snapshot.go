@@ -115,7 +115,8 @@ func (s *Session) saveSnapshots(ctx context.Context, snapshots []encodedSnapshot
 }
 
 // withSnapshots returns the list with more snapshots in it, and the versions that it no longer has.
-// Entries whose kind is not known count as being of the same kind.
+// If keep is not 0, it keeps that many of the new snapshots' kind, and that many whose kind is not
+// known, but never drops a new one.
 func (h *streamHandle) withSnapshots(list snapshotList, more []encodedSnapshot, keep int) (after snapshotList, dropped []int64) {
 	saved := map[int64]encodedSnapshot{}
 	for _, e := range more {
@@ -129,12 +130,13 @@ func (h *streamHandle) withSnapshots(list snapshotList, more []encodedSnapshot, 
 	}
 	slices.SortFunc(after.entries, func(a, b listedSnapshot) int { return cmp.Compare(a.version, b.version) })
 	if keep > 0 {
-		kind, kept := more[len(more)-1].kind, 0
+		kept := map[snapshotKind]int{}
 		for i, e := range slices.Backward(after.entries) {
-			if e.kind != kind && e.kind.typeName != "" {
+			if e.kind != more[0].kind && e.kind.typeName != "" {
 				continue
 			}
-			if kept++; kept > keep {
+			_, isNew := saved[e.version]
+			if kept[e.kind]++; kept[e.kind] > keep && !isNew {
 				dropped = append(dropped, e.version)
 				after.entries = slices.Delete(after.entries, i, i+1)
 			}
@@ -158,17 +160,9 @@ func (h *streamHandle) withSnapshots(list snapshotList, more []encodedSnapshot, 
 	return after, dropped
 }
 
-// carriedBytes limits the snapshot that the list of snapshots carries. A larger one is read from its
-// own key, with one request more.
+// carriedBytes limits the snapshot that the list of snapshots carries. A larger one is read from
+// its own key, with one more request.
 const carriedBytes = 256 << 10
-
-// fitsRequest returns a BatchTooLargeError if the store can't take the write in one request.
-func (h *streamHandle) fitsRequest(w driver.Write) error {
-	if size, limit := h.requestBytes(len(w.Key), len(w.Value)), h.caps.MaxRequestBytes; limit > 0 && size > limit {
-		return &BatchTooLargeError{Stream: h.Stream, Size: size, Limit: limit}
-	}
-	return nil
-}
 
 // ClearSnapshot removes the snapshot at a version. It returns a [SnapshotNotFoundError] if there is
 // none.
