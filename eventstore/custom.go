@@ -61,9 +61,9 @@ type snapshotConfig struct {
 }
 
 // WithKept keeps the newest n snapshots that were saved from the same registered type and schema
-// version as this one, and removes the older ones. It never removes the one that is being saved. Snapshots of other types and schema versions
-// stay, so that two versions of a service can run side by side. Without the option all snapshots
-// stay. n below 1 is an [ArgumentError].
+// version as this one, and removes the older ones. It never removes the one that is being saved.
+// Snapshots of other types and schema versions stay, so that two versions of a service can run side
+// by side. Without the option all snapshots stay. n below 1 is an [ArgumentError].
 func WithKept(n int) SnapshotOption {
 	return func(c *snapshotConfig) error {
 		if n < 1 {
