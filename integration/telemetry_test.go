@@ -119,6 +119,7 @@ func TestTheSidecarsSpansAreChildrenOfTheRequests(t *testing.T) {
 			// These are the sidecar's names of the requests.
 			calls := map[string]string{
 				"try_lock": "/dapr.proto.runtime.v1.dapr/trylockalpha1",
+				"get":      "/dapr.proto.runtime.v1.dapr/getstate",
 				"get_many": "/dapr.proto.runtime.v1.dapr/getbulkstate",
 				"swap":     "/dapr.proto.runtime.v1.dapr/savestate",
 				"write":    "/dapr.proto.runtime.v1.dapr/executestatetransaction",
