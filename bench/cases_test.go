@@ -413,8 +413,8 @@ func openClose(l *lab) []side {
 				if err := lock(ctx); err != nil {
 					return err
 				}
-				if found, err := read(ctx); err != nil || found != 2 {
-					return fmt.Errorf("read %d keys, want the head and event 1: %w", found, err)
+				if found, err := read(ctx); err != nil || found != len(raws.opening()) {
+					return fmt.Errorf("read %d keys, want the head: %w", found, err)
 				}
 				return unlock(ctx)
 			})

@@ -204,8 +204,9 @@ func (l *lab) newFloor() *floor {
 	must(s.Append(l.t.Context(), eventstore.ExpectAny(), event()))(l.t)
 	f := &floor{lab: l, keys: keysOf(newName()), version: short}
 	l.copy(keysOf(id), f.keys, short)
-	f.event = l.value(keysOf(id), keysOf(id).event(short+1))
 	f.head = driver.Write{Key: f.keys.named("head"), Value: l.value(keysOf(id), keysOf(id).named("head"))}
+	l.check(s.Close()) // stores the event under its own key, if it was only in the head
+	f.event = l.value(keysOf(id), keysOf(id).event(short+1))
 	return f
 }
 
@@ -252,7 +253,9 @@ func (l *lab) chunks(id string) [][]string {
 	l.t.Helper()
 	r := recorder{l.state, make(chan []string, 1000)}
 	s := must(must(l.provider(r))(l.t).Open(l.t.Context(), eventstore.Stream{Database: "EventStores", Type: aggregate, ID: id}))(l.t)
-	<-r.read // sent by Open
+	for len(r.read) > 0 { // sent by Open
+		<-r.read
+	}
 	for _, err := range s.Read(l.t.Context()) {
 		l.check(err)
 	}
