@@ -88,6 +88,31 @@ var comparisons = []comparison{
 		floor: "`json.Marshal` of the same events. `decoded` is the event store with a type that has a field of type `any`, so that it decodes and compares each value",
 	},
 	{
+		name: "command", against: "floor", sides: command, limit: targets(1.3, 1.7, 1.5),
+		what:  "an update of 1 event of an aggregate of 50 to 150 events, by a repository that has updated it before",
+		floor: "one transaction of head and event. On Redis: one first-write of the head with the event in it",
+	},
+	{
+		name: "commandcold", against: "floor", sides: commandCold, limit: targets(3.5, 3, 2),
+		what:  "the same by a new repository, of an aggregate of 100 to 150 events with a snapshot every 20",
+		floor: "as in `command`",
+	},
+	{
+		name: "hot16", against: "floor", sides: hot16, limit: targets(0.25, 0.25, 0.25), once: true,
+		what:  "updates of 1 event of one aggregate, by 16 goroutines through one repository. The time is the total time divided by the number of updates, so a ratio of 0.25 means four times as many a second",
+		floor: "one loop of a get and the transaction. On Redis: one loop of first-writes",
+	},
+	{
+		name: "hot4x4", against: "floor", sides: hot4x4, only: isReachable, limit: targets(1, 1, 1), once: true,
+		what:  "updates of 1 event of one aggregate, by 4 processes of 4 goroutines, all through one sidecar or on one SQLite file. None may fail. The time is as in `hot16`",
+		floor: "as in `hot16`",
+	},
+	{
+		name: "age", against: "floor", sides: age, limit: targets(1.05, 1.05, 1.05),
+		what:  "an update of 1 event of an aggregate of 10,000 events, by a repository that has updated it before and saves a snapshot every 10 events",
+		floor: "the same by the event store, of an aggregate of 100 to 150 events",
+	},
+	{
 		name: "append1", against: "hallgren", sides: rivalAppend(append1, one), only: hasRival, limit: rivalLimit("embedded/sqlite", limit{ratio: 2}),
 		what: "the first append of 1 event in a session",
 	},
@@ -102,6 +127,14 @@ var comparisons = []comparison{
 	{
 		name: "read10000", against: "hallgren", sides: rivalRead, only: hasRival, once: true, limit: rivalLimit("embedded/sqlite", limit{ratio: 2}),
 		what: "a read of 10,000 events, each of them decoded",
+	},
+	{
+		name: "command", against: "hallgren", sides: rivalCommand, only: hasRival, limit: func(*store) limit { return limit{ratio: 1.2} },
+		what: "an update of 1 event of an aggregate of 50 to 150 events",
+	},
+	{
+		name: "hot16", against: "hallgren", sides: rivalHot16, only: hasRival, once: true, limit: func(*store) limit { return limit{ratio: 1, below: true} },
+		what: "updates of 1 event of one aggregate, by 16 goroutines",
 	},
 }
 

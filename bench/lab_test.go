@@ -18,11 +18,13 @@ type sizes struct {
 	snapshotAt int // version of its snapshot
 	long       int // events of a long stream
 	streams    int // that are appended to concurrently
+	writers    int // that update one aggregate concurrently
+	old        int // events of an old aggregate
 }
 
 var (
-	full  = sizes{batch: 1000, many: 10_000, snapshotAt: 9_900, long: 100_000, streams: 16}
-	small = sizes{batch: 100, many: 1_100, snapshotAt: 1_000, long: 1_500, streams: 4}
+	full  = sizes{batch: 1000, many: 10_000, snapshotAt: 9_900, long: 100_000, streams: 16, writers: 16, old: 10_000}
+	small = sizes{batch: 100, many: 1_100, snapshotAt: 1_000, long: 1_500, streams: 4, writers: 4, old: 300}
 )
 
 // short is the number of events of a short stream.

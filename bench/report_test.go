@@ -188,6 +188,7 @@ func (r report) markdown(t testing.TB) string {
 	line("\n## Against another Go library\n")
 	line("`github.com/hallgren/eventsourcing/eventstore/sql` is what a Go user might pick instead. It talks to\nthe database directly, on the same disk and the same server, and each commit is synced.")
 	line("SQLite: `modernc.org/sqlite` in WAL mode with synchronous=FULL. PostgreSQL: pgx.\n")
+	line("In `command` and `hot16` it does what its repository does: it loads an aggregate from all of its\nevents, decides, and saves. It starts again if another update was saved first.\n")
 	b.WriteString(markdownTable("hallgren", r.against("hallgren")))
 	line("\n## The rows\n")
 	line("```\n%s\n```\n", strings.Join(r.rows(), "\n"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,6 +24,23 @@ func budget(transactional, redis float64) func(*store) limit {
 			return limit{ratio: redis}
 		}
 		return limit{ratio: transactional}
+	}
+}
+
+// targets returns the limit of a ratio to the floor, for Redis, for other stores through a sidecar,
+// and for SQLite in this process. A store in the memory of this process has no limit, because its
+// floor is a look into a map.
+func targets(redis, sidecar, sqlite float64) func(*store) limit {
+	return func(s *store) limit {
+		switch {
+		case s.counted():
+			return limit{ratio: redis}
+		case s.name == "embedded/memory":
+			return limit{}
+		case s.name == "embedded/sqlite":
+			return limit{ratio: sqlite}
+		}
+		return limit{ratio: sidecar}
 	}
 }
 
@@ -179,7 +197,7 @@ func (r result) row() string {
 		number(t.name+"_spread_us", t.q3-t.q1)
 	}
 	fmt.Fprintf(&b, " ratio_q1=%.4f ratio_q3=%.4f ratio_error=%.4f rounds=%d samples=%d", r.pairQ1, r.pairQ3, r.ratioError(), r.rounds, r.samples)
-	if r.name == "parallel16" {
+	if slices.Contains([]string{"parallel16", "hot16", "hot4x4"}, r.name) {
 		for _, t := range []timing{r.ours, r.other} {
 			fmt.Fprintf(&b, " %s_per_s=%.0f", t.name, 1e6/t.median)
 		}

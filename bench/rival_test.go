@@ -4,12 +4,15 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/hallgren/eventsourcing/core"
 	eventsql "github.com/hallgren/eventsourcing/eventstore/sql"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // rival is a library that a Go user might pick instead: github.com/hallgren/eventsourcing over
@@ -22,7 +25,7 @@ func startRival(t testing.TB, driverName, source string) *rival {
 	if driverName == "pgx" {
 		return &rival{must(eventsql.NewPostgres(db))(t)}
 	}
-	return &rival{must(eventsql.NewSQLite(db))(t)}
+	return &rival{must(eventsql.NewSQLiteSingelWriter(db))(t)} // as its README advises for concurrent writers
 }
 
 func hasRival(s *store) bool { return s.rival != nil }
@@ -38,10 +41,13 @@ func rivalLimit(name string, to limit) func(*store) limit {
 }
 
 // append encodes and saves n events, the first of them at version from.
-func (r *rival) append(id string, from, n int) error {
-	batch := make([]core.Event, n)
+func (r *rival) append(id string, from, n int) error { return r.save(id, from, events(n)...) }
+
+// save encodes and saves events, the first of them at version from.
+func (r *rival) save(id string, from int, all ...any) error {
+	batch := make([]core.Event, len(all))
 	for i := range batch {
-		data, err := json.Marshal(event())
+		data, err := json.Marshal(all[i])
 		if err != nil {
 			return err
 		}
@@ -60,7 +66,7 @@ func (r *rival) append(id string, from, n int) error {
 }
 
 // read loads and decodes all events of a stream.
-func (r *rival) read(ctx context.Context, id string) (n int, err error) {
+func (r *rival) read(ctx context.Context, id string, each func(deposited)) (n int, err error) {
 	all, err := r.Get(ctx, id, aggregate, 0)
 	if err != nil {
 		return 0, err
@@ -79,6 +85,7 @@ func (r *rival) read(ctx context.Context, id string) (n int, err error) {
 		if err := json.Unmarshal(e.Metadata, &metadata); err != nil {
 			return n, err
 		}
+		each(d)
 		n++
 	}
 	return n, nil
@@ -115,11 +122,56 @@ func rivalRead(l *lab) []side {
 	return []side{l.reading(l.stream(l.many)), {"hallgren", func(ctx context.Context) (time.Duration, int, error) {
 		var n int
 		took, err := timed(ctx, func() (err error) {
-			n, err = r.read(ctx, id)
+			n, err = r.read(ctx, id, func(deposited) {})
 			return err
 		})
 		return took, n, err
 	}, nil}}
+}
+
+// update does what the library's repository does: it loads an aggregate from all of its events,
+// decides, and saves an event. It starts again if another update was saved first.
+func (r *rival) update(ctx context.Context, id string, e any) (version int, err error) {
+	for {
+		var a account
+		if version, err = r.read(ctx, id, a.deposit); err != nil {
+			return 0, err
+		}
+		if a.Deposits != version {
+			return 0, fmt.Errorf("the state of version %d has %d events", version, a.Deposits)
+		}
+		if err = r.save(id, version+1, e); !isConflict(err) {
+			return version + 1, err
+		}
+	}
+}
+
+// isConflict reports whether another update was saved first. On PostgreSQL that may also show as a
+// violation of the table's unique key.
+func isConflict(err error) bool {
+	const uniqueViolation = "23505"
+	var failed *pgconn.PgError
+	return errors.Is(err, core.ErrConcurrency) || errors.As(err, &failed) && failed.Code == uniqueViolation
+}
+
+// aggregates returns a supply of the rival's aggregates.
+func (r *rival) aggregates(from, until int) *supply {
+	return &supply{
+		from:  from,
+		until: until,
+		fill:  func(_ context.Context, id string) error { return r.append(id, 1, from) },
+		count: func(ctx context.Context, id string) (int, error) { return r.read(ctx, id, func(deposited) {}) },
+	}
+}
+
+func rivalCommand(l *lab) []side {
+	r := l.rival(l.t)
+	return []side{command(l)[0], r.aggregates(middling, grown).updated(l.t, "hallgren", r.update)}
+}
+
+func rivalHot16(l *lab) []side {
+	r := l.rival(l.t)
+	return []side{hot16(l)[0], r.aggregates(middling, middling).updatedBy("hallgren", l.writers, r.update)}
 }
 
 // askVersion asks a database for its version.

@@ -40,6 +40,8 @@ type store struct {
 	// comparison with the rival.
 	rival func(t testing.TB) *rival
 
+	address address // how another process reaches the store
+
 	versions []string // of the servers and libraries that run
 	longID   string   // of the long stream; empty until it is made
 }
@@ -95,9 +97,11 @@ func startSidecarPostgreSQL(t testing.TB) func(testing.TB) *store {
 func viaDaprd(t testing.TB, name string, config servers.DaprdConfig, locking bool) *store {
 	t.Helper()
 	config.AppID = "bench"
-	client := servers.StartDaprd(t, config).Client(t)
+	d := servers.StartDaprd(t, config)
+	client := d.Client(t)
 	s := &store{
 		name:     name,
+		address:  address{Sidecar: d.GRPCAddr()},
 		state:    must(sidecar.NewState(t.Context(), client, "statestore"))(t),
 		raw:      viaSidecar{client: client, store: "statestore"},
 		versions: []string{daprVersion(t)},
@@ -122,9 +126,10 @@ func startInMemory(testing.TB) func(testing.TB) *store {
 
 func startSQLite(t testing.TB) func(testing.TB) *store {
 	folder := t.TempDir()
-	state := must(sqlite.Open(t.Context(), filepath.Join(folder, "ours.db")))(t)
+	file := filepath.Join(folder, "ours.db")
+	state := must(sqlite.Open(t.Context(), file))(t)
 	t.Cleanup(func() { _ = state.Close() })
-	s := &store{name: "embedded/sqlite", state: state, apart: true, raw: inProcess{store: sqliteComponent(t, filepath.Join(folder, "floor.db"))}}
+	s := &store{name: "embedded/sqlite", state: state, address: address{SQLite: file}, apart: true, raw: inProcess{store: sqliteComponent(t, filepath.Join(folder, "floor.db"))}}
 	s.rival = func(t testing.TB) *rival {
 		return startRival(t, "sqlite", sqliteURL(filepath.Join(folder, "rival.db"), "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)"))
 	}
@@ -216,7 +221,7 @@ func (k keys) named(what string) string { return k.prefix + what }
 
 // provider returns an event store on state.
 func (s *store) provider(state driver.State) (*eventstore.Provider, error) {
-	registry, err := eventstore.NewRegistry(eventstore.Type[deposited]("deposited"))
+	registry, err := eventstore.NewRegistry(eventstore.Type[deposited]("deposited"), eventstore.Type[account]("account"))
 	if err != nil {
 		return nil, err
 	}

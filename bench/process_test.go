@@ -1,0 +1,174 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+
+	dapr "github.com/dapr/go-sdk/client"
+
+	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
+	"github.com/hexalith/eventstores-go/adapter/sidecar"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+const (
+	updaters        = 4 // processes
+	updaterWriters  = 4 // in each process
+	updaterTimeout  = time.Minute
+	updaterVariable = "EVENTSTORES_BENCH_UPDATER" // turns this executable into an updater, and holds its address
+	updaterResults  = 3                           // the file descriptor to which an updater writes its results
+)
+
+// address says how another process reaches a store: the address of a sidecar, or a SQLite file. It
+// is empty if no other process can.
+type address struct{ Sidecar, SQLite string }
+
+func isReachable(s *store) bool { return s.address != address{} }
+
+func (a address) open(ctx context.Context) (driver.State, error) {
+	if a.SQLite != "" {
+		return sqlite.Open(ctx, a.SQLite)
+	}
+	client, err := dapr.NewClientWithAddressContext(ctx, a.Sidecar)
+	if err != nil {
+		return nil, err
+	}
+	return sidecar.NewState(ctx, client, "statestore")
+}
+
+// updaterResult is what an updater answers to the id of an aggregate.
+type updaterResult struct {
+	Versions []int // that its updates have appended
+	Error    string
+}
+
+func TestMain(m *testing.M) {
+	if config := os.Getenv(updaterVariable); config != "" {
+		if err := runUpdater(config, os.Stdin, os.NewFile(updaterResults, "results")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// runUpdater is the main function of an updater. It reports that it is ready. Then it updates each
+// aggregate whose id it reads, until its input ends.
+func runUpdater(config string, ids io.Reader, results io.Writer) error {
+	var a address
+	if err := json.Unmarshal([]byte(config), &a); err != nil {
+		return err
+	}
+	state, err := a.open(context.Background())
+	if err != nil {
+		return err
+	}
+	s := &store{state: state}
+	provider, err := s.provider(state)
+	if err != nil {
+		return err
+	}
+	r, err := newAccounts(provider)
+	if err != nil {
+		return err
+	}
+	in, out := json.NewDecoder(ids), json.NewEncoder(results)
+	for result := (updaterResult{}); ; {
+		if err := out.Encode(result); err != nil {
+			return err
+		}
+		var id string
+		if err := in.Decode(&id); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		result = func() updaterResult {
+			ctx, cancel := context.WithTimeout(context.Background(), updaterTimeout)
+			defer cancel()
+			versions, err := updateAtOnce(ctx, id, updaterWriters, r.update1)
+			if err != nil {
+				return updaterResult{Error: err.Error()}
+			}
+			return updaterResult{Versions: versions}
+		}()
+	}
+}
+
+// updater is a process that updates aggregates.
+type updater struct {
+	ids     *json.Encoder
+	results *json.Decoder
+}
+
+// startUpdater starts an updater, which ends with the test, and waits until it is ready.
+func (l *lab) startUpdater() *updater {
+	l.t.Helper()
+	executable := must(os.Executable())(l.t)
+	config := must(json.Marshal(l.address))(l.t)
+	read, write, err := os.Pipe()
+	l.check(err)
+	l.t.Cleanup(func() { _ = read.Close() })
+	cmd := exec.CommandContext(l.t.Context(), executable)
+	cmd.Env = append(os.Environ(), updaterVariable+"="+string(config))
+	cmd.Stderr = os.Stderr
+	cmd.ExtraFiles = []*os.File{write} // updaterResults
+	stdin := must(cmd.StdinPipe())(l.t)
+	err = cmd.Start()
+	_ = write.Close()
+	l.check(err)
+	l.t.Cleanup(func() {
+		_ = stdin.Close()
+		_ = cmd.Wait()
+	})
+	u := &updater{ids: json.NewEncoder(stdin), results: json.NewDecoder(read)}
+	must(u.result())(l.t)
+	return u
+}
+
+func (u *updater) result() ([]int, error) {
+	var r updaterResult
+	if err := u.results.Decode(&r); err != nil {
+		return nil, fmt.Errorf("an updater returned no result: %w", err)
+	}
+	if r.Error != "" {
+		return nil, errors.New(r.Error)
+	}
+	return r.Versions, nil
+}
+
+// hot4x4 tells each updater the id of an aggregate, and waits for all of them.
+func hot4x4(l *lab) []side {
+	const n = updaters * updaterWriters * perSession
+	all := make([]*updater, updaters)
+	for i := range all {
+		all[i] = l.startUpdater()
+	}
+	update := func(_ context.Context, id string) (versions []int, err error) {
+		for _, u := range all {
+			if err := u.ids.Encode(id); err != nil {
+				return nil, err
+			}
+		}
+		results, errs := make([][]int, len(all)), make([]error, len(all))
+		var running sync.WaitGroup
+		for i, u := range all {
+			running.Go(func() { results[i], errs[i] = u.result() })
+		}
+		running.Wait()
+		for _, r := range results {
+			versions = append(versions, r...)
+		}
+		return versions, errors.Join(errs...)
+	}
+	return []side{l.aggregates(l.accounts(), middling, middling, middling).updatedAtOnce("ours", n, update), l.newFloor().looped(n)}
+}
