@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -130,9 +131,14 @@ func TestNothingGrowsWithTheAgeOfAStream(t *testing.T) {
 					copied := store.Clone()
 					counted, _ := eventstore.NewProvider(copied, eventstore.WithRegistry(p.Registry()), eventstore.WithLogger(p.Logger()))
 					operation = operations(counted, stream, int64(age))[name]
-					var c cost
+					var (
+						c  cost
+						mu sync.Mutex // closing a session sends two requests at once
+					)
 					copied.Around = func(_ context.Context, r *memstate.Request, next func() error) error {
 						err := next()
+						mu.Lock()
+						defer mu.Unlock()
 						c.requests++
 						for _, w := range r.Writes {
 							c.bytes += len(w.Value)
