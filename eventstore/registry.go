@@ -218,6 +218,9 @@ type RegisteredType struct {
 	// AggregateTypes lists the names that [ForAggregates] was given, in that order. It is nil for a
 	// type that can be stored in every stream.
 	AggregateTypes []string
+
+	// Sealed says that one of the type's codecs is a [Sealer], so what is read may be erased later.
+	Sealed bool
 }
 
 // Types returns the registered types, sorted by name.
@@ -227,6 +230,9 @@ func (r *Registry) Types() []RegisteredType {
 		registered := RegisteredType{Name: t.name, Aliases: slices.Clone(t.aliases), GoType: t.goType, SchemaVersion: t.schema, OldestVersion: t.oldest(), AggregateTypes: slices.Clone(t.aggregates)}
 		for _, codec := range t.codecs {
 			registered.ContentTypes = append(registered.ContentTypes, codec.ContentType())
+			if _, sealed := codec.(Sealer); sealed {
+				registered.Sealed = true
+			}
 		}
 		types = append(types, registered)
 	}

@@ -179,9 +179,9 @@ func TestARegistrySaysWhatItHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []RegisteredType{
-		{"nested", nil, reflect.TypeFor[*nested](), 2, 2, []string{"application/json"}, nil},
-		{"owner", []string{"b", "a"}, reflect.TypeFor[owner](), 4, 2, []string{"application/json"}, nil},
-		{"text", nil, reflect.TypeFor[string](), 1, 1, []string{"text/plain", "application/json"}, nil},
+		{"nested", nil, reflect.TypeFor[*nested](), 2, 2, []string{"application/json"}, nil, false},
+		{"owner", []string{"b", "a"}, reflect.TypeFor[owner](), 4, 2, []string{"application/json"}, nil, false},
+		{"text", nil, reflect.TypeFor[string](), 1, 1, []string{"text/plain", "application/json"}, nil, false},
 	}
 	if got := r.Types(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)

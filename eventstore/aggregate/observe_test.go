@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
@@ -64,7 +65,7 @@ func TestUpdatesAndLoadsAreObservedWithTheOperationsOfTheStreamInside(t *testing
 			of := []string{"/aggregate_update/open_shared", "/aggregate_update/load", "/aggregate_update/read"}
 			return append(of, last...)
 		}
-		w.saw(t, inside("/aggregate_update/append", "/aggregate_update/close", "/aggregate_update")...)
+		w.saw(t, inside("/aggregate_update/append", "/aggregate_update")...)
 		if of := w.results[eventstore.OpAggregateUpdate]; of.Version != 1 || of.Events != 1 || of.Attempts != 1 {
 			t.Errorf("the result was %+v", of)
 		}
@@ -80,13 +81,13 @@ func TestUpdatesAndLoadsAreObservedWithTheOperationsOfTheStreamInside(t *testing
 			}
 			return []any{added{3}}, nil
 		})
-		once := inside("/aggregate_update/append *eventstore.VersionMismatchError", "/aggregate_update/close")
-		w.saw(t, append(once, inside("/aggregate_update/append", "/aggregate_update/close", "/aggregate_update")...)...)
+		w.saw(t, "/aggregate_update/append *eventstore.VersionMismatchError", "/aggregate_update/read", "/aggregate_update/append", "/aggregate_update")
 		if of := w.results[eventstore.OpAggregateUpdate]; of.Version != 3 || of.Attempts != 2 {
 			t.Errorf("the result was %+v", of)
 		}
 
 		_, err = r.Update(t.Context(), "1", func(counter) ([]any, error) { return nil, errors.New("no") })
+		w.saw(t, "/aggregate_update/version", "/aggregate_update *errors.errorString")
 		if of := w.results[eventstore.OpAggregateUpdate]; of.Err != err || err == nil {
 			t.Errorf("the error was %v, observed was %v", err, of.Err)
 		}
@@ -97,5 +98,12 @@ func TestUpdatesAndLoadsAreObservedWithTheOperationsOfTheStreamInside(t *testing
 		if of := w.results[eventstore.OpAggregateUpdate]; of.Err == nil || of.Err == err {
 			t.Errorf("of an update that panicked was observed %v", of.Err)
 		}
+		w.saw(t, "/aggregate_update/close", "/aggregate_update *errors.errorString")
+
+		update(t, r, add(1))
+		pass(time.Minute)
+		w.ended = nil
+		update(t, r, add(1)) // closes the session of the earlier update, within itself
+		w.saw(t, slices.Concat([]string{"/aggregate_update/close *eventstore.SessionExpiredError"}, inside("/aggregate_update/append", "/aggregate_update"))...)
 	})
 }

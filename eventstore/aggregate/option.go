@@ -15,6 +15,7 @@ type config struct {
 	database  string
 	exclusive bool
 	retries   int
+	cached    int // how many aggregates; unset: as many as the default says
 	every     int64
 	age       time.Duration
 	kept      int
@@ -55,6 +56,38 @@ func WithRetries(n int) Option {
 		c.retries = n
 		return nil
 	}
+}
+
+const (
+	defaultCached = 1000
+	unset         = -1
+)
+
+// WithCache sets how many aggregates the repository keeps in memory, each with its state and an
+// open shared session. The default is 1000. The aggregates that were not updated for the longest
+// time go first. Each stays for at most half of Settings.SessionTimeout, 30 s by default. Then the
+// next update loads it.
+//
+// The bound is a number and not bytes, because a Go value does not tell how much memory it takes.
+// Choose a number that fits the size of the states, or use [WithoutCache] for states of many
+// megabytes. A repository with [Exclusive] keeps no aggregates.
+//
+// Personal data that is erased while it is in a cached state stays there until the state is
+// dropped. So without this option nothing is kept if a type of the events has a codec that is an
+// [eventstore.Sealer].
+func WithCache(aggregates int) Option {
+	return func(c *config) error {
+		if aggregates < 1 {
+			return bad("WithCache", "%d is not positive: use WithoutCache to keep none", aggregates)
+		}
+		c.cached = aggregates
+		return nil
+	}
+}
+
+// WithoutCache makes each update load the aggregate. See [WithCache] for the default.
+func WithoutCache() Option {
+	return func(c *config) error { c.cached = 0; return nil }
 }
 
 // WithSnapshotEvery makes an update save a snapshot after its append if the newest usable snapshot

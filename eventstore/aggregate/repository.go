@@ -3,10 +3,8 @@ package aggregate
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
-	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -23,6 +21,8 @@ type Repository[S any] struct {
 	fold     func(state S, event eventstore.Event) (S, error)
 	config   config
 	queue    queue // of the updates under way
+	cache    *cache[S]
+	batch    int // how many updates are decided together at most
 }
 
 // NewRepository returns a repository for an aggregate type. It sends nothing to the store. An
@@ -41,7 +41,7 @@ func NewRepository[S any](provider *eventstore.Provider, aggregateType string, f
 	case fold == nil:
 		return nil, bad("fold", "it is nil")
 	}
-	r := &Repository[S]{provider: provider, name: aggregateType, fold: fold, config: config{retries: DefaultRetries, kept: DefaultSnapshotsKept}}
+	r := &Repository[S]{provider: provider, name: aggregateType, fold: fold, config: config{retries: DefaultRetries, kept: DefaultSnapshotsKept, cached: unset}, batch: 1}
 	for _, option := range options {
 		if option == nil {
 			return nil, bad("option", "it is nil")
@@ -61,7 +61,22 @@ func NewRepository[S any](provider *eventstore.Provider, aggregateType string, f
 			}
 		}
 	}
+	switch {
+	case r.config.exclusive: // a cached session would keep its lock
+	case r.config.cached != unset:
+		r.cache = newCache[S](r.config.cached)
+	case !mayBeErased(provider.Registry(), aggregateType):
+		r.cache = newCache[S](defaultCached)
+	}
 	return r, nil
+}
+
+// mayBeErased reports whether streams of an aggregate type may hold events that are sealed. A state
+// in memory would still hold what they were after they were erased.
+func mayBeErased(registry *eventstore.Registry, aggregateType string) bool {
+	return slices.ContainsFunc(registry.Types(), func(t eventstore.RegisteredType) bool {
+		return t.Sealed && (t.AggregateTypes == nil || slices.Contains(t.AggregateTypes, aggregateType))
+	})
 }
 
 // Aggregate is one aggregate as it was loaded, or as it is after an update.
@@ -143,83 +158,8 @@ func (r *Repository[S]) Update(ctx context.Context, id string, decide Decide[S],
 				return Aggregate[S]{}, err
 			}
 		}
-		return r.tryUpdates(ctx, r.stream(id), decide, u, tries)
+		return (&update[S]{r: r, ctx: ctx, stream: r.stream(id), decide: decide, config: u, tries: tries}).run()
 	})
-}
-
-// end says how a try ended.
-type end int
-
-const (
-	final     end = iota // with the result of Update
-	overtaken            // another update was stored first
-	undecided            // it needs another decision, but none is allowed
-)
-
-// tryUpdates tries to update until a try succeeds or no more tries are allowed. It takes a turn in
-// the stream's queue.
-func (r *Repository[S]) tryUpdates(ctx context.Context, stream eventstore.Stream, decide Decide[S], u updateConfig, tries *int) (Aggregate[S], error) {
-	turn := r.queue.enter(ctx, stream)
-	defer turn.leave()
-	decided := 0
-	counted := func(state S) ([]any, error) {
-		decided++
-		*tries = decided
-		return decide(state)
-	}
-	var before error // of the last try
-	givenUp := func(why string) error {
-		if decided <= 1 && ctx.Err() == nil {
-			return before
-		}
-		return fmt.Errorf("aggregate: gave up the update of %s after %d tries, because other updates were stored first: nothing was stored; %s: %w",
-			stream, decided, why, before)
-	}
-	*tries = 1
-	for n := 0; ; n++ {
-		turn.goOn()
-		if decided > r.config.retries {
-			counted = nil
-		}
-		after, how, err := r.update(ctx, stream, counted, u)
-		if how == final {
-			return after, err
-		}
-		if how == overtaken {
-			before = err
-		}
-		// The update that was stored first may be this same command. Only another look shows that.
-		look := u.once != "" || u.expected >= 0
-		if how == undecided || decided > r.config.retries && !look || n >= max(r.config.retries, DefaultRetries) {
-			return after, givenUp("repeat it later, or allow more tries with WithRetries")
-		}
-		if !pause(ctx, n) {
-			return after, fmt.Errorf("%w; %w", givenUp("the context ended"), contextErr(ctx))
-		}
-	}
-}
-
-// pause waits before the next try: up to 2 ms at first, and up to 128 ms in the end. The random
-// part keeps updates that met once from meeting again. pause reports whether the context is still
-// alive.
-func pause(ctx context.Context, n int) bool {
-	timer := time.NewTimer(rand.N(2 * time.Millisecond << min(n, 6)))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
-// contextErr returns why ctx ended: its error, and its cause if there is one.
-func contextErr(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if errors.Is(cause, err) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", err, cause)
 }
 
 func (r *Repository[S]) stream(id string) eventstore.Stream {
@@ -274,62 +214,6 @@ func (r *Repository[S]) apply(a *Aggregate[S], event eventstore.Event) (err erro
 	}
 	a.Version = event.Version
 	return nil
-}
-
-// update makes one try. If decide is nil, update only looks whether there is anything to decide.
-func (r *Repository[S]) update(ctx context.Context, stream eventstore.Stream, decide Decide[S], u updateConfig) (Aggregate[S], end, error) {
-	session, err := r.open(ctx, stream)
-	if err != nil {
-		return Aggregate[S]{}, final, err
-	}
-	defer session.Close() // the append stands even if Close fails
-	// failed says whether a session's error means that another update was stored first.
-	failed := func(err error) end {
-		var used *eventstore.IdempotencyIDUsedError
-		switch {
-		case errors.As(err, &used) && used.IdempotencyID == u.once: // the next try will find it
-		case errors.As(err, new(*eventstore.VersionMismatchError)), errors.As(err, new(*eventstore.SessionLostError)),
-			errors.As(err, new(*eventstore.LostWritesError)):
-		default:
-			return final
-		}
-		return overtaken
-	}
-	l, err := r.load(ctx, session)
-	if err != nil {
-		return l.Aggregate, failed(err), err
-	}
-	if u.once != "" {
-		version, err := session.VersionOf(ctx, u.once)
-		switch {
-		case err == nil && version > l.Version: // it was stored after the session was opened
-			return l.Aggregate, overtaken, &eventstore.IdempotencyIDUsedError{Stream: stream, IdempotencyID: u.once, Version: version}
-		case err == nil:
-			l.RepeatOf = version
-			return l.Aggregate, final, nil
-		case !errors.As(err, new(*eventstore.IdempotencyIDNotFoundError)):
-			return l.Aggregate, failed(err), err
-		}
-	}
-	if u.expected >= 0 && u.expected != l.Version {
-		return l.Aggregate, final, &eventstore.VersionMismatchError{Stream: stream, Expected: u.expected, Actual: l.Version}
-	}
-	if decide == nil {
-		return l.Aggregate, undecided, nil
-	}
-	decided, err := decide(l.State)
-	if err != nil || len(decided) == 0 {
-		return l.Aggregate, final, err
-	}
-	after, stored, err := r.decided(ctx, session, l.Aggregate, decided, u)
-	if err != nil {
-		return l.Aggregate, final, err
-	}
-	if _, err := session.Append(ctx, eventstore.ExpectVersion(l.Version), stored...); err != nil {
-		return l.Aggregate, failed(err), err
-	}
-	r.snapshot(ctx, session, l, after)
-	return after, final, nil
 }
 
 func (r *Repository[S]) open(ctx context.Context, stream eventstore.Stream) (*eventstore.Session, error) {

@@ -380,29 +380,12 @@ func TestASnapshotOfAnOlderSchemaIsNotUsedAndReplaced(t *testing.T) {
 	})
 }
 
-func TestAnUpdateSendsNoMoreThanItMust(t *testing.T) {
-	onEach(t, func(t *testing.T, store *memstate.Store) {
-		r := counters(t, store)
-		update(t, r, add(1))
-		update(t, r, add(1))
-		want := []string{"getmany head snapshots", "swap head"}
-		if store.Caps.Atomic {
-			want = []string{"getmany head snapshots", "getmany 1 2", "commit head 3"}
-		}
-		store.Trace()
-		update(t, r, add(1))
-		if got := store.Trace(); !slices.Equal(got, want) {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	})
-}
-
 func TestWhatCanNotWorkIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	p := provider(t, memstate.Transactional())
 	options := map[string]aggregate.Option{
 		"WithDatabase": aggregate.WithDatabase(" "), "WithRetries": aggregate.WithRetries(-1), "WithSnapshotEvery": aggregate.WithSnapshotEvery(0),
-		"WithSnapshotAfter": aggregate.WithSnapshotAfter(0), "option": nil,
+		"WithSnapshotAfter": aggregate.WithSnapshotAfter(0), "WithCache": aggregate.WithCache(0), "option": nil,
 	}
 	for name, option := range options {
 		if _, err := aggregate.NewRepository(p, "counter", count, option); !errors.As(err, new(*eventstore.ArgumentError)) || !strings.Contains(err.Error(), name) {

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
@@ -322,6 +324,31 @@ func TestAnAggregateOfWhoWasForgottenGoesOn(t *testing.T) {
 	if want := (customer{"c-1", sealed.Marker, 31}); loaded.State != want || loaded.Snapshot == 0 {
 		t.Errorf("got %+v", loaded)
 	}
+}
+
+// By default a repository keeps no state that holds personal data. With a cache it keeps the state
+// for half of the time of a session.
+func TestAnAggregateInMemoryIsErasedWhenItIsDropped(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		customers := must[*aggregate.Repository[customer]](t)(aggregate.NewRepository(l.provider, "Customer", fold, aggregate.WithCache(1)))
+		update := func(events ...any) customer {
+			t.Helper()
+			return must[aggregate.Aggregate[customer]](t)(customers.Update(t.Context(), "c-1", func(customer) ([]any, error) { return events, nil })).State
+		}
+		update(ada())
+		if err := l.keys.Forget(t.Context(), "c-1"); err != nil {
+			t.Fatal(err)
+		}
+		if got := update(bought{"pen", 2}); got.Name == sealed.Marker {
+			t.Errorf("at once it is %+v", got)
+		}
+		time.Sleep(30 * time.Second) // on the fake clock
+		if got := update(bought{"ink", 4}); got.Name != sealed.Marker {
+			t.Errorf("after 30 s it is %+v", got)
+		}
+	})
 }
 
 // noKeys fails the test when asked for a key.
