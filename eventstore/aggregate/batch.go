@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -29,7 +30,10 @@ type batch[S any] struct {
 	r       *Repository[S]
 	leader  *update[S]
 	updates []*update[S] // the first is leader
-	base    *cached[S]
+	base    *cached[S]   // not for the goroutines of the updates, which use the next two
+
+	state   Aggregate[S] // as it was before
+	session *eventstore.Session
 
 	// loaded says that base was brought up to date for the leader. since is a number of the queue
 	// before that, or 0 if it is not known.
@@ -140,7 +144,7 @@ func (b *batch[S]) run() {
 // decide asks each update for its decision. It returns false if that ended the batch.
 func (b *batch[S]) decide() bool {
 	b.parts, b.back = nil, nil
-	state, used := b.base.Aggregate, map[string]int64{}
+	state, used := b.state, map[string]int64{}
 	events, bytes := 0, 0
 	for i, u := range b.updates {
 		if b.isAway(u) {
@@ -176,8 +180,7 @@ func (b *batch[S]) decide() bool {
 		b.parts = append(b.parts, p)
 		if p.outcome.outdated {
 			b.back = b.updates[i+1:]
-			b.retry()
-			b.end(false)
+			b.retryInNewSession()
 			return false
 		}
 		if p.outcome.overtaken {
@@ -249,8 +252,8 @@ func (b *batch[S]) store(events []any) {
 		b.confirm()
 		return
 	}
-	at := b.base.Version
-	_, err := b.base.session.Append(b.ctx, eventstore.ExpectVersion(at), events...)
+	at := b.state.Version
+	_, err := b.session.Append(b.ctx, eventstore.ExpectVersion(at), events...)
 	if err != nil {
 		b.notStored(err)
 		return
@@ -270,7 +273,7 @@ func (b *batch[S]) confirm() {
 	var err error
 	if slices.ContainsFunc(b.parts, func(p *part[S]) bool { return !current(p) }) {
 		var version int64
-		at := b.base.Version
+		at := b.state.Version
 		version, err = b.r.provider.Reader(b.leader.stream).Version(b.ctx)
 		if err == nil && version != at {
 			b.conflict(&eventstore.VersionMismatchError{Stream: b.leader.stream, Expected: at, Actual: version})
@@ -284,7 +287,7 @@ func (b *batch[S]) confirm() {
 	for _, p := range b.parts {
 		p.verdict = verdict[S]{after: p.outcome.after, err: p.outcome.err, spent: p.outcome.spent}
 		if err != nil && !current(p) {
-			p.verdict = verdict[S]{after: b.base.Aggregate, err: err}
+			p.verdict = verdict[S]{after: b.state, err: err}
 		}
 	}
 	failed := func(p *part[S]) bool { return p.outcome.sure }
@@ -307,8 +310,7 @@ func (b *batch[S]) notStored(err error) {
 	case errors.As(err, &used):
 		fails = func(p *part[S]) bool { _, ok := p.outcome.ids[used.IdempotencyID]; return ok }
 	case b.outdated(err), b.kept && isA[*eventstore.StreamClosedError](err): // it may be deleted by now
-		b.retry()
-		b.end(false)
+		b.retryInNewSession()
 		return
 	case many && !isA[*eventstore.StorageError](err) && !isA[*eventstore.StreamClosedError](err) && !isA[*eventstore.StreamDeletedError](err):
 		// They do not fit together.
@@ -326,7 +328,7 @@ func (b *batch[S]) notStored(err error) {
 		case used != nil && p.update.config.once == used.IdempotencyID: // the next try will find it
 			p.verdict.conflict, p.verdict.counts, p.verdict.err = true, b.loaded, err
 		default:
-			p.verdict = verdict[S]{after: b.base.Aggregate, err: err}
+			p.verdict = verdict[S]{after: b.state, err: err}
 		}
 	}
 	b.end(false)
@@ -338,10 +340,22 @@ func (b *batch[S]) outdated(err error) bool {
 	return (b.kept || len(b.updates) > 1) && isA[*eventstore.SessionExpiredError](err)
 }
 
+// retryInNewSession ends the batch and makes all updates try again. If the session was new, there
+// was not enough time for so many decisions.
+func (b *batch[S]) retryInNewSession() {
+	b.retry()
+	for _, p := range b.parts {
+		if !b.kept {
+			p.update.turn.goAlone()
+		}
+	}
+	b.end(false)
+}
+
 // retry makes all updates try again. No other writer is to blame.
 func (b *batch[S]) retry() {
 	for _, p := range b.parts {
-		p.verdict = verdict[S]{after: b.base.Aggregate, again: b.again}
+		p.verdict = verdict[S]{after: b.state, again: b.again}
 	}
 }
 
@@ -359,7 +373,7 @@ func (b *batch[S]) crashed(value any) {
 	first := true
 	for _, p := range b.parts {
 		if b.flying[p.update] || len(b.flying) == 0 && first {
-			p.verdict = verdict[S]{after: b.base.Aggregate, err: &eventstore.OutcomeUnknownError{Stream: p.update.stream, Base: b.base.Version,
+			p.verdict = verdict[S]{after: b.state, err: &eventstore.OutcomeUnknownError{Stream: p.update.stream, Base: b.state.Version,
 				Cause: fmt.Errorf("the append did not return: %v", value)}}
 			if first {
 				p.verdict.panicked = value
@@ -387,6 +401,9 @@ func (b *batch[S]) end(keep bool) {
 		if p != last {
 			b.tell(p)
 		}
+	}
+	if len(b.parts) > 1 {
+		runtime.Gosched() // the callers may have further updates for the next batch
 	}
 	if b.stored {
 		b.saveSnapshot()
@@ -428,7 +445,7 @@ func (b *batch[S]) tell(p *part[S]) {
 
 // saveSnapshot saves a snapshot of the new state, if one is due, and makes the state the base.
 func (b *batch[S]) saveSnapshot() {
-	before, after := b.base.loaded, b.base.Aggregate
+	before, after := b.base.loaded, b.state
 	for _, p := range b.parts {
 		if len(p.outcome.events) == 0 {
 			continue
@@ -437,7 +454,7 @@ func (b *batch[S]) saveSnapshot() {
 			before.since = after.Appended[0].Metadata.Message.Created
 		}
 	}
-	b.r.snapshot(b.ctx, b.base.session, before, after)
+	b.r.snapshot(b.ctx, b.session, before, after)
 	b.base.Aggregate, b.base.since = after, before.since
 	b.base.Snapshot = before.Snapshot
 	if b.r.due(before, after) {

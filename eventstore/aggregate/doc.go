@@ -13,6 +13,11 @@
 // No base type, interface or generated code is needed. The two functions, decide and evolve, come
 // from Jérémie Chassaing's functional event sourcing with a Decider.
 //
+// A repository keeps recently used aggregates in memory, and decides updates that wait for each
+// other together. So a command usually costs one or two requests, and many commands on one
+// aggregate at the same time share them. Nothing is decided on an old state: see
+// [Repository.Update].
+//
 // # Examples
 //
 //   - example_test.go: a bank account: update, load, repeated commands, expected versions, metadata

@@ -130,6 +130,32 @@ func ExampleRepository_Update() {
 	// balance 0 after 15 withdrawals <nil>
 }
 
+// A service with small states keeps more of them in memory.
+func ExampleWithCache() {
+	ctx := context.Background()
+	accounts := newAccounts(aggregate.WithCache(100_000))
+	if _, err := accounts.Update(ctx, "123456000", OpenAccount("Ada", 1_500_00)); err != nil {
+		log.Fatal(err)
+	}
+
+	// This is decided on the balance in memory. If it was old, the store would refuse the event,
+	// and the decision would be made again.
+	account, err := accounts.Update(ctx, "123456000", func(a Account) ([]any, error) { return a.Withdraw(500_00) })
+	fmt.Println(account.State.Balance, err)
+	// Output:
+	// 100000 <nil>
+}
+
+// States of many megabytes are better loaded each time.
+func ExampleWithoutCache() {
+	ctx := context.Background()
+	accounts := newAccounts(aggregate.WithoutCache(), aggregate.WithSnapshotEvery(100))
+	account, err := accounts.Update(ctx, "123456000", OpenAccount("Ada", 1_500_00))
+	fmt.Println(account.State.Balance, err)
+	// Output:
+	// 150000 <nil>
+}
+
 func ExampleRepository_Load() {
 	ctx := context.Background()
 	accounts := newAccounts()

@@ -13,8 +13,9 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// Repository loads and updates the aggregates of one type. It is safe for concurrent use, keeps
-// nothing open, and is meant to live as long as the process.
+// Repository loads and updates the aggregates of one type. It is safe for concurrent use and is
+// meant to live as long as the process. It keeps the aggregates that were updated last in memory,
+// see [WithCache]. It holds no lock, no connection and no goroutine for them.
 type Repository[S any] struct {
 	provider *eventstore.Provider
 	name     string
@@ -41,7 +42,7 @@ func NewRepository[S any](provider *eventstore.Provider, aggregateType string, f
 	case fold == nil:
 		return nil, bad("fold", "it is nil")
 	}
-	r := &Repository[S]{provider: provider, name: aggregateType, fold: fold, config: config{retries: DefaultRetries, kept: DefaultSnapshotsKept, cached: unset}, batch: 1}
+	r := &Repository[S]{provider: provider, name: aggregateType, fold: fold, config: config{retries: DefaultRetries, kept: DefaultSnapshotsKept, cached: unset}, batch: batchUpdates}
 	for _, option := range options {
 		if option == nil {
 			return nil, bad("option", "it is nil")
@@ -85,7 +86,8 @@ type Aggregate[S any] struct {
 	Version int64 // of the last event in State; 0 if there are no events
 
 	// Snapshot is the version of the snapshot that the aggregate was loaded from, or 0 if it was
-	// loaded from events alone.
+	// loaded from events alone. If the state came from memory, the snapshot may be one that an
+	// earlier update saved.
 	Snapshot int64
 
 	// Appended holds the events that the update stored.
@@ -96,7 +98,8 @@ type Aggregate[S any] struct {
 	RepeatOf int64
 }
 
-// Load loads an aggregate from its newest usable snapshot and the events after it. An aggregate
+// Load loads an aggregate from its newest usable snapshot and the events after it. It always asks
+// the store, and never returns a state that only the repository has in memory. An aggregate
 // without events is the zero state at version 0. With [eventstore.MustExist], Load returns an
 // [eventstore.StreamNotFoundError] instead. With [eventstore.ToVersion], Load returns the aggregate
 // as it was at that version, or earlier if the stream is shorter. Any other option is an
@@ -128,10 +131,21 @@ type Decide[S any] = func(state S) (events []any, err error)
 // returns the aggregate with the new events. The result equals what [Repository.Load] returns for
 // that version, and Appended equals what [eventstore.Reader.Read] returns.
 //
-// Updates of one aggregate through one repository take turns, in order of arrival. If another
-// writer stores an update first, Update pauses for a short, random time. Then it loads, decides and
-// appends again, as often as [WithRetries] allows, until ctx ends. A decision that itself updates
-// the same aggregate holds up the others for half a second.
+// The aggregate may come from memory, see [WithCache]. That is safe: the store refuses events that
+// were decided on an old state, and Update then decides again. If it would store nothing, Update
+// first makes sure that the state is current. So it never refuses a command because of an old
+// state. The returned state may be the one in memory, so the caller must not change anything that
+// it refers to.
+//
+// Updates of one aggregate through one repository take turns, in order of arrival. Those that wait
+// are decided together, up to 100: each on the state that the one before it left. All of their
+// events go into one append. Each call of Update still returns its own state, events and error. Its
+// decision runs in its own goroutine, so a panic or the end of its context does not concern the
+// others. A decision that takes longer than half a second, for example because it updates the same
+// aggregate, does not hold up the others any longer.
+//
+// If another writer stores an update first, Update pauses for a short, random time. Then it loads,
+// decides and appends again, as often as [WithRetries] allows, until ctx ends.
 //
 // Update returns:
 //
@@ -143,7 +157,10 @@ type Decide[S any] = func(state S) (events []any, err error)
 //     [eventstore.Session.Append].
 //
 // After any of these errors nothing was stored, except after an [eventstore.OutcomeUnknownError].
-// In that case repeat the command with the same idempotency id: see [WithIdempotencyID].
+// In that case repeat the command with the same idempotency id: see [WithIdempotencyID]. The error
+// may be that of an append with the events of several updates, and [eventstore.Session.Retry] then
+// completes all of them. If ctx ends while the events are under way with those of others, the
+// error has no CommitID.
 func (r *Repository[S]) Update(ctx context.Context, id string, decide Decide[S], options ...UpdateOption) (Aggregate[S], error) {
 	return r.observed(ctx, eventstore.OpAggregateUpdate, id, func(ctx context.Context, tries *int) (Aggregate[S], error) {
 		u := updateConfig{expected: -1}

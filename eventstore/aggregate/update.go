@@ -88,6 +88,9 @@ func (u *update[S]) run() (Aggregate[S], error) {
 	pausing := false
 	for {
 		where := u.turn.wait(u.ctx)
+		if len(u.told) > 0 { // the turn was taken, and may be back in its line
+			where = taken
+		}
 		if u.before != nil && (where == left && u.ctx.Err() != nil || where == holding && pausing && !pause(u.ctx, u.conflicts-1)) {
 			return Aggregate[S]{}, fmt.Errorf("%w; %w", givenUp("the context ended"), contextErr(u.ctx))
 		}
@@ -157,6 +160,7 @@ func (u *update[S]) lead() verdict[S] {
 		}
 		return verdict[S]{err: err, again: closed, conflict: true, counts: true}
 	}
+	b.state, b.session = b.base.Aggregate, b.base.session
 	for _, t := range u.turn.take(u.r.batch - 1)[1:] {
 		b.updates = append(b.updates, t.of.(*update[S]))
 	}
@@ -282,7 +286,7 @@ func (u *update[S]) follow() verdict[S] {
 			if !b.abandon(u) {
 				continue
 			}
-			return verdict[S]{err: &eventstore.OutcomeUnknownError{Stream: u.stream, Base: b.base.Version,
+			return verdict[S]{err: &eventstore.OutcomeUnknownError{Stream: u.stream, Base: b.state.Version,
 				Cause: fmt.Errorf("the context ended while the events were on their way together with those of other updates: repeat the command with the same idempotency id: %w", contextErr(u.ctx))}}
 		}
 	}
@@ -294,8 +298,8 @@ func (u *update[S]) find(b *batch[S]) {
 	if u.config.once == "" {
 		return
 	}
-	version, err := b.base.session.VersionOf(u.ctx, u.config.once)
-	at := b.base.Aggregate
+	version, err := b.session.VersionOf(u.ctx, u.config.once)
+	at := b.state
 	switch {
 	case err == nil && version > at.Version: // it was stored after the state was read
 		u.found = &outcome[S]{after: at, overtaken: true, err: &eventstore.IdempotencyIDUsedError{Stream: u.stream, IdempotencyID: u.config.once, Version: version}}
@@ -326,7 +330,7 @@ func (u *update[S]) answer(b *batch[S], at Aggregate[S]) outcome[S] {
 		out.err = err
 		return out
 	}
-	after, stored, err := u.r.decided(u.ctx, b.base.session, at, decided, u.config)
+	after, stored, err := u.r.decided(u.ctx, b.session, at, decided, u.config)
 	if err != nil {
 		out.err, out.outdated = err, b.outdated(err)
 		return out
