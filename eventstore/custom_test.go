@@ -240,8 +240,8 @@ func TestACustomEntryThatIsDamagedIsRefused(t *testing.T) {
 		"custom.%4=1":            "%XX",
 		"custom.a=%":             "%XX",
 	} {
-		_, _, _, err := decodeEvent(labStream, name, frame(kindEvent, "stream="+name+"\nversion=1\ncommit=c\ntype=t\n"+entry+"\n\n"))
-		_, _, snapshotErr := decodeSnapshot(name, 1, frame(kindSnapshot, "stream="+name+"\nversion=1\n"+entry+"\n\n"))
+		_, _, _, err := decodeEvent(labStream, name, framedRecord(kindEvent, "stream="+name+"\nversion=1\ncommit=c\ntype=t\n"+entry+"\n\n"))
+		_, _, snapshotErr := decodeSnapshot(name, 1, framedRecord(kindSnapshot, "stream="+name+"\nversion=1\n"+entry+"\n\n"))
 		for _, err := range []error{err, snapshotErr} {
 			if err == nil || !strings.Contains(err.Error(), says) {
 				t.Errorf("%q: %v", entry, err)

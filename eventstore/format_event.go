@@ -3,6 +3,8 @@ package eventstore
 import (
 	"errors"
 	"fmt"
+
+	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
 )
 
 // record is one event in its stored form: its final bytes and the fields that the protocol needs.
@@ -17,31 +19,31 @@ type record struct {
 // encodeEvent encodes one event, whose metadata is complete.
 func encodeEvent(name, commit string, m Metadata, raw Raw) record {
 	version := m.Context.SequenceNumber
-	w := newRecord(kindEvent, name, len(raw.Payload)+256)
-	w.number("version", version)
-	w.text("commit", commit)
-	w.text("id", m.Message.ID)
-	w.text("type", raw.Type)
-	w.number("schema", int64(raw.SchemaVersion))
-	w.text("content", raw.ContentType)
-	w.time("created", m.Message.Created)
-	w.text("correlation", m.Context.CorrelationID)
-	w.text("causation", m.Context.CausationID)
-	w.text("user", m.Context.UserID)
+	w := frame.New(kindEvent, name, len(raw.Payload)+256)
+	w.Number("version", version)
+	w.Text("commit", commit)
+	w.Text("id", m.Message.ID)
+	w.Text("type", raw.Type)
+	w.Number("schema", int64(raw.SchemaVersion))
+	w.Text("content", raw.ContentType)
+	w.Time("created", m.Message.Created)
+	w.Text("correlation", m.Context.CorrelationID)
+	w.Text("causation", m.Context.CausationID)
+	w.Text("user", m.Context.UserID)
 	if !m.Context.Timestamp.Equal(m.Message.Created) {
-		w.time("timestamp", m.Context.Timestamp)
+		w.Time("timestamp", m.Context.Timestamp)
 	}
-	w.text("session", m.Context.SessionID)
-	w.text("idempotency", m.Context.IdempotencyID)
+	w.Text("session", m.Context.SessionID)
+	w.Text("idempotency", m.Context.IdempotencyID)
 	for _, scope := range m.Context.Scopes {
-		w.line("scope", scope)
+		w.Line("scope", scope)
 	}
-	w.custom(m.Custom)
+	w.Custom(m.Custom)
 	return record{
 		version:       version,
 		commit:        commit,
 		idempotencyID: m.Context.IdempotencyID,
-		data:          w.finish(raw.Payload),
+		data:          w.Finish(raw.Payload),
 	}
 }
 
@@ -53,10 +55,10 @@ func decodeEvent(stream Stream, name string, data []byte) (record, Metadata, Raw
 		schema int64
 		m      Metadata
 	)
-	payload, err := readRecord(data, kindEvent, name, func(field, value string) error {
+	payload, err := frame.Read(data, kindEvent, name, func(field, value string) error {
 		switch field {
 		case "version":
-			return parseNumber(value, &r.version)
+			return frame.ParseNumber(value, &r.version)
 		case "commit":
 			r.commit = value
 		case "id":
@@ -64,11 +66,11 @@ func decodeEvent(stream Stream, name string, data []byte) (record, Metadata, Raw
 		case "type":
 			raw.Type = value
 		case "schema":
-			return parseNumber(value, &schema)
+			return frame.ParseNumber(value, &schema)
 		case "content":
 			raw.ContentType = value
 		case "created":
-			return parseTime(value, &m.Message.Created)
+			return frame.ParseTime(value, &m.Message.Created)
 		case "correlation":
 			m.Context.CorrelationID = value
 		case "causation":
@@ -76,7 +78,7 @@ func decodeEvent(stream Stream, name string, data []byte) (record, Metadata, Raw
 		case "user":
 			m.Context.UserID = value
 		case "timestamp":
-			return parseTime(value, &m.Context.Timestamp)
+			return frame.ParseTime(value, &m.Context.Timestamp)
 		case "session":
 			m.Context.SessionID = value
 		case "idempotency":
@@ -84,7 +86,7 @@ func decodeEvent(stream Stream, name string, data []byte) (record, Metadata, Raw
 		case "scope":
 			m.Context.Scopes = append(m.Context.Scopes, value)
 		default:
-			return readCustom(&m.Custom, field, value)
+			return frame.ReadCustom(&m.Custom, field, value)
 		}
 		return nil
 	})

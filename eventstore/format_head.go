@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
 )
 
 // head is the one record that decides which events of a stream are committed. An empty stream has
@@ -41,22 +43,22 @@ func (h head) encode(name string) []byte {
 		bodies[i] = r.data
 		size += len(r.data) + 24
 	}
-	w := newRecord(kindHead, name, size)
-	w.number("version", h.version)
-	w.number("first", h.first)
-	w.text("commit", h.commit)
-	w.time("time", h.time)
-	w.number("size", int64(h.size))
+	w := frame.New(kindHead, name, size)
+	w.Number("version", h.version)
+	w.Number("first", h.first)
+	w.Text("commit", h.commit)
+	w.Time("time", h.time)
+	w.Number("size", int64(h.size))
 	switch {
 	case h.deleted:
-		w.text("state", "deleted")
+		w.Text("state", "deleted")
 	case h.closed:
-		w.text("state", "closed")
+		w.Text("state", "closed")
 	}
 	for _, r := range h.tail {
-		w.text("tail", strconv.FormatInt(r.version, 10)+" "+strconv.Itoa(len(r.data)))
+		w.Text("tail", strconv.FormatInt(r.version, 10)+" "+strconv.Itoa(len(r.data)))
 	}
-	return w.finish(bodies...)
+	return w.Finish(bodies...)
 }
 
 // decodeHead decodes a head with its whole tail. The records share the memory of data.
@@ -65,19 +67,19 @@ func decodeHead(stream Stream, name string, data []byte) (head, error) {
 		h       head
 		lengths []int
 	)
-	body, err := readRecord(data, kindHead, name, func(field, value string) error {
+	body, err := frame.Read(data, kindHead, name, func(field, value string) error {
 		switch field {
 		case "version":
-			return parseNumber(value, &h.version)
+			return frame.ParseNumber(value, &h.version)
 		case "first":
-			return parseNumber(value, &h.first)
+			return frame.ParseNumber(value, &h.first)
 		case "commit":
 			h.commit = value
 		case "time":
-			return parseTime(value, &h.time)
+			return frame.ParseTime(value, &h.time)
 		case "size":
 			var size int64
-			err := parseNumber(value, &size)
+			err := frame.ParseNumber(value, &size)
 			h.size = int(size)
 			return err
 		case "state":
@@ -88,7 +90,7 @@ func decodeHead(stream Stream, name string, data []byte) (head, error) {
 		case "tail":
 			version, length, _ := strings.Cut(value, " ")
 			var r record
-			if err := parseNumber(version, &r.version); err != nil {
+			if err := frame.ParseNumber(version, &r.version); err != nil {
 				return err
 			}
 			n, err := strconv.ParseUint(length, 10, 31)

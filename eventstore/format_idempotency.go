@@ -3,25 +3,27 @@ package eventstore
 import (
 	"errors"
 	"fmt"
+
+	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
 )
 
 // encodeIdempotency encodes the record that maps an idempotency id to the version of its event.
 func encodeIdempotency(name string, r record) []byte {
-	w := newRecord(kindIdempotency, name, 0)
-	w.text("id", r.idempotencyID)
-	w.number("version", r.version)
-	w.text("commit", r.commit)
-	return w.finish()
+	w := frame.New(kindIdempotency, name, 0)
+	w.Text("id", r.idempotencyID)
+	w.Number("version", r.version)
+	w.Text("commit", r.commit)
+	return w.Finish()
 }
 
 func decodeIdempotency(name, id string, data []byte) (version int64, err error) {
 	var stored string
-	_, err = readRecord(data, kindIdempotency, name, func(field, value string) error {
+	_, err = frame.Read(data, kindIdempotency, name, func(field, value string) error {
 		switch field {
 		case "id":
 			stored = value
 		case "version":
-			return parseNumber(value, &version)
+			return frame.ParseNumber(value, &version)
 		}
 		return nil
 	})

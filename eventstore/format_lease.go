@@ -1,6 +1,10 @@
 package eventstore
 
-import "time"
+import (
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
+)
 
 type leaseRecord struct {
 	owner   string // empty: free
@@ -8,19 +12,19 @@ type leaseRecord struct {
 }
 
 func (r leaseRecord) encode(resource string) []byte {
-	w := newRecord(kindLease, resource, 0)
-	w.text("owner", r.owner)
-	w.time("expires", r.expires)
-	return w.finish()
+	w := frame.New(kindLease, resource, 0)
+	w.Text("owner", r.owner)
+	w.Time("expires", r.expires)
+	return w.Finish()
 }
 
 func decodeLease(resource string, data []byte) (r leaseRecord, err error) {
-	_, err = readRecord(data, kindLease, resource, func(field, value string) error {
+	_, err = frame.Read(data, kindLease, resource, func(field, value string) error {
 		switch field {
 		case "owner":
 			r.owner = value
 		case "expires":
-			return parseTime(value, &r.expires)
+			return frame.ParseTime(value, &r.expires)
 		}
 		return nil
 	})

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
 )
 
 // A snapshotKind says which Go type a snapshot was written from. It is zero in lists that older
@@ -36,27 +38,27 @@ func (l snapshotList) versions() (versions []int64) {
 
 // encode returns the record of the list. Its body is the record of the snapshot that it carries.
 func (l snapshotList) encode(name string) []byte {
-	w := newRecord(kindSnapshots, name, 48*len(l.entries)+len(l.record))
+	w := frame.New(kindSnapshots, name, 48*len(l.entries)+len(l.record))
 	for _, e := range l.entries {
-		w.number("snapshot", e.version)
+		w.Number("snapshot", e.version)
 		if e.kind.typeName != "" {
-			w.line("kind", strconv.Itoa(e.kind.schema)+" "+e.kind.typeName)
+			w.Line("kind", strconv.Itoa(e.kind.schema)+" "+e.kind.typeName)
 		}
 	}
 	if l.carried == 0 {
-		return w.finish()
+		return w.Finish()
 	}
-	w.number("carried", l.carried)
-	return w.finish(l.record)
+	w.Number("carried", l.carried)
+	return w.Finish(l.record)
 }
 
 // decodeSnapshots decodes a list of snapshots. The carried record shares the memory of data.
 func decodeSnapshots(name string, data []byte) (l snapshotList, err error) {
-	l.record, err = readRecord(data, kindSnapshots, name, func(field, value string) error {
+	l.record, err = frame.Read(data, kindSnapshots, name, func(field, value string) error {
 		switch field {
 		case "snapshot":
 			var e listedSnapshot
-			err := parseNumber(value, &e.version)
+			err := frame.ParseNumber(value, &e.version)
 			l.entries = append(l.entries, e)
 			return err
 		case "kind":
@@ -67,7 +69,7 @@ func decodeSnapshots(name string, data []byte) (l snapshotList, err error) {
 			}
 			l.entries[len(l.entries)-1].kind = snapshotKind{typeName, n}
 		case "carried":
-			return parseNumber(value, &l.carried)
+			return frame.ParseNumber(value, &l.carried)
 		}
 		return nil
 	})
@@ -76,32 +78,32 @@ func decodeSnapshots(name string, data []byte) (l snapshotList, err error) {
 
 // encodeSnapshot encodes a snapshot whose state is raw.
 func encodeSnapshot(name string, s Snapshot, raw Raw) []byte {
-	w := newRecord(kindSnapshot, name, len(raw.Payload))
-	w.number("version", s.Version)
-	w.text("type", raw.Type)
-	w.number("schema", int64(raw.SchemaVersion))
-	w.text("content", raw.ContentType)
-	w.time("created", s.Created)
-	w.custom(s.Custom)
-	return w.finish(raw.Payload)
+	w := frame.New(kindSnapshot, name, len(raw.Payload))
+	w.Number("version", s.Version)
+	w.Text("type", raw.Type)
+	w.Number("schema", int64(raw.SchemaVersion))
+	w.Text("content", raw.ContentType)
+	w.Time("created", s.Created)
+	w.Custom(s.Custom)
+	return w.Finish(raw.Payload)
 }
 
 func decodeSnapshot(name string, version int64, data []byte) (s Snapshot, raw Raw, err error) {
 	var schema int64
-	raw.Payload, err = readRecord(data, kindSnapshot, name, func(field, value string) error {
+	raw.Payload, err = frame.Read(data, kindSnapshot, name, func(field, value string) error {
 		switch field {
 		case "version":
-			return parseNumber(value, &s.Version)
+			return frame.ParseNumber(value, &s.Version)
 		case "type":
 			raw.Type = value
 		case "schema":
-			return parseNumber(value, &schema)
+			return frame.ParseNumber(value, &schema)
 		case "content":
 			raw.ContentType = value
 		case "created":
-			return parseTime(value, &s.Created)
+			return frame.ParseTime(value, &s.Created)
 		default:
-			return readCustom(&s.Custom, field, value)
+			return frame.ReadCustom(&s.Custom, field, value)
 		}
 		return nil
 	})

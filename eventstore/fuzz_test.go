@@ -205,7 +205,7 @@ func FuzzAnythingUnderAKey(f *testing.F) {
 	f.Fuzz(func(t *testing.T, call, kind, key uint8, framed bool, data []byte) {
 		u := under[int(key)%len(under)]
 		if framed { // a record of the kind that belongs under the key, with a valid checksum
-			data = frame(u.kind, "stream="+k.partition+"\n"+string(data))
+			data = framedRecord(u.kind, "stream="+k.partition+"\n"+string(data))
 		}
 		if len(data) == 0 {
 			return // nil is no value

@@ -11,6 +11,8 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+
+	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
 )
 
 // minHashKey is the length in bytes of the shortest key that WithHashedIDs accepts.
@@ -75,7 +77,7 @@ func (h *idHasher) name(s Stream) string {
 	if h == nil {
 		return s.String()
 	}
-	return escape(s.Database) + ":" + escape(s.Type) + ":" + h.hash(s.ID)
+	return frame.Escape(s.Database) + ":" + frame.Escape(s.Type) + ":" + h.hash(s.ID)
 }
 
 // text hides the ids of streams in a text. It replaces their names, also inside keys and URLs, and
@@ -104,7 +106,7 @@ func replaceName(text, name, hashed string) string {
 		if !found {
 			return b.String()
 		}
-		if after != "" && (unreserved(after[0]) && after[0] != '.' || after[0] == '%') {
+		if after != "" && (frame.Unreserved(after[0]) && after[0] != '.' || after[0] == '%') {
 			b.WriteString(name)
 		} else {
 			b.WriteString(hashed)

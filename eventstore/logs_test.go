@@ -272,7 +272,7 @@ func (c *confidant) all() {
 	damages := [][]byte{
 		[]byte(sentinel), []byte("\n" + sentinel), []byte(sentinel + " " + sentinel + " " + sentinel + "\n" + sentinel),
 		bytes.Replace(c.Values()[k.event(1)], []byte("1"), []byte("2"), 1),
-		frame(kindEvent, "stream="+name+"\nversion=1\n\n"+sentinel), frame(kindSnapshot, "stream="+name+"\nversion=7\n\n"+sentinel),
+		framedRecord(kindEvent, "stream="+name+"\nversion=1\n\n"+sentinel), framedRecord(kindSnapshot, "stream="+name+"\nversion=7\n\n"+sentinel),
 		c.Values()[k.event(1)][:300],
 	}
 	for _, key := range []string{k.event(1), k.snapshot(1), k.snapshots(), k.head(), k.idempotency("once")} {

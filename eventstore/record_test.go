@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
 )
 
 // Stored records must be readable forever. The first version wrote this record.
@@ -57,14 +59,14 @@ func TestARecordIsWhatItHasAlwaysBeen(t *testing.T) {
 	}
 }
 
-// frame returns a record of any content with a valid checksum.
-func frame(kind, rest string) []byte {
-	return fmt.Appendf(nil, "%s %s %08x\n%s", recordFormat, kind, crc32.Checksum([]byte(rest), castagnoli), rest)
+// framed returns a record of any content with a valid checksum.
+func framedRecord(kind, rest string) []byte {
+	return fmt.Appendf(nil, "%s %s %08x\n%s", frame.Format, kind, crc32.Checksum([]byte(rest), frame.Castagnoli), rest)
 }
 
 func TestFieldsOfALaterVersionAreIgnored(t *testing.T) {
 	t.Parallel()
-	r, _, _, err := decodeEvent(labStream, labStream.String(), frame(kindEvent, "stream=EventStores:account:1\nnew=what\nversion=1\ncommit=c\ntype=t\n\nbody"))
+	r, _, _, err := decodeEvent(labStream, labStream.String(), framedRecord(kindEvent, "stream=EventStores:account:1\nnew=what\nversion=1\ncommit=c\ntype=t\n\nbody"))
 	if err != nil || r.version != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -94,30 +96,30 @@ func TestWhatIsNotARecordIsRefusedWithItsReason(t *testing.T) {
 		{event(good.data[:len(good.data)-1]), "checksum"},
 		{event(slices.Concat(good.data, []byte("x"))), "checksum"},
 		{event(bytes.Replace(good.data, []byte("payload"), []byte("qayload"), 1)), "checksum"},
-		{event(frame(kindEvent, stream+"version=1")), "ends within its header"},
-		{event(frame(kindEvent, stream+"version\n\n")), "without ="},
-		{event(frame(kindEvent, "stream=other:account:1\nversion=1\ncommit=c\ntype=t\n\n")), "belongs to stream other:account:1"},
-		{event(frame(kindEvent, "version=1\ncommit=c\ntype=t\n\n")), "no stream"},
-		{event(frame(kindEvent, stream+"version=one\n\n")), "version"},
-		{event(frame(kindEvent, stream+"version=1\ncreated=yesterday\n\n")), "created"},
-		{event(frame(kindEvent, stream+"version=1\ncommit=%\n\n")), "%XX"},
-		{event(frame(kindEvent, stream+"commit=c\ntype=t\n\n")), "lacks"},
-		{event(frame(kindEvent, stream+"version=1\ntype=t\n\n")), "lacks"},
-		{event(frame(kindEvent, stream+"version=1\ncommit=c\n\n")), "lacks"},
-		{event(frame(kindEvent, stream+"version=2\ncommit=c\ntype=t\n\n")), "holds version 2"},
-		{headOf(frame(kindHead, stream+"version=1\nfirst=1\n\n")), "lacks"},
-		{headOf(frame(kindHead, stream+"version=1\ncommit=c\n\n")), "lacks"},
-		{headOf(frame(kindHead, stream+"version=-1\nfirst=1\ncommit=c\n\n")), "lacks"},
-		{headOf(frame(kindHead, stream+"version=1\nfirst=1\ncommit=c\ntail=1\n\n")), "tail"},
-		{headOf(frame(kindHead, stream+"version=1\nfirst=1\ncommit=c\ntail=1 -1\n\n")), "tail"},
-		{headOf(frame(kindHead, stream+"version=1\nfirst=1\ncommit=c\ntail=1 9\n\n")), "within its tail"},
-		{headOf(frame(kindHead, stream+"version=1\nfirst=1\ncommit=c\ntail=2 0\n\n")), "out of order"},
-		{headOf(frame(kindHead, stream+"version=1\nfirst=1\ncommit=c\ntail=0 0\n\n")), "out of order"},
-		{headOf(frame(kindHead, stream+"version=1\nfirst=1\ncommit=c\ntail=1 0\n\n")), "version 1 in the head's tail"},
-		{headOf(frame(kindHead, stream+"version=1\nfirst=1\ncommit=c\n\nmore")), "4 bytes after"},
+		{event(framedRecord(kindEvent, stream+"version=1")), "ends within its header"},
+		{event(framedRecord(kindEvent, stream+"version\n\n")), "without ="},
+		{event(framedRecord(kindEvent, "stream=other:account:1\nversion=1\ncommit=c\ntype=t\n\n")), "belongs to stream other:account:1"},
+		{event(framedRecord(kindEvent, "version=1\ncommit=c\ntype=t\n\n")), "no stream"},
+		{event(framedRecord(kindEvent, stream+"version=one\n\n")), "version"},
+		{event(framedRecord(kindEvent, stream+"version=1\ncreated=yesterday\n\n")), "created"},
+		{event(framedRecord(kindEvent, stream+"version=1\ncommit=%\n\n")), "%XX"},
+		{event(framedRecord(kindEvent, stream+"commit=c\ntype=t\n\n")), "lacks"},
+		{event(framedRecord(kindEvent, stream+"version=1\ntype=t\n\n")), "lacks"},
+		{event(framedRecord(kindEvent, stream+"version=1\ncommit=c\n\n")), "lacks"},
+		{event(framedRecord(kindEvent, stream+"version=2\ncommit=c\ntype=t\n\n")), "holds version 2"},
+		{headOf(framedRecord(kindHead, stream+"version=1\nfirst=1\n\n")), "lacks"},
+		{headOf(framedRecord(kindHead, stream+"version=1\ncommit=c\n\n")), "lacks"},
+		{headOf(framedRecord(kindHead, stream+"version=-1\nfirst=1\ncommit=c\n\n")), "lacks"},
+		{headOf(framedRecord(kindHead, stream+"version=1\nfirst=1\ncommit=c\ntail=1\n\n")), "tail"},
+		{headOf(framedRecord(kindHead, stream+"version=1\nfirst=1\ncommit=c\ntail=1 -1\n\n")), "tail"},
+		{headOf(framedRecord(kindHead, stream+"version=1\nfirst=1\ncommit=c\ntail=1 9\n\n")), "within its tail"},
+		{headOf(framedRecord(kindHead, stream+"version=1\nfirst=1\ncommit=c\ntail=2 0\n\n")), "out of order"},
+		{headOf(framedRecord(kindHead, stream+"version=1\nfirst=1\ncommit=c\ntail=0 0\n\n")), "out of order"},
+		{headOf(framedRecord(kindHead, stream+"version=1\nfirst=1\ncommit=c\ntail=1 0\n\n")), "version 1 in the head's tail"},
+		{headOf(framedRecord(kindHead, stream+"version=1\nfirst=1\ncommit=c\n\nmore")), "4 bytes after"},
 		{headOf(head{version: 3, first: 1, commit: "c", tail: []record{good, good}}.encode(name)), "out of order"},
-		{idem(frame(kindIdempotency, stream+"id=y\nversion=1\n\n")), `idempotency id "y"`},
-		{idem(frame(kindIdempotency, stream+"id=x\n\n")), "no version"},
+		{idem(framedRecord(kindIdempotency, stream+"id=y\nversion=1\n\n")), `idempotency id "y"`},
+		{idem(framedRecord(kindIdempotency, stream+"id=x\n\n")), "no version"},
 	} {
 		if c.err == nil || !strings.Contains(c.err.Error(), c.says) {
 			t.Errorf("case %d: the reason does not say %q: %v", i, c.says, c.err)
@@ -151,7 +153,7 @@ func FuzzDecoding(f *testing.F) {
 		for _, kind := range []string{"", kindEvent, kindHead, kindIdempotency, kindSnapshots, kindSnapshot, kindLease} {
 			value := data
 			if kind != "" { // with a valid checksum, to get past the check
-				value = frame(kind, string(data))
+				value = framedRecord(kind, string(data))
 			}
 			before := bytes.Clone(value)
 			if r, _, _, err := decodeEventAt(labStream, name, 1, value); err == nil && (r.version != 1 || r.commit == "" || !bytes.Equal(r.data, value)) {

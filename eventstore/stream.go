@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
 )
 
 // Stream names the history of one aggregate. Each part is valid UTF-8, not blank and at most 200
@@ -20,7 +22,7 @@ const maxNameBytes = 200
 // String returns the three parts, escaped and joined by colons. The keys of the stream in the store
 // begin with this name. It is different for every stream.
 func (s Stream) String() string {
-	return escape(s.Database) + ":" + escape(s.Type) + ":" + escape(s.ID)
+	return frame.Escape(s.Database) + ":" + frame.Escape(s.Type) + ":" + frame.Escape(s.ID)
 }
 
 // ParseStream returns the stream that a name from [Stream.String] stands for. It returns an
@@ -31,8 +33,8 @@ func ParseStream(name string) (Stream, error) {
 		return Stream{}, &ArgumentError{Argument: "stream name", Reason: fmt.Sprintf("%q is not database:type:id", name)}
 	}
 	for i, part := range parts {
-		plain, err := unescape(part)
-		if err != nil || escape(plain) != part {
+		plain, err := frame.Unescape(part)
+		if err != nil || frame.Escape(plain) != part {
 			return Stream{}, &ArgumentError{Argument: "stream name", Reason: fmt.Sprintf("%q is not escaped in the way of Stream.String", name)}
 		}
 		parts[i] = plain

@@ -1,4 +1,4 @@
-package eventstore
+package frame
 
 import (
 	"errors"
@@ -11,21 +11,21 @@ import (
 // follows.
 const customField = "custom."
 
-// custom writes one field for each entry, sorted by key, so that equal metadata has equal bytes. It
+// Custom writes one field for each entry, sorted by key, so that equal metadata has equal bytes. It
 // writes empty values too.
-func (w *recordWriter) custom(custom map[string]string) {
+func (w *Writer) Custom(custom map[string]string) {
 	for _, key := range slices.Sorted(maps.Keys(custom)) {
-		w.line(customField+escape(key), custom[key])
+		w.Line(customField+Escape(key), custom[key])
 	}
 }
 
-// readCustom adds a record field to the custom metadata if it is an entry. It ignores other fields.
-func readCustom(custom *map[string]string, field, value string) error {
+// ReadCustom adds a record field to the custom metadata if it is an entry. It ignores other fields.
+func ReadCustom(custom *map[string]string, field, value string) error {
 	escaped, ok := strings.CutPrefix(field, customField)
 	if !ok {
 		return nil
 	}
-	key, err := unescape(escaped)
+	key, err := Unescape(escaped)
 	if err != nil {
 		return err
 	}
