@@ -139,7 +139,9 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (vers
 	err = s.exclusively(ctx, "append", func(ctx context.Context) error {
 		s.writer.counts = commitCounts{}
 		defer s.writer.counts.tell(&o)
+		s.writer.sent, s.writer.together = true, false
 		err := s.writer.resolve(ctx, unknown.commit, unknown.Cause, attempts{})
+		s.writer.account(unknown.commit, err)
 		if err == nil {
 			s.writer.appended = true
 			s.writer.settle(ctx)
@@ -187,10 +189,17 @@ func (s *Session) planCommit(ctx context.Context, expected Expected, drafts []dr
 		return commit{}, err
 	}
 	base := w.head.version
-	c := commit{id: id.String(), base: base, after: w.head.commit, events: make([]record, len(drafts))}
+	c := commit{id: id.String(), base: base, after: w.head.commit, events: make([]record, len(drafts)), types: typesOf(drafts)}
+	if err := w.giveNumber(ctx, &c); err != nil {
+		return commit{}, err
+	}
 	for i, d := range drafts {
 		d.metadata.Context.SequenceNumber = base + int64(i) + 1
-		c.events[i] = encodeEvent(s.handle.keys.partition, c.id, d.metadata, d.raw)
+		if i < len(drafts)-1 {
+			c.events[i] = encodeEvent(s.handle.keys.partition, c.id, d.metadata, d.raw)
+		} else {
+			c.events[i] = encodeLastEvent(s.handle.keys.partition, c.id, c.ticket, d.metadata, d.raw)
+		}
 	}
 	return c, nil
 }

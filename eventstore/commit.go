@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 )
 
 // This file is the commit protocol:
@@ -30,6 +31,10 @@ type commit struct {
 	base   int64  // the stream's version before the commit
 	after  string // id of the commit that made base; empty if the stream was empty, or if it is not known
 	events []record
+
+	number number         // in a journal of this process; zero without a feed
+	ticket journal.Ticket // likewise
+	types  []string       // of the events, each once
 }
 
 func (c commit) version() int64 { return c.base + int64(len(c.events)) }
@@ -61,7 +66,9 @@ func (c commit) metadata(h *streamHandle) Metadata {
 var errMoved = errors.New("another writer has written to the stream")
 
 // commit makes c take effect once, at its base version, or returns why it did not.
-func (w *writer) commit(ctx context.Context, c commit) error {
+func (w *writer) commit(ctx context.Context, c commit) (err error) {
+	w.sent, w.together = false, false
+	defer func() { w.account(c, err) }()
 	w.quick = w.appended && time.Since(w.ended) < etagTrust
 	if err := w.makeRoom(ctx, c); err != nil {
 		return err
@@ -69,7 +76,7 @@ func (w *writer) commit(ctx context.Context, c commit) error {
 	if err := w.stillAt(ctx, c); err != nil {
 		return err
 	}
-	err := w.try(ctx, c)
+	err = w.try(ctx, c)
 	if err != nil {
 		if refused(err) {
 			return w.failed("append", err)
@@ -153,7 +160,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 				return &VersionMismatchError{Stream: w.Stream, Expected: c.base, Actual: max(h.version, w.head.version), Metadata: c.metadata(w.streamHandle)}
 			}
 			if c.version() > w.head.version { // another commit came after it, as the next refresh will notice
-				w.head = head{version: c.version(), first: w.head.first, commit: c.id}
+				w.head = head{version: c.version(), first: w.head.first, commit: c.id, ticket: w.ticketOf(c)}
 			}
 			return nil
 		}
@@ -171,20 +178,24 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 // commit may still have taken effect.
 func (w *writer) try(ctx context.Context, c commit) error {
 	w.counts.attempts++
-	next := head{version: c.version(), first: w.head.first, commit: c.id, time: time.Now(), size: c.largest()}
-	if w.fitsTransaction(c) {
+	together := w.fitsTransaction(c)
+	if err := w.standing(ctx, !together); err != nil {
+		return err
+	}
+	next := head{version: c.version(), first: w.head.first, commit: c.id, time: time.Now(), size: c.largest(), ticket: w.ticketOf(c)}
+	if together {
 		// The transaction also stores each record of the tail that it replaces. (Rule 3)
-		writes := w.eventWrites(append(w.carry(), c.events...))
+		writes := append(w.eventWrites(append(w.carry(), c.events...)), w.entryWrites(c)...)
 		swap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}
-		if err := w.state.Commit(ctx, w.keys.partition, swap, writes); err != nil {
+		if err := w.sending(w.state.Commit(ctx, w.keys.partition, swap, writes)); err != nil {
 			return err
 		}
 		w.written(next)
-		w.unsettled = nil
+		w.unsettled, w.together = nil, true
 		return nil
 	}
 	next.tail = append(w.carry(), c.events...)
-	if err := w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}); err != nil {
+	if err := w.sending(w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag})); err != nil {
 		return err
 	}
 	w.written(next)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
+	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 )
 
 // record is one event in its stored form: its final bytes and the fields that the protocol needs.
@@ -14,14 +15,24 @@ type record struct {
 	commit        string
 	idempotencyID string
 	data          []byte
+	ticket        journal.Ticket // of the commit, if this is its last event and it is in a journal
 }
 
 // encodeEvent encodes one event, whose metadata is complete.
 func encodeEvent(name, commit string, m Metadata, raw Raw) record {
+	return encodeLastEvent(name, commit, journal.Ticket{}, m, raw)
+}
+
+// encodeLastEvent encodes the last event of a commit, which carries the commit's ticket if there is
+// one.
+func encodeLastEvent(name, commit string, ticket journal.Ticket, m Metadata, raw Raw) record {
 	version := m.Context.SequenceNumber
 	w := frame.New(kindEvent, name, len(raw.Payload)+256)
 	w.Number("version", version)
 	w.Text("commit", commit)
+	if !ticket.IsZero() {
+		w.Text("ticket", ticket.String())
+	}
 	w.Text("id", m.Message.ID)
 	w.Text("type", raw.Type)
 	w.Number("schema", int64(raw.SchemaVersion))
@@ -43,6 +54,7 @@ func encodeEvent(name, commit string, m Metadata, raw Raw) record {
 		version:       version,
 		commit:        commit,
 		idempotencyID: m.Context.IdempotencyID,
+		ticket:        ticket,
 		data:          w.Finish(raw.Payload),
 	}
 }
@@ -61,6 +73,10 @@ func decodeEvent(stream Stream, name string, data []byte) (record, Metadata, Raw
 			return frame.ParseNumber(value, &r.version)
 		case "commit":
 			r.commit = value
+		case "ticket":
+			var err error
+			r.ticket, err = journal.ParseTicket(value)
+			return err
 		case "id":
 			m.Message.ID = value
 		case "type":

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
+	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 )
 
 // head is the one record that decides which events of a stream are committed. An empty stream has
@@ -27,6 +28,10 @@ type head struct {
 	// size is the size of the largest event of the last commit, in bytes. It is 0 if an older
 	// version of this library wrote the head. Reads use it to estimate how much to ask for.
 	size int
+
+	// ticket is the ticket of the last commit that is in a journal. It is zero if there was none,
+	// or if a version of this library that knows no journals wrote the head. (Rule F5)
+	ticket journal.Ticket
 
 	// tail holds events up to version, in ascending order, that may not be stored under their own
 	// keys yet. Until they are, the tail is the only place that holds them.
@@ -49,6 +54,9 @@ func (h head) encode(name string) []byte {
 	w.Text("commit", h.commit)
 	w.Time("time", h.time)
 	w.Number("size", int64(h.size))
+	if !h.ticket.IsZero() {
+		w.Text("ticket", h.ticket.String())
+	}
 	switch {
 	case h.deleted:
 		w.Text("state", "deleted")
@@ -81,6 +89,10 @@ func decodeHead(stream Stream, name string, data []byte) (head, error) {
 			var size int64
 			err := frame.ParseNumber(value, &size)
 			h.size = int(size)
+			return err
+		case "ticket":
+			var err error
+			h.ticket, err = journal.ParseTicket(value)
 			return err
 		case "state":
 			h.closed, h.deleted = true, value == "deleted"

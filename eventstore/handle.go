@@ -24,6 +24,8 @@ type streamHandle struct {
 	hasher   *idHasher    // nil: ids are not hidden
 	observer Observer     // nil: none
 	queues   *queues      // the provider's, for the locks
+	journals *journals    // the provider's; nil: the provider has no feed
+	feedless *sync.Once   // the provider's, for a warning
 	size     sizeHint
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 )
 
 // CloseStream closes the stream for further appends, forever. From then on, an append in any
@@ -22,7 +23,7 @@ func (s *Session) CloseStream(ctx context.Context, expected Expected) (err error
 	defer o.end(&err)
 	return s.endStream(ctx, "close the stream", expected, func(ctx context.Context) error {
 		w := s.writer
-		err := w.end(ctx, "close the stream", expected, func(now head) (next head, done bool, err error) {
+		err := w.end(ctx, "close the stream", expected, journal.Closed, func(now head) (next head, done bool, err error) {
 			if now.version == 0 {
 				return head{}, false, &ArgumentError{Argument: "stream", Reason: fmt.Sprintf("%s is empty: there is nothing to close", w.Stream)}
 			}
@@ -82,14 +83,20 @@ func (s *Session) deleteStream(ctx context.Context, o *observation, expected Exp
 		if err != nil {
 			return w.failed(operation, err)
 		}
-		err = w.end(ctx, operation, expected, func(now head) (next head, done bool, err error) {
+		err = w.end(ctx, operation, expected, journal.Deleted, func(now head) (next head, done bool, err error) {
 			if err := allowed(now); err != nil {
 				return head{}, false, err
+			}
+			if w.journals == nil && !now.ticket.IsZero() {
+				return head{}, false, &ArgumentError{Argument: "provider", Reason: fmt.Sprintf("the stream %s is in a feed, so only a provider with that feed can delete it: see WithFeed", w.Stream)}
 			}
 			version := now.version + 1
 			return head{version: version, first: version + 1, commit: id.String(), closed: true, deleted: true}, now.deleted, nil
 		})
 		if err != nil {
+			return err
+		}
+		if err := w.journalChain(ctx, operation); err != nil {
 			return err
 		}
 		if err := w.sweep(ctx, operation, w.head); err != nil {
@@ -116,11 +123,34 @@ func (s *Session) endStream(ctx context.Context, operation string, expected Expe
 // end swaps the head for one that allows no further appends, unless that is done already. change
 // makes the new head from the current one. To do it twice is harmless, so after a lost answer end
 // only needs to look at the head again.
-func (w *writer) end(ctx context.Context, operation string, expected Expected, change func(now head) (next head, done bool, err error)) error {
+func (w *writer) end(ctx context.Context, operation string, expected Expected, what journal.What, change func(now head) (next head, done bool, err error)) error {
+	var n number
+	if w.journals != nil {
+		var err error
+		if n, err = w.journals.give(ctx); err != nil {
+			return w.failed(operation, err)
+		}
+	}
+	w.sent, w.together = false, false
+	err := w.endNumbered(ctx, operation, expected, n, what, change)
+	switch ended := w.head.closed; {
+	case n.own == nil:
+	case ended && w.head.ticket.Slot == n.Slot && w.together:
+		n.stands()
+	case ended && w.head.ticket.Slot == n.Slot:
+		n.used(w.entryOfHead(w.head))
+	case !w.sent || ended: // another writer came first, for good
+		n.unused()
+	}
+	return err
+}
+
+// endNumbered is end with a number for its entry.
+func (w *writer) endNumbered(ctx context.Context, operation string, expected Expected, n number, what journal.What, change func(now head) (next head, done bool, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, w.settings.CommitTimeout)
 	defer cancel()
 	var last error
-	for n := 0; backoff(ctx, n); n++ {
+	for try := 0; backoff(ctx, try); try++ {
 		if !expected.any && expected.version != w.head.version || w.undecided() || w.head.version == 0 {
 			w.fresh = false // the session may be behind
 		}
@@ -129,7 +159,7 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, c
 		switch {
 		case err == errMoved && elsewhere:
 			return &VersionMismatchError{Stream: w.Stream, Expected: expected.version, Actual: actual}
-		case err == errMoved || err != nil && n == 0:
+		case err == errMoved || err != nil && try == 0:
 			return err
 		case err != nil:
 			last = err
@@ -148,9 +178,23 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, c
 		if denied(last) || refused(last) { // and the head has not changed
 			return w.failed(operation, last)
 		}
+		together := n.own != nil && w.caps.Atomic
+		if last = w.standing(ctx, !together); last != nil {
+			continue
+		}
 		next.time = time.Now()
-		if last = w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}); last == nil {
+		if n.own != nil {
+			next.ticket = journal.Ticket{Slot: n.Slot, From: w.notCovered(), To: next.version, After: w.head.ticket.Slot, Alone: what}
+		}
+		swap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}
+		if together {
+			last = w.state.Commit(ctx, w.keys.partition, swap, []driver.Write{w.journals.entryWrite(w.entryOfHead(next))})
+		} else {
+			last = w.state.Swap(ctx, w.keys.partition, swap)
+		}
+		if w.sending(last) == nil {
 			w.written(next)
+			w.together = together
 			return nil
 		}
 		w.fresh = false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/google/uuid"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -15,6 +16,9 @@ type Provider struct {
 	config
 	state  driver.State
 	queues queues // for the locks of streams
+
+	journals *journals // nil: the provider has no feed
+	feedless sync.Once
 }
 
 // config is what the options of a provider set.
@@ -25,6 +29,7 @@ type config struct {
 	log      *slog.Logger
 	observer Observer  // nil: none
 	hasher   *idHasher // nil: ids are not hidden
+	feed     string    // empty: none
 }
 
 // Option configures a [Provider].
@@ -74,6 +79,26 @@ func WithLogger(logger *slog.Logger) Option {
 	}
 }
 
+// WithFeed makes the provider tell a feed of every commit, so that package feed can list and follow
+// all streams of the store. The feed needs a name, for example "all". A store has one feed, and all
+// services that share the store use it.
+//
+// An append in a stream that is in the feed takes no additional request, but one more key. The
+// first append of a stream takes one more request on stores without real transactions. The first
+// append of the provider takes two. A provider without the option can write to the same streams.
+// Its events enter the feed later.
+//
+// Call [Provider.Close] when the process ends.
+func WithFeed(name string) Option {
+	return func(c *config) error {
+		if err := validateName("name of the feed", name); err != nil {
+			return err
+		}
+		c.feed = name
+		return nil
+	}
+}
+
 // NewProvider returns a provider for a state store. It sends nothing. A wrong option is an
 // [ArgumentError].
 func NewProvider(state driver.State, options ...Option) (*Provider, error) {
@@ -103,6 +128,14 @@ func NewProvider(state driver.State, options ...Option) (*Provider, error) {
 		p.log = slog.New(&hashingHandler{Handler: p.log.Handler(), hasher: p.hasher})
 	}
 	p.state = boundedState{State: state, limit: p.settings.RequestTimeout}
+	if p.feed != "" {
+		p.journals = newJournals(p.feed, p.state)
+		p.journals.logHandle = func() *streamHandle {
+			h := p.newHandle(p.journals.stream())
+			h.journals = nil
+			return h
+		}
+	}
 	if p.locker == nil {
 		p.locker = lease{state: p.state} // each of its requests is limited by boundedState
 	} else {
@@ -200,14 +233,32 @@ func (p *Provider) openObserved(ctx context.Context, o *observation, stream Stre
 	if err != nil {
 		return nil, err
 	}
+	return p.openHandle(ctx, o, h, locker, config)
+}
+
+// openHandle is openObserved for a stream that has a handle.
+func (p *Provider) openHandle(ctx context.Context, o *observation, h *streamHandle, locker driver.Locker, config openConfig) (*Session, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, h.failed("open", err)
 	}
 	o.operation.Session = id.String()
-	ctx, cancel := context.WithTimeoutCause(ctx, p.settings.openLimit(), errOpenTooLong)
+	ctx, cancel := context.WithTimeoutCause(ctx, h.settings.openLimit(), errOpenTooLong)
 	defer cancel()
 	return openSession(ctx, h, locker, config, o.operation.Session, o)
+}
+
+// Close sends what the feed was not told yet, and tells it that this provider has ended. Call it
+// when the process ends and no append is under way. Without it nothing is lost, but a feed takes
+// longer to find the last commits, and remembers the provider. A provider without [WithFeed] has
+// nothing to close.
+//
+// Close returns an error if the store did not take everything. Calling it again tries again.
+func (p *Provider) Close(ctx context.Context) error {
+	if p.journals == nil {
+		return nil
+	}
+	return p.journals.close(ctx)
 }
 
 // Registry returns the registry that the provider was created with, or an empty one.
@@ -253,21 +304,28 @@ func (p *Provider) handle(stream Stream) (*streamHandle, error) {
 	if err := stream.validate(); err != nil {
 		return nil, err
 	}
-	k, caps := keysOf(stream), p.state.Capabilities()
-	if caps.MaxKeyBytes > 0 && k.longest() > caps.MaxKeyBytes {
+	h := p.newHandle(stream)
+	if limit := h.caps.MaxKeyBytes; limit > 0 && h.keys.longest() > limit {
 		return nil, &ArgumentError{Argument: "stream name",
-			Reason: fmt.Sprintf("with %s keys would have up to %d bytes, but the store takes at most %d", stream, k.longest(), caps.MaxKeyBytes)}
+			Reason: fmt.Sprintf("with %s keys would have up to %d bytes, but the store takes at most %d", stream, h.keys.longest(), limit)}
 	}
+	return h, nil
+}
+
+func (p *Provider) newHandle(stream Stream) *streamHandle {
+	k := keysOf(stream)
 	return &streamHandle{
 		Stream:   stream,
 		keys:     k,
 		state:    p.state,
-		caps:     caps,
+		caps:     p.state.Capabilities(),
 		registry: p.registry,
 		settings: p.settings,
 		log:      p.log.With("stream", k.partition),
 		observer: p.observer,
 		hasher:   p.hasher,
 		queues:   &p.queues,
-	}, nil
+		journals: p.journals,
+		feedless: &p.feedless,
+	}
 }

@@ -166,6 +166,11 @@ func (r *rebuild) scan(ctx context.Context) error {
 			}
 			last := events[len(events)-1]
 			r.next.version, r.next.commit = last.version, last.commit
+			for _, event := range events {
+				if !event.ticket.IsZero() {
+					r.next.ticket = event.ticket
+				}
+			}
 			r.found.Events += int64(len(events))
 			if r.progress != nil {
 				r.progress(r.found.Events)

@@ -17,6 +17,10 @@ func (w *writer) fitsTransaction(c commit) bool {
 		return true
 	}
 	writes, size := 0, w.headBytes()
+	if w.journals != nil {
+		writes++
+		size += w.requestBytes(entryKeyBytes, entryBytes(c.types))
+	}
 	for _, records := range [...][]record{w.carry(), c.events} {
 		for _, r := range records {
 			writes++
@@ -77,7 +81,11 @@ func (h *streamHandle) requestBytes(keyBytes, valueBytes int) int {
 
 // headBytes returns requestBytes for a head without its tail.
 func (h *streamHandle) headBytes() int {
-	return h.requestBytes(len(h.keys.head()), len(h.keys.partition)+256)
+	fields := 256
+	if h.journals != nil {
+		fields += ticketBytes
+	}
+	return h.requestBytes(len(h.keys.head()), len(h.keys.partition)+fields)
 }
 
 // fitsRequest returns a BatchTooLargeError if the store can't take the write in one request.

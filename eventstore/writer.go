@@ -55,6 +55,11 @@ type writer struct {
 	ended    time.Time
 
 	counts commitCounts // of the operation under way
+
+	// sent says that the commit under way was sent, and together that an answer told that its entry
+	// stands since it was in the same transaction. named says that the name of the stream stands in
+	// a journal.
+	sent, together, named bool
 }
 
 func newWriter(h *streamHandle, o openedStream) *writer {

@@ -45,7 +45,7 @@ func (s *State) Commit(ctx context.Context, partition string, swap driver.Swap, 
 	operations := make([]*dapr.StateOperation, 0, len(writes)+1)
 	operations = append(operations, &dapr.StateOperation{Type: dapr.StateOperationTypeUpsert, Item: swapItem(partition, swap)})
 	for _, w := range writes {
-		total += size(partition, w.Key, w.Value)
+		total += size(partition, w.Key, w.Value) + len(w.Partition)
 		operations = append(operations, operation(partition, w))
 	}
 	if err := s.fits(doing, total); err != nil {
@@ -149,6 +149,9 @@ func operation(partition string, w driver.Write) *dapr.StateOperation {
 	kind := dapr.StateOperationTypeUpsert
 	if w.Value == nil {
 		kind = dapr.StateOperationTypeDelete
+	}
+	if w.Partition != "" {
+		partition = w.Partition
 	}
 	return &dapr.StateOperation{Type: kind, Item: item(partition, w.Key, w.Value, lastWrite)}
 }

@@ -69,6 +69,10 @@ func (i Item) Found() bool { return i.ETag != "" }
 type Write struct {
 	Key   string
 	Value []byte // nil deletes the key; deleting an absent key is no error
+
+	// Partition is the partition of the key if it is not that of the request. Only a Commit mixes
+	// partitions.
+	Partition string
 }
 
 // Swap is one conditional write. See [State.Swap].

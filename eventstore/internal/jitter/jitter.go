@@ -16,6 +16,14 @@ func WithSource(ctx context.Context, source *rand.Rand) context.Context {
 	return context.WithValue(ctx, sourceKey{}, source)
 }
 
+// Uint64 returns a random number.
+func Uint64(ctx context.Context) uint64 {
+	if source, ok := ctx.Value(sourceKey{}).(*rand.Rand); ok {
+		return source.Uint64()
+	}
+	return rand.Uint64()
+}
+
 // Of returns a random duration between half of d and d. If d is below 2 ns, Of returns d.
 func Of(ctx context.Context, d time.Duration) time.Duration {
 	half := int64(d / 2)

@@ -1,0 +1,47 @@
+package eventstore
+
+import (
+	"context"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
+)
+
+// adopt swaps the head for one whose ticket covers all versions, if the present one does not. The
+// swap changes neither version nor commit, so to a session it is like a trim. (Rule F5)
+func (h *streamHandle) adopt(ctx context.Context, operation string) error {
+	hd, etag, err := h.readHead(ctx, operation)
+	if err != nil || hd.version == 0 || hd.deleted || hd.ticket.To >= hd.version {
+		return err
+	}
+	w := newWriter(h, openedStream{head: hd, etag: etag})
+	if err := w.standing(ctx, true); err != nil {
+		return h.failed(operation, err)
+	}
+	n, err := h.journals.give(ctx)
+	if err != nil {
+		return h.failed(operation, err)
+	}
+	next := hd
+	next.ticket = journal.Ticket{Slot: n.Slot, From: w.notCovered(), To: hd.version, After: hd.ticket.Slot, Alone: journal.Adopted}
+	err = h.state.Swap(ctx, h.keys.partition, driver.Swap{Key: h.keys.head(), Value: next.encode(h.keys.partition), ETag: etag})
+	switch {
+	case err == nil:
+		n.used(h.entryOfHead(next))
+	case refused(err):
+		n.unused()
+		return h.failed(operation, err)
+	default:
+		now, nowETag, readErr := h.readHead(ctx, operation)
+		switch {
+		case readErr == nil && now.ticket.Slot == n.Slot:
+			n.used(h.entryOfHead(now))
+			return nil
+		case readErr == nil && nowETag != etag: // so the swap can no longer succeed
+			n.unused()
+			return nil
+		}
+		return h.failed(operation, err) // the number stays undecided
+	}
+	return nil
+}

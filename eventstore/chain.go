@@ -1,0 +1,130 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
+)
+
+// This file finds out, from a stream itself, what should stand in journals. A commit whose process
+// crashed before its entry stood is found in this way. (Rule F8)
+
+// covered reports whether the log has taken over the entry of a slot.
+type covered func(journal.Slot) bool
+
+// chain returns the entries of a stream's commits that are not covered, the newest first. It begins
+// with the commit whose last event has that version and whose ticket is for that slot. It follows
+// the tickets down to the first that is covered.
+func (h *streamHandle) chain(ctx context.Context, operation string, hd head, version int64, slot journal.Slot, covers covered) (entries []journal.Entry, err error) {
+	if covers(slot) {
+		return nil, nil
+	}
+	var e journal.Entry // that is being put together
+	var types []string  // of its events, the newest first
+	mixed := false      // it covers events of other commits
+	for c := range h.chunks(ctx, operation, hd, 1, version, true) {
+		if c.err != nil {
+			return nil, c.err
+		}
+		for i, data := range slices.Backward(c.data) {
+			version := c.from + int64(i)
+			if data == nil && hd.deleted {
+				return entries, nil // it is being swept, so its entries stand (Rule F10)
+			}
+			if data == nil {
+				return nil, h.damaged(h.keys.event(version), version, errors.New("the event is committed but its key is missing"))
+			}
+			r, _, raw, err := decodeEventAt(h.Stream, h.keys.partition, version, data)
+			if err != nil {
+				return nil, h.damaged(h.keys.event(version), version, err)
+			}
+			if e.IsZero() {
+				t := r.ticket
+				if t.Slot != slot || t.To != version {
+					return nil, h.damaged(h.keys.event(version), version, fmt.Errorf("its ticket is for %s, but that of its successor names %s", t.Slot, slot))
+				}
+				e = journal.Entry{Slot: slot, What: journal.Appended, Stream: h.keys.partition,
+					From: t.From, To: t.To, After: t.After, Commit: r.commit, Time: timeOf(r.commit)}
+				types, mixed = nil, false
+			}
+			types = append(types, raw.Type)
+			mixed = mixed || r.commit != e.Commit
+			if version > e.From {
+				continue
+			}
+			if !mixed {
+				e.Types = eachOnce(types)
+			}
+			entries, slot, e = append(entries, e), e.After, journal.Entry{}
+			if covers(slot) {
+				return entries, nil
+			}
+		}
+	}
+	if hd.deleted {
+		return entries, nil
+	}
+	return nil, h.damaged(h.keys.event(1), 1, fmt.Errorf("the stream has no event with the ticket %s", slot))
+}
+
+// eachOnce returns the types of events, given the newest first, in the order of the events.
+func eachOnce(newestFirst []string) (types []string) {
+	for _, t := range slices.Backward(newestFirst) {
+		if !slices.Contains(types, t) {
+			types = append(types, t)
+		}
+	}
+	return types
+}
+
+// derive returns the entries that should stand in journals for a stream, as its head tells, and
+// that are not covered. The oldest comes first.
+func (h *streamHandle) derive(ctx context.Context, operation string, hd head, covers covered) (entries []journal.Entry, err error) {
+	t := hd.ticket
+	if covers(t.Slot) {
+		return nil, nil
+	}
+	if t.Alone == "" {
+		entries, err = h.chain(ctx, operation, hd, t.To, t.Slot, covers)
+	} else {
+		if entries, err = h.chain(ctx, operation, hd, t.From-1, t.After, covers); err == nil {
+			entries = slices.Insert(entries, 0, h.entryOfHead(hd))
+		}
+	}
+	slices.Reverse(entries)
+	return entries, err
+}
+
+// journalChain makes the entries of a deleted stream stand, before the events that tell of them are
+// removed. (Rule F10)
+func (w *writer) journalChain(ctx context.Context, operation string) error {
+	if w.journals == nil || w.head.ticket.IsZero() {
+		return nil
+	}
+	state, err := readLog(ctx, newReader(w.journals.logHandle()))
+	if err != nil {
+		return err
+	}
+	entries, err := w.derive(ctx, operation, w.head, state.Vector.Covers)
+	if err != nil {
+		return err
+	}
+	byJournal := map[string][]driver.Write{}
+	var ids []string
+	for _, e := range entries {
+		if byJournal[e.Journal] == nil {
+			ids = append(ids, e.Journal)
+		}
+		byJournal[e.Journal] = append(byJournal[e.Journal], w.journals.entryWrite(e))
+	}
+	for _, id := range ids {
+		if err := w.state.Write(ctx, w.journals.feed.Partition(id), byJournal[id]); err != nil {
+			return w.failed(operation, err)
+		}
+	}
+	return nil
+}

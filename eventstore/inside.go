@@ -1,0 +1,129 @@
+package eventstore
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
+	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
+)
+
+// Inside is what the feed of a provider needs of it. Only packages of this module can get one.
+type Inside struct{ p *Provider }
+
+// Inside is for the packages of this module. Others cannot call it.
+func (p *Provider) Inside(permit.Permit) Inside { return Inside{p} }
+
+// Feed returns the name of the provider's feed, or an empty name if it has none.
+func (in Inside) Feed() journal.Feed { return journal.Feed(in.p.feed) }
+
+// State returns the provider's store. Its requests have the provider's time limit.
+func (in Inside) State() driver.State { return in.p.state }
+
+// Locker returns what keeps the sessions of the provider apart.
+func (in Inside) Locker() driver.Locker { return in.p.locker }
+
+// Log returns the logger of the feed's log.
+func (in Inside) Log() *slog.Logger { return in.p.journals.logHandle().log }
+
+// OpenLog opens a session on the feed's log, which lasts as long as lease. It waits for at most
+// atMost until other sessions on the log have ended.
+func (in Inside) OpenLog(ctx context.Context, lease, atMost time.Duration) (s *Session, err error) {
+	h := in.p.journals.logHandle()
+	h.settings.SessionTimeout, h.settings.OpenTimeout = lease, atMost
+	caller := ctx
+	ctx, o := observe(ctx, in.p.observer, in.p.hasher, Operation{Name: OpOpen, Stream: h.Stream, Expected: -1})
+	defer o.end(&err)
+	if s, err = in.p.openHandle(ctx, &o, h, in.p.locker, openConfig{withSnapshots: true}); err != nil {
+		return nil, err
+	}
+	s.openContext = context.WithoutCancel(caller)
+	return s, nil
+}
+
+// LogReader returns a reader of the feed's log.
+func (in Inside) LogReader() *Reader { return newReader(in.p.journals.logHandle()) }
+
+// LogState returns how far the log has taken over the journals, as a reader of the log sees it.
+func (in Inside) LogState(ctx context.Context, r *Reader) (journal.State, error) {
+	return readLog(ctx, r)
+}
+
+// GetMany reads keys of any partitions, in as few requests as the store allows. It proves that a
+// key is absent, and fails as a whole if one key cannot be read.
+func (in Inside) GetMany(ctx context.Context, operation string, keys []string) ([]driver.Item, error) {
+	return in.p.journals.logHandle().getMany(ctx, operation, keys)
+}
+
+// StreamHead is what a stream's head tells about the stream.
+type StreamHead struct {
+	Version         int64
+	First           int64 // the lowest version that still counts
+	Closed, Deleted bool
+	Time            time.Time // of the last change
+	head            head
+}
+
+// Ticket returns the ticket of the stream's last commit that is in a journal.
+func (h StreamHead) Ticket() journal.Ticket { return h.head.ticket }
+
+// Heads reads the heads of streams by their names. A stream without a head has version 0. An error
+// of one head is in errs, under its index.
+func (in Inside) Heads(ctx context.Context, operation string, names []string) (heads []StreamHead, errs map[int]error, err error) {
+	keys := make([]string, len(names))
+	for i, name := range names {
+		keys[i] = "{" + name + "}:head"
+	}
+	items, err := in.GetMany(ctx, operation, keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	heads = make([]StreamHead, len(names))
+	for i, item := range items {
+		h, err := in.named(names[i])
+		if err == nil {
+			var hd head
+			if hd, _, err = h.headOf(item); err == nil {
+				heads[i] = StreamHead{Version: hd.version, First: hd.first, Closed: hd.closed, Deleted: hd.deleted, Time: hd.time, head: hd}
+			}
+		}
+		if err != nil {
+			if errs == nil {
+				errs = map[int]error{}
+			}
+			errs[i] = err
+		}
+	}
+	return heads, errs, nil
+}
+
+// named returns the handle of a stream by the name that Stream.String returns.
+func (in Inside) named(name string) (*streamHandle, error) {
+	stream, err := ParseStream(name)
+	if err != nil {
+		return nil, err
+	}
+	return in.p.newHandle(stream), nil
+}
+
+// Derive returns the entries that should stand in journals for a stream and that are not covered,
+// the oldest first. (Rule F8)
+func (in Inside) Derive(ctx context.Context, operation, name string, hd StreamHead, covers func(journal.Slot) bool) ([]journal.Entry, error) {
+	h, err := in.named(name)
+	if err != nil {
+		return nil, err
+	}
+	return h.derive(ctx, operation, hd.head, covers)
+}
+
+// Adopt gives a stream a ticket for the versions that writers without a feed have written. It does
+// nothing if there are none. (Rule F5)
+func (in Inside) Adopt(ctx context.Context, operation, name string) error {
+	h, err := in.named(name)
+	if err != nil {
+		return err
+	}
+	return h.adopt(ctx, operation)
+}

@@ -1,0 +1,226 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
+)
+
+// Batch is one commit of the log. It holds entries in the order of the log and, by their slots, how
+// far each journal was read. (Rule F6)
+type Batch struct {
+	First   int64 // the position of the first entry; positions count entries from 1 on
+	Entries []Entry
+}
+
+// Last returns the position of the last entry.
+func (b Batch) Last() int64 { return b.First + int64(len(b.Entries)) - 1 }
+
+// Encode returns the batch as text. Each journal is named once, and each entry is a line:
+//
+//	first=17
+//	journal=t5k2q1x7f3ab
+//	appended 0/5 EventStores:BankAccount:1 4 6 1764126000123 FundsDeposited FundsWithdrawn
+func (b Batch) Encode() []byte {
+	var ids []string
+	index := map[string]int{}
+	for _, e := range b.Entries {
+		if _, known := index[e.Journal]; !known {
+			index[e.Journal] = len(ids)
+			ids = append(ids, e.Journal)
+		}
+	}
+	text := append(make([]byte, 0, 100*len(b.Entries)), "first="...)
+	text = append(strconv.AppendInt(text, b.First, 10), '\n')
+	for _, id := range ids {
+		text = append(text, "journal="+id+"\n"...)
+	}
+	for _, e := range b.Entries {
+		text = append(text, e.What...)
+		text = strconv.AppendInt(append(text, ' '), int64(index[e.Journal]), 10)
+		text = strconv.AppendInt(append(text, '/'), e.Number, 10)
+		if e.What != Ended {
+			text = append(append(text, ' '), e.Stream...)
+		}
+		if e.What != Ended && e.What != Named {
+			text = strconv.AppendInt(append(text, ' '), e.From, 10)
+			text = strconv.AppendInt(append(text, ' '), e.To, 10)
+			text = strconv.AppendInt(append(text, ' '), milliseconds(e.Time), 10)
+			for _, t := range e.Types {
+				text = append(append(text, ' '), frame.Escape(t)...)
+			}
+		}
+		text = append(text, '\n')
+	}
+	return text
+}
+
+func milliseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// DecodeBatch decodes what [Batch.Encode] returns. The entries lack what the log does not hold: the
+// slot before, the commit, and the numbers that are void.
+func DecodeBatch(text []byte) (b Batch, err error) {
+	var ids []string
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSuffix(line, "\n")
+		if value, ok := strings.CutPrefix(line, "first="); ok {
+			b.First, err = strconv.ParseInt(value, 10, 64)
+		} else if id, ok := strings.CutPrefix(line, "journal="); ok {
+			ids = append(ids, id)
+		} else {
+			var e Entry
+			if e, err = decodeLine(ids, line); err == nil {
+				b.Entries = append(b.Entries, e)
+			}
+		}
+		if err != nil {
+			return Batch{}, fmt.Errorf("line %q: %w", line, err)
+		}
+	}
+	if b.First < 1 || len(b.Entries) == 0 {
+		return Batch{}, errors.New("it has no position or no entries")
+	}
+	return b, nil
+}
+
+func decodeLine(ids []string, line string) (e Entry, err error) {
+	words := strings.Split(line, " ")
+	e.What = What(words[0])
+	least := map[What]int{Ended: 2, Named: 3, Appended: 6, Closed: 6, Deleted: 6, Adopted: 6}[e.What]
+	if least == 0 || len(words) < least {
+		return Entry{}, errors.New("this version of the library does not know such entries")
+	}
+	index, number, _ := strings.Cut(words[1], "/")
+	i, err := strconv.Atoi(index)
+	if err == nil && (i < 0 || i >= len(ids)) {
+		err = errors.New("it has no journal")
+	}
+	if err == nil {
+		e.Journal = ids[i]
+		e.Number, err = strconv.ParseInt(number, 10, 64)
+	}
+	if err != nil || e.What == Ended {
+		return e, err
+	}
+	e.Stream = words[2]
+	if e.What == Named {
+		return e, nil
+	}
+	var at int64
+	for i, n := range [...]*int64{&e.From, &e.To, &at} {
+		if *n, err = strconv.ParseInt(words[3+i], 10, 64); err != nil {
+			return e, err
+		}
+	}
+	if at != 0 {
+		e.Time = time.UnixMilli(at).UTC()
+	}
+	for _, word := range words[6:] {
+		t, err := frame.Unescape(word)
+		if err != nil {
+			return e, err
+		}
+		e.Types = append(e.Types, t)
+	}
+	return e, nil
+}
+
+// State is what an indexer knows after a batch. It is the log's snapshot.
+type State struct {
+	Position int64 // of the last entry
+	Vector   Vector
+}
+
+// Take notes that a batch is in the log.
+func (s *State) Take(b Batch) error {
+	if b.First != s.Position+1 {
+		return fmt.Errorf("it begins at position %d, after position %d", b.First, s.Position)
+	}
+	for _, e := range b.Entries {
+		s.Vector.Take(e)
+	}
+	s.Position = b.Last()
+	return nil
+}
+
+// Clone returns a copy that shares nothing that changes.
+func (s State) Clone() State { return State{s.Position, s.Vector.Clone()} }
+
+// Encode returns the state as text. Each journal is a line with its highest number and the numbers
+// that were absent, or with the word ended:
+//
+//	position=17
+//	t5k2q1x7f3ab 5 3
+//	t5k2q1zw0c9d 8 ended
+func (s State) Encode() []byte {
+	text := fmt.Appendf(nil, "position=%d\n", s.Position)
+	ids := make([]string, 0, len(s.Vector))
+	for id := range s.Vector {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		p := s.Vector[id]
+		text = fmt.Appendf(text, "%s %d", id, p.High)
+		for _, n := range p.Open {
+			text = fmt.Appendf(text, " %d", n)
+		}
+		if p.Ended {
+			text = append(text, " ended"...)
+		}
+		text = append(text, '\n')
+	}
+	return text
+}
+
+// NewState returns the state of a log that has no entries.
+func NewState() State { return State{Vector: Vector{}} }
+
+// DecodeState decodes what [State.Encode] returns.
+func DecodeState(text []byte) (State, error) {
+	s := NewState()
+	for line := range strings.Lines(string(text)) {
+		if err := s.decodeLine(strings.TrimSuffix(line, "\n")); err != nil {
+			return State{}, fmt.Errorf("line %q: %w", line, err)
+		}
+	}
+	return s, nil
+}
+
+func (s *State) decodeLine(line string) (err error) {
+	if value, ok := strings.CutPrefix(line, "position="); ok {
+		s.Position, err = strconv.ParseInt(value, 10, 64)
+		return err
+	}
+	words := strings.Split(line, " ")
+	if len(words) < 2 || !ValidID(words[0]) {
+		return errors.New("it is about no journal")
+	}
+	var p Progress
+	if p.High, err = strconv.ParseInt(words[1], 10, 64); err != nil {
+		return err
+	}
+	for _, word := range words[2:] {
+		if word == "ended" {
+			p.Ended = true
+			continue
+		}
+		n, err := strconv.ParseInt(word, 10, 64)
+		if err != nil {
+			return err
+		}
+		p.Open = append(p.Open, n)
+	}
+	s.Vector[words[0]] = p
+	return nil
+}
