@@ -139,6 +139,8 @@ func decodeLine(ids []string, line string) (e Entry, err error) {
 type State struct {
 	Position int64 // of the last entry
 	Vector   Vector
+
+	Kept int64 // the position of the snapshot that the state was read from, or 0; it is not stored
 }
 
 // Take notes that a batch is in the log.
@@ -154,7 +156,7 @@ func (s *State) Take(b Batch) error {
 }
 
 // Clone returns a copy that shares nothing that changes.
-func (s State) Clone() State { return State{s.Position, s.Vector.Clone()} }
+func (s State) Clone() State { return State{s.Position, s.Vector.Clone(), s.Kept} }
 
 // Encode returns the state as text. Each journal is a line with its highest number and the numbers
 // that were absent, or with the word ended:
@@ -194,6 +196,7 @@ func DecodeState(text []byte) (State, error) {
 			return State{}, fmt.Errorf("line %q: %w", line, err)
 		}
 	}
+	s.Kept = s.Position
 	return s, nil
 }
 

@@ -130,3 +130,12 @@ func (e Entry) check() error {
 	}
 	return nil
 }
+
+// Size returns about how many bytes the entry takes of the log.
+func (e Entry) Size() int {
+	n := 64 + len(e.Stream)
+	for _, t := range e.Types {
+		n += 1 + len(t)
+	}
+	return n
+}

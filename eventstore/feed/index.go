@@ -1,0 +1,233 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
+)
+
+// Index makes the log of the feed, until ctx ends. Run it in every instance of every service, or in
+// one: one of them works while the others wait to take its place. Without any, streams can be
+// neither listed nor followed, and nothing is lost.
+//
+// Index returns nil when ctx has ended. It goes on after errors of the store, which it logs as
+// warnings. It returns an [eventstore.DamagedError] if the log itself is damaged.
+func (f *Feed) Index(ctx context.Context) error {
+	ix := &indexer{Feed: f}
+	for failures := 0; ctx.Err() == nil; {
+		err := ix.turn(ctx)
+		switch {
+		case err == nil:
+			failures = 0
+			continue
+		case isA[*eventstore.OpenTimeoutError](err): // another indexer works
+			continue
+		case !unsure(ctx, err) && ctx.Err() == nil:
+			return err
+		case ctx.Err() == nil:
+			f.log.WarnContext(ctx, "indexing the feed failed", "error", err)
+		}
+		ix.forget()
+		failures++
+		pause(ctx, min(100*time.Millisecond<<min(failures, 6), 5*time.Second))
+	}
+	return nil
+}
+
+// indexer is one call of Index.
+type indexer struct {
+	*Feed
+
+	state   journal.State
+	version int64 // of the log; state is as of then
+	loaded  bool
+
+	journals map[string]*watched
+	blocked  map[journal.Slot]int // rounds in which an entry waited for the one before
+	names    names
+	walk     walk
+	suspects map[string]suspect // by the names of their streams
+	batches  int                // since the last snapshot
+}
+
+// forget makes the indexer read everything again that it knows.
+func (ix *indexer) forget() {
+	*ix = indexer{Feed: ix.Feed}
+}
+
+// turn indexes for as long as one session on the log lasts.
+func (ix *indexer) turn(ctx context.Context) (err error) {
+	s, err := ix.inside.OpenLog(ctx, ix.lease, ix.lease/2)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closed := s.Close(); err == nil && !isA[*eventstore.SessionExpiredError](closed) {
+			err = closed
+		}
+	}()
+	if err := ix.load(ctx, s); err != nil {
+		return err
+	}
+	idle := 0
+	for ctx.Err() == nil && time.Until(s.ExpiresAt()) > ix.lease/4 {
+		took, err := ix.round(ctx, s)
+		if err != nil {
+			return err
+		}
+		if took > 0 {
+			idle = 0
+			continue
+		}
+		idle++
+		pause(ctx, min(pollLeast*time.Duration(idle), pollMost))
+	}
+	return nil
+}
+
+// An indexer polls the journals at these intervals, more often while there is something to do.
+const (
+	pollLeast = 20 * time.Millisecond
+	pollMost  = time.Second
+)
+
+// load reads how far the log has got, unless the indexer knows it.
+func (ix *indexer) load(ctx context.Context, s *eventstore.Session) error {
+	version, err := s.Version(ctx)
+	if err != nil {
+		return err
+	}
+	if ix.loaded && version == ix.version {
+		return nil
+	}
+	ix.forget()
+	if ix.state, err = ix.inside.LogState(ctx, s.Reader); err != nil {
+		return err
+	}
+	ix.version, ix.loaded = version, true
+	ix.journals, ix.blocked = map[string]*watched{}, map[journal.Slot]int{}
+	if version > 0 { // its entries may not have been deleted
+		event, err := s.Event(ctx, version, eventstore.AsRaw())
+		if err != nil {
+			return err
+		}
+		last, err := ix.decode(event)
+		if err != nil {
+			return err
+		}
+		if err := ix.clear(ctx, last.Batch); err != nil {
+			return err
+		}
+	}
+	return ix.catchUpNames(ctx, s)
+}
+
+// round takes over what stands in the journals now. It returns how many entries that were.
+func (ix *indexer) round(ctx context.Context, s *eventstore.Session) (int, error) {
+	found, err := ix.poll(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := ix.repair(ctx, found); err != nil {
+		return 0, err
+	}
+	if len(found) == 0 || ix.walk.due(ix.walkEvery) {
+		if err := ix.walkOn(ctx, found); err != nil {
+			return 0, err
+		}
+	}
+	batch := ix.order(found)
+	if len(batch.Entries) == 0 {
+		return 0, nil
+	}
+	if err := ix.append(ctx, s, batch); err != nil {
+		return 0, err
+	}
+	return len(batch.Entries), nil
+}
+
+const (
+	batchEntries = 1000
+	batchBytes   = 256 << 10
+)
+
+// order returns the entries that the log can take over now, each after the one that its ticket
+// names. (Rule F7)
+func (ix *indexer) order(found candidates) journal.Batch {
+	batch := journal.Batch{First: ix.state.Position + 1}
+	vector := ix.state.Vector.Clone()
+	bytes := 0
+	for progress := true; progress; {
+		progress = false
+		for _, slot := range found.sorted() {
+			e := found[slot]
+			if vector.Covers(slot) {
+				delete(found, slot)
+				continue
+			}
+			if !vector.Ready(e) {
+				continue
+			}
+			if len(batch.Entries) == batchEntries || bytes > batchBytes {
+				return batch
+			}
+			vector.Take(e)
+			batch.Entries = append(batch.Entries, e)
+			bytes += e.Size()
+			delete(found, slot)
+			progress = true
+		}
+	}
+	return batch
+}
+
+// append commits a batch to the log, and does what may only be done after that. (Rules F6 and F9)
+func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch journal.Batch) error {
+	raw := eventstore.Raw{Type: "batch", ContentType: "text/plain; charset=utf-8", Payload: batch.Encode()}
+	version, err := s.Append(ctx, eventstore.ExpectVersion(ix.version), raw)
+	if err != nil {
+		return err // whoever loads the log again finds out whether the batch is in it
+	}
+	if err := ix.state.Take(batch); err != nil {
+		return err
+	}
+	ix.version = version
+	ix.news.tell(version)
+	if err := ix.clear(ctx, batch); err != nil {
+		return err
+	}
+	if err := ix.addNames(ctx, batch); err != nil {
+		return err
+	}
+	if ix.batches++; ix.batches >= snapshotEvery {
+		ix.batches = 0
+		state := eventstore.Raw{Type: "journals", ContentType: "text/plain; charset=utf-8", Payload: ix.state.Encode()}
+		if err := s.SaveSnapshot(ctx, version, state); err != nil {
+			ix.log.WarnContext(ctx, "the log of the feed has no new snapshot", "version", version, "error", err)
+		}
+	}
+	return nil
+}
+
+// snapshotEvery is how many batches may follow the log's newest snapshot. Whoever begins to read
+// the log reads at most that many.
+const snapshotEvery = 100
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// isA reports whether err is an E, or wraps one.
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}

@@ -1,0 +1,179 @@
+package feed
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
+)
+
+// This file reads the journals, and removes from them what the log has taken over.
+
+// candidates are entries that were found and may not be in the log.
+type candidates map[journal.Slot]journal.Entry
+
+func (c candidates) sorted() []journal.Slot {
+	return slices.SortedFunc(maps.Keys(c), func(a, b journal.Slot) int {
+		return cmp.Or(cmp.Compare(a.Journal, b.Journal), cmp.Compare(a.Number, b.Number))
+	})
+}
+
+// watched is how an indexer looks at one journal.
+type watched struct {
+	wake int64     // as the root told last
+	busy time.Time // when an entry was found last, or the journal's process woke up
+	full time.Time // when the whole window was looked at last
+}
+
+const (
+	// window is how many numbers beyond the highest known one an indexer looks at. Among that many
+	// at least one stands, if any stands. (Rule F3)
+	window = 64
+
+	// glance is how many numbers it looks at where nothing is going on.
+	glance = 2
+
+	fullEvery = time.Second      // how often it looks at the whole window all the same
+	idleAfter = 2 * time.Minute  // when it no longer looks at a journal in each round,
+	idleEvery = 30 * time.Second // but only this often
+)
+
+// poll reads the root, and what stands in the journals beyond what the log has taken over.
+func (ix *indexer) poll(ctx context.Context) (candidates, error) {
+	root, _, err := ix.root(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slots := ix.wanted(root)
+	found := candidates{}
+	for part := range slices.Chunk(slots, 1000) {
+		keys := make([]string, len(part))
+		for i, slot := range part {
+			keys[i] = ix.name.Key(slot)
+		}
+		items, err := ix.getMany(ctx, keys)
+		if err != nil {
+			return nil, err
+		}
+		for i, item := range items {
+			if !item.Found() {
+				continue
+			}
+			e, err := journal.DecodeEntry(ix.name, part[i], item.Value)
+			if err != nil {
+				return nil, &eventstore.DamagedError{Key: item.Key, Cause: err}
+			}
+			found[part[i]] = e
+			ix.journals[e.Journal].busy = time.Now()
+		}
+	}
+	return found, nil
+}
+
+// root reads the root.
+func (ix *indexer) root(ctx context.Context) (journal.Root, string, error) {
+	item, err := ix.inside.State().Get(ctx, ix.name.Log(), ix.name.Root())
+	if err != nil {
+		return nil, "", &eventstore.StorageError{Operation: indexing, Cause: err}
+	}
+	root, err := journal.DecodeRoot(ix.name, item.Value)
+	if err != nil {
+		return nil, "", &eventstore.DamagedError{Key: ix.name.Root(), Cause: err}
+	}
+	return root, item.ETag, nil
+}
+
+const indexing = "index the feed"
+
+// wanted returns the slots to look at in this round. The journals are those of the root, and those
+// that tickets have told of.
+func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
+	wakes := map[string]int64{}
+	for _, l := range root {
+		wakes[l.ID] = l.Wake
+	}
+	for id, p := range ix.state.Vector {
+		if _, listed := wakes[id]; !listed && !p.Ended {
+			wakes[id] = 0
+		}
+	}
+	now := time.Now()
+	for _, id := range slices.Sorted(maps.Keys(wakes)) {
+		p := ix.state.Vector[id]
+		if p.Ended {
+			continue
+		}
+		w := ix.journals[id]
+		if w == nil {
+			w = &watched{busy: now}
+			ix.journals[id] = w
+		}
+		if wakes[id] != w.wake {
+			w.wake, w.busy = wakes[id], now
+		}
+		every, n := fullEvery, int64(glance)
+		if now.Sub(w.busy) >= idleAfter {
+			every, n = idleEvery, 0
+		}
+		if now.Sub(w.full) >= every || now.Sub(w.busy) < fullEvery {
+			w.full, n = now, window
+			for _, open := range p.Open {
+				slots = append(slots, journal.Slot{Journal: id, Number: open})
+			}
+		}
+		for i := range n {
+			slots = append(slots, journal.Slot{Journal: id, Number: p.High + 1 + i})
+		}
+	}
+	return slots
+}
+
+// getMany reads keys. A key that the bulk read missed counts as absent, because the next round asks
+// for it again.
+func (ix *indexer) getMany(ctx context.Context, keys []string) ([]driver.Item, error) {
+	items, err := ix.inside.State().GetMany(ctx, ix.name.Log(), keys)
+	if err != nil {
+		return nil, &eventstore.StorageError{Operation: indexing, Cause: err}
+	}
+	for _, item := range items {
+		if item.Err != nil {
+			return nil, &eventstore.StorageError{Operation: indexing, Cause: item.Err}
+		}
+	}
+	return items, nil
+}
+
+// clear deletes the entries that the log has taken over. (Rule F9) If journals have ended, clear
+// removes them from the root. (Rule F11)
+func (ix *indexer) clear(ctx context.Context, batch journal.Batch) error {
+	writes := map[string][]driver.Write{}
+	var ended []string
+	for _, e := range batch.Entries {
+		writes[e.Journal] = append(writes[e.Journal], driver.Write{Key: ix.name.Key(e.Slot)})
+		if e.What == journal.Ended {
+			ended = append(ended, e.Journal)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(writes)) {
+		if err := ix.inside.State().Write(ctx, ix.name.Partition(id), writes[id]); err != nil {
+			return &eventstore.StorageError{Operation: indexing, Cause: err}
+		}
+	}
+	if len(ended) == 0 {
+		return nil
+	}
+	root, etag, err := ix.root(ctx)
+	if err != nil {
+		return err
+	}
+	swap := driver.Swap{Key: ix.name.Root(), Value: root.Without(ended...).Encode(ix.name), ETag: etag}
+	if err := ix.inside.State().Swap(ctx, ix.name.Log(), swap); err != nil {
+		ix.log.DebugContext(ctx, "the root still names journals that have ended", "error", err)
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package feed
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
+)
+
+// This file finds commits that no journal shows. (Rule F8)
+
+// walk is how far an indexer has looked through the heads of all streams.
+type walk struct {
+	page int64
+	last time.Time
+}
+
+// due reports whether the next step of the walk is due.
+func (w *walk) due(every time.Duration) bool { return time.Since(w.last) >= every }
+
+// repair looks at the streams of entries that wait for an earlier one. If the earlier entry does
+// not stand, the stream itself tells what it is.
+func (ix *indexer) repair(ctx context.Context, found candidates) error {
+	waiting := map[journal.Slot]int{}
+	streams := map[string]bool{}
+	for _, slot := range found.sorted() {
+		e := found[slot]
+		if e.What == journal.Ended || ix.state.Vector.Covers(slot) || ix.state.Vector.Covers(e.After) {
+			continue
+		}
+		if _, ok := found[e.After]; ok {
+			continue
+		}
+		if waiting[slot] = ix.blocked[slot] + 1; waiting[slot] >= repairAfter {
+			streams[e.Stream] = true
+		}
+	}
+	ix.blocked = waiting
+	if len(streams) == 0 {
+		return nil
+	}
+	return ix.derive(ctx, slices.Sorted(maps.Keys(streams)), found)
+}
+
+// repairAfter is in how many rounds an entry waits for an earlier one, which may be on its way.
+const repairAfter = 3
+
+// walkOn looks at the heads of the next page of names.
+func (ix *indexer) walkOn(ctx context.Context, found candidates) error {
+	if !ix.walk.due(ix.walkEvery) {
+		return nil
+	}
+	ix.walk.last = time.Now()
+	var late []string
+	for name, seen := range ix.suspects {
+		if seen.adopt || !ix.state.Vector.Covers(seen.slot) {
+			late = append(late, name)
+		}
+	}
+	slices.Sort(late)
+	ix.suspects = map[string]suspect{}
+	page, err := ix.page(ctx, ix.walk.page)
+	if err != nil {
+		return err
+	}
+	ix.walk.page++
+	if len(page.names) == 0 {
+		ix.walk.page = 0
+	}
+	heads, errs, err := ix.inside.Heads(ctx, indexing, page.names)
+	if err != nil {
+		return err
+	}
+	for i, name := range page.names {
+		h := heads[i]
+		seen := suspect{h.Ticket().Slot, !h.Deleted && h.Ticket().To < h.Version}
+		if errs[i] != nil || seen.adopt || !ix.state.Vector.Covers(seen.slot) {
+			ix.suspects[name] = seen
+		}
+	}
+	return ix.derive(ctx, late, found)
+}
+
+// suspect is a stream whose head the log did not cover when the walk saw it. The walk derives what
+// is missing in its next step, because most of it is just on its way.
+type suspect struct {
+	slot  journal.Slot
+	adopt bool
+}
+
+// derive adds to found what the heads of streams show and the log does not cover.
+func (ix *indexer) derive(ctx context.Context, streams []string, found candidates) error {
+	if len(streams) == 0 {
+		return nil
+	}
+	heads, errs, err := ix.inside.Heads(ctx, indexing, streams)
+	if err != nil {
+		return err
+	}
+	for i, name := range streams {
+		h := heads[i]
+		if errs[i] == nil && h.Version > 0 && !h.Deleted && h.Ticket().To < h.Version {
+			errs = with(errs, i, ix.inside.Adopt(ctx, indexing, name))
+		}
+		if errs[i] == nil && !h.Ticket().IsZero() {
+			var entries []journal.Entry
+			entries, err := ix.inside.Derive(ctx, indexing, name, h, func(s journal.Slot) bool {
+				_, ok := found[s]
+				return ok || ix.state.Vector.Covers(s)
+			})
+			for _, e := range entries {
+				found[e.Slot] = e
+			}
+			errs = with(errs, i, err)
+		}
+		if err := errs[i]; err != nil {
+			if !isA[*eventstore.DamagedError](err) {
+				return err
+			}
+			ix.log.WarnContext(ctx, "the feed cannot look at a stream", "of", name, "error", err)
+		}
+	}
+	return nil
+}
+
+func with(errs map[int]error, i int, err error) map[int]error {
+	if err == nil {
+		return errs
+	}
+	if errs == nil {
+		errs = map[int]error{}
+	}
+	errs[i] = err
+	return errs
+}
