@@ -14,8 +14,8 @@ import (
 	repositories "github.com/hexalith/eventstores-go/eventstore/aggregate"
 )
 
-// The sizes of aggregates that are updated. An aggregate that has grown is replaced by another one,
-// so that the number of updates in a run does not decide how large the aggregates are.
+// The numbers of events of aggregates that are updated. An aggregate that has grown is replaced by
+// another one, so that the number of updates in a run does not decide how large the aggregates are.
 const (
 	middling = 50
 	young    = 100

@@ -80,20 +80,19 @@ func hotMarkdown(all []hot) string {
 	b.WriteString("\n| processes | goroutines in each | store | updates per second before | updates per second now |\n|---|---|---|---|---|\n")
 	for _, store := range hotStores {
 		for _, c := range crews {
-			fmt.Fprintf(&b, "| %d | %d | %s | %s | %s |\n", c.processes, c.goroutines, store, perSecond(hotBefore, store, c), perSecond(all, store, c))
+			fmt.Fprintf(&b, "| %d | %d | %s | %s | %s |\n", c.processes, c.goroutines, store, cmp.Or(perSecond(hotBefore, store, c), "–"), cmp.Or(perSecond(all, store, c), "not measured"))
 		}
 	}
 	b.WriteString("\n")
 	return b.String()
 }
 
-// perSecond returns the cell of a table for what a crew did on a store.
+// perSecond returns how many updates a second a crew made on a store, or "" if that is not known.
 func perSecond(all []hot, store string, c crew) string {
-	cell := ""
 	for _, h := range all {
 		if h.store == store && h.crew == c {
-			cell = fmt.Sprintf("%.0f", h.perSecond)
+			return fmt.Sprintf("%.0f", h.perSecond)
 		}
 	}
-	return cmp.Or(cell, "not measured")
+	return ""
 }

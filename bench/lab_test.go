@@ -249,8 +249,8 @@ func (r recorder) GetMany(ctx context.Context, partition string, keys []string) 
 	return r.State.GetMany(ctx, partition, keys)
 }
 
-// recording returns an event store like that of the lab. It also returns a function that returns the
-// keys of each bulk read since its last call.
+// recording returns an event store like the lab's. It also returns a function that returns the keys
+// of each bulk read since its last call.
 func (l *lab) recording() (events *eventstore.Provider, sent func() [][]string) {
 	l.t.Helper()
 	r := recorder{l.state, make(chan []string, 1000)}

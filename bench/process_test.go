@@ -150,8 +150,8 @@ func (u *updater) result() ([]int, error) {
 	return r.Versions, nil
 }
 
-// startUpdaters starts updaters of so many writers each. It returns a function that lets all of them
-// update one aggregate, and returns the versions that they appended.
+// startUpdaters starts updaters of so many writers each. It returns a function that lets all of
+// them update one aggregate, and returns the versions that they appended.
 func (l *lab) startUpdaters(n, writers int) func(ctx context.Context, id string) (versions []int, err error) {
 	l.t.Helper()
 	all := make([]*updater, n)
