@@ -34,8 +34,8 @@ func (r report) rows() []string {
 
 // rivals describes the other libraries for the document.
 var rivals = []struct{ name, what string }{
-	{"hallgren", "`github.com/hallgren/eventsourcing/eventstore/sql` talks to the database directly, on the same disk and\n" +
-		"the same server, and each commit is synced. SQLite: `modernc.org/sqlite` in WAL mode with\n" +
+	{"hallgren", "`github.com/hallgren/eventsourcing/eventstore/sql` talks to the database directly, on the same\n" +
+		"disk and the same server, and each commit is synced. SQLite: `modernc.org/sqlite` in WAL mode with\n" +
 		"synchronous=FULL. PostgreSQL: pgx.\n\n" +
 		"In `command` and `hot16` it does what its repository does: it loads an aggregate from all of its\n" +
 		"events, decides, and saves. It starts again if another update was saved first."},
@@ -191,7 +191,7 @@ func (r report) markdown(t testing.TB) string {
 		}
 	}
 	for _, result := range r.against("floor") {
-		if result.name == "hot16" || result.name == "hot4x4" {
+		if isHot := result.name == "hot16" || result.name == "hot4x4"; isHot && result.limit != (limit{}) {
 			line("\n`%s` on %s made %.0f updates a second, %s times as many as one writer of the floor (%.0f).",
 				result.name, result.store, result.ours.perSecond(), ratio(1/result.ratio), result.other.perSecond())
 		}
