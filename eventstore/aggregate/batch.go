@@ -44,9 +44,10 @@ type batch[S any] struct {
 	ctx    context.Context // ends when the contexts of all updates have ended
 	cancel context.CancelCauseFunc
 
-	parts []*part[S]    // of the updates that were decided, in order
-	back  []*update[S]  // updates that were not decided
-	again chan struct{} // closed when the updates to be tried again are back in their line
+	found map[*update[S]]outcome[S] // of the updates whose idempotency id decides
+	parts []*part[S]                // of the updates that were decided, in order
+	back  []*update[S]              // updates that were not decided
+	again chan struct{}             // closed when the updates to be tried again are back in their line
 
 	stored bool // the events are stored
 
@@ -122,7 +123,6 @@ func (b *batch[S]) runAlone() verdict[S] {
 			b.leader.turn.yield(nil)
 		}
 	}()
-	b.leader.find(b)
 	b.run()
 	ended = true
 	return (<-b.leader.told).(verdict[S])
@@ -130,6 +130,7 @@ func (b *batch[S]) runAlone() verdict[S] {
 
 // run decides the updates, stores their events, and tells each update its verdict.
 func (b *batch[S]) run() {
+	b.find()
 	for {
 		if !b.decide() {
 			return
@@ -138,6 +139,48 @@ func (b *batch[S]) run() {
 			b.store(events)
 			return
 		}
+	}
+}
+
+// find looks for the idempotency ids of the updates, in one request.
+func (b *batch[S]) find() {
+	ids := map[string][]*update[S]{}
+	for _, u := range b.updates {
+		if id := u.config.once; id != "" {
+			ids[id] = append(ids[id], u)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	b.found = map[*update[S]]outcome[S]{}
+	versions, err := b.session.VersionsOf(b.ctx, slices.Collect(maps.Keys(ids))...)
+	for id, updates := range ids {
+		if isA[*eventstore.ArgumentError](err) && len(ids) > 1 { // one of the ids is not possible
+			one, err := b.session.VersionsOf(b.ctx, id)
+			b.findOne(updates, id, one[id], err)
+			continue
+		}
+		b.findOne(updates, id, versions[id], err)
+	}
+}
+
+// findOne notes what was found out about the idempotency id of these updates.
+func (b *batch[S]) findOne(updates []*update[S], id string, version int64, err error) {
+	out := outcome[S]{after: b.state}
+	switch {
+	case err != nil:
+		out.err, out.sure, out.overtaken, out.outdated = err, true, conflicts(err), b.outdated(err)
+	case version > b.state.Version: // it was stored after the state was read
+		out.overtaken = true
+		out.err = &eventstore.IdempotencyIDUsedError{Stream: b.leader.stream, IdempotencyID: id, Version: version}
+	case version > 0:
+		out.after.RepeatOf = version
+	default:
+		return
+	}
+	for _, u := range updates {
+		b.found[u] = out
 	}
 }
 
@@ -155,10 +198,14 @@ func (b *batch[S]) decide() bool {
 			break
 		}
 		p := &part[S]{update: u}
-		if version := used[u.config.once]; version > 0 {
+		found, known := b.found[u]
+		switch version := used[u.config.once]; {
+		case version > 0:
 			p.outcome = outcome[S]{after: state, shares: true}
 			p.outcome.after.RepeatOf = version
-		} else {
+		case known:
+			p.outcome = found
+		default:
 			answered, stuck := b.ask(p, state)
 			switch {
 			case stuck:
@@ -274,9 +321,16 @@ func (b *batch[S]) confirm() {
 	if slices.ContainsFunc(b.parts, func(p *part[S]) bool { return !current(p) }) {
 		var version int64
 		at := b.state.Version
-		version, err = b.r.provider.Reader(b.leader.stream).Version(b.ctx)
+		version, err = b.session.Refresh(b.ctx)
 		if err == nil && version != at {
-			b.conflict(&eventstore.VersionMismatchError{Stream: b.leader.stream, Expected: at, Actual: version})
+			err = &eventstore.VersionMismatchError{Stream: b.leader.stream, Expected: at, Actual: version}
+		}
+		switch {
+		case b.outdated(err):
+			b.retryInNewSession()
+			return
+		case conflicts(err):
+			b.conflict(err)
 			for _, p := range b.parts {
 				p.verdict.counts = false
 			}

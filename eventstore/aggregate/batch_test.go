@@ -203,6 +203,37 @@ func TestARepeatedIdInABatchConcernsItsOwnCallerOnly(t *testing.T) {
 	})
 }
 
+func TestTheIdsOfABatchAreLookedUpInOneRequest(t *testing.T) {
+	onEach(t, func(t *testing.T, store *memstate.Store) {
+		var calls []*call
+		for i := range 5 {
+			calls = append(calls, &call{decide: note(fmt.Sprint(i)), options: []aggregate.UpdateOption{aggregate.WithIdempotencyID(fmt.Sprint("id ", i/2))}})
+		}
+		store.Trace()
+		together(t, diaries(t, store), calls...)
+		sent := slices.DeleteFunc(store.Trace(), func(request string) bool { return !strings.HasPrefix(request, "get") || !strings.Contains(request, "idem:") })
+		is(t, "the look-ups", len(sent), 1)
+		is(t, "the events", texts(t, store), []string{"first", "0", "2", "4"})
+	})
+}
+
+func TestAnIdThatIsNotPossibleConcernsItsOwnCallerOnly(t *testing.T) {
+	onEach(t, func(t *testing.T, store *memstate.Store) {
+		ids := []string{"a", strings.Repeat("too long", 100), "c"}
+		var calls []*call
+		for _, id := range ids {
+			calls = append(calls, &call{decide: note(id), options: []aggregate.UpdateOption{aggregate.WithIdempotencyID(id)}})
+		}
+		together(t, diaries(t, store), calls...)
+		for i, c := range calls {
+			if impossible := errors.As(c.err, new(*eventstore.ArgumentError)); impossible != (i == 1) || !impossible && c.err != nil {
+				t.Errorf("call %d: %v", i, c.err)
+			}
+		}
+		is(t, "the events", texts(t, store), []string{"first", "a", "c"})
+	})
+}
+
 func TestAnIdThatAnotherProcessStoresMeanwhile(t *testing.T) {
 	onEach(t, func(t *testing.T, store *memstate.Store) {
 		r, others := diaries(t, store, aggregate.WithRetries(2)), diaries(t, store)

@@ -57,8 +57,7 @@ func TestAnUpdateSendsNoMoreThanItMust(t *testing.T) {
 		is("a decision for nothing", store.Trace(), current, current)
 
 		update(t, r, add(1), aggregate.WithIdempotencyID("c"))
-		is("an update with an id", store.Trace(), requests{"get idem:c", "get idem:c", "swap head"},
-			requests{"get idem:c", "get head", "get idem:c", "commit head 5 idem:c"})
+		is("an update with an id", store.Trace(), requests{"get idem:c", "swap head"}, requests{"get idem:c", "commit head 5 idem:c"})
 		update(t, r, add(1), aggregate.WithIdempotencyID("c"))
 		is("a repeat", store.Trace(), current, requests{"get idem:c", "get head"})
 
@@ -239,6 +238,31 @@ func TestACachedAggregateWhoseEventsTheStoreHasLost(t *testing.T) {
 				a := update(t, r, func(c counter) ([]any, error) { return []any{added{1000 * c.Events}}, nil })
 				if want := 1 + 100*theirs + 1000*(1+theirs); a.State.Sum != want || load(t, r).State != a.State {
 					t.Errorf("%+v, want the sum %d, loaded is %+v", a, want, load(t, r))
+				}
+			})
+		})
+	}
+}
+
+// Another writer has stored other events since, up to the version of the state in memory.
+func TestNothingIsRefusedBecauseOfEventsThatTheStoreHasLost(t *testing.T) {
+	for _, theirs := range []int{0, 1, 2, 3} {
+		t.Run(fmt.Sprint(theirs), func(t *testing.T) {
+			onEach(t, func(t *testing.T, store *memstate.Store) {
+				store.Remembers = true
+				r, others := counters(t, store, aggregate.WithRetries(0)), counters(t, store)
+				update(t, r, add(1))
+				update(t, r, add(2))
+				update(t, r, add(4))
+				pass(time.Second)
+				store.Forget(2)
+				for range theirs {
+					update(t, others, add(100))
+				}
+				a, err := r.Update(t.Context(), "1", func(c counter) ([]any, error) { return nil, fmt.Errorf("refused at %d", c.Sum) })
+				want := fmt.Sprintf("refused at %d", 1+100*theirs)
+				if err == nil || err.Error() != want || a.State != load(t, r).State {
+					t.Errorf("%+v, %v, want %s", a, err, want)
 				}
 			})
 		})

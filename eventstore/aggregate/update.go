@@ -31,7 +31,6 @@ type update[S any] struct {
 	spent     int   // how many of these count as retries
 	before    error // of the last of these
 	asked     bool  // it was decided in the batch
-	found     *outcome[S]
 }
 
 // verdict is what a batch tells an update at its end.
@@ -95,7 +94,7 @@ func (u *update[S]) run() (Aggregate[S], error) {
 			return Aggregate[S]{}, fmt.Errorf("%w; %w", givenUp("the context ended"), contextErr(u.ctx))
 		}
 		var v verdict[S]
-		pausing, u.asked, u.found = false, false, nil
+		pausing, u.asked = false, false
 		if where == taken {
 			v = u.follow()
 		} else {
@@ -261,7 +260,6 @@ func (u *update[S]) follow() verdict[S] {
 			switch m := message.(type) {
 			case *batch[S]:
 				b = m
-				u.find(b)
 			case question[S]:
 				m.answer <- u.answer(b, m.state)
 			case verdict[S]:
@@ -292,31 +290,9 @@ func (u *update[S]) follow() verdict[S] {
 	}
 }
 
-// find looks for the command's idempotency id.
-func (u *update[S]) find(b *batch[S]) {
-	u.found = nil
-	if u.config.once == "" {
-		return
-	}
-	version, err := b.session.VersionOf(u.ctx, u.config.once)
-	at := b.state
-	switch {
-	case err == nil && version > at.Version: // it was stored after the state was read
-		u.found = &outcome[S]{after: at, overtaken: true, err: &eventstore.IdempotencyIDUsedError{Stream: u.stream, IdempotencyID: u.config.once, Version: version}}
-	case err == nil:
-		at.RepeatOf = version
-		u.found = &outcome[S]{after: at}
-	case !errors.As(err, new(*eventstore.IdempotencyIDNotFoundError)):
-		u.found = &outcome[S]{after: at, err: err, sure: true, overtaken: conflicts(err), outdated: b.outdated(err)}
-	}
-}
-
 // answer decides on a state.
 func (u *update[S]) answer(b *batch[S], at Aggregate[S]) outcome[S] {
 	out := outcome[S]{after: at}
-	if u.found != nil {
-		return *u.found
-	}
 	if expected := u.config.expected; expected >= 0 && expected != at.Version {
 		out.err = &eventstore.VersionMismatchError{Stream: u.stream, Expected: expected, Actual: at.Version}
 		return out
