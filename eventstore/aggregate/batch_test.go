@@ -211,7 +211,9 @@ func TestTheIdsOfABatchAreLookedUpInOneRequest(t *testing.T) {
 		}
 		store.Trace()
 		together(t, diaries(t, store), calls...)
-		sent := slices.DeleteFunc(store.Trace(), func(request string) bool { return !strings.HasPrefix(request, "get") || !strings.Contains(request, "idem:") })
+		sent := slices.DeleteFunc(store.Trace(), func(request string) bool {
+			return !strings.HasPrefix(request, "get") || !strings.Contains(request, "idem:")
+		})
 		is(t, "the look-ups", len(sent), 1)
 		is(t, "the events", texts(t, store), []string{"first", "0", "2", "4"})
 	})
@@ -854,4 +856,74 @@ func TestAnAppendThatDoesNotReturnIsToldToAll(t *testing.T) {
 			})
 		})
 	}
+}
+
+// fragile is a state that cannot be encoded while it is broken.
+type fragile struct{ Events int }
+
+var broken = struct {
+	sync.Mutex
+	is map[int]bool // by the number of events
+}{is: map[int]bool{}}
+
+func (f fragile) MarshalJSON() ([]byte, error) {
+	broken.Lock()
+	defer broken.Unlock()
+	if broken.is[f.Events] {
+		panic("no")
+	}
+	return fmt.Appendf(nil, `{"Events":%d}`, f.Events), nil
+}
+
+// The goroutine of a batch saves its snapshot, which calls methods of the state.
+func TestASnapshotThatPanicsAfterABatchPanicsInOneCaller(t *testing.T) {
+	const base = 77_000 // so that only these states are broken
+	broken.is[base+3] = true
+	onEach(t, func(t *testing.T, store *memstate.Store) {
+		types, err := eventstore.NewRegistry(eventstore.Type[noted]("noted"), eventstore.Type[fragile]("fragile"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := eventstore.NewProvider(store, eventstore.WithRegistry(types), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := aggregate.NewRepository(p, "diary", func(f fragile, _ eventstore.Event) (fragile, error) {
+			return fragile{max(f.Events, base) + 1}, nil
+		}, aggregate.WithSnapshotEvery(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := make(chan struct{})
+		panics, stored := make(chan any, 10), make(chan int64, 10)
+		var all sync.WaitGroup
+		for i := range 3 {
+			all.Go(func() {
+				defer func() {
+					if p := recover(); p != nil {
+						panics <- p
+					}
+				}()
+				a, err := r.Update(t.Context(), "1", func(fragile) ([]any, error) {
+					if i == 0 {
+						<-begin
+					}
+					return []any{noted{}}, nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				stored <- a.Version
+			})
+			synctest.Wait()
+		}
+		close(begin)
+		all.Wait()
+		if len(panics) != 1 || len(stored) != 2 || <-panics != "no" {
+			t.Errorf("%d updates panicked, %d returned", len(panics), len(stored))
+		}
+		if a, err := r.Update(t.Context(), "1", func(fragile) ([]any, error) { return []any{noted{}}, nil }); err != nil || a.Version != 4 {
+			t.Errorf("%+v, %v", a, err)
+		}
+	})
 }

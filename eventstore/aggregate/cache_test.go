@@ -382,3 +382,24 @@ func TestASnapshotIsSavedAsOftenWithACache(t *testing.T) {
 		})
 	}
 }
+
+func TestASnapshotThatWasNotSavedIsTriedAgain(t *testing.T) {
+	onEach(t, func(t *testing.T, store *memstate.Store) {
+		r := counters(t, store, aggregate.WithSnapshotEvery(2))
+		update(t, r, add(1))
+		store.Around = func(_ context.Context, request *memstate.Request, next func() error) error {
+			if strings.Contains(request.String(), "snapshot") {
+				return errors.New("no")
+			}
+			return next()
+		}
+		update(t, r, add(1))
+		store.Around = nil
+		if a := update(t, r, add(1)); a.Snapshot != 0 || load(t, r).Snapshot != 3 {
+			t.Errorf("it returned %+v, loaded is %+v", a, load(t, r))
+		}
+		if a := update(t, r, add(1)); a.Snapshot != 3 || load(t, r).Snapshot != 3 {
+			t.Errorf("it returned %+v, loaded is %+v", a, load(t, r))
+		}
+	})
+}

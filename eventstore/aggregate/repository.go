@@ -300,20 +300,16 @@ func (u updateConfig) complete(m *eventstore.Metadata, first bool) error {
 	return nil
 }
 
-// snapshot saves a snapshot if one is due. A failure is only logged: without the snapshot, later
-// loads take longer.
-func (r *Repository[S]) snapshot(ctx context.Context, session *eventstore.Session, before loaded[S], after Aggregate[S]) {
-	due := r.config.every > 0 && after.Version-before.Snapshot >= r.config.every
-	since := before.since
-	if since.IsZero() {
-		since = after.Appended[0].Metadata.Message.Created
+// saveSnapshot saves a snapshot if one is due, and reports whether it did. A failure is only
+// logged: without the snapshot, later loads take longer.
+func (r *Repository[S]) saveSnapshot(ctx context.Context, session *eventstore.Session, of loaded[S]) bool {
+	old := r.config.every > 0 && of.Version-of.Snapshot >= r.config.every
+	if !old && (r.config.age == 0 || time.Since(of.since) < r.config.age) {
+		return false
 	}
-	due = due || r.config.age > 0 && time.Since(since) >= r.config.age
-	if !due {
-		return
-	}
-	err := session.SaveSnapshot(ctx, after.Version, after.State, eventstore.WithKept(r.config.kept))
+	err := session.SaveSnapshot(ctx, of.Version, of.State, eventstore.WithKept(r.config.kept))
 	if err != nil {
-		r.provider.Logger().WarnContext(ctx, "could not save a snapshot after an update", "stream", session.Stream().String(), "version", after.Version, "error", err)
+		r.provider.Logger().WarnContext(ctx, "could not save a snapshot after an update", "stream", session.Stream().String(), "version", of.Version, "error", err)
 	}
+	return err == nil
 }
