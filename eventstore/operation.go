@@ -39,7 +39,7 @@ const (
 	OpDeleteRecorded = "delete_recorded" // [Session.DeleteRecorded]
 	OpRebuildHead    = "rebuild_head"    // [Provider.RebuildHead]
 
-	OpAggregateLoad   = "aggregate_load"   // Repository.Load of package aggregate
+	OpAggregateLoad   = "aggregate_load"   // Repository.Load and LoadWithin of package aggregate
 	OpAggregateUpdate = "aggregate_update" // Repository.Update of package aggregate
 )
 

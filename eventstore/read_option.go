@@ -74,10 +74,10 @@ func MustExist() ReadOption {
 	return func(r *readRange) error { r.mustExist = true; return nil }
 }
 
-// CountBytes adds the size of each payload that is read to *total, in bytes as it is stored. Payloads
-// are those of events and of snapshots, without their metadata. So a program can tell about how
-// much memory goes into what it makes of them. total must not be nil, and it must not be used by
-// others while the read goes on.
+// CountBytes adds the size of each payload that is read to *total, in bytes as it is stored. It
+// counts events and snapshots, without their metadata. The sum helps to tell how much memory a
+// state may take that is made of them. A nil total is an [ArgumentError]. Nothing else may use
+// *total while the read goes on.
 func CountBytes(total *int64) ReadOption {
 	return func(r *readRange) error {
 		if total == nil {

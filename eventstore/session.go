@@ -234,10 +234,10 @@ func (s *Session) lose(why error) {
 // Refresh reads the stream's head and returns its version. A shared session then knows what other
 // writers have appended so far. Refresh takes one request, and one more if they have.
 //
-// So a program can make sure that what it has read in a session is still current: if the version is
+// So a program can make sure that what it has read in a session is still current. If the version is
 // the same as before, the events are the same too. If the store holds other events instead, Refresh
-// returns a [LostWritesError]. Refresh also returns a [StorageError], a [StreamDeletedError] and the
-// errors of a session that has ended.
+// returns a [LostWritesError]. Refresh also returns a [StorageError], a [StreamDeletedError] and
+// the errors of a session that has ended.
 func (s *Session) Refresh(ctx context.Context) (version int64, err error) {
 	ctx, o := s.observe(ctx, OpRefresh)
 	defer o.end(&err)

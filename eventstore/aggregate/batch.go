@@ -308,13 +308,13 @@ func (b *batch[S]) store(events []any) {
 		b.confirm()
 		return
 	}
-	at := b.state.Version
+	at, began := b.state.Version, time.Now()
 	_, err := b.session.Append(b.ctx, eventstore.ExpectVersion(at), events...)
 	if err != nil {
 		b.notStored(err)
 		return
 	}
-	b.stored = true
+	b.stored, b.base.known = true, began
 	for _, p := range b.parts {
 		p.verdict = verdict[S]{after: p.outcome.after, err: p.outcome.err, spent: p.outcome.spent}
 	}
@@ -329,7 +329,7 @@ func (b *batch[S]) confirm() {
 	var err error
 	if slices.ContainsFunc(b.parts, func(p *part[S]) bool { return !current(p) }) {
 		var version int64
-		at := b.state.Version
+		at, began := b.state.Version, time.Now()
 		version, err = b.session.Refresh(b.ctx)
 		if err == nil && version != at {
 			err = &eventstore.VersionMismatchError{Stream: b.leader.stream, Expected: at, Actual: version}
@@ -345,6 +345,8 @@ func (b *batch[S]) confirm() {
 			}
 			b.end(false)
 			return
+		case err == nil:
+			b.base.known = began
 		}
 	}
 	for _, p := range b.parts {
@@ -545,6 +547,7 @@ func (b *batch[S]) settle() {
 			b.base.since = p.outcome.after.Appended[0].Metadata.Message.Created
 		}
 		b.base.Aggregate = p.outcome.after
+		b.base.bytes += int64(p.outcome.bytes)
 	}
 	if b.r.saveSnapshot(b.ctx, b.session, b.base.loaded) {
 		b.base.Snapshot, b.base.since = b.base.Version, time.Now()

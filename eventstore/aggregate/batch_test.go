@@ -393,6 +393,9 @@ func TestAContextThatEndsConcernsItsOwnCallerOnly(t *testing.T) {
 						if c.err != nil && (!errors.Is(c.err, gone) || !errors.Is(c.err, context.Canceled)) {
 							t.Errorf("the error does not name the cause: %v", c.err)
 						}
+						if c.err != nil && unknown && strings.Contains(c.err.Error(), "Reader.Outcome") {
+							t.Errorf("the error names a call that does not take it: %v", c.err)
+						}
 						if c.err == nil {
 							asLoaded(t, store, c.after)
 						}

@@ -205,7 +205,7 @@ func (u *update[S]) begin() (*batch[S], error) {
 	if err != nil {
 		return b, err
 	}
-	b.base.session, b.base.until = session, opened.Add(session.ExpiresAt().Sub(opened)/2)
+	b.base.session, b.base.until, b.base.known = session, opened.Add(session.ExpiresAt().Sub(opened)/2), opened
 	done := false
 	defer func() {
 		if !done {
@@ -222,7 +222,7 @@ func (u *update[S]) begin() (*batch[S], error) {
 // catchUp folds what others have appended since into a cached aggregate. It reports whether it
 // could.
 func (r *Repository[S]) catchUp(ctx context.Context, l *cached[S]) bool {
-	for event, err := range l.session.Read(ctx, eventstore.After(l.Version)) {
+	for event, err := range l.session.Read(ctx, eventstore.After(l.Version), eventstore.CountBytes(&l.bytes)) {
 		if err != nil || r.apply(&l.Aggregate, event) != nil {
 			return false
 		}
@@ -285,7 +285,7 @@ func (u *update[S]) follow() verdict[S] {
 				continue
 			}
 			return verdict[S]{err: &eventstore.OutcomeUnknownError{Stream: u.stream, Base: b.state.Version,
-				Cause: fmt.Errorf("the context ended while the events were on their way together with those of other updates: repeat the command with the same idempotency id: %w", contextErr(u.ctx))}}
+				Cause: fmt.Errorf("the context ended while the events were on their way together with those of other updates: %w", contextErr(u.ctx))}}
 		}
 	}
 }
