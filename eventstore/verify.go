@@ -387,7 +387,7 @@ func (r *Reader) verifySnapshots(ctx context.Context, v view, found *verificatio
 		return found.add(err)
 	}
 	for _, version := range versions {
-		snapshot, err := r.handle.snapshot(ctx, version, true)
+		snapshot, err := r.handle.snapshot(ctx, version, readRange{raw: true})
 		if isA[*SnapshotNotFoundError](err) {
 			continue
 		}
