@@ -21,8 +21,8 @@ import (
 
 	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
-	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/adapter/fastjson"
+	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/integration/servers"
