@@ -331,7 +331,25 @@ func (p *process) end(s *eventstore.Session) {
 	p.began(c)
 	err := end(ctx, expected)
 	p.failed(c.kind, err)
+	if c.kind == "delete" && err == nil {
+		p.swept()
+	}
 	p.ended(c, err)
+}
+
+// swept checks that a deletion has left no event that was stored before it.
+func (p *process) swept() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.crashed || p.stale || p.violation != nil {
+		return
+	}
+	for key := range p.store.Values() {
+		_, name, _ := strings.Cut(key, "}:")
+		if name[0] >= '1' && name[0] <= '9' && p.audit.written[key] < p.audit.deleted {
+			p.violation = fmt.Errorf("p%d deleted the stream, and event %s is still stored", p.id, name)
+		}
+	}
 }
 
 // answered records the result of an append. An append of unknown outcome has not ended.
