@@ -1,10 +1,12 @@
 package eventstore
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"testing"
 
+	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
@@ -41,6 +43,18 @@ func TestAbsentKeysAreAskedForAgainInFewRequests(t *testing.T) {
 			}
 		})
 
+		s = l.open()
+		ids := make([]any, 1000)
+		for i := range ids {
+			ids[i] = once(strconv.Itoa(i), "c")
+		}
+		if l.Caps.Atomic {
+			counted("an append of 1,000 with idempotency ids", 1+1, func() {
+				if _, err := s.Append(t.Context(), ExpectVersion(2), ids...); err != nil {
+					t.Error(err)
+				}
+			})
+		}
 		for range 10 {
 			l.add(l.open(), make([]string, 1000)...)
 		}
@@ -53,10 +67,108 @@ func TestAbsentKeysAreAskedForAgainInFewRequests(t *testing.T) {
 		if n := len(l.Values()); n != 1 {
 			t.Errorf("%d keys are left", n)
 		}
-		// It opens the session, reads 10,002 keys, at most 1,000 in a request, and the list of
+		// It opens the session, reads the keys, at most 1,000 in a request, and the list of
 		// snapshots.
-		counted("deleting a deleted stream again", 1+4+10+1, remove)
+		chunks := 4 + 10
+		if l.Caps.Atomic {
+			chunks++ // for the events with idempotency ids
+		}
+		counted("deleting a deleted stream again", 1+chunks+1, remove)
 	})
+}
+
+// An idempotency id that the lookup of a batch missed is still not used twice.
+func TestAnIdempotencyIDThatABulkReadMissedIsNotUsedAgain(t *testing.T) {
+	for name, prepare := range map[string]func(l *lab){
+		"the store refuses the transaction": func(*lab) {},
+		"the store says that nothing happened": func(l *lab) {
+			l.on(commits, -1, func(_ *memstate.Request, next func() error) error {
+				if err := next(); err != nil {
+					return fmt.Errorf("%w: %w", driver.ErrRefused, err)
+				}
+				return nil
+			})
+		},
+		"the events do not fit a transaction": func(l *lab) { l.Caps.MaxCommitWrites = 3 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inLabs(t, func(t *testing.T, l *lab) {
+				s := l.open()
+				if _, err := s.Append(t.Context(), ExpectAny(), once("i", "a"), once("j", "b")); err != nil {
+					t.Fatal(err)
+				}
+				prepare(l)
+				l.missing()
+				s = l.open()
+				_, err := s.Append(t.Context(), ExpectAny(), once("k", "c"), once("j", "d"))
+				if e := want[*IdempotencyIDUsedError](t, err); e.IdempotencyID != "j" || e.Version != 2 {
+					t.Errorf("%v", err)
+				}
+				if _, err := s.Append(t.Context(), ExpectAny(), once("k", "c"), once("l", "d")); err != nil {
+					t.Fatal(err)
+				}
+				l.holds("a", "b", "c", "d")
+			})
+		})
+	}
+}
+
+// The commit fits a transaction when it is planned, and no longer when it is tried.
+func TestIDsAreProvenToBeUnusedBeforeTheHeadIsSwappedAlone(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		l.missing()
+		s := l.open()
+		if _, err := s.Append(t.Context(), ExpectAny(), once("i", "a"), once("j", "b")); err != nil {
+			t.Fatal(err)
+		}
+		drafts, err := s.drafts(t.Context(), ExpectAny(), []any{once("k", "c"), once("j", "d")}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := s.planCommit(t.Context(), ExpectAny(), drafts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.writer.caps.MaxCommitWrites = 3
+		want[*IdempotencyIDUsedError](t, s.writer.commit(t.Context(), c))
+		l.holds("a", "b")
+	}, "in one transaction")
+}
+
+// The ids that a commit finds after its answer was lost may be its own.
+func TestACommitThatIsLookedUpDoesNotTakeItsOwnIDsForUsed(t *testing.T) {
+	for name, fault := range map[string]around{"lost": lost, "unanswered": unanswered} {
+		t.Run(name, func(t *testing.T) {
+			inLabs(t, func(t *testing.T, l *lab) {
+				l.missing()
+				s := l.open()
+				l.on(commits, 1, fault)
+				if _, err := s.Append(t.Context(), ExpectAny(), once("i", "a"), once("j", "b")); err != nil {
+					t.Fatal(err)
+				}
+				l.holds("a", "b")
+			})
+		})
+	}
+}
+
+// The first attempt takes effect between the lookup of the head and that of the ids.
+func TestACommitThatArrivesDuringItsLookupDoesNotTakeItsOwnIDsForUsed(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		l.missing()
+		s := l.open()
+		arrive := l.hold(commits)
+		l.on(func(r *memstate.Request) bool { return r.Op == "get" && r.Has(":idem:i") }, 1, func(_ *memstate.Request, next func() error) error {
+			if err := arrive(); err != nil {
+				t.Error(err)
+			}
+			return next()
+		})
+		if _, err := s.Append(t.Context(), ExpectAny(), once("i", "a"), once("j", "b")); err != nil {
+			t.Fatal(err)
+		}
+		l.holds("a", "b")
+	}, "in one transaction")
 }
 
 // late stores an event under its own key after all, as a request does that was long under way.

@@ -86,6 +86,8 @@ var faults = []planted{
 		"if r.idempotencyID == id && r.version >= h.first {", "if false {"},
 	{"9", "idempotency is not checked under its key",
 		"version, err := h.versionFromKey(hd, id, items[i])", "items[i].ETag = \"\"\n\t\tversion, err := h.versionFromKey(hd, id, items[i])"},
+	{"9", "an idempotency id that a bulk read may have missed is taken for unused",
+		"writes[i].IfAbsent = created[writes[i].Key]", "writes[i].IfAbsent = false"},
 	{"9", "an idempotency key is not written with its event",
 		"if r.idempotencyID != \"\" {\n\t\t\twrites = append(", "if false {\n\t\t\twrites = append("},
 	{"10", "an append continues on a closed stream",

@@ -294,6 +294,11 @@ func (p *process) append(s *eventstore.Session) {
 		e := events[0].(eventstore.Event)
 		e.Metadata.Context.IdempotencyID = c.idem
 		events[0] = e
+		if len(events) > 1 { // several ids are looked up in another way than one
+			e := events[1].(eventstore.Event)
+			e.Metadata.Context.IdempotencyID = c.names[1]
+			events[1] = e
+		}
 	}
 	ctx, cancel := p.context()
 	defer cancel()
