@@ -173,13 +173,13 @@ func (w *writer) markSwept(ctx context.Context, operation string) {
 	if _, err := w.refresh(ctx, operation); err != nil {
 		return
 	}
-	next := w.head
-	next.swept = true
-	if err := w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}); err != nil {
+	marked := w.head
+	marked.swept = true
+	if err := w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: marked.encode(w.keys.partition), ETag: w.etag}); err != nil {
 		w.fresh = false
 		return
 	}
-	w.written(next)
+	w.written(marked)
 }
 
 // sweep removes what is left of a deleted stream. It removes idempotency keys before the events
