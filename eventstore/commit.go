@@ -30,6 +30,10 @@ type commit struct {
 	base   int64  // the stream's version before the commit
 	after  string // id of the commit that made base; empty if the stream was empty, or if it is not known
 	events []record
+
+	// unproven says that a bulk read did not find the idempotency ids, which does not prove that
+	// they are unused. Then the commit itself has to create their keys. (Rule 9)
+	unproven bool
 }
 
 func (c commit) version() int64 { return c.base + int64(len(c.events)) }
@@ -71,6 +75,9 @@ func (w *writer) commit(ctx context.Context, c commit) error {
 	}
 	err := w.try(ctx, c)
 	if err != nil {
+		if used := w.used(ctx, c, err); used != nil {
+			return used
+		}
 		if refused(err) {
 			return w.failed("append", err)
 		}
@@ -123,6 +130,12 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 			last = errors.New("the store answered with an older head than before")
 		case outcome == OutcomePending:
 			w.adopt(h, etag, sent)
+			if last = w.proveUnused(ctx, &c); last != nil {
+				if used, ok := last.(*IdempotencyIDUsedError); ok && used.Version <= c.base {
+					return used
+				}
+				break
+			}
 			if so.seen(etag); so.refused() {
 				return w.failed("append", so.last)
 			}
@@ -175,6 +188,9 @@ func (w *writer) try(ctx context.Context, c commit) error {
 	if w.fitsTransaction(c) {
 		// The transaction also stores each record of the tail that it replaces. (Rule 3)
 		writes := w.eventWrites(append(w.carry(), c.events...))
+		if c.unproven {
+			w.createIDs(writes, c)
+		}
 		swap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}
 		if err := w.state.Commit(ctx, w.keys.partition, swap, writes); err != nil {
 			return err
@@ -182,6 +198,9 @@ func (w *writer) try(ctx context.Context, c commit) error {
 		w.written(next)
 		w.unsettled = nil
 		return nil
+	}
+	if err := w.proveUnused(ctx, &c); err != nil { // the tail has grown since planCommit
+		return err
 	}
 	next.tail = append(w.carry(), c.events...)
 	if err := w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}); err != nil {

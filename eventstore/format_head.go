@@ -22,6 +22,10 @@ type head struct {
 	// first is above version. Both states are permanent.
 	closed, deleted bool
 
+	// swept says that all events of the deleted stream were removed. Only what other writers stored
+	// later may be there.
+	swept bool
+
 	// size is the size of the largest event of the last commit, in bytes. It is 0 if an older
 	// version of this library wrote the head. Reads use it to estimate how much to ask for.
 	size int
@@ -52,6 +56,9 @@ func (h head) encode(name string) []byte {
 		w.text("state", "deleted")
 	case h.closed:
 		w.text("state", "closed")
+	}
+	if h.swept {
+		w.text("swept", "yes")
 	}
 	for _, r := range h.tail {
 		w.text("tail", strconv.FormatInt(r.version, 10)+" "+strconv.Itoa(len(r.data)))
@@ -85,6 +92,8 @@ func decodeHead(stream Stream, name string, data []byte) (head, error) {
 			if value != "closed" && value != "deleted" {
 				return fmt.Errorf("this version of the library does not know %q", value)
 			}
+		case "swept":
+			h.swept = value == "yes"
 		case "tail":
 			version, length, _ := strings.Cut(value, " ")
 			var r record

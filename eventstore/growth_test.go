@@ -121,7 +121,12 @@ func TestNothingGrowsWithTheAgeOfAStream(t *testing.T) {
 			},
 		}
 	}
-	for name, newStore := range map[string]func() *memstate.Store{"Redis": memstate.Redis, "transactional": memstate.Transactional} {
+	sql := func() *memstate.Store {
+		store := memstate.Transactional()
+		store.Caps.BulkMisses = true
+		return store
+	}
+	for name, newStore := range map[string]func() *memstate.Store{"Redis": memstate.Redis, "transactional": memstate.Transactional, "SQL": sql} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			// Fake time, because a writer trusts what it knows for a moment only.

@@ -27,7 +27,7 @@ func (w *writer) repeated(ctx context.Context, ids []string, mismatch error) err
 		err = w.deletedError(hd)
 	}
 	if err == nil {
-		err = w.checkUnused(ctx, hd, ids)
+		err = w.checkUnused(ctx, hd, ids, true)
 	}
 	if err != nil {
 		return err
@@ -37,8 +37,10 @@ func (w *writer) repeated(ctx context.Context, ids []string, mismatch error) err
 
 // checkUnused returns an IdempotencyIDUsedError for the first of the ids that the stream holds. It
 // looks in the tail of the head, which was read before, and then under the idempotency keys, in one
-// request. It does not ask again for ids that VersionsOf has looked up for the same head. (Rule 9)
-func (w *writer) checkUnused(ctx context.Context, hd head, ids []string) error {
+// request. It does not ask again for ids that VersionsOf has looked up for the same head. If proven
+// is set, it asks again for each key that the store may have missed, see Capabilities.BulkMisses.
+// (Rule 9)
+func (w *writer) checkUnused(ctx context.Context, hd head, ids []string, proven bool) error {
 	var asked []string
 	for _, id := range ids {
 		if version := hd.versionOfID(id); version != 0 {
@@ -48,7 +50,7 @@ func (w *writer) checkUnused(ctx context.Context, hd head, ids []string) error {
 			asked = append(asked, id)
 		}
 	}
-	versions, err := w.versionsFromKeys(ctx, hd, asked)
+	versions, err := w.versionsFromKeys(ctx, hd, asked, proven)
 	if err != nil {
 		return err
 	}
@@ -61,13 +63,13 @@ func (w *writer) checkUnused(ctx context.Context, hd head, ids []string) error {
 }
 
 // versionsFromKeys returns the versions to which the keys of idempotency ids lead, or 0 for an id
-// whose key leads to none. It takes one request at most.
-func (h *streamHandle) versionsFromKeys(ctx context.Context, hd head, ids []string) ([]int64, error) {
+// whose key leads to none. It takes one request at most, unless proven is set.
+func (h *streamHandle) versionsFromKeys(ctx context.Context, hd head, ids []string, proven bool) ([]int64, error) {
 	keys, versions := make([]string, len(ids)), make([]int64, len(ids))
 	for i, id := range ids {
 		keys[i] = h.keys.idempotency(id)
 	}
-	items, err := h.getAll(ctx, "look up an idempotency id", keys)
+	items, err := h.getAll(ctx, "look up an idempotency id", keys, proven)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +129,7 @@ func (w *writer) versionsOf(ctx context.Context, ids []string) (map[string]int64
 			asked = append(asked, id)
 		}
 	}
-	versions, err := w.versionsFromKeys(ctx, w.head, asked)
+	versions, err := w.versionsFromKeys(ctx, w.head, asked, true)
 	if err != nil {
 		return nil, err
 	}
@@ -152,15 +154,48 @@ type headID struct {
 func (h head) id() headID { return headID{h.commit, h.first, h.version} }
 
 // getAll reads keys in one request, of which there may be one or none.
-func (h *streamHandle) getAll(ctx context.Context, operation string, keys []string) ([]driver.Item, error) {
-	switch len(keys) {
-	case 0:
+func (h *streamHandle) getAll(ctx context.Context, operation string, keys []string, proven bool) ([]driver.Item, error) {
+	if len(keys) == 0 {
 		return nil, nil
-	case 1:
-		item, err := h.get(ctx, operation, keys[0])
-		return []driver.Item{item}, err
 	}
-	return h.getMany(ctx, operation, keys)
+	items, err := h.getUnproven(ctx, operation, keys)
+	if err == nil && proven && len(keys) > 1 {
+		err = h.prove(ctx, operation, items)
+	}
+	return items, err
+}
+
+// proveUnused makes sure that the ids of a commit are unused, if a bulk read did not prove it.
+func (w *writer) proveUnused(ctx context.Context, c *commit) error {
+	if !c.unproven {
+		return nil
+	}
+	err := w.checkUnused(ctx, w.head, c.idempotencyIDs(), true)
+	c.unproven = err != nil
+	return err
+}
+
+// used returns the IdempotencyIDUsedError that explains why an attempt certainly had no effect. It
+// returns nil if there is another reason.
+func (w *writer) used(ctx context.Context, c commit, failure error) error {
+	if refused(failure) {
+		failure = w.proveUnused(ctx, &c)
+	}
+	if isA[*IdempotencyIDUsedError](failure) {
+		return failure
+	}
+	return nil
+}
+
+// createIDs makes a transaction fail if a key of the commit's idempotency ids exists.
+func (w *writer) createIDs(writes []driver.Write, c commit) {
+	created := map[string]bool{}
+	for _, id := range c.idempotencyIDs() {
+		created[w.keys.idempotency(id)] = true
+	}
+	for i := range writes {
+		writes[i].IfAbsent = created[writes[i].Key]
+	}
 }
 
 // versionOfID returns the version of an idempotency id in the tail of the head, or 0.

@@ -225,7 +225,7 @@ func (r *Reader) events(ctx context.Context, v view, rng readRange) iter.Seq2[Ev
 		if rng.to != 0 {
 			last = min(last, rng.to)
 		}
-		for c := range r.handle.chunks(ctx, "read", v.head, first, last, rng.backwards) {
+		for c := range r.handle.chunks(ctx, "read", v.head, span{first: first, last: last, backwards: rng.backwards}) {
 			if err := r.guard(); err != nil {
 				c.err = err
 			}
