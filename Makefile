@@ -113,7 +113,7 @@ stores: daprd ## Run the conformance suite and a race on every store that can st
 .PHONY: bench
 bench: daprd ## Measure against the floor; CASES=append1,… STORES=sidecar/redis,… ROUNDS=n select, WRITE=1 writes docs/benchmarks.md
 	cd bench && go test -run '^$$' -bench All -benchtime 1x -timeout 60m \
-		-cases '$(CASES)' -stores '$(STORES)' -rounds '$(or $(ROUNDS),0)' -time '$(or $(TIME),5s)' $(if $(WRITE),-write)
+		-cases '$(CASES)' -stores '$(STORES)' -rounds '$(or $(ROUNDS),0)' -time '$(or $(TIME),4s)' $(if $(WRITE),-write)
 
 .PHONY: scaling
 scaling: daprd ## Measure how cost grows with payload and writers; WRITE=1 writes docs/scaling.md

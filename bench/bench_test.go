@@ -13,7 +13,7 @@ var (
 	casesFlag  = flag.String("cases", "", "cases to measure, separated by commas; all if empty")
 	storesFlag = flag.String("stores", "", "stores to measure on, separated by commas; all if empty")
 	roundsFlag = flag.Int("rounds", 0, "rounds of each comparison; 0 means as many as -time allows")
-	timeFlag   = flag.Duration("time", 5*time.Second, "how long the rounds of each comparison may take together")
+	timeFlag   = flag.Duration("time", 4*time.Second, "how long the rounds of each comparison may take together")
 	writeFlag  = flag.Bool("write", false, "write the results of a full run into "+document+" and "+picture)
 )
 

@@ -14,8 +14,8 @@ import (
 	repositories "github.com/hexalith/eventstores-go/eventstore/aggregate"
 )
 
-// The sizes of aggregates that are updated. An aggregate that has grown is replaced by another one,
-// so that the number of updates in a run does not decide how large the aggregates are.
+// The numbers of events of aggregates that are updated. An aggregate that has grown is replaced by
+// another one, so that the number of updates in a run does not decide how large the aggregates are.
 const (
 	middling = 50
 	young    = 100
@@ -268,13 +268,29 @@ func commandCold(l *lab) []side {
 	return []side{l.aggregates(l.accounts(option), young, grown, coldSnapshots).updated(l.t, "ours", cold), l.newFloor().saved()}
 }
 
-func hot16(l *lab) []side {
+// together returns the side in which so many processes of so many goroutines update one aggregate.
+// A single process is this one.
+func (l *lab) together(processes, goroutines int) side {
+	l.t.Helper()
 	r := l.accounts()
-	return []side{l.aggregates(r, middling, middling, middling).updatedBy("ours", l.writers, r.update1), l.newFloor().looped(l.writers * perSession)}
+	s := l.aggregates(r, middling, middling, middling)
+	if processes == 1 {
+		return s.updatedBy("ours", goroutines, r.update1)
+	}
+	return s.updatedAtOnce("ours", processes*goroutines*perSession, l.startUpdaters(processes, goroutines))
+}
+
+func hot16(l *lab) []side {
+	return []side{l.together(1, l.writers), l.newFloor().looped(l.writers * perSession)}
+}
+
+func hot4x4(l *lab) []side {
+	const processes, goroutines = 4, 4
+	return []side{l.together(processes, goroutines), l.newFloor().looped(processes * goroutines * perSession)}
 }
 
 func age(l *lab) []side {
 	r := l.accounts(repositories.WithSnapshotEvery(ageSnapshots))
-	old := l.aggregates(r, l.old, math.MaxInt, ageSnapshots)
-	return []side{old.updated(l.t, "ours", r.update1), l.aggregates(r, young, grown, ageSnapshots).updated(l.t, "floor", r.update1)}
+	old := l.aggregates(r, l.old, math.MaxInt, 1)
+	return []side{old.updated(l.t, "ours", r.update1), l.aggregates(r, young, grown, 1).updated(l.t, "floor", r.update1)}
 }

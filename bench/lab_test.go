@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 	"testing"
 	"time"
@@ -250,25 +249,45 @@ func (r recorder) GetMany(ctx context.Context, partition string, keys []string) 
 	return r.State.GetMany(ctx, partition, keys)
 }
 
+// recording returns an event store like the lab's. It also returns a function that returns the keys
+// of each bulk read since its last call.
+func (l *lab) recording() (events *eventstore.Provider, sent func() [][]string) {
+	l.t.Helper()
+	r := recorder{l.state, make(chan []string, 1000)}
+	return must(l.provider(r))(l.t), func() (all [][]string) {
+		for len(r.read) > 0 {
+			all = append(all, <-r.read)
+		}
+		return all
+	}
+}
+
 // chunks returns the keys of each bulk read that reading a whole stream in a session sends.
 func (l *lab) chunks(id string) [][]string {
 	l.t.Helper()
-	r := recorder{l.state, make(chan []string, 1000)}
-	s := must(must(l.provider(r))(l.t).Open(l.t.Context(), eventstore.Stream{Database: "EventStores", Type: aggregate, ID: id}))(l.t)
-	for len(r.read) > 0 { // sent by Open
-		<-r.read
-	}
-	for _, err := range s.Read(l.t.Context()) {
-		l.check(err)
-	}
+	events, sent := l.recording()
+	s := must(events.Open(l.t.Context(), events.Stream(aggregate, id)))(l.t)
+	sent() // by Open
+	must(drain(s.Read(l.t.Context())))(l.t)
+	chunks := sent()
 	l.check(s.Close())
-	close(r.read)
-	var chunks [][]string
-	for c := range r.read {
-		chunks = append(chunks, c)
-	}
 	if len(chunks) == 0 {
-		l.t.Fatal(fmt.Errorf("reading stream %s sent no bulk read", id))
+		l.t.Fatalf("reading stream %s sent no bulk read", id)
+	}
+	return chunks
+}
+
+// loadChunks returns the keys of each bulk read that loading a stream from its snapshot sends. The
+// first one also reads the head.
+func (l *lab) loadChunks(id string) [][]string {
+	l.t.Helper()
+	events, sent := l.recording()
+	_, rest, err := events.Reader(events.Stream(aggregate, id)).Load(l.t.Context())
+	l.check(err)
+	must(drain(rest))(l.t)
+	chunks := sent()
+	if len(chunks) < 2 {
+		l.t.Fatalf("loading stream %s sent %d bulk reads, want one for the snapshot and at least one for events", id, len(chunks))
 	}
 	return chunks
 }

@@ -20,12 +20,16 @@ import (
 )
 
 const (
-	updaters        = 4 // processes
-	updaterWriters  = 4 // in each process
 	updaterTimeout  = time.Minute
-	updaterVariable = "EVENTSTORES_BENCH_UPDATER" // turns this executable into an updater, and holds its address
+	updaterVariable = "EVENTSTORES_BENCH_UPDATER" // turns this executable into an updater, and holds its configuration
 	updaterResults  = 3                           // the file descriptor to which an updater writes its results
 )
+
+// updaterConfig is what an updater needs to know.
+type updaterConfig struct {
+	Address address
+	Writers int // goroutines that update
+}
 
 // address says how another process reaches a store: the address of a sidecar, or a SQLite file. It
 // is empty if no other process can.
@@ -64,11 +68,11 @@ func TestMain(m *testing.M) {
 // runUpdater is the main function of an updater. It reports that it is ready. Then it updates each
 // aggregate whose id it reads, until its input ends.
 func runUpdater(config string, ids io.Reader, results io.Writer) error {
-	var a address
-	if err := json.Unmarshal([]byte(config), &a); err != nil {
+	var c updaterConfig
+	if err := json.Unmarshal([]byte(config), &c); err != nil {
 		return err
 	}
-	state, err := a.open(context.Background())
+	state, err := c.Address.open(context.Background())
 	if err != nil {
 		return err
 	}
@@ -95,7 +99,7 @@ func runUpdater(config string, ids io.Reader, results io.Writer) error {
 		result = func() updaterResult {
 			ctx, cancel := context.WithTimeout(context.Background(), updaterTimeout)
 			defer cancel()
-			versions, err := updateAtOnce(ctx, id, updaterWriters, r.update1)
+			versions, err := updateAtOnce(ctx, id, c.Writers, r.update1)
 			if err != nil {
 				return updaterResult{Error: err.Error()}
 			}
@@ -111,10 +115,10 @@ type updater struct {
 }
 
 // startUpdater starts an updater, which ends with the test, and waits until it is ready.
-func (l *lab) startUpdater() *updater {
+func (l *lab) startUpdater(writers int) *updater {
 	l.t.Helper()
 	executable := must(os.Executable())(l.t)
-	config := must(json.Marshal(l.address))(l.t)
+	config := must(json.Marshal(updaterConfig{l.address, writers}))(l.t)
 	read, write, err := os.Pipe()
 	l.check(err)
 	l.t.Cleanup(func() { _ = read.Close() })
@@ -146,14 +150,15 @@ func (u *updater) result() ([]int, error) {
 	return r.Versions, nil
 }
 
-// hot4x4 tells each updater the id of an aggregate, and waits for all of them.
-func hot4x4(l *lab) []side {
-	const n = updaters * updaterWriters * perSession
-	all := make([]*updater, updaters)
+// startUpdaters starts updaters of so many writers each. It returns a function that lets all of
+// them update one aggregate, and returns the versions that they appended.
+func (l *lab) startUpdaters(n, writers int) func(ctx context.Context, id string) (versions []int, err error) {
+	l.t.Helper()
+	all := make([]*updater, n)
 	for i := range all {
-		all[i] = l.startUpdater()
+		all[i] = l.startUpdater(writers)
 	}
-	update := func(_ context.Context, id string) (versions []int, err error) {
+	return func(_ context.Context, id string) (versions []int, err error) {
 		for _, u := range all {
 			if err := u.ids.Encode(id); err != nil {
 				return nil, err
@@ -170,5 +175,4 @@ func hot4x4(l *lab) []side {
 		}
 		return versions, errors.Join(errs...)
 	}
-	return []side{l.aggregates(l.accounts(), middling, middling, middling).updatedAtOnce("ours", n, update), l.newFloor().looped(n)}
 }

@@ -32,6 +32,29 @@ func (r report) rows() []string {
 	return rows
 }
 
+// rivals describes the other libraries for the document.
+var rivals = []struct{ name, what string }{
+	{"hallgren", "`github.com/hallgren/eventsourcing/eventstore/sql` talks to the database directly, on the same\n" +
+		"disk and the same server, and each commit is synced. SQLite: `modernc.org/sqlite` in WAL mode with\n" +
+		"synchronous=FULL. PostgreSQL: pgx.\n\n" +
+		"In `command` and `hot16` it does what its repository does: it loads an aggregate from all of its\n" +
+		"events, decides, and saves. It starts again if another update was saved first."},
+	{"eventhorizon", "`github.com/looplab/eventhorizon` has one event store that needs no server. It keeps copies of Go\n" +
+		"values in the memory of the process and encodes nothing. It is compared with the event store on\n" +
+		"`embedded/memory`, which encodes each event as JSON.\n\n" +
+		"Its aggregate store loads an aggregate from all of its events and saves it. It starts again if\n" +
+		"another update was saved first."},
+}
+
+// sidesCompared returns what the event store is compared with.
+func sidesCompared() []string {
+	all := []string{"floor"}
+	for _, rival := range rivals {
+		all = append(all, rival.name)
+	}
+	return all
+}
+
 // against returns the results of the comparisons with one other side.
 func (r report) against(what string) []result {
 	return slices.Collect(func(yield func(result) bool) {
@@ -96,7 +119,7 @@ func human(us float64) string {
 func (r report) table() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, against := range []string{"floor", "hallgren"} {
+	for _, against := range sidesCompared() {
 		if results := r.against(against); len(results) > 0 {
 			fmt.Fprintln(w, strings.Join(columns(against), "\t"))
 			for _, result := range results {
@@ -121,7 +144,7 @@ func (r report) write(t testing.TB) {
 	t.Helper()
 	root := must(servers.Root())(t)
 	path := filepath.Join(root, filepath.FromSlash(document))
-	text, err := between(read(t, path), r.markdown(t))
+	text, err := between(read(t, path), beginsWith, r.markdown(t))
 	if err != nil {
 		t.Fatalf("%s: %v", document, err)
 	}
@@ -132,14 +155,14 @@ func (r report) write(t testing.TB) {
 	}
 }
 
-// between replaces the text between the two marks of a document.
-func between(document, content string) (string, error) {
-	before, rest, begins := strings.Cut(document, beginsWith)
+// between replaces the text of a document between a mark and the next mark endsWith.
+func between(document, mark, content string) (string, error) {
+	before, rest, begins := strings.Cut(document, mark)
 	_, after, ends := strings.Cut(rest, endsWith)
 	if !begins || !ends {
-		return "", fmt.Errorf("the line %q is missing, or %q after it", strings.TrimSpace(beginsWith), strings.TrimSpace(endsWith))
+		return "", fmt.Errorf("the line %q is missing, or %q after it", strings.TrimSpace(mark), strings.TrimSpace(endsWith))
 	}
-	return before + beginsWith + content + endsWith + after, nil
+	return before + mark + content + endsWith + after, nil
 }
 
 // markdown returns the report for the document.
@@ -167,6 +190,12 @@ func (r report) markdown(t testing.TB) string {
 			line("\n`%s` on %s took %s times as long as `%s` (%s).", result.name, result.store, ratio(result.ours.median/other.median), other.name, human(other.median))
 		}
 	}
+	for _, result := range r.against("floor") {
+		if isHot := result.name == "hot16" || result.name == "hot4x4"; isHot && result.limit != (limit{}) {
+			line("\n`%s` on %s made %.0f updates a second, %s times as many as one writer of the floor (%.0f).",
+				result.name, result.store, result.ours.perSecond(), ratio(1/result.ratio), result.other.perSecond())
+		}
+	}
 	line("\n### Allocations per event\n")
 	line("| case | store | ours | | floor | |\n|---|---|---|---|---|---|")
 	for _, result := range r.results {
@@ -185,11 +214,12 @@ func (r report) markdown(t testing.TB) string {
 		}
 		line("| %s | %.1f MiB | %.1f MiB | %.1f MiB | %s |", m.store, m.long, m.short, m.long-m.short, met)
 	}
-	line("\n## Against another Go library\n")
-	line("`github.com/hallgren/eventsourcing/eventstore/sql` is what a Go user might pick instead. It talks to\nthe database directly, on the same disk and the same server, and each commit is synced.")
-	line("SQLite: `modernc.org/sqlite` in WAL mode with synchronous=FULL. PostgreSQL: pgx.\n")
-	line("In `command` and `hot16` it does what its repository does: it loads an aggregate from all of its\nevents, decides, and saves. It starts again if another update was saved first.\n")
-	b.WriteString(markdownTable("hallgren", r.against("hallgren")))
+	line("\n## Against other Go libraries\n")
+	line("These are what a Go user might pick instead.")
+	for _, rival := range rivals {
+		line("\n### %s\n\n%s\n", rival.name, rival.what)
+		b.WriteString(markdownTable(rival.name, r.against(rival.name)))
+	}
 	line("\n## The rows\n")
 	line("```\n%s\n```\n", strings.Join(r.rows(), "\n"))
 	return b.String()

@@ -44,6 +44,10 @@ func targets(redis, sidecar, sqlite float64) func(*store) limit {
 	}
 }
 
+// near and ahead are the limits of a ratio to another library on the same database.
+func near(*store) limit  { return limit{ratio: 1.2} }
+func ahead(*store) limit { return limit{ratio: 1, below: true} }
+
 func (l limit) String() string {
 	switch {
 	case l.duration > 0:
@@ -74,6 +78,9 @@ type timing struct {
 	q1, q3      float64
 	perEvent    *allocations // in hundredths
 }
+
+// perSecond returns how often a second the side did what it was timed for.
+func (t timing) perSecond() float64 { return 1e6 / t.median }
 
 // result is the result of one comparison on one store.
 type result struct {
@@ -199,7 +206,7 @@ func (r result) row() string {
 	fmt.Fprintf(&b, " ratio_q1=%.4f ratio_q3=%.4f ratio_error=%.4f rounds=%d samples=%d", r.pairQ1, r.pairQ3, r.ratioError(), r.rounds, r.samples)
 	if slices.Contains([]string{"parallel16", "hot16", "hot4x4"}, r.name) {
 		for _, t := range []timing{r.ours, r.other} {
-			fmt.Fprintf(&b, " %s_per_s=%.0f", t.name, 1e6/t.median)
+			fmt.Fprintf(&b, " %s_per_s=%.0f", t.name, t.perSecond())
 		}
 	}
 	for _, t := range r.more {

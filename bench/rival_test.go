@@ -119,7 +119,7 @@ func rivalRead(l *lab) []side {
 	for version := 1; version <= l.many; version += l.batch {
 		l.check(r.append(id, version, l.batch))
 	}
-	return []side{l.reading(l.stream(l.many)), {"hallgren", func(ctx context.Context) (time.Duration, int, error) {
+	return []side{l.reading("ours", l.events, l.stream(l.many)), {"hallgren", func(ctx context.Context) (time.Duration, int, error) {
 		var n int
 		took, err := timed(ctx, func() (err error) {
 			n, err = r.read(ctx, id, func(deposited) {})

@@ -18,7 +18,10 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-const scalingDocument = "docs/scaling.md"
+const (
+	scalingDocument = "docs/scaling.md"
+	hotBegins       = "<!-- the table of hot streams is written by the measurement -->\n"
+)
 
 // scalingStores lists stores that many processes can share.
 var scalingStores = []string{"sidecar/redis", "sidecar/postgresql"}
@@ -37,20 +40,35 @@ func (s scaled) row() string {
 }
 
 // BenchmarkScaling measures how the cost of an append grows with the payload, with the number of
-// writers, and with the number of writers on one stream. `make scaling` runs it.
+// writers, and with the number of writers on one stream. It also measures how many updates a second
+// one aggregate takes. `make scaling` runs it.
 func BenchmarkScaling(b *testing.B) {
 	fmt.Println() // the testing package has started a line
 	b.ReportMetric(0, "ns/op")
 	var all []scaled
+	var hot []hot
 	for _, k := range kinds {
-		if slices.Contains(scalingStores, k.name) {
-			within(b, func(t testing.TB) { all = append(all, scaling(t, newLab(t, k.start(t)(t), full), *timeFlag)...) })
+		isScaled, isHot := slices.Contains(scalingStores, k.name), slices.Contains(hotStores, k.name)
+		if !isScaled && !isHot {
+			continue
 		}
+		within(b, func(t testing.TB) {
+			s := k.start(t)(t)
+			if isScaled {
+				all = append(all, scaling(t, newLab(t, s, full), *timeFlag)...)
+			}
+			if isHot {
+				hot = append(hot, hotUpdates(t, s, *timeFlag)...)
+			}
+		})
 	}
 	if *writeFlag {
 		root := must(servers.Root())(b)
 		path := filepath.Join(root, filepath.FromSlash(scalingDocument))
-		text, err := between(read(b, path), scalingMarkdown(b, all))
+		text, err := between(read(b, path), hotBegins, hotMarkdown(hot))
+		if err == nil {
+			text, err = between(text, beginsWith, scalingMarkdown(all, hot))
+		}
 		if err == nil {
 			err = os.WriteFile(path, []byte(text), 0o644)
 		}
@@ -177,7 +195,7 @@ const (
 
 // scalingMarkdown returns the measurements for the document, and the arithmetic that follows from
 // them.
-func scalingMarkdown(t testing.TB, all []scaled) string {
+func scalingMarkdown(all []scaled, hot []hot) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("\nMeasured on %s on the machine of [benchmarks.md](benchmarks.md). Client, sidecar and store share\nits 2 cores.\n", time.Now().UTC().Format("2 January 2006"))
@@ -208,6 +226,9 @@ func scalingMarkdown(t testing.TB, all []scaled) string {
 	line("```")
 	for _, s := range all {
 		line("%s", s.row())
+	}
+	for _, h := range hot {
+		line("%s", h.row())
 	}
 	line("```\n")
 	return b.String()

@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"cmp"
 	"encoding/xml"
+	"fmt"
 	"io"
 	"regexp"
 	"slices"
@@ -16,7 +18,7 @@ func TestEveryCaseYieldsARowAndItsSidesDoTheSame(t *testing.T) {
 	stores := []string{"sidecar/in-memory", "embedded/memory", "embedded/sqlite"}
 	r := measure(t, caseNames(), stores, small, plan{rounds: 1, verify: true})
 
-	shape := regexp.MustCompile(`^bench case=(\w+) store=(\S+)( against=hallgren)? ours_(us|mib)=[\d.]+ (floor|hallgren)_(us|mib)=[\d.]+ (ratio|difference_mib)=-?[\d.]+ `)
+	shape := regexp.MustCompile(`^bench case=(\w+) store=(\S+)( against=(?:hallgren|eventhorizon))? ours_(us|mib)=[\d.]+ (floor|hallgren|eventhorizon)_(us|mib)=[\d.]+ (ratio|difference_mib)=-?[\d.]+ `)
 	var got []string
 	for _, row := range r.rows() {
 		found := shape.FindStringSubmatch(row)
@@ -34,8 +36,8 @@ func TestEveryCaseYieldsARowAndItsSidesDoTheSame(t *testing.T) {
 			case c.name == "hot4x4" && store == "embedded/memory": // no other process can reach it
 			case c.against == "floor":
 				want = append(want, c.name+" "+store)
-			case store == "embedded/sqlite":
-				want = append(want, c.name+" "+store+" against=hallgren")
+			case c.against == "hallgren" && store == "embedded/sqlite", c.against == "eventhorizon" && store == "embedded/memory":
+				want = append(want, c.name+" "+store+" against="+c.against)
 			}
 		}
 		if store != "embedded/memory" {
@@ -64,14 +66,28 @@ func TestEveryCaseYieldsARowAndItsSidesDoTheSame(t *testing.T) {
 	}
 }
 
+func TestEachCrewUpdatesAHotStream(t *testing.T) {
+	var all []hot
+	within(t, func(t testing.TB) { all = hotUpdates(t, startSQLite(t)(t), time.Nanosecond) })
+	table := hotMarkdown(all)
+	for i, c := range crews {
+		if all[i].crew != c || all[i].perSecond <= 0 {
+			t.Errorf("%v made %.0f updates a second, want those of %v", all[i].crew, all[i].perSecond, c)
+		}
+		if row := fmt.Sprintf("| %d | %d | embedded/sqlite | %s | %.0f |", c.processes, c.goroutines, cmp.Or(perSecond(hotBefore, "embedded/sqlite", c), "–"), all[i].perSecond); !strings.Contains(table, row) {
+			t.Errorf("the table lacks the row %q:\n%s", row, table)
+		}
+	}
+}
+
 func TestTheDocumentChangesBetweenItsMarksOnly(t *testing.T) {
 	t.Parallel()
-	got, err := between("by hand\n"+beginsWith+"old\n"+endsWith+"more by hand\n", "new\n")
+	got, err := between("by hand\n"+beginsWith+"old\n"+endsWith+"more by hand\n", beginsWith, "new\n")
 	if want := "by hand\n" + beginsWith + "new\n" + endsWith + "more by hand\n"; err != nil || got != want {
 		t.Errorf("between: %q, %v, want %q", got, err, want)
 	}
 	for _, document := range []string{"", beginsWith, endsWith + beginsWith} {
-		if _, err := between(document, "new\n"); err == nil {
+		if _, err := between(document, beginsWith, "new\n"); err == nil {
 			t.Errorf("between accepts %q, in which a mark is missing", document)
 		}
 	}

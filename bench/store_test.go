@@ -21,6 +21,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
+	"github.com/hexalith/eventstores-go/adapter/fastjson"
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -219,9 +220,14 @@ func keysOf(id string) keys {
 func (k keys) event(version int) string { return k.prefix + strconv.Itoa(version) }
 func (k keys) named(what string) string { return k.prefix + what }
 
-// provider returns an event store on state.
+// provider returns an event store on state. It decodes with the faster of the two JSON codecs.
 func (s *store) provider(state driver.State) (*eventstore.Provider, error) {
-	registry, err := eventstore.NewRegistry(eventstore.Type[deposited]("deposited"), eventstore.Type[account]("account"))
+	return s.providerWith(state, fastjson.JSON)
+}
+
+func (s *store) providerWith(state driver.State, codec eventstore.Codec) (*eventstore.Provider, error) {
+	registry, err := eventstore.NewRegistry(
+		eventstore.Type[deposited]("deposited", eventstore.WithCodec(codec)), eventstore.Type[account]("account", eventstore.WithCodec(codec)))
 	if err != nil {
 		return nil, err
 	}

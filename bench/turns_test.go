@@ -11,7 +11,7 @@ import (
 
 // plan says how long a comparison runs.
 type plan struct {
-	rounds int           // 0: as many as time allows, from fewestRounds to mostRounds
+	rounds int           // 0: as many as time allows, from fewestRounds to mostRounds; see over
 	time   time.Duration // for the rounds of one comparison
 	verify bool          // check the content of the store afterwards
 }
@@ -19,6 +19,10 @@ type plan struct {
 const (
 	fewestRounds = 10
 	mostRounds   = 300
+
+	// A comparison that has taken overdue times its time ends after so many rounds.
+	overdue       = 3
+	overdueRounds = 4
 
 	// turnTime is about how long one turn of a side takes. mostInTurn is how often a side runs at
 	// most in one turn.
@@ -69,7 +73,7 @@ func (p plan) over(rounds, most int, took time.Duration) bool {
 	if p.rounds > 0 {
 		return rounds >= p.rounds
 	}
-	return rounds >= fewestRounds && (took >= p.time || rounds >= most)
+	return rounds >= fewestRounds && (took >= p.time || rounds >= most) || rounds >= overdueRounds && took >= overdue*p.time
 }
 
 // warmUp runs each side twice without recording times. It returns how many runs fit into a turn.

@@ -185,9 +185,6 @@ func (s *Session) planCommit(ctx context.Context, expected Expected, drafts []dr
 	if err != nil {
 		return commit{}, s.handle.failed("append", err)
 	}
-	if err := w.checkUnused(ctx, w.head, idempotencyIDs(drafts)); err != nil {
-		return commit{}, err
-	}
 	base := w.head.version
 	c := commit{id: id.String(), base: base, after: w.head.commit, events: make([]record, len(drafts)), types: typesOf(drafts)}
 	if err := w.giveNumber(ctx, &c); err != nil {
@@ -200,6 +197,11 @@ func (s *Session) planCommit(ctx context.Context, expected Expected, drafts []dr
 		} else {
 			c.events[i] = encodeLastEvent(s.handle.keys.partition, c.id, c.ticket, d.metadata, d.raw)
 		}
+	}
+	ids := idempotencyIDs(drafts)
+	c.unproven = w.caps.BulkMisses && len(ids) > 1 && w.fitsTransaction(c)
+	if err := w.checkUnused(ctx, w.head, ids, !c.unproven); err != nil {
+		return commit{}, err
 	}
 	return c, nil
 }

@@ -54,6 +54,14 @@ var (
 			_, err := s.AppendRecorded(ctx, ExpectAny(), recorded(4, "twice"))
 			return err
 		},
+		"VersionsOf": func(ctx context.Context, s *Session, _ *OutcomeUnknownError) error {
+			_, err := s.VersionsOf(ctx, "once", "twice")
+			return err
+		},
+		"Refresh": func(ctx context.Context, s *Session, _ *OutcomeUnknownError) error {
+			_, err := s.Refresh(ctx)
+			return err
+		},
 		"Retry": func(ctx context.Context, s *Session, unknown *OutcomeUnknownError) error {
 			_, err := s.Retry(ctx, unknown)
 			return err

@@ -26,7 +26,7 @@ func (h *streamHandle) chain(ctx context.Context, operation string, hd head, ver
 	var e journal.Entry // that is being put together
 	var types []string  // of its events, the newest first
 	mixed := false      // it covers events of other commits
-	for c := range h.chunks(ctx, operation, hd, 1, version, true) {
+	for c := range h.chunks(ctx, operation, hd, span{first: 1, last: version, backwards: true}) {
 		if c.err != nil {
 			return nil, c.err
 		}

@@ -30,6 +30,16 @@ type chunk struct {
 	err      error
 }
 
+// span is a run of versions to read.
+type span struct {
+	first, last int64
+	backwards   bool
+
+	// unexpected says that probably nothing is stored there. Then a bulk read is believed even
+	// where it does not prove that a key is absent, see Capabilities.BulkMisses.
+	unexpected bool
+}
+
 // sizeHint is about how many bytes an event of the stream has, or 0 if that is unknown. It only
 // decides with how many events a loop begins. Nothing else relies on it.
 type sizeHint struct{ bytes atomic.Int64 }
@@ -60,9 +70,13 @@ func (s *sizeHint) begin() int64 {
 }
 
 // after returns how many events to ask for after chunk c, for which size events were asked for.
-func (s *sizeHint) after(c chunk, size int64) int64 {
+func (s *sizeHint) after(c chunk, size int64, unexpected bool) int64 {
 	if c.found == 0 {
-		return max(size, min(size*growth, blindEvents))
+		limit := int64(blindEvents)
+		if bytes := s.bytes.Load(); unexpected && bytes > 0 {
+			limit = min(fitting(bytes), chunkEvents)
+		}
+		return max(size, min(size*growth, limit))
 	}
 	s.saw(c.bytes, c.found)
 	return min(size*growth, fitting(int64(c.bytes/c.found)), chunkEvents)
@@ -73,14 +87,14 @@ func fitting(bytes int64) int64 {
 	return max(1, chunkBytes/max(1, bytes))
 }
 
-// chunks reads the records of the versions from first to last, from the head's tail or from their
-// keys. It fetches the next chunk while the caller looks at one, so two chunks are in memory. A
-// chunk with an error is the last one. When the caller ends the loop early, chunks cancels its
-// request and waits for it.
-func (h *streamHandle) chunks(ctx context.Context, operation string, hd head, first, last int64, backwards bool) iter.Seq[chunk] {
+// chunks reads the records of a span of versions, from the head's tail or from their keys. It
+// fetches the next chunk while the caller looks at one, so two chunks are in memory. A chunk with
+// an error is the last one. When the caller ends the loop early, chunks cancels its request and
+// waits for it.
+func (h *streamHandle) chunks(ctx context.Context, operation string, hd head, s span) iter.Seq[chunk] {
 	return func(yield func(chunk) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		from, to := first, last
+		from, to := s.first, s.last
 		size := h.size.begin()
 		// start fetches the next chunk without waiting for it.
 		start := func() <-chan chunk {
@@ -88,7 +102,7 @@ func (h *streamHandle) chunks(ctx context.Context, operation string, hd head, fi
 				return nil
 			}
 			c := chunk{from: from, to: to}
-			if backwards {
+			if s.backwards {
 				c.from = max(from, to-size+1)
 				to = c.from - 1
 			} else {
@@ -96,7 +110,7 @@ func (h *streamHandle) chunks(ctx context.Context, operation string, hd head, fi
 				from = c.to + 1
 			}
 			fetched := make(chan chunk, 1)
-			go func() { fetched <- h.fetch(ctx, operation, hd, c) }()
+			go func() { fetched <- h.fetch(ctx, operation, hd, c, s.unexpected) }()
 			return fetched
 		}
 
@@ -111,7 +125,7 @@ func (h *streamHandle) chunks(ctx context.Context, operation string, hd head, fi
 			c := <-next
 			next = nil
 			if c.err == nil {
-				size = h.size.after(c, size)
+				size = h.size.after(c, size, s.unexpected)
 				if c.found > 0 { // otherwise the events may end here, and so may the loop
 					next = start()
 				}
@@ -127,7 +141,7 @@ func (h *streamHandle) chunks(ctx context.Context, operation string, hd head, fi
 }
 
 // fetch reads the records of a chunk, from the tail or from their keys.
-func (h *streamHandle) fetch(ctx context.Context, operation string, hd head, c chunk) chunk {
+func (h *streamHandle) fetch(ctx context.Context, operation string, hd head, c chunk, unexpected bool) chunk {
 	c.data = make([][]byte, c.to-c.from+1)
 	keys := make([]string, 0, len(c.data))
 	places := make([]int, 0, len(c.data))
@@ -140,7 +154,11 @@ func (h *streamHandle) fetch(ctx context.Context, operation string, hd head, c c
 		keys, places = append(keys, h.keys.event(version)), append(places, i)
 	}
 	if len(keys) > 0 {
-		items, err := h.getMany(ctx, operation, keys)
+		read := h.getMany
+		if unexpected {
+			read = h.getManyUnproven
+		}
+		items, err := read(ctx, operation, keys)
 		if err != nil {
 			c.err = err
 			return c

@@ -166,7 +166,7 @@ func TestTheNextChunkIsAsManyEventsAsTheLastOneSaysFitIntoItsBytes(t *testing.T)
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var s sizeHint
-			if got := s.after(chunk{found: test.found, bytes: test.bytes}, test.size); got != test.want {
+			if got := s.after(chunk{found: test.found, bytes: test.bytes}, test.size, false); got != test.want {
 				t.Errorf("after %d events the next are %d, want %d", test.size, got, test.want)
 			}
 		})

@@ -23,7 +23,25 @@ import (
 // not be the same when they are read.
 var JSON Codec = jsonCodec{}
 
-type jsonCodec struct{}
+type jsonCodec struct {
+	fast func(data []byte, value any) error // decodes plain types; nil: encoding/json does
+}
+
+// JSONDecodedBy returns the codec [JSON], except that it decodes values of plain types with
+// unmarshal. Plain types consist of numbers, booleans, strings, times, bytes, and of structs,
+// slices, maps and pointers of them. Package adapter/fastjson has such a codec. The stored bytes
+// are those of JSON, so a type can be changed from one to the other at any time.
+//
+// Where unmarshal returns no error, it must set the same value as [json.Unmarshal]. Where it does
+// return an error, json.Unmarshal decodes the value again, and its result counts. A part of the
+// value may then be set. unmarshal must not keep data, and is safe for concurrent use. If it is
+// nil, so is the codec, which [NewRegistry] refuses.
+func JSONDecodedBy(unmarshal func(data []byte, value any) error) Codec {
+	if unmarshal == nil {
+		return nil
+	}
+	return jsonCodec{fast: unmarshal}
+}
 
 func (jsonCodec) ContentType() string { return "application/json" }
 
@@ -54,8 +72,12 @@ func (jsonCodec) Marshal(value any) ([]byte, error) {
 	return data, nil
 }
 
-func (jsonCodec) Unmarshal(data []byte, value any) error {
-	if t := reflect.TypeOf(value); t == nil || t.Kind() != reflect.Pointer || !jsonTraits(t.Elem()).any {
+func (c jsonCodec) Unmarshal(data []byte, value any) error {
+	t := reflect.TypeOf(value)
+	if t == nil || t.Kind() != reflect.Pointer || !jsonTraits(t.Elem()).any {
+		if c.fast != nil && t != nil && t.Kind() == reflect.Pointer && exactnessOf(t.Elem()).exact && c.fast(data, value) == nil {
+			return nil
+		}
 		return json.Unmarshal(data, value)
 	}
 	d := json.NewDecoder(bytes.NewReader(data))

@@ -249,3 +249,61 @@ type wrapped struct{ d decimal }
 
 func (w wrapped) MarshalJSON() ([]byte, error)     { return json.Marshal(w.d) }
 func (w *wrapped) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, &w.d) }
+
+func TestAnotherFunctionDecodesPlainTypesOnly(t *testing.T) {
+	t.Parallel()
+	called := 0
+	failure := errors.New("unable")
+	codec := func(err error) Codec {
+		return JSONDecodedBy(func(data []byte, value any) error {
+			called++
+			return errors.Join(json.Unmarshal(data, value), err)
+		})
+	}
+	for _, test := range []struct {
+		value any
+		data  string
+		calls int
+		err   error
+	}{
+		{new(noted), `{"Text":"a"}`, 1, nil},
+		{new(noted), `{"Text":"a"}`, 1, failure}, // decoded again
+		{new(cents), `7`, 0, nil},
+		{new(struct{ A any }), `{"A":7}`, 0, nil},
+		{new(tree), `{}`, 0, nil},
+	} {
+		called = 0
+		want := reflect.New(reflect.TypeOf(test.value).Elem()).Interface()
+		if err := JSON.Unmarshal([]byte(test.data), want); err != nil {
+			t.Fatal(err)
+		}
+		if err := codec(test.err).Unmarshal([]byte(test.data), test.value); err != nil || called != test.calls || !reflect.DeepEqual(test.value, want) {
+			t.Errorf("%T: %+v, %v after %d calls, want %+v after %d", test.value, test.value, err, called, want, test.calls)
+		}
+	}
+
+	// The error is always that of encoding/json.
+	its := JSON.Unmarshal([]byte(`{"Text":7}`), new(noted))
+	if err := codec(failure).Unmarshal([]byte(`{"Text":7}`), new(noted)); err == nil || err.Error() != its.Error() {
+		t.Errorf("%v, want %v", err, its)
+	}
+	for _, value := range []any{nil, 7} {
+		if err := codec(nil).Unmarshal([]byte(`7`), value); !isA[*json.InvalidUnmarshalError](err) {
+			t.Errorf("into %v: %v", value, err)
+		}
+	}
+	_, err := NewRegistry(Type[noted]("t", WithCodec(JSONDecodedBy(nil))))
+	want[*ArgumentError](t, err)
+
+	// All else is as with JSON. Encoding need not decode, and NewRegistry refuses what JSON loses.
+	called = 0
+	r, err := NewRegistry(Type[noted]("t", WithCodec(codec(nil))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := r.Encode(noted{"a"}); err != nil || called != 0 || raw.ContentType != JSON.ContentType() {
+		t.Errorf("%+v, %v after %d calls", raw, err, called)
+	}
+	_, err = NewRegistry(Type[struct{ hidden int }]("t", WithCodec(codec(nil))))
+	want[*ArgumentError](t, err)
+}

@@ -35,6 +35,10 @@ type commit struct {
 	number number         // in a journal of this process; zero without a feed
 	ticket journal.Ticket // likewise
 	types  []string       // of the events, each once
+
+	// unproven says that a bulk read did not find the idempotency ids, which does not prove that
+	// they are unused. Then the commit itself has to create their keys. (Rule 9)
+	unproven bool
 }
 
 func (c commit) version() int64 { return c.base + int64(len(c.events)) }
@@ -78,6 +82,9 @@ func (w *writer) commit(ctx context.Context, c commit) (err error) {
 	}
 	err = w.try(ctx, c)
 	if err != nil {
+		if used := w.used(ctx, c, err); used != nil {
+			return used
+		}
 		if refused(err) {
 			return w.failed("append", err)
 		}
@@ -130,6 +137,12 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 			last = errors.New("the store answered with an older head than before")
 		case outcome == OutcomePending:
 			w.adopt(h, etag, sent)
+			if last = w.proveUnused(ctx, &c); last != nil {
+				if used, ok := last.(*IdempotencyIDUsedError); ok && used.Version <= c.base {
+					return used
+				}
+				break
+			}
 			if so.seen(etag); so.refused() {
 				return w.failed("append", so.last)
 			}
@@ -185,7 +198,11 @@ func (w *writer) try(ctx context.Context, c commit) error {
 	next := head{version: c.version(), first: w.head.first, commit: c.id, time: time.Now(), size: c.largest(), ticket: w.ticketOf(c)}
 	if together {
 		// The transaction also stores each record of the tail that it replaces. (Rule 3)
-		writes := append(w.eventWrites(append(w.carry(), c.events...)), w.entryWrites(c)...)
+		writes := w.eventWrites(append(w.carry(), c.events...))
+		if c.unproven {
+			w.createIDs(writes, c)
+		}
+		writes = append(writes, w.entryWrites(c)...)
 		swap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}
 		if err := w.sending(w.state.Commit(ctx, w.keys.partition, swap, writes)); err != nil {
 			return err
@@ -193,6 +210,9 @@ func (w *writer) try(ctx context.Context, c commit) error {
 		w.written(next)
 		w.unsettled, w.together = nil, true
 		return nil
+	}
+	if err := w.proveUnused(ctx, &c); err != nil { // the tail has grown since planCommit
+		return err
 	}
 	next.tail = append(w.carry(), c.events...)
 	if err := w.sending(w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag})); err != nil {

@@ -321,14 +321,18 @@ func (e *BatchTooLargeError) Error() string {
 // [Session.Retry] takes this error and completes the append, without storing its events twice.
 type OutcomeUnknownError struct {
 	Stream   Stream
-	CommitID string
-	Base     int64 // the stream's version before the append
+	CommitID string // empty if package aggregate does not know it, because the append did not return
+	Base     int64  // the stream's version before the append
 	Cause    error
 
 	commit commit // for Retry
 }
 
 func (e *OutcomeUnknownError) Error() string {
+	if e.CommitID == "" {
+		return withCause(fmt.Sprintf("eventstore: the append to stream %s after version %d may or may not have taken effect: repeat the command with the same idempotency id",
+			e.Stream, e.Base), e.Cause)
+	}
 	return withCause(fmt.Sprintf("eventstore: the append to stream %s after version %d may or may not have taken effect: call Reader.Outcome(ctx, %d, %q), or pass this error to Session.Retry",
 		e.Stream, e.Base, e.Base, e.CommitID), e.Cause)
 }

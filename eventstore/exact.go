@@ -2,6 +2,7 @@ package eventstore
 
 import (
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -12,6 +13,8 @@ import (
 // With those, encoding/json loses only strings that are not valid UTF-8 and times whose offset from
 // UTC is not a whole number of minutes. Looking for these takes a hundredth of the time that
 // decoding takes. FuzzWhatIsAcceptedComesBack tests that the check is sufficient.
+//
+// Such types can also be decoded in another way, see JSONDecodedBy.
 type exactness struct {
 	exact bool
 	fits  func(reflect.Value) bool // nil: every value fits
@@ -42,7 +45,7 @@ func findExactness(t reflect.Type, on map[reflect.Type]bool) exactness {
 			_, offset := at.Zone()
 			return ok && offset%60 == 0
 		}}
-	case on[t] || t == jsonNumberType || encodesItself(t) || implements(t, unmarshalerType) || implements(t, textUnmarshalerType):
+	case on[t] || t == jsonNumberType || encodesItself(t) || implements(t, unmarshalerType) || implements(t, textUnmarshalerType) || decodesItself(t):
 		return noExactness
 	}
 	on[t] = true
@@ -118,7 +121,7 @@ func fieldsExactly(t reflect.Type, on map[reflect.Type]bool) exactness {
 	}
 	var checks []check
 	for _, f := range fields {
-		if f.structType != t || f.quoted || f.omitZero {
+		if f.structType != t || f.quoted || f.omitZero || !plainTag(t.Field(f.index).Tag.Get("json")) {
 			return noExactness // embedded, or stored in a special way
 		}
 		e := findExactness(f.typ, on)
@@ -140,4 +143,17 @@ func fieldsExactly(t reflect.Type, on map[reflect.Type]bool) exactness {
 		}
 		return true
 	}}
+}
+
+// decodesItself reports whether a type has a method that encoding/json knows since Go 1.27.
+func decodesItself(t reflect.Type) bool {
+	_, ok := reflect.PointerTo(t).MethodByName("UnmarshalJSONFrom")
+	return ok
+}
+
+// plainTag reports whether a tag means the same in all versions of encoding/json. Go 1.27 knows
+// more options, and names in quotes.
+func plainTag(tag string) bool {
+	name, options, _ := strings.Cut(tag, ",")
+	return (name == "" || validTag(name)) && (options == "" || options == "omitempty")
 }

@@ -6,7 +6,17 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
+
+// fromDecoder has a method that encoding/json calls since Go 1.27.
+type fromDecoder string
+
+func (f *fromDecoder) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	*f = "called"
+	return d.SkipValue()
+}
 
 // FuzzWhatIsAcceptedComesBack shows that an exact type loses nothing. This test lists which types
 // are exact, and which of their values are inspected.
@@ -57,6 +67,13 @@ func TestTypesWhoseValuesNeedNotBeDecodedToBeCompared(t *testing.T) {
 		{struct {
 			A time.Time `json:",omitzero"`
 		}{}, false, false},
+		{struct {
+			A string `json:"'a'"`
+		}{}, false, false},
+		{struct {
+			A []byte `json:"a,format:hex"`
+		}{}, false, false},
+		{struct{ A fromDecoder }{}, false, false},
 		{struct{ Named }{}, false, false},
 		{struct{ A map[level]int }{}, false, false},
 		{tree{}, false, false},

@@ -95,3 +95,57 @@ func ExampleReader_VersionOf() {
 	// 2 <nil>
 	// true
 }
+
+func ExampleSession_VersionsOf() {
+	ctx := context.Background()
+	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"})
+	defer session.Close()
+
+	// Of three deposits that were delivered, the first was delivered before.
+	deposit := func(command string) any {
+		event := eventstore.Event{Data: FundsDeposited{Amount: 100_00}}
+		event.Metadata.Context.IdempotencyID = command
+		return event
+	}
+	if _, err := session.Append(ctx, eventstore.ExpectAny(), deposit("command-1")); err != nil {
+		log.Fatal(err)
+	}
+	commands := []string{"command-1", "command-2", "command-3"}
+	versions, err := session.VersionsOf(ctx, commands...)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var events []any
+	for _, command := range commands {
+		if version, found := versions[command]; found {
+			fmt.Println(command, "stands at version", version)
+			continue
+		}
+		events = append(events, deposit(command))
+	}
+	fmt.Println(session.Append(ctx, eventstore.ExpectAny(), events...)) // it does not look them up again
+	// Output:
+	// command-1 stands at version 2
+	// 4 <nil>
+}
+
+func ExampleSession_Refresh() {
+	ctx := context.Background()
+	provider := bank()
+	account := provider.Stream("BankAccount", "1")
+	session, err := provider.Open(ctx, account, eventstore.Shared())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer session.Close()
+
+	// Another process opens the account meanwhile.
+	if _, err := provider.Append(ctx, account, eventstore.ExpectAny(), AccountOpened{Owner: "Ada"}); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(session.Version(ctx))
+	fmt.Println(session.Refresh(ctx))
+	// Output:
+	// 0 <nil>
+	// 1 <nil>
+}

@@ -2,6 +2,7 @@ package eventstore_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -41,6 +42,24 @@ func ExampleTypeOf() {
 	// Output:
 	// {"Owner":"Ada","Balance":0} <nil>
 	//  eventstore: bad argument value: field […] of map[string]interface {} holds a []int, which is read back as a []interface {}; nothing was stored
+}
+
+// The function decodes plain types. encoding/json decodes all others.
+func ExampleJSONDecodedBy() {
+	codec := eventstore.JSONDecodedBy(func(data []byte, value any) error {
+		fmt.Printf("decoding a %T\n", value)
+		return json.Unmarshal(data, value) // a faster library in its place
+	})
+	types := registry(
+		eventstore.Type[Account]("Account", eventstore.WithCodec(codec)),
+		eventstore.Type[[]any]("list", eventstore.WithCodec(codec)),
+	)
+	fmt.Println(types.Decode(eventstore.Raw{Type: "Account", ContentType: codec.ContentType(), Payload: []byte(`{"Owner":"Ada"}`)}))
+	fmt.Println(types.Decode(eventstore.Raw{Type: "list", ContentType: codec.ContentType(), Payload: []byte(`[1,2]`)}))
+	// Output:
+	// decoding a *eventstore_test.Account
+	// {Ada 0} <nil>
+	// [1 2] <nil>
 }
 
 // Hex is a codec of whole numbers that writes them as hexadecimal text.

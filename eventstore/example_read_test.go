@@ -120,6 +120,19 @@ func ExampleAfter() {
 	// 3: {Amount:3000}
 }
 
+// How large are the payloads of the stream?
+func ExampleCountBytes() {
+	ctx := context.Background()
+	session := openAccount(ctx, bank(), "1", AccountOpened{Owner: "Ada"}, FundsDeposited{Amount: 100_00})
+	defer session.Close()
+
+	var total int64
+	events, err := session.Slice(ctx, 1, 2, eventstore.CountBytes(&total))
+	fmt.Println(len(events), "events of", total, "bytes", err)
+	// Output:
+	// 2 events of 31 bytes <nil>
+}
+
 // Without the option, a stream that does not exist reads as empty, for example if its id is
 // misspelt.
 func ExampleMustExist() {

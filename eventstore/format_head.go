@@ -25,6 +25,10 @@ type head struct {
 	// first is above version. Both states are permanent.
 	closed, deleted bool
 
+	// swept says that all events of the deleted stream were removed. Only what other writers stored
+	// later may be there.
+	swept bool
+
 	// size is the size of the largest event of the last commit, in bytes. It is 0 if an older
 	// version of this library wrote the head. Reads use it to estimate how much to ask for.
 	size int
@@ -63,6 +67,9 @@ func (h head) encode(name string) []byte {
 	case h.closed:
 		w.Text("state", "closed")
 	}
+	if h.swept {
+		w.Text("swept", "yes")
+	}
 	for _, r := range h.tail {
 		w.Text("tail", strconv.FormatInt(r.version, 10)+" "+strconv.Itoa(len(r.data)))
 	}
@@ -99,6 +106,8 @@ func decodeHead(stream Stream, name string, data []byte) (head, error) {
 			if value != "closed" && value != "deleted" {
 				return fmt.Errorf("this version of the library does not know %q", value)
 			}
+		case "swept":
+			h.swept = value == "yes"
 		case "tail":
 			version, length, _ := strings.Cut(value, " ")
 			var r record

@@ -52,12 +52,13 @@ type storedHead struct {
 	Commit          string
 	Time            time.Time
 	Closed, Deleted bool
+	Swept           bool
 	Size            int
 	Tail            []storedEvent
 }
 
 func (s storedHead) encode() []byte {
-	h := head{version: s.Version, first: s.First, commit: s.Commit, time: s.Time, closed: s.Closed, deleted: s.Deleted, size: s.Size}
+	h := head{version: s.Version, first: s.First, commit: s.Commit, time: s.Time, closed: s.Closed, deleted: s.Deleted, swept: s.Swept, size: s.Size}
 	for _, e := range s.Tail {
 		h.tail = append(h.tail, e.record())
 	}
@@ -69,7 +70,7 @@ func decodeStoredHead(data []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := storedHead{Version: h.version, First: h.first, Commit: h.commit, Time: h.time, Closed: h.closed, Deleted: h.deleted, Size: h.size}
+	s := storedHead{Version: h.version, First: h.first, Commit: h.commit, Time: h.time, Closed: h.closed, Deleted: h.deleted, Swept: h.swept, Size: h.size}
 	for _, r := range h.tail {
 		e, err := decodeStoredEvent(r.data)
 		if err != nil {
@@ -150,6 +151,7 @@ func storedRecords() []storedRecord {
 	trimmed := storedHead{Version: 4711, First: 1, Commit: full.Commit, Time: formatCreated}
 	closed := storedHead{Version: 2, First: 1, Commit: full.Commit, Time: formatCreated, Closed: true, Tail: []storedEvent{full}}
 	deleted := storedHead{Version: 2, First: 3, Commit: full.Commit, Time: formatCreated, Closed: true, Deleted: true}
+	swept := storedHead{Version: 2, First: 3, Commit: full.Commit, Time: formatCreated, Closed: true, Deleted: true, Swept: true, Size: 512}
 	sized := storedHead{Version: 2, First: 1, Commit: full.Commit, Time: formatCreated, Size: 1 << 20, Tail: []storedEvent{full}}
 	snapshot := storedSnapshot{
 		Snapshot: Snapshot{Version: 100, Created: formatCreated},
@@ -186,6 +188,7 @@ func storedRecords() []storedRecord {
 		ofHead("head-without-tail", trimmed),
 		ofHead("head-closed", closed),
 		ofHead("head-deleted", deleted),
+		ofHead("head-swept", swept),
 		ofHead("head-with-size", sized),
 		{"idempotency", func() []byte {
 			return encodeIdempotency(formatName, record{version: 2, commit: full.Commit, idempotencyID: full.IdempotencyID})

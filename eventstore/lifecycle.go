@@ -46,7 +46,8 @@ func (s *Session) CloseStream(ctx context.Context, expected Expected) (err error
 // From then on, every operation on the stream returns a [StreamDeletedError], except for opening a
 // session and DeleteStream itself. DeleteStream then removes what is still stored. Call it again if
 // it was interrupted, or if a late request of a writer may have stored something since. Such data
-// no longer counts, wherever it is.
+// no longer counts, wherever it is. On a SQL store, a call that looks for late data may miss some
+// of it if its connection breaks.
 //
 // DeleteStream returns a [VersionMismatchError] if the stream is not at the expected version. It
 // returns an [ArgumentError] if the stream never had an event, because its name is probably
@@ -91,7 +92,7 @@ func (s *Session) deleteStream(ctx context.Context, o *observation, expected Exp
 				return head{}, false, &ArgumentError{Argument: "provider", Reason: fmt.Sprintf("the stream %s is in a feed, so only a provider with that feed can delete it: see WithFeed", w.Stream)}
 			}
 			version := now.version + 1
-			return head{version: version, first: version + 1, commit: id.String(), closed: true, deleted: true}, now.deleted, nil
+			return head{version: version, first: version + 1, commit: id.String(), closed: true, deleted: true, size: now.size}, now.deleted, nil
 		})
 		if err != nil {
 			return err
@@ -102,6 +103,7 @@ func (s *Session) deleteStream(ctx context.Context, o *observation, expected Exp
 		if err := w.sweep(ctx, operation, w.head); err != nil {
 			return err
 		}
+		w.markSwept(ctx, operation)
 		o.result.Version = w.head.version
 		w.log.DebugContext(ctx, "deleted the stream", "session", s.id, "version", w.head.version)
 		return nil
@@ -206,8 +208,30 @@ func (w *writer) endNumbered(ctx context.Context, operation string, expected Exp
 	return w.failed(operation, cause)
 }
 
+// markSwept notes in the head that sweep has removed everything. Without the mark, the next sweep
+// does all of its work once more. So markSwept does not try again.
+func (w *writer) markSwept(ctx context.Context, operation string) {
+	if w.head.swept || !w.caps.BulkMisses {
+		return
+	}
+	if _, err := w.refresh(ctx, operation); err != nil {
+		return
+	}
+	marked := w.head
+	marked.swept = true
+	if err := w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: marked.encode(w.keys.partition), ETag: w.etag}); err != nil {
+		w.fresh = false
+		return
+	}
+	w.written(marked)
+}
+
 // sweep removes what is left of a deleted stream. It removes idempotency keys before the events
 // that name them, because it finds the keys through the events.
+//
+// Unless the head says that the stream was swept before, sweep proves for every event that it is
+// gone. Otherwise it only looks for what was stored late. A bulk read may miss that, and a later
+// sweep finds it. (Rule 10)
 func (h *streamHandle) sweep(ctx context.Context, operation string, deleted head) error {
 	remove := func(keys []string) error {
 		if len(keys) == 0 {
@@ -222,7 +246,7 @@ func (h *streamHandle) sweep(ctx context.Context, operation string, deleted head
 		}
 		return nil
 	}
-	for c := range h.chunks(ctx, operation, head{}, 1, deleted.version-1, false) {
+	for c := range h.chunks(ctx, operation, head{}, span{first: 1, last: deleted.version - 1, unexpected: deleted.swept}) {
 		if c.err != nil {
 			return c.err
 		}

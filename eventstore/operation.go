@@ -13,14 +13,16 @@ const (
 	OpAppendRecorded = "append_recorded" // [Session.AppendRecorded]
 	OpRetry          = "retry"           // [Session.Retry]
 
-	OpRead      = "read"       // one loop over [Reader.Read], or over the events of [Reader.Load]
-	OpSlice     = "slice"      // [Reader.Slice]
-	OpEvent     = "event"      // [Reader.Event]
-	OpVersion   = "version"    // [Reader.Version]
-	OpVersionOf = "version_of" // [Reader.VersionOf]
-	OpOutcome   = "outcome"    // [Reader.Outcome]
-	OpClosed    = "closed"     // [Reader.Closed]
-	OpVerify    = "verify"     // [Reader.Verify]
+	OpRead       = "read"        // one loop over [Reader.Read], or over the events of [Reader.Load]
+	OpSlice      = "slice"       // [Reader.Slice]
+	OpEvent      = "event"       // [Reader.Event]
+	OpVersion    = "version"     // [Reader.Version]
+	OpVersionOf  = "version_of"  // [Reader.VersionOf]
+	OpVersionsOf = "versions_of" // [Session.VersionsOf]
+	OpRefresh    = "refresh"     // [Session.Refresh]
+	OpOutcome    = "outcome"     // [Reader.Outcome]
+	OpClosed     = "closed"      // [Reader.Closed]
+	OpVerify     = "verify"      // [Reader.Verify]
 
 	OpLoad                 = "load"                   // [Reader.Load], without the loop over the events
 	OpSnapshots            = "snapshots"              // [Reader.Snapshots]
@@ -37,7 +39,7 @@ const (
 	OpDeleteRecorded = "delete_recorded" // [Session.DeleteRecorded]
 	OpRebuildHead    = "rebuild_head"    // [Provider.RebuildHead]
 
-	OpAggregateLoad   = "aggregate_load"   // Repository.Load of package aggregate
+	OpAggregateLoad   = "aggregate_load"   // Repository.Load and LoadWithin of package aggregate
 	OpAggregateUpdate = "aggregate_update" // Repository.Update of package aggregate
 )
 

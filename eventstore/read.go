@@ -225,7 +225,7 @@ func (r *Reader) events(ctx context.Context, v view, rng readRange) iter.Seq2[Ev
 		if rng.to != 0 {
 			last = min(last, rng.to)
 		}
-		for c := range r.handle.chunks(ctx, "read", v.head, first, last, rng.backwards) {
+		for c := range r.handle.chunks(ctx, "read", v.head, span{first: first, last: last, backwards: rng.backwards}) {
 			if err := r.guard(); err != nil {
 				c.err = err
 			}
@@ -241,7 +241,7 @@ func (r *Reader) events(ctx context.Context, v view, rng readRange) iter.Seq2[Ev
 					yield(Event{}, r.handle.failed("read", contextErr(ctx)))
 					return
 				}
-				event, err := r.decode(ctx, c.from+int64(i), c.data[i], rng.raw)
+				event, err := r.decode(ctx, c.from+int64(i), c.data[i], rng)
 				c.data[i] = nil // free each event when the caller is done with it, before the rest of the chunk
 				if !yield(event, err) || err != nil {
 					return
@@ -253,7 +253,7 @@ func (r *Reader) events(ctx context.Context, v view, rng readRange) iter.Seq2[Ev
 
 // decode returns the event of a committed record. A record that is missing or unreadable is damaged
 // only if it still is after a new read of the head and then of the key. (Rule 5)
-func (r *Reader) decode(ctx context.Context, version int64, data []byte, raw bool) (Event, error) {
+func (r *Reader) decode(ctx context.Context, version int64, data []byte, rng readRange) (Event, error) {
 	h := r.handle
 	_, m, stored, err := decodeEventAt(h.Stream, h.keys.partition, version, data)
 	if err != nil {
@@ -265,7 +265,8 @@ func (r *Reader) decode(ctx context.Context, version int64, data []byte, raw boo
 		}
 	}
 	event := Event{Version: version, Data: stored, Metadata: m}
-	if !raw {
+	rng.count(stored.Payload)
+	if !rng.raw {
 		about := About{Stream: h.Stream, Version: version, Metadata: m}
 		if event.Data, event.Erased, err = h.registry.decodeAt(ctx, &about, h.keys.event(version), stored); err != nil {
 			return Event{}, err

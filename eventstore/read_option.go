@@ -14,6 +14,14 @@ type readRange struct {
 	backwards bool
 	raw       bool
 	mustExist bool
+	bytes     *int64 // counts payloads; nil: they are not counted
+}
+
+// count counts a payload that was read.
+func (r readRange) count(payload []byte) {
+	if r.bytes != nil {
+		*r.bytes += int64(len(payload))
+	}
 }
 
 // FromVersion starts a read at that version, included. The default is 1. A version below 1 is an
@@ -64,6 +72,20 @@ func AsRaw() ReadOption {
 // in any case. The option takes no additional request.
 func MustExist() ReadOption {
 	return func(r *readRange) error { r.mustExist = true; return nil }
+}
+
+// CountBytes adds the size of each payload that is read to *total, in bytes as it is stored. It
+// counts events and snapshots, without their metadata. The sum helps to tell how much memory a
+// state may take that is made of them. A nil total is an [ArgumentError]. Nothing else may use
+// *total while the read goes on.
+func CountBytes(total *int64) ReadOption {
+	return func(r *readRange) error {
+		if total == nil {
+			return &ArgumentError{Argument: "CountBytes", Reason: "the total is nil"}
+		}
+		r.bytes = total
+		return nil
+	}
 }
 
 func validVersion(argument string, version int64) error {
@@ -119,6 +141,8 @@ func AsOf(options ...ReadOption) (version int64, err error) {
 			name = "Backwards"
 		case r.raw:
 			name = "AsRaw"
+		case r.bytes != nil:
+			name = "CountBytes"
 		case r.mustExist:
 			continue
 		default:

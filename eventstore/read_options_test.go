@@ -152,3 +152,42 @@ func TestAStreamThatHasEventsExistsWhateverTheRange(t *testing.T) {
 		}
 	})
 }
+
+func TestCountBytesCountsPayloadsOfEventsAndSnapshots(t *testing.T) {
+	const event, state = len(`{"Text":"1"}`), len(`{"Text":"a state"}`)
+	inLabs(t, func(t *testing.T, l *lab) {
+		l.fill(4)
+		s := l.open()
+		if err := s.SaveSnapshot(t.Context(), 3, noted{"a state"}); err != nil {
+			t.Fatal(err)
+		}
+		count := func(read func(ReadOption)) (n int64) { read(CountBytes(&n)); return n }
+		r := l.reader()
+		for name, test := range map[string]struct {
+			read func(ReadOption)
+			want int
+		}{
+			"Slice":          {func(o ReadOption) { _, _ = r.Slice(t.Context(), 2, 3, o) }, 2 * event},
+			"Slice, raw":     {func(o ReadOption) { _, _ = r.Slice(t.Context(), 2, 3, o, AsRaw()) }, 2 * event},
+			"in the session": {func(o ReadOption) { _, _ = s.Slice(t.Context(), 2, 5, o) }, 4 * event},
+			"no events":      {func(o ReadOption) { _, _ = r.Slice(t.Context(), 8, 9, o) }, 0},
+			"a snapshot":     {func(o ReadOption) { _, _ = r.LastSnapshot(t.Context(), o) }, state},
+			"Load": {func(o ReadOption) {
+				_, events, err := r.Load(t.Context(), o)
+				if err != nil {
+					t.Error(err)
+				}
+				for range events {
+				}
+			}, state + 2*event},
+		} {
+			if got := count(test.read); got != int64(test.want) {
+				t.Errorf("%s: %d bytes, want %d", name, got, test.want)
+			}
+		}
+		_, err := r.Event(t.Context(), 1, CountBytes(nil))
+		want[*ArgumentError](t, err)
+		_, err = AsOf(CountBytes(new(int64)))
+		want[*ArgumentError](t, err)
+	})
+}

@@ -31,6 +31,9 @@ type HeadRebuild struct {
 // evicted, that cannot be read, or that a backup has set back behind its events. Nothing rebuilds a
 // head automatically. Run [Reader.Verify] afterwards.
 //
+// If the head is sound, RebuildHead sends a few requests. On a SQL store it sends 1,000 small ones
+// before it writes a head, to be certain that no event follows.
+//
 // The new head is at the last event that is stored under its own key. Events that only the old head
 // carried, those of the last append or the last few, are lost with it. Nothing can tell how many
 // they were. If the store has real transactions, there were none. Whether the stream was closed is
@@ -96,7 +99,10 @@ type rebuild struct {
 // look finds what is wrong with the head, and reads the events above it that it has not read
 // before.
 func (r *rebuild) look(ctx context.Context) error {
-	items, err := r.getMany(ctx, rebuilding, []string{r.keys.head(), r.keys.snapshots()})
+	items, err := r.getManyUnproven(ctx, rebuilding, []string{r.keys.head(), r.keys.snapshots()})
+	if err == nil && !items[0].Found() {
+		err = r.prove(ctx, rebuilding, items)
+	}
 	if err != nil {
 		return err
 	}
@@ -108,6 +114,7 @@ func (r *rebuild) look(ctx context.Context) error {
 	if hd.version >= r.next.version {
 		r.next = hd
 	}
+	r.size.expect(hd)
 	r.etag, r.found.Version, r.found.Damage = etag, hd.version, nil
 	if err := r.scan(ctx); err != nil {
 		return err
@@ -135,22 +142,30 @@ func (r *rebuild) look(ctx context.Context) error {
 // endOfEvents is how many versions in a row must be missing for the events to end there.
 const endOfEvents = 1000
 
-// scan reads the events that follow r.next, up to the end, and moves r.next there.
+// scan reads the events that follow r.next, up to the end, and moves r.next there. It proves that
+// the first version after the end is absent. For the others it believes bulk reads, because write
+// proves them.
 func (r *rebuild) scan(ctx context.Context) error {
 	missing := int64(0)
-	for c := range r.chunks(ctx, rebuilding, head{}, r.next.version+1, math.MaxInt64, false) {
+	for c := range r.chunks(ctx, rebuilding, head{}, span{first: r.next.version + 1, last: math.MaxInt64, unexpected: true}) {
 		if c.err != nil {
 			return c.err
 		}
 		var events []record
 		for i, data := range c.data {
 			version := c.from + int64(i)
+			if data == nil && missing == 0 && r.caps.BulkMisses {
+				if err := r.missed(ctx, c, i); err != nil {
+					return err
+				}
+				data = c.data[i]
+			}
 			switch {
 			case data == nil && missing == 0:
 				missing = version
 			case data == nil:
 			case missing != 0:
-				return r.damaged(r.keys.event(missing), missing, fmt.Errorf("the event is missing but event %d after it exists: bring it back from a backup first", version))
+				return r.gap(missing, version)
 			default:
 				event, _, _, err := decodeEventAt(r.Stream, r.keys.partition, version, data)
 				if err != nil {
@@ -181,6 +196,57 @@ func (r *rebuild) scan(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// missed reads the event at index i of a chunk alone, because the chunk lacks it. If the event is
+// there, missed also reads the rest of what the chunk lacks.
+func (r *rebuild) missed(ctx context.Context, c chunk, i int) error {
+	item, err := r.get(ctx, rebuilding, r.keys.event(c.from+int64(i)))
+	if err != nil || !item.Found() {
+		return err
+	}
+	c.data[i] = item.Value
+	var items []driver.Item
+	var places []int
+	for k, data := range c.data {
+		if data == nil {
+			items, places = append(items, driver.Item{Key: r.keys.event(c.from + int64(k))}), append(places, k)
+		}
+	}
+	if err := r.prove(ctx, rebuilding, items); err != nil {
+		return err
+	}
+	for k, item := range items {
+		if item.Found() {
+			c.data[places[k]] = item.Value
+		}
+	}
+	return nil
+}
+
+// proveEnd proves that the events end with r.next, of which scan has proved no more than that the
+// next one is absent. A head that is written although events follow a
+// missing one would let new events take their place. (Rule 5)
+func (r *rebuild) proveEnd(ctx context.Context) error {
+	missing := r.next.version + 1
+	var items []driver.Item
+	for version := missing + 1; version < missing+endOfEvents; version++ {
+		items = append(items, driver.Item{Key: r.keys.event(version)})
+	}
+	if err := r.prove(ctx, rebuilding, items); err != nil {
+		return err
+	}
+	for i, item := range items {
+		if item.Found() {
+			return r.gap(missing, missing+1+int64(i))
+		}
+	}
+	return nil
+}
+
+// gap returns the error that a version is missing although a later one exists.
+func (r *rebuild) gap(missing, later int64) error {
+	return r.damaged(r.keys.event(missing), missing, fmt.Errorf("the event is missing but event %d after it exists: bring it back from a backup first", later))
 }
 
 // mendIdempotency writes the missing keys that lead from idempotency ids to events. The old head
@@ -218,6 +284,9 @@ func (r *rebuild) mendIdempotency(ctx context.Context, events []record) error {
 
 // write replaces the stored head with the new one, if it is still the head that look has seen.
 func (r *rebuild) write(ctx context.Context) error {
+	if err := r.proveEnd(ctx); err != nil {
+		return err
+	}
 	r.next.time = time.Now()
 	err := r.state.Swap(ctx, r.keys.partition, driver.Swap{Key: r.keys.head(), Value: r.next.encode(r.keys.partition), ETag: r.etag})
 	if err != nil {

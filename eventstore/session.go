@@ -231,15 +231,40 @@ func (s *Session) lose(why error) {
 	s.lost = why
 }
 
+// Refresh reads the stream's head and returns its version. A shared session then knows what other
+// writers have appended so far. Refresh takes one request, and one more if they have.
+//
+// So a program can make sure that what it has read in a session is still current. If the version is
+// the same as before, the events are the same too. If the store holds other events instead, Refresh
+// returns a [LostWritesError]. Refresh also returns a [StorageError], a [StreamDeletedError] and
+// the errors of a session that has ended.
+func (s *Session) Refresh(ctx context.Context) (version int64, err error) {
+	ctx, o := s.observe(ctx, OpRefresh)
+	defer o.end(&err)
+	if err := s.check(); err != nil {
+		return 0, err
+	}
+	err = s.exclusively(ctx, "read", func(ctx context.Context) error {
+		s.writer.fresh = false
+		if _, err := s.writer.refresh(ctx, "read"); err != nil {
+			return err
+		}
+		version = s.writer.head.version
+		return s.handle.deletedError(s.writer.head)
+	})
+	if err != nil {
+		return 0, err
+	}
+	o.result.Version = version
+	return version, nil
+}
+
 // view returns the stream as the session knows it.
 func (s *Session) view(ctx context.Context, _ bool) (v view, err error) {
 	err = s.exclusively(ctx, "read", func(ctx context.Context) error {
 		w := s.writer
-		if w.undecided() || w.behind {
-			w.fresh = false
-			if _, err := w.refresh(ctx, "read"); err != nil {
-				return err
-			}
+		if err := w.catchUp(ctx, "read"); err != nil {
+			return err
 		}
 		v.head, v.snapshots = w.head, s.listed.Load()
 		v.head.tail = w.unsettled // the other events are read from their keys

@@ -71,7 +71,7 @@ func (r *Reader) Snapshot(ctx context.Context, version int64, options ...ReadOpt
 			return Snapshot{}, err
 		}
 	}
-	snapshot, err = h.snapshotOf(ctx, items[1], version, rng.raw)
+	snapshot, err = h.snapshotOf(ctx, items[1], version, rng)
 	o.result.Version = snapshot.Version
 	return snapshot, err
 }
@@ -161,7 +161,7 @@ func (r *Reader) newest(ctx context.Context, v view, rng readRange) (Snapshot, e
 			}
 			continue
 		}
-		snapshot, err := h.listedSnapshot(ctx, list, e.version, rng.raw)
+		snapshot, err := h.listedSnapshot(ctx, list, e.version, rng)
 		if err == nil {
 			return snapshot, nil
 		}
@@ -221,27 +221,27 @@ func (h *streamHandle) listOf(item driver.Item) (snapshotList, error) {
 
 // listedSnapshot returns a snapshot that a list names: the one that the list carries, or the one
 // under its own key.
-func (h *streamHandle) listedSnapshot(ctx context.Context, list snapshotList, version int64, raw bool) (Snapshot, error) {
+func (h *streamHandle) listedSnapshot(ctx context.Context, list snapshotList, version int64, rng readRange) (Snapshot, error) {
 	if list.carried == version {
 		carried := driver.Item{Key: h.keys.snapshot(version), Value: list.record, ETag: "carried"}
-		if s, err := h.snapshotOf(ctx, carried, version, raw); err == nil {
+		if s, err := h.snapshotOf(ctx, carried, version, rng); err == nil {
 			return s, nil
 		}
 	}
-	return h.snapshot(ctx, version, raw)
+	return h.snapshot(ctx, version, rng)
 }
 
 // snapshot reads one snapshot from its key.
-func (h *streamHandle) snapshot(ctx context.Context, version int64, raw bool) (Snapshot, error) {
+func (h *streamHandle) snapshot(ctx context.Context, version int64, rng readRange) (Snapshot, error) {
 	item, err := h.get(ctx, "read a snapshot", h.keys.snapshot(version))
 	if err != nil {
 		return Snapshot{}, err
 	}
-	return h.snapshotOf(ctx, item, version, raw)
+	return h.snapshotOf(ctx, item, version, rng)
 }
 
 // snapshotOf decodes the value of a snapshot's key.
-func (h *streamHandle) snapshotOf(ctx context.Context, item driver.Item, version int64, raw bool) (Snapshot, error) {
+func (h *streamHandle) snapshotOf(ctx context.Context, item driver.Item, version int64, rng readRange) (Snapshot, error) {
 	key := h.keys.snapshot(version)
 	if !item.Found() {
 		return Snapshot{}, &SnapshotNotFoundError{Stream: h.Stream, Version: version}
@@ -251,10 +251,11 @@ func (h *streamHandle) snapshotOf(ctx context.Context, item driver.Item, version
 		return Snapshot{}, h.damaged(key, version, err)
 	}
 	s.Data = stored
-	if !raw {
+	if !rng.raw {
 		if s.Data, err = h.registry.decodeSnapshot(ctx, &About{Stream: h.Stream, Version: version, Snapshot: true}, key, stored); err != nil {
 			return Snapshot{}, err
 		}
 	}
+	rng.count(stored.Payload)
 	return s, nil
 }

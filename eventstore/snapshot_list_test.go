@@ -92,6 +92,16 @@ func TestSnapshotsOfAnotherSchemaVersionCostNothing(t *testing.T) {
 		if snapshot, _, err := at(1).Load(t.Context()); err != nil || snapshot.Version != 99 {
 			t.Errorf("%+v, %v", snapshot, err)
 		}
+		// The older version does not remove those of the newer one either.
+		for _, version := range []int64{98, 97, 99} {
+			if err := at(1).SaveSnapshot(t.Context(), version, struct{ N int }{1}, WithKept(1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.wantSnapshots(s.Reader, 99, 100)
+		if snapshot, _, err := at(2).Load(t.Context()); err != nil || snapshot.Version != 100 {
+			t.Errorf("%+v, %v", snapshot, err)
+		}
 	})
 }
 

@@ -42,7 +42,7 @@ func (in Inside) Events(ctx context.Context, operation string, events []Committe
 			r, _ := heads[e.Stream].inTail(e.Version)
 			data = r.data // or nil, so that decode reads the event once more
 		}
-		e.Event, e.Err = newReader(handles[e.Stream]).decode(ctx, e.Version, data, raw)
+		e.Event, e.Err = newReader(handles[e.Stream]).decode(ctx, e.Version, data, readRange{raw: raw})
 		if e.Err != nil {
 			e.Event.Version = e.Version
 		}

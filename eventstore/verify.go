@@ -148,7 +148,7 @@ func (r *Reader) verify(ctx context.Context, progress func(checked, of int64), f
 	found.Closed, found.Deleted = o.head.closed, o.head.deleted
 	v := view{head: o.head, snapshots: o.snapshots}
 	total := found.Version - found.First + 1
-	for c := range h.chunks(ctx, "verify", v.head, found.First, found.Version, false) {
+	for c := range h.chunks(ctx, "verify", v.head, span{first: found.First, last: found.Version}) {
 		if c.err != nil {
 			return c.err
 		}
@@ -387,7 +387,7 @@ func (r *Reader) verifySnapshots(ctx context.Context, v view, found *verificatio
 		return found.add(err)
 	}
 	for _, version := range versions {
-		snapshot, err := r.handle.snapshot(ctx, version, true)
+		snapshot, err := r.handle.snapshot(ctx, version, readRange{raw: true})
 		if isA[*SnapshotNotFoundError](err) {
 			continue
 		}

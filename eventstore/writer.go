@@ -44,6 +44,10 @@ type writer struct {
 	unsettled []record
 	known     time.Time
 
+	// unused holds ids that the stream did not hold when the head was unusedAt, see VersionsOf.
+	unused   map[string]bool
+	unusedAt headID
+
 	// unknown holds the base versions of this writer's own commits whose outcome was not known at
 	// first, by commit id.
 	unknown map[string]int64
@@ -201,6 +205,17 @@ func (w *writer) refresh(ctx context.Context, operation string) (actual int64, e
 		return actual, damage
 	}
 	return actual, w.lostWrites(actual)
+}
+
+// catchUp reads the head if a commit of this session is undecided, or if others are known to have
+// written since.
+func (w *writer) catchUp(ctx context.Context, operation string) error {
+	if !w.undecided() && !w.behind {
+		return nil
+	}
+	w.fresh = false
+	_, err := w.refresh(ctx, operation)
+	return err
 }
 
 // follows reports whether a newer head still holds the last event that this writer knows as

@@ -10,8 +10,9 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// A key is always written in the same mode: first-write with an ETag, last-write without. Set both
-// explicitly, because the SDK's default is last-write, with which Redis ignores ETags.
+// A key is always written in the same mode: first-write with an ETag, last-write without. Only in a
+// transaction that rolls back, a key can be created first-write. Set both modes explicitly, because
+// the SDK's default is last-write, with which Redis ignores ETags.
 var (
 	firstWrite = &dapr.StateOptions{Concurrency: dapr.StateConcurrencyFirstWrite, Consistency: dapr.StateConsistencyStrong}
 	lastWrite  = &dapr.StateOptions{Concurrency: dapr.StateConcurrencyLastWrite, Consistency: dapr.StateConsistencyStrong}
@@ -153,7 +154,11 @@ func operation(partition string, w driver.Write) *dapr.StateOperation {
 	if w.Partition != "" {
 		partition = w.Partition
 	}
-	return &dapr.StateOperation{Type: kind, Item: item(partition, w.Key, w.Value, lastWrite)}
+	mode := lastWrite
+	if w.IfAbsent {
+		mode = firstWrite
+	}
+	return &dapr.StateOperation{Type: kind, Item: item(partition, w.Key, w.Value, mode)}
 }
 
 // size returns an upper bound for the size of one write in a request.

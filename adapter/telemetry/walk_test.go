@@ -72,6 +72,10 @@ func walk(l *lab, at func(name string, operation func(ctx context.Context))) {
 		fails(reader.Snapshot(ctx, 2))
 		fails(reader.LastSnapshot(ctx))
 	})
+	at("what the session knows", func(ctx context.Context) {
+		ok(s.VersionsOf(ctx, "never"))
+		ok(s.Refresh(ctx))
+	})
 	at("snapshots", func(ctx context.Context) {
 		ok(nil, s.SaveSnapshot(ctx, 2, deposited{confidential}))
 		ok(reader.Snapshots(ctx))

@@ -44,11 +44,13 @@ type batch[S any] struct {
 	ctx    context.Context // ends when the contexts of all updates have ended
 	cancel context.CancelCauseFunc
 
-	parts []*part[S]    // of the updates that were decided, in order
-	back  []*update[S]  // updates that were not decided
-	again chan struct{} // closed when the updates to be tried again are back in their line
+	found map[*update[S]]outcome[S] // of the updates whose idempotency id decides
+	parts []*part[S]                // of the updates that were decided, in order
+	back  []*update[S]              // updates that were not decided
+	again chan struct{}             // closed when the updates to be tried again are back in their line
 
-	stored bool // the events are stored
+	stored   bool // the events are stored
+	released bool // base is in the cache, or its session is closed
 
 	mu     sync.Mutex
 	over   map[*update[S]]bool // updates whose context has ended
@@ -94,6 +96,12 @@ func (b *batch[S]) abandon(u *update[S]) bool {
 	return b.away[u]
 }
 
+func (b *batch[S]) isTold(u *update[S]) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.told[u]
+}
+
 func (b *batch[S]) isAway(u *update[S]) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -107,6 +115,8 @@ func (b *batch[S]) runForAll() {
 	defer func() {
 		if !ended {
 			b.crashed(recover())
+			defer func() { _ = recover() }() // one of the updates panics already
+			b.release(false)
 		}
 	}()
 	b.run()
@@ -118,11 +128,10 @@ func (b *batch[S]) runAlone() verdict[S] {
 	ended := false
 	defer func() {
 		if !ended {
-			b.base.close(b.ctx)
-			b.leader.turn.yield(nil)
+			defer b.leader.turn.yield(nil)
+			b.release(false)
 		}
 	}()
-	b.leader.find(b)
 	b.run()
 	ended = true
 	return (<-b.leader.told).(verdict[S])
@@ -130,6 +139,7 @@ func (b *batch[S]) runAlone() verdict[S] {
 
 // run decides the updates, stores their events, and tells each update its verdict.
 func (b *batch[S]) run() {
+	b.find()
 	for {
 		if !b.decide() {
 			return
@@ -138,6 +148,48 @@ func (b *batch[S]) run() {
 			b.store(events)
 			return
 		}
+	}
+}
+
+// find looks for the idempotency ids of the updates, in one request.
+func (b *batch[S]) find() {
+	ids := map[string][]*update[S]{}
+	for _, u := range b.updates {
+		if id := u.config.once; id != "" {
+			ids[id] = append(ids[id], u)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	b.found = map[*update[S]]outcome[S]{}
+	versions, err := b.session.VersionsOf(b.ctx, slices.Collect(maps.Keys(ids))...)
+	for id, updates := range ids {
+		if isA[*eventstore.ArgumentError](err) && len(ids) > 1 { // one of the ids is not possible
+			one, err := b.session.VersionsOf(b.ctx, id)
+			b.findOne(updates, id, one[id], err)
+			continue
+		}
+		b.findOne(updates, id, versions[id], err)
+	}
+}
+
+// findOne notes what was found out about the idempotency id of these updates.
+func (b *batch[S]) findOne(updates []*update[S], id string, version int64, err error) {
+	out := outcome[S]{after: b.state}
+	switch {
+	case err != nil:
+		out.err, out.sure, out.overtaken, out.outdated = err, true, conflicts(err), b.outdated(err)
+	case version > b.state.Version: // it was stored after the state was read
+		out.overtaken = true
+		out.err = &eventstore.IdempotencyIDUsedError{Stream: b.leader.stream, IdempotencyID: id, Version: version}
+	case version > 0:
+		out.after.RepeatOf = version
+	default:
+		return
+	}
+	for _, u := range updates {
+		b.found[u] = out
 	}
 }
 
@@ -155,10 +207,14 @@ func (b *batch[S]) decide() bool {
 			break
 		}
 		p := &part[S]{update: u}
-		if version := used[u.config.once]; version > 0 {
+		found, known := b.found[u]
+		switch version := used[u.config.once]; {
+		case version > 0:
 			p.outcome = outcome[S]{after: state, shares: true}
 			p.outcome.after.RepeatOf = version
-		} else {
+		case known:
+			p.outcome = found
+		default:
 			answered, stuck := b.ask(p, state)
 			switch {
 			case stuck:
@@ -252,13 +308,13 @@ func (b *batch[S]) store(events []any) {
 		b.confirm()
 		return
 	}
-	at := b.state.Version
+	at, began := b.state.Version, time.Now()
 	_, err := b.session.Append(b.ctx, eventstore.ExpectVersion(at), events...)
 	if err != nil {
 		b.notStored(err)
 		return
 	}
-	b.stored = true
+	b.stored, b.base.known = true, began
 	for _, p := range b.parts {
 		p.verdict = verdict[S]{after: p.outcome.after, err: p.outcome.err, spent: p.outcome.spent}
 	}
@@ -273,15 +329,24 @@ func (b *batch[S]) confirm() {
 	var err error
 	if slices.ContainsFunc(b.parts, func(p *part[S]) bool { return !current(p) }) {
 		var version int64
-		at := b.state.Version
-		version, err = b.r.provider.Reader(b.leader.stream).Version(b.ctx)
+		at, began := b.state.Version, time.Now()
+		version, err = b.session.Refresh(b.ctx)
 		if err == nil && version != at {
-			b.conflict(&eventstore.VersionMismatchError{Stream: b.leader.stream, Expected: at, Actual: version})
+			err = &eventstore.VersionMismatchError{Stream: b.leader.stream, Expected: at, Actual: version}
+		}
+		switch {
+		case b.outdated(err):
+			b.retryInNewSession()
+			return
+		case conflicts(err):
+			b.conflict(err)
 			for _, p := range b.parts {
 				p.verdict.counts = false
 			}
 			b.end(false)
 			return
+		case err == nil:
+			b.base.known = began
 		}
 	}
 	for _, p := range b.parts {
@@ -367,21 +432,36 @@ func (b *batch[S]) conflict(err error) {
 	}
 }
 
-// crashed ends a batch whose goroutine panicked with that value, or ended by runtime.Goexit.
+// crashed ends a batch whose goroutine panicked with that value, or ended by runtime.Goexit. One
+// update panics with the value.
 func (b *batch[S]) crashed(value any) {
-	b.retry()
-	first := true
+	if !b.stored {
+		b.unanswered(fmt.Errorf("the append did not return: %v", value))
+	}
 	for _, p := range b.parts {
-		if b.flying[p.update] || len(b.flying) == 0 && first {
-			p.verdict = verdict[S]{after: b.state, err: &eventstore.OutcomeUnknownError{Stream: p.update.stream, Base: b.state.Version,
-				Cause: fmt.Errorf("the append did not return: %v", value)}}
-			if first {
-				p.verdict.panicked = value
-			}
-			first = false
+		if p.verdict.again == nil && !b.isTold(p.update) {
+			p.verdict.panicked = value
+			break
 		}
 	}
-	b.end(false)
+	b.finish()
+}
+
+// unanswered gives all updates their verdicts when nothing is known of the append. It makes those
+// that have no events in it try again, but for one if none has.
+func (b *batch[S]) unanswered(cause error) {
+	b.parts, b.back = nil, nil
+	for _, u := range b.updates {
+		if !b.isAway(u) {
+			b.parts = append(b.parts, &part[S]{update: u})
+		}
+	}
+	b.retry()
+	for i, p := range b.parts {
+		if b.flying[p.update] || len(b.flying) == 0 && i == 0 {
+			p.verdict = verdict[S]{after: b.state, err: &eventstore.OutcomeUnknownError{Stream: p.update.stream, Base: b.state.Version, Cause: cause}}
+		}
+	}
 }
 
 // end tells each update its verdict, and ends the turns. If keep is true, the state goes into the
@@ -406,13 +486,27 @@ func (b *batch[S]) end(keep bool) {
 		runtime.Gosched() // the callers may have further updates for the next batch
 	}
 	if b.stored {
-		b.saveSnapshot()
+		b.settle()
 	}
+	b.release(keep)
+	b.finish()
+}
+
+// release puts the state into the cache if keep is true, or closes its session.
+func (b *batch[S]) release(keep bool) {
+	if b.released {
+		return
+	}
+	b.released = true // even if the following panics
 	if keep && b.r.cache != nil {
 		b.r.cache.put(b.ctx, b.leader.stream, b.base)
 	} else {
 		b.base.close(b.ctx)
 	}
+}
+
+// finish ends the turns, and tells their verdicts to the updates that do not know them yet.
+func (b *batch[S]) finish() {
 	var back []*turn
 	for _, p := range b.parts {
 		if p.verdict.again != nil && !p.verdict.stuck && !b.isAway(p.update) {
@@ -428,45 +522,36 @@ func (b *batch[S]) end(keep bool) {
 		}
 	}
 	close(b.again)
-	if last != nil {
-		b.tell(last)
+	for _, p := range b.parts {
+		b.tell(p)
 	}
 }
 
-// tell gives an update its verdict, unless it has left.
+// tell gives an update its verdict, unless it has left or knows it.
 func (b *batch[S]) tell(p *part[S]) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.away[p.update] {
+	if !b.away[p.update] && !b.told[p.update] {
 		b.told[p.update] = true
 		p.update.told <- p.verdict
 	}
 }
 
-// saveSnapshot saves a snapshot of the new state, if one is due, and makes the state the base.
-func (b *batch[S]) saveSnapshot() {
-	before, after := b.base.loaded, b.state
+// settle makes the new state the base, and saves a snapshot of it if one is due.
+func (b *batch[S]) settle() {
 	for _, p := range b.parts {
 		if len(p.outcome.events) == 0 {
 			continue
 		}
-		if after = p.outcome.after; before.since.IsZero() {
-			before.since = after.Appended[0].Metadata.Message.Created
+		if b.base.since.IsZero() {
+			b.base.since = p.outcome.after.Appended[0].Metadata.Message.Created
 		}
+		b.base.Aggregate = p.outcome.after
+		b.base.bytes += int64(p.outcome.bytes)
 	}
-	b.r.snapshot(b.ctx, b.session, before, after)
-	b.base.Aggregate, b.base.since = after, before.since
-	b.base.Snapshot = before.Snapshot
-	if b.r.due(before, after) {
-		b.base.Snapshot, b.base.since = after.Version, time.Now()
+	if b.r.saveSnapshot(b.ctx, b.session, b.base.loaded) {
+		b.base.Snapshot, b.base.since = b.base.Version, time.Now()
 	}
-}
-
-// due reports whether an update saves a snapshot. If that fails, a cached state is treated as if it
-// had not.
-func (r *Repository[S]) due(before loaded[S], after Aggregate[S]) bool {
-	return r.config.every > 0 && after.Version-before.Snapshot >= r.config.every ||
-		r.config.age > 0 && time.Since(before.since) >= r.config.age
 }
 
 // isA reports whether err is an E or wraps one.

@@ -203,6 +203,39 @@ func TestARepeatedIdInABatchConcernsItsOwnCallerOnly(t *testing.T) {
 	})
 }
 
+func TestTheIdsOfABatchAreLookedUpInOneRequest(t *testing.T) {
+	onEach(t, func(t *testing.T, store *memstate.Store) {
+		var calls []*call
+		for i := range 5 {
+			calls = append(calls, &call{decide: note(fmt.Sprint(i)), options: []aggregate.UpdateOption{aggregate.WithIdempotencyID(fmt.Sprint("id ", i/2))}})
+		}
+		store.Trace()
+		together(t, diaries(t, store), calls...)
+		sent := slices.DeleteFunc(store.Trace(), func(request string) bool {
+			return !strings.HasPrefix(request, "get") || !strings.Contains(request, "idem:")
+		})
+		is(t, "the look-ups", len(sent), 1)
+		is(t, "the events", texts(t, store), []string{"first", "0", "2", "4"})
+	})
+}
+
+func TestAnIdThatIsNotPossibleConcernsItsOwnCallerOnly(t *testing.T) {
+	onEach(t, func(t *testing.T, store *memstate.Store) {
+		ids := []string{"a", strings.Repeat("too long", 100), "c"}
+		var calls []*call
+		for _, id := range ids {
+			calls = append(calls, &call{decide: note(id), options: []aggregate.UpdateOption{aggregate.WithIdempotencyID(id)}})
+		}
+		together(t, diaries(t, store), calls...)
+		for i, c := range calls {
+			if impossible := errors.As(c.err, new(*eventstore.ArgumentError)); impossible != (i == 1) || !impossible && c.err != nil {
+				t.Errorf("call %d: %v", i, c.err)
+			}
+		}
+		is(t, "the events", texts(t, store), []string{"first", "a", "c"})
+	})
+}
+
 func TestAnIdThatAnotherProcessStoresMeanwhile(t *testing.T) {
 	onEach(t, func(t *testing.T, store *memstate.Store) {
 		r, others := diaries(t, store, aggregate.WithRetries(2)), diaries(t, store)
@@ -359,6 +392,9 @@ func TestAContextThatEndsConcernsItsOwnCallerOnly(t *testing.T) {
 						}
 						if c.err != nil && (!errors.Is(c.err, gone) || !errors.Is(c.err, context.Canceled)) {
 							t.Errorf("the error does not name the cause: %v", c.err)
+						}
+						if c.err != nil && unknown && strings.Contains(c.err.Error(), "Reader.Outcome") {
+							t.Errorf("the error names a call that does not take it: %v", c.err)
 						}
 						if c.err == nil {
 							asLoaded(t, store, c.after)
@@ -823,4 +859,74 @@ func TestAnAppendThatDoesNotReturnIsToldToAll(t *testing.T) {
 			})
 		})
 	}
+}
+
+// fragile is a state that cannot be encoded while it is broken.
+type fragile struct{ Events int }
+
+var broken = struct {
+	sync.Mutex
+	is map[int]bool // by the number of events
+}{is: map[int]bool{}}
+
+func (f fragile) MarshalJSON() ([]byte, error) {
+	broken.Lock()
+	defer broken.Unlock()
+	if broken.is[f.Events] {
+		panic("no")
+	}
+	return fmt.Appendf(nil, `{"Events":%d}`, f.Events), nil
+}
+
+// The goroutine of a batch saves its snapshot, which calls methods of the state.
+func TestASnapshotThatPanicsAfterABatchPanicsInOneCaller(t *testing.T) {
+	const base = 77_000 // so that only these states are broken
+	broken.is[base+3] = true
+	onEach(t, func(t *testing.T, store *memstate.Store) {
+		types, err := eventstore.NewRegistry(eventstore.Type[noted]("noted"), eventstore.Type[fragile]("fragile"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := eventstore.NewProvider(store, eventstore.WithRegistry(types), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := aggregate.NewRepository(p, "diary", func(f fragile, _ eventstore.Event) (fragile, error) {
+			return fragile{max(f.Events, base) + 1}, nil
+		}, aggregate.WithSnapshotEvery(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := make(chan struct{})
+		panics, stored := make(chan any, 10), make(chan int64, 10)
+		var all sync.WaitGroup
+		for i := range 3 {
+			all.Go(func() {
+				defer func() {
+					if p := recover(); p != nil {
+						panics <- p
+					}
+				}()
+				a, err := r.Update(t.Context(), "1", func(fragile) ([]any, error) {
+					if i == 0 {
+						<-begin
+					}
+					return []any{noted{}}, nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				stored <- a.Version
+			})
+			synctest.Wait()
+		}
+		close(begin)
+		all.Wait()
+		if len(panics) != 1 || len(stored) != 2 || <-panics != "no" {
+			t.Errorf("%d updates panicked, %d returned", len(panics), len(stored))
+		}
+		if a, err := r.Update(t.Context(), "1", func(fragile) ([]any, error) { return []any{noted{}}, nil }); err != nil || a.Version != 4 {
+			t.Errorf("%+v, %v", a, err)
+		}
+	})
 }

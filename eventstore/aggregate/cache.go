@@ -15,9 +15,12 @@ import (
 // of an update is conditional, so a cached state may be old: what was decided on it is then not
 // stored. An update takes an aggregate out of the cache and puts it back when all went well.
 type cache[S any] struct {
-	mu  sync.Mutex
-	lru *simplelru.LRU[eventstore.Stream, *cached[S]]
-	max int
+	mu    sync.Mutex
+	lru   *simplelru.LRU[eventstore.Stream, *cached[S]]
+	bytes int64 // of all that lru holds
+
+	max      int
+	maxBytes int64
 }
 
 // cached is an aggregate with the session that it was loaded in.
@@ -30,21 +33,27 @@ type cached[S any] struct {
 	// the other half.
 	until time.Time
 
+	// known is a time for which all events stored before are in the state.
+	known time.Time
+
 	// behind says that the session has seen another writer append after Version.
 	behind bool
 }
 
-// newCache returns a cache of at most max aggregates, or nil if max is 0. A nil cache keeps
-// nothing.
-func newCache[S any](max int) *cache[S] {
+// newCache returns a cache of at most max aggregates and maxBytes bytes, or nil if max is 0. A nil
+// cache keeps nothing.
+func newCache[S any](max int, maxBytes int64) *cache[S] {
 	if max == 0 {
 		return nil
 	}
-	lru, err := simplelru.NewLRU[eventstore.Stream, *cached[S]](max, nil)
+	c := &cache[S]{max: max, maxBytes: maxBytes}
+	removed := func(_ eventstore.Stream, l *cached[S]) { c.bytes -= l.bytes }
+	lru, err := simplelru.NewLRU(max, removed)
 	if err != nil {
 		panic(err) // max is positive
 	}
-	return &cache[S]{lru: lru, max: max}
+	c.lru = lru
+	return c
 }
 
 // take removes an aggregate from the cache and returns it, or nil if there is none.
@@ -63,9 +72,28 @@ func (c *cache[S]) take(ctx context.Context, stream eventstore.Stream) *cached[S
 	return l
 }
 
-// put puts an aggregate into the cache. Of two states of one stream it keeps the newer one. It
-// removes the aggregates that were not used for the longest time and are too many or too old.
+// look returns an aggregate that stays in the cache, if it has all events from before that time.
+func (c *cache[S]) look(stream eventstore.Stream, from time.Time) (a Aggregate[S], found bool) {
+	if c == nil {
+		return a, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l, found := c.lru.Peek(stream)
+	if !found || l.known.Before(from) {
+		return a, false
+	}
+	return l.Aggregate, true
+}
+
+// put puts an aggregate into the cache, unless it alone has more bytes than the cache may hold. Of
+// two states of one stream it keeps the newer one. It removes the aggregates that were not used for
+// the longest time and are too many, too large or too old.
 func (c *cache[S]) put(ctx context.Context, stream eventstore.Stream, l *cached[S]) {
+	if l.bytes > c.maxBytes {
+		l.close(ctx)
+		return
+	}
 	l.Appended, l.RepeatOf = nil, 0
 	l.within.set(context.Background()) // keep no values of the update's context
 	c.mu.Lock()
@@ -80,13 +108,14 @@ func (c *cache[S]) put(ctx context.Context, stream eventstore.Stream, l *cached[
 	now := time.Now()
 	for {
 		_, oldest, found := c.lru.GetOldest()
-		if !found || c.lru.Len() < c.max && now.Before(oldest.until) {
+		if !found || c.lru.Len() < c.max && c.bytes+l.bytes <= c.maxBytes && now.Before(oldest.until) {
 			break
 		}
 		c.lru.RemoveOldest()
 		out = append(out, oldest)
 	}
 	c.lru.Add(stream, l)
+	c.bytes += l.bytes
 	c.mu.Unlock()
 	for _, l := range out {
 		l.close(ctx)

@@ -57,8 +57,7 @@ func TestAnUpdateSendsNoMoreThanItMust(t *testing.T) {
 		is("a decision for nothing", store.Trace(), current, current)
 
 		update(t, r, add(1), aggregate.WithIdempotencyID("c"))
-		is("an update with an id", store.Trace(), requests{"get idem:c", "get idem:c", "swap head"},
-			requests{"get idem:c", "get head", "get idem:c", "commit head 5 idem:c"})
+		is("an update with an id", store.Trace(), requests{"get idem:c", "swap head"}, requests{"get idem:c", "commit head 5 idem:c"})
 		update(t, r, add(1), aggregate.WithIdempotencyID("c"))
 		is("a repeat", store.Trace(), current, requests{"get idem:c", "get head"})
 
@@ -96,6 +95,94 @@ func TestOnlySoManyAggregatesAreKept(t *testing.T) {
 			if got := loads(test.id); got != test.loads {
 				t.Errorf("update %d, of %s, loads: %t, want %t", i+1, test.id, got, test.loads)
 			}
+		}
+	})
+}
+
+// tally is a state that is small, whatever its events.
+type (
+	tally struct{ Events int }
+	line  struct{ Text string }
+)
+
+func tallies(t *testing.T, store *memstate.Store, options ...aggregate.Option) *aggregate.Repository[tally] {
+	t.Helper()
+	types, err := eventstore.NewRegistry(eventstore.Type[line]("line"), eventstore.Type[tally]("tally"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := eventstore.NewProvider(store, eventstore.WithRegistry(types), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := aggregate.NewRepository(p, "tally", func(c tally, _ eventstore.Event) (tally, error) { return tally{c.Events + 1}, nil }, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestOnlySoManyBytesOfAggregatesAreKept(t *testing.T) {
+	const size = 100
+	type step struct {
+		id    string
+		bytes int
+		loads bool
+	}
+	for name, test := range map[string]struct {
+		options []aggregate.Option
+		steps   []step
+	}{
+		"two of them": {steps: []step{{"a", size, true}, {"b", size, true}, {"a", 12, false}, {"b", 12, false},
+			{"c", size, true}, {"b", 12, false}, {"a", 12, true}, {"c", 12, true}}},
+		"one that grows": {steps: []step{{"a", size, true}, {"b", size, true}, {"a", size, false}, {"b", 12, true}, {"a", 12, true},
+			{"a", size, false}, {"a", 12, true}}},
+		"one that is too large": {steps: []step{{"a", size, true}, {"b", 3 * size, true}, {"a", 12, false}, {"b", 12, true}}},
+		"loaded from a snapshot": {options: []aggregate.Option{aggregate.WithSnapshotEvery(1)},
+			steps: []step{{"b", 3 * size, true}, {"b", 12, true}, {"b", 12, false}}},
+		"loaded without one": {steps: []step{{"b", 3 * size, true}, {"b", 12, true}, {"b", 12, true}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, store *memstate.Store) {
+				r := tallies(t, store, append(test.options, aggregate.WithCacheBytes(2*size+50))...)
+				for i, s := range test.steps {
+					store.Trace()
+					if _, err := r.Update(t.Context(), s.id, func(tally) ([]any, error) {
+						return []any{line{strings.Repeat("x", s.bytes-len(`{"Text":""}`))}}, nil
+					}); err != nil {
+						t.Fatal(err)
+					}
+					if loads := slices.Contains(store.Trace(), "getmany head snapshots"); loads != s.loads {
+						t.Errorf("update %d, of %s, loads: %t, want %t", i+1, s.id, loads, s.loads)
+					}
+				}
+			})
+		})
+	}
+}
+
+// What others have stored counts as well when the repository catches up.
+func TestTheBytesOfOtherWritersCount(t *testing.T) {
+	onEach(t, func(t *testing.T, store *memstate.Store) {
+		r, others := tallies(t, store, aggregate.WithCacheBytes(250)), tallies(t, store)
+		loads := func(r *aggregate.Repository[tally], bytes int) bool {
+			t.Helper()
+			store.Trace()
+			_, err := r.Update(t.Context(), "1", func(tally) ([]any, error) {
+				return []any{line{strings.Repeat("x", bytes-len(`{"Text":""}`))}}, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return slices.Contains(store.Trace(), "getmany head snapshots")
+		}
+		for i, want := range []bool{true, false, false, true} {
+			if got := loads(r, 50); got != want {
+				t.Errorf("update %d loads: %t, want %t", i+1, got, want)
+			}
+			pass(time.Second)
+			loads(others, 100)
+			pass(time.Second)
 		}
 	})
 }
@@ -245,6 +332,31 @@ func TestACachedAggregateWhoseEventsTheStoreHasLost(t *testing.T) {
 	}
 }
 
+// Another writer has stored other events since, up to the version of the state in memory.
+func TestNothingIsRefusedBecauseOfEventsThatTheStoreHasLost(t *testing.T) {
+	for _, theirs := range []int{0, 1, 2, 3} {
+		t.Run(fmt.Sprint(theirs), func(t *testing.T) {
+			onEach(t, func(t *testing.T, store *memstate.Store) {
+				store.Remembers = true
+				r, others := counters(t, store, aggregate.WithRetries(0)), counters(t, store)
+				update(t, r, add(1))
+				update(t, r, add(2))
+				update(t, r, add(4))
+				pass(time.Second)
+				store.Forget(2)
+				for range theirs {
+					update(t, others, add(100))
+				}
+				a, err := r.Update(t.Context(), "1", func(c counter) ([]any, error) { return nil, fmt.Errorf("refused at %d", c.Sum) })
+				want := fmt.Sprintf("refused at %d", 1+100*theirs)
+				if err == nil || err.Error() != want || a.State != load(t, r).State {
+					t.Errorf("%+v, %v, want %s", a, err, want)
+				}
+			})
+		})
+	}
+}
+
 func TestADecisionMayTakeLongerThanIsLeftOfACachedSession(t *testing.T) {
 	onEach(t, func(t *testing.T, store *memstate.Store) {
 		settings := eventstore.DefaultSettings()
@@ -357,4 +469,69 @@ func TestASnapshotIsSavedAsOftenWithACache(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestASnapshotThatWasNotSavedIsTriedAgain(t *testing.T) {
+	onEach(t, func(t *testing.T, store *memstate.Store) {
+		r := counters(t, store, aggregate.WithSnapshotEvery(2))
+		update(t, r, add(1))
+		store.Around = func(_ context.Context, request *memstate.Request, next func() error) error {
+			if strings.Contains(request.String(), "snapshot") {
+				return errors.New("no")
+			}
+			return next()
+		}
+		update(t, r, add(1))
+		store.Around = nil
+		if a := update(t, r, add(1)); a.Snapshot != 0 || load(t, r).Snapshot != 3 {
+			t.Errorf("it returned %+v, loaded is %+v", a, load(t, r))
+		}
+		if a := update(t, r, add(1)); a.Snapshot != 3 || load(t, r).Snapshot != 3 {
+			t.Errorf("it returned %+v, loaded is %+v", a, load(t, r))
+		}
+	})
+}
+
+func TestLoadWithinReturnsNothingThatIsOlder(t *testing.T) {
+	onEach(t, func(t *testing.T, store *memstate.Store) {
+		r, others := counters(t, store), counters(t, store)
+		within := func(age time.Duration, sum, requests int) {
+			t.Helper()
+			store.Trace()
+			a, err := r.LoadWithin(t.Context(), "1", age)
+			if sent := store.Trace(); err != nil || a.State.Sum != sum || (len(sent) > 0) != (requests > 0) {
+				t.Errorf("it returned %+v, %v and sent %q, want the sum %d", a, err, sent, sum)
+			}
+		}
+		within(time.Hour, 0, 1)
+		update(t, r, add(1))
+		within(0, 1, 0) // the clock stands still
+		pass(time.Second)
+		update(t, others, add(10))
+		within(time.Second, 1, 0)
+		within(time.Second-1, 11, 1)
+		within(time.Second, 1, 0) // a load puts nothing into memory
+		_, _ = r.Update(t.Context(), "1", refuse)
+		within(0, 11, 0)
+		pass(time.Second)
+		_, _ = r.Update(t.Context(), "1", refuse)
+		within(time.Second-1, 11, 0)
+
+		// An append proves what was there when it began.
+		store.Around = func(_ context.Context, _ *memstate.Request, next func() error) error {
+			pass(time.Second)
+			return next()
+		}
+		update(t, r, add(100))
+		store.Around = nil
+		within(time.Second-1, 111, 1)
+		within(2*time.Second, 111, 0)
+		if _, err := r.LoadWithin(t.Context(), "1", -1); !errors.As(err, new(*eventstore.ArgumentError)) {
+			t.Error(err)
+		}
+
+		r = counters(t, store, aggregate.WithoutCache())
+		update(t, r, add(1))
+		within(time.Hour, 112, 1)
+	})
 }

@@ -16,7 +16,9 @@
 // A repository keeps recently used aggregates in memory, and decides updates that wait for each
 // other together. So a command usually costs one or two requests, and many commands on one
 // aggregate at the same time share them. Nothing is decided on an old state: see
-// [Repository.Update].
+// [Repository.Update]. [Repository.Load] always asks the store, and [Repository.LoadWithin] may
+// return a state from memory. Such a state is shared, so neither the fold, a decision nor a caller
+// may change anything that it refers to.
 //
 // # Examples
 //

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"sync"
+	"time"
 
 	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -144,6 +145,29 @@ func ExampleWithCache() {
 	fmt.Println(account.State.Balance, err)
 	// Output:
 	// 100000 <nil>
+}
+
+// A service with little memory bounds what its states may take.
+func ExampleWithCacheBytes() {
+	ctx := context.Background()
+	accounts := newAccounts(aggregate.WithCacheBytes(8 << 20))
+	account, err := accounts.Update(ctx, "123456000", OpenAccount("Ada", 1_500_00))
+	fmt.Println(account.State.Balance, err)
+	// Output:
+	// 150000 <nil>
+}
+
+// A page that is shown often need not be newer than a second.
+func ExampleRepository_LoadWithin() {
+	ctx := context.Background()
+	accounts := newAccounts()
+	if _, err := accounts.Update(ctx, "123456000", OpenAccount("Ada", 1_500_00)); err != nil {
+		log.Fatal(err)
+	}
+	account, err := accounts.LoadWithin(ctx, "123456000", time.Second)
+	fmt.Println(account.State.Balance, err)
+	// Output:
+	// 150000 <nil>
 }
 
 // States of many megabytes are better loaded each time.

@@ -121,6 +121,21 @@ func TestADecisionMayUpdateTheSameAggregate(t *testing.T) {
 	})
 }
 
+func TestADecisionThatUpdatesTheSameAggregateExclusivelyGetsAnError(t *testing.T) {
+	onEach(t, func(t *testing.T, store *memstate.Store) {
+		r := counters(t, store, aggregate.Exclusive())
+		update(t, r, func(counter) ([]any, error) {
+			if _, err := r.Update(t.Context(), "1", add(10)); !errors.As(err, new(*eventstore.OpenTimeoutError)) {
+				t.Errorf("the update in the decision: %v", err)
+			}
+			return []any{added{1}}, nil
+		}, aggregate.WithExpectedVersion(0))
+		if a := load(t, r); a.State.Sum != 1 {
+			t.Errorf("%+v", a)
+		}
+	})
+}
+
 func TestAnUpdateThatIsGivenUpSaysWhyAndWhatToDo(t *testing.T) {
 	overtake := func(t *testing.T, store *memstate.Store, ctx context.Context, then func(), options ...aggregate.Option) (int, error) {
 		decided, other := 0, counters(t, store, aggregate.WithSnapshotEvery(20))

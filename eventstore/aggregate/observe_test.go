@@ -87,7 +87,7 @@ func TestUpdatesAndLoadsAreObservedWithTheOperationsOfTheStreamInside(t *testing
 		}
 
 		_, err = r.Update(t.Context(), "1", func(counter) ([]any, error) { return nil, errors.New("no") })
-		w.saw(t, "/aggregate_update/version", "/aggregate_update *errors.errorString")
+		w.saw(t, "/aggregate_update/refresh", "/aggregate_update *errors.errorString")
 		if of := w.results[eventstore.OpAggregateUpdate]; of.Err != err || err == nil {
 			t.Errorf("the error was %v, observed was %v", err, of.Err)
 		}

@@ -12,13 +12,14 @@ import (
 type Option func(*config) error
 
 type config struct {
-	database  string
-	exclusive bool
-	retries   int
-	cached    int // how many aggregates; unset: as many as the default says
-	every     int64
-	age       time.Duration
-	kept      int
+	database    string
+	exclusive   bool
+	retries     int
+	cached      int // how many aggregates; unset: as many as the default says
+	cachedBytes int64
+	every       int64
+	age         time.Duration
+	kept        int
 }
 
 // DefaultRetries is how often [Repository.Update] tries again, unless [WithRetries] sets another
@@ -41,6 +42,9 @@ func WithDatabase(database string) Option {
 // instead of deciding on a state that is about to change. Use it if conflicts are frequent or
 // decisions are expensive. It costs two more requests per update. Without it, updates rely on the
 // expected version alone. Updates with and without the lock may be mixed on one stream.
+//
+// A decision must not update the same aggregate: it would wait for its own lock, and then get an
+// [eventstore.OpenTimeoutError].
 func Exclusive() Option {
 	return func(c *config) error { c.exclusive = true; return nil }
 }
@@ -61,23 +65,25 @@ func WithRetries(n int) Option {
 }
 
 const (
-	defaultCached = 1000
-	unset         = -1
+	defaultCached      = 1000
+	defaultCachedBytes = 64 << 20
+	unset              = -1
 )
 
 // WithCache sets how many aggregates the repository keeps in memory, each with its state and an
-// open shared session. The default is 1000. The aggregates that were not updated for the longest
-// time go first. A state is used for at most half of Settings.SessionTimeout, which is 30 s by
-// default. Then the next update loads the aggregate.
+// open shared session. The default is 1000, and [WithCacheBytes] sets a second bound. The
+// aggregates that were not updated for the longest time go first.
+//
+// A state is used for at most half of Settings.SessionTimeout, which is 30 s by default. Then the
+// next update loads the aggregate. A state that is too old stays in memory until later updates
+// remove it: one of its own aggregate, or others when it is the first to go.
 //
 // With a state in memory, an update on Redis is one request if the one before it was less than 10
 // ms ago. Otherwise, and on stores with transactions, it first reads the head of the stream. An
-// idempotency id takes two more requests, and a decision that stores nothing takes one to make sure
-// that the state is current.
+// idempotency id takes one more request. So does a decision that stores nothing, to make sure that
+// the state is current.
 //
-// The bound is a number and not bytes, because a Go value does not tell how much memory it takes.
-// Choose a number that fits the size of the states, or use [WithoutCache] for states of many
-// megabytes. A repository with [Exclusive] keeps no aggregates.
+// A repository with [Exclusive] keeps no aggregates.
 //
 // Personal data that is erased while a state is in memory stays there until the state is dropped.
 // So the default is [WithoutCache] if a type of the aggregate's events has a codec that is an
@@ -88,6 +94,24 @@ func WithCache(aggregates int) Option {
 			return bad("WithCache", "%d is not positive: use WithoutCache to keep none", aggregates)
 		}
 		c.cached = aggregates
+		return nil
+	}
+}
+
+// WithCacheBytes bounds the aggregates that the repository keeps in memory by their size in bytes.
+// The default is 64 MiB, beside the number that [WithCache] sets. An aggregate that is larger than
+// the whole bound is not kept.
+//
+// The size of a Go value in memory is not known. So the repository counts the stored payloads that
+// went into the state: of the snapshot that was read, of the events after it, and of the events
+// that updates have stored since. That is too much if later events replace what earlier ones said.
+// It is too little if the state takes more memory than JSON does, as maps often do.
+func WithCacheBytes(n int64) Option {
+	return func(c *config) error {
+		if n < 1 {
+			return bad("WithCacheBytes", "%d is not positive: use WithoutCache to keep no aggregates", n)
+		}
+		c.cachedBytes = n
 		return nil
 	}
 }

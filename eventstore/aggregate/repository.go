@@ -42,7 +42,7 @@ func NewRepository[S any](provider *eventstore.Provider, aggregateType string, f
 	case fold == nil:
 		return nil, bad("fold", "it is nil")
 	}
-	r := &Repository[S]{provider: provider, name: aggregateType, fold: fold, config: config{retries: DefaultRetries, kept: DefaultSnapshotsKept, cached: unset}, batch: batchUpdates}
+	r := &Repository[S]{provider: provider, name: aggregateType, fold: fold, config: config{retries: DefaultRetries, kept: DefaultSnapshotsKept, cached: unset, cachedBytes: defaultCachedBytes}, batch: batchUpdates}
 	for _, option := range options {
 		if option == nil {
 			return nil, bad("option", "it is nil")
@@ -65,9 +65,9 @@ func NewRepository[S any](provider *eventstore.Provider, aggregateType string, f
 	switch {
 	case r.config.exclusive: // a cached session would keep its lock
 	case r.config.cached != unset:
-		r.cache = newCache[S](r.config.cached)
+		r.cache = newCache[S](r.config.cached, r.config.cachedBytes)
 	case !mayBeErased(provider.Registry(), aggregateType):
-		r.cache = newCache[S](defaultCached)
+		r.cache = newCache[S](defaultCached, r.config.cachedBytes)
 	}
 	return r, nil
 }
@@ -99,7 +99,8 @@ type Aggregate[S any] struct {
 }
 
 // Load loads an aggregate from its newest usable snapshot and the events after it. It always asks
-// the store, and never returns a state that only the repository has in memory. An aggregate
+// the store, and never returns a state that the repository has in memory. [Repository.LoadWithin]
+// may do so. An aggregate
 // without events is the zero state at version 0. With [eventstore.MustExist], Load returns an
 // [eventstore.StreamNotFoundError] instead. With [eventstore.ToVersion], Load returns the aggregate
 // as it was at that version, or earlier if the stream is shorter. Any other option is an
@@ -114,6 +115,27 @@ func (r *Repository[S]) Load(ctx context.Context, id string, options ...eventsto
 		stream := r.stream(id)
 		reader := r.provider.Reader(stream)
 		loaded, err := r.load(ctx, reader, options...)
+		return loaded.Aggregate, err
+	})
+}
+
+// LoadWithin loads an aggregate as it is now, or as the repository has had it in memory for not
+// longer than age. So the state has at least all events that were stored before that time. It takes
+// no request if the aggregate is in memory, see [WithCache]. Otherwise, LoadWithin does the same as
+// [Repository.Load]. A negative age is an [eventstore.ArgumentError].
+//
+// Only updates through this repository put an aggregate into memory, and it is not there while one
+// of them is under way. The caller must not change anything that the state refers to.
+func (r *Repository[S]) LoadWithin(ctx context.Context, id string, age time.Duration) (Aggregate[S], error) {
+	return r.observed(ctx, eventstore.OpAggregateLoad, id, func(ctx context.Context, _ *int) (Aggregate[S], error) {
+		if age < 0 {
+			return Aggregate[S]{}, bad("age", "%s is negative", age)
+		}
+		stream := r.stream(id)
+		if a, found := r.cache.look(stream, time.Now().Add(-age)); found {
+			return a, nil
+		}
+		loaded, err := r.load(ctx, r.provider.Reader(stream))
 		return loaded.Aggregate, err
 	})
 }
@@ -134,8 +156,8 @@ type Decide[S any] = func(state S) (events []any, err error)
 // The aggregate may come from memory, see [WithCache]. That is safe: the store refuses events that
 // were decided on an old state, and Update then decides again. If it would store nothing, Update
 // first makes sure that the state is current. So it never refuses a command because of an old
-// state. The returned state may be the one in memory, so the caller must not change anything that
-// it refers to.
+// state. The returned state may be the one in memory, and may refer to the same values as Appended.
+// So the caller must not change anything that they refer to.
 //
 // Updates of one aggregate through one repository take turns, in order of arrival. Those that wait
 // are decided together, up to 100: each on the state that the one before it left. All of their
@@ -159,8 +181,11 @@ type Decide[S any] = func(state S) (events []any, err error)
 // After any of these errors nothing was stored, except after an [eventstore.OutcomeUnknownError].
 // In that case repeat the command with the same idempotency id: see [WithIdempotencyID]. The error
 // may be that of an append with the events of several updates, and [eventstore.Session.Retry] then
-// completes all of them. If ctx ends while the events are under way with those of others, the
-// error has no CommitID.
+// completes all of them.
+//
+// If ctx ends while the events are under way with those of others, Update does not wait for the
+// append, which goes on for the others. Its OutcomeUnknownError then has no CommitID, because only
+// the append knows that, and neither [eventstore.Reader.Outcome] nor Retry takes the error.
 func (r *Repository[S]) Update(ctx context.Context, id string, decide Decide[S], options ...UpdateOption) (Aggregate[S], error) {
 	return r.observed(ctx, eventstore.OpAggregateUpdate, id, func(ctx context.Context, tries *int) (Aggregate[S], error) {
 		u := updateConfig{expected: -1}
@@ -185,10 +210,11 @@ func (r *Repository[S]) stream(id string) eventstore.Stream {
 	return stream
 }
 
-// loaded is an aggregate and the time since which it has had no newer snapshot.
+// loaded is an aggregate and what only the repository needs to know of it.
 type loaded[S any] struct {
 	Aggregate[S]
-	since time.Time // when the snapshot was made or, without one, the first event
+	since time.Time // when the newest snapshot was made or, without one, the first event
+	bytes int64     // the payloads that were read and folded for it
 }
 
 // reader is what sessions and readers have in common.
@@ -199,6 +225,7 @@ type reader interface {
 
 func (r *Repository[S]) load(ctx context.Context, from reader, options ...eventstore.ReadOption) (loaded[S], error) {
 	var l loaded[S]
+	options = append(options[:len(options):len(options)], eventstore.CountBytes(&l.bytes))
 	snapshot, events, err := from.Load(ctx, options...)
 	if err != nil {
 		return l, err
@@ -207,6 +234,7 @@ func (r *Repository[S]) load(ctx context.Context, from reader, options ...events
 		if state, ok := snapshot.Data.(S); ok {
 			l.State, l.Version, l.Snapshot, l.since = state, snapshot.Version, snapshot.Version, snapshot.Created
 		} else { // of another type, such as an earlier type of the state
+			l.bytes = 0
 			events = from.Read(ctx, options...)
 		}
 	}
@@ -300,20 +328,16 @@ func (u updateConfig) complete(m *eventstore.Metadata, first bool) error {
 	return nil
 }
 
-// snapshot saves a snapshot if one is due. A failure is only logged: without the snapshot, later
-// loads take longer.
-func (r *Repository[S]) snapshot(ctx context.Context, session *eventstore.Session, before loaded[S], after Aggregate[S]) {
-	due := r.config.every > 0 && after.Version-before.Snapshot >= r.config.every
-	since := before.since
-	if since.IsZero() {
-		since = after.Appended[0].Metadata.Message.Created
+// saveSnapshot saves a snapshot if one is due, and reports whether it did. A failure is only
+// logged: without the snapshot, later loads take longer.
+func (r *Repository[S]) saveSnapshot(ctx context.Context, session *eventstore.Session, of loaded[S]) bool {
+	old := r.config.every > 0 && of.Version-of.Snapshot >= r.config.every
+	if !old && (r.config.age == 0 || time.Since(of.since) < r.config.age) {
+		return false
 	}
-	due = due || r.config.age > 0 && time.Since(since) >= r.config.age
-	if !due {
-		return
-	}
-	err := session.SaveSnapshot(ctx, after.Version, after.State, eventstore.WithKept(r.config.kept))
+	err := session.SaveSnapshot(ctx, of.Version, of.State, eventstore.WithKept(r.config.kept))
 	if err != nil {
-		r.provider.Logger().WarnContext(ctx, "could not save a snapshot after an update", "stream", session.Stream().String(), "version", after.Version, "error", err)
+		r.provider.Logger().WarnContext(ctx, "could not save a snapshot after an update", "stream", session.Stream().String(), "version", of.Version, "error", err)
 	}
+	return err == nil
 }

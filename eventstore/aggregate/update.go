@@ -31,7 +31,6 @@ type update[S any] struct {
 	spent     int   // how many of these count as retries
 	before    error // of the last of these
 	asked     bool  // it was decided in the batch
-	found     *outcome[S]
 }
 
 // verdict is what a batch tells an update at its end.
@@ -95,7 +94,7 @@ func (u *update[S]) run() (Aggregate[S], error) {
 			return Aggregate[S]{}, fmt.Errorf("%w; %w", givenUp("the context ended"), contextErr(u.ctx))
 		}
 		var v verdict[S]
-		pausing, u.asked, u.found = false, false, nil
+		pausing, u.asked = false, false
 		if where == taken {
 			v = u.follow()
 		} else {
@@ -206,7 +205,7 @@ func (u *update[S]) begin() (*batch[S], error) {
 	if err != nil {
 		return b, err
 	}
-	b.base.session, b.base.until = session, opened.Add(session.ExpiresAt().Sub(opened)/2)
+	b.base.session, b.base.until, b.base.known = session, opened.Add(session.ExpiresAt().Sub(opened)/2), opened
 	done := false
 	defer func() {
 		if !done {
@@ -223,7 +222,7 @@ func (u *update[S]) begin() (*batch[S], error) {
 // catchUp folds what others have appended since into a cached aggregate. It reports whether it
 // could.
 func (r *Repository[S]) catchUp(ctx context.Context, l *cached[S]) bool {
-	for event, err := range l.session.Read(ctx, eventstore.After(l.Version)) {
+	for event, err := range l.session.Read(ctx, eventstore.After(l.Version), eventstore.CountBytes(&l.bytes)) {
 		if err != nil || r.apply(&l.Aggregate, event) != nil {
 			return false
 		}
@@ -261,7 +260,6 @@ func (u *update[S]) follow() verdict[S] {
 			switch m := message.(type) {
 			case *batch[S]:
 				b = m
-				u.find(b)
 			case question[S]:
 				m.answer <- u.answer(b, m.state)
 			case verdict[S]:
@@ -287,36 +285,14 @@ func (u *update[S]) follow() verdict[S] {
 				continue
 			}
 			return verdict[S]{err: &eventstore.OutcomeUnknownError{Stream: u.stream, Base: b.state.Version,
-				Cause: fmt.Errorf("the context ended while the events were on their way together with those of other updates: repeat the command with the same idempotency id: %w", contextErr(u.ctx))}}
+				Cause: fmt.Errorf("the context ended while the events were on their way together with those of other updates: %w", contextErr(u.ctx))}}
 		}
-	}
-}
-
-// find looks for the command's idempotency id.
-func (u *update[S]) find(b *batch[S]) {
-	u.found = nil
-	if u.config.once == "" {
-		return
-	}
-	version, err := b.session.VersionOf(u.ctx, u.config.once)
-	at := b.state
-	switch {
-	case err == nil && version > at.Version: // it was stored after the state was read
-		u.found = &outcome[S]{after: at, overtaken: true, err: &eventstore.IdempotencyIDUsedError{Stream: u.stream, IdempotencyID: u.config.once, Version: version}}
-	case err == nil:
-		at.RepeatOf = version
-		u.found = &outcome[S]{after: at}
-	case !errors.As(err, new(*eventstore.IdempotencyIDNotFoundError)):
-		u.found = &outcome[S]{after: at, err: err, sure: true, overtaken: conflicts(err), outdated: b.outdated(err)}
 	}
 }
 
 // answer decides on a state.
 func (u *update[S]) answer(b *batch[S], at Aggregate[S]) outcome[S] {
 	out := outcome[S]{after: at}
-	if u.found != nil {
-		return *u.found
-	}
 	if expected := u.config.expected; expected >= 0 && expected != at.Version {
 		out.err = &eventstore.VersionMismatchError{Stream: u.stream, Expected: expected, Actual: at.Version}
 		return out

@@ -49,8 +49,9 @@ type State interface {
 	// harm.
 	Write(ctx context.Context, partition string, writes []Write) error
 
-	// Commit applies a Swap of one key together with writes, either all of them or none. The event
-	// store calls it only if Capabilities.Atomic is true.
+	// Commit applies a Swap of one key together with writes, either all of them or none. It applies
+	// none if a Write with IfAbsent finds its key. The event store calls it only if
+	// Capabilities.Atomic is true.
 	Commit(ctx context.Context, partition string, swap Swap, writes []Write) error
 }
 
@@ -65,7 +66,7 @@ type Item struct {
 // Found reports whether the key existed.
 func (i Item) Found() bool { return i.ETag != "" }
 
-// Write is one unconditional write.
+// Write is one unconditional write. In a [State.Commit] it may have a condition.
 type Write struct {
 	Key   string
 	Value []byte // nil deletes the key; deleting an absent key is no error
@@ -73,6 +74,10 @@ type Write struct {
 	// Partition is the partition of the key if it is not that of the request. Only a Commit mixes
 	// partitions.
 	Partition string
+
+	// IfAbsent makes a Commit fail and change nothing if the key exists, whichever method wrote it.
+	// Only a Commit has such writes, and only if Capabilities.BulkMisses is true.
+	IfAbsent bool
 }
 
 // Swap is one conditional write. See [State.Swap].

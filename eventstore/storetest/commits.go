@@ -60,6 +60,49 @@ func testCommitRefused(t *testing.T, s store) {
 	}
 }
 
+// testCommitCreates commits with keys that must be absent.
+func testCommitCreates(t *testing.T, s store) {
+	for name, prepare := range map[string]func(t *testing.T, n names){
+		"absent":              func(*testing.T, names) {},
+		"created by a write":  func(t *testing.T, n names) { write(t, s, n, driver.Write{Key: n.key("id"), Value: []byte("before")}) },
+		"created by a commit": func(t *testing.T, n names) { createID(t, s, n, "before") },
+		"written again": func(t *testing.T, n names) {
+			createID(t, s, n, "x")
+			write(t, s, n, driver.Write{Key: n.key("id"), Value: []byte("before")})
+		},
+	} {
+		n := newNames()
+		prepare(t, n)
+		etag := get(t, s, n, "head").ETag
+		err := s.Commit(contextOf(t), n.partition, driver.Swap{Key: n.key("head"), Value: []byte("after"), ETag: etag}, []driver.Write{
+			{Key: n.key("new"), Value: []byte("new")},
+			{Key: n.key("id"), Value: []byte("after"), IfAbsent: true},
+		})
+		if name == "absent" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			wantValue(t, get(t, s, n, "id"), "after")
+			continue
+		}
+		if err == nil {
+			t.Errorf("%s: the commit succeeded", name)
+		}
+		wantValue(t, get(t, s, n, "id"), "before")
+		wantValue(t, get(t, s, n, "new"), "")
+		if item := get(t, s, n, "head"); item.ETag != etag {
+			t.Errorf("%s: the head was written", name)
+		}
+	}
+}
+
+func createID(t *testing.T, s driver.State, n names, value string) {
+	t.Helper()
+	if err := commitHead(t, s, n, "", driver.Write{Key: n.key("id"), Value: []byte(value), IfAbsent: true}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // testConcurrentCommits lets commits and swaps compete for one ETag.
 func testConcurrentCommits(t *testing.T, s store) {
 	n := newNames()

@@ -63,5 +63,6 @@ var limitRules = []rule[store]{
 var commitRules = []rule[store]{
 	{"a commit applies all of its writes", "declared as Atomic: head and events go together", testCommitWrites},
 	{"a commit whose swap is refused writes nothing", "declared as Atomic: the loser of a race must not write an event that was never committed", testCommitRefused},
+	{"a commit that creates a key which exists writes nothing", "declared as Atomic: an idempotency id must not be used twice", testCommitCreates},
 	{"of concurrent commits and swaps with one ETag exactly one succeeds", "declared as Atomic: services that use transactions share streams with services that do not", testConcurrentCommits},
 }

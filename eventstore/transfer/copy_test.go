@@ -137,6 +137,35 @@ func like(s *memstate.Store) *memstate.Store {
 	return fresh
 }
 
+// A store like Dapr's SQL stores may miss a key in a bulk read. Even there the idempotency ids of a
+// batch are looked up in one request.
+func TestTheIdempotencyIDsOfABatchAreLookedUpInOneRequest(t *testing.T) {
+	t.Parallel()
+	source, target := newHouse(t, memstate.Transactional()), memstate.Transactional()
+	target.Caps.BulkMisses = true
+	source.as(plain, func(s *eventstore.Session) (err error) {
+		events := make([]any, 30)
+		for i := range events {
+			e := eventstore.Event{Data: eventstore.Raw{Type: "t", Payload: []byte("x")}}
+			e.Metadata.Context.IdempotencyID = fmt.Sprint(i)
+			events[i] = e
+		}
+		_, err = s.Append(t.Context(), eventstore.ExpectAny(), events...)
+		return err
+	})
+	to := newHouse(t, target)
+	must(t, source, to, plain, transfer.WithBatches(10, 1<<20))
+	lookups := 0
+	for _, request := range target.Trace() {
+		if strings.HasPrefix(request, "get") && strings.Contains(request, "idem:") {
+			lookups++
+		}
+	}
+	if lookups != 3+2 { // one for each batch, and one for each chunk when the copy is verified
+		t.Errorf("%d requests looked ids up", lookups)
+	}
+}
+
 func TestALongStreamIsCopiedInBoundedPieces(t *testing.T) {
 	t.Parallel()
 	source, target := newHouse(t, memstate.Transactional()), newHouse(t, memstate.Transactional())
@@ -159,9 +188,16 @@ func TestALongStreamIsCopiedInBoundedPieces(t *testing.T) {
 		largest = max(largest, size)
 		return next()
 	}
+	answer := 0
 	source.Around = func(_ context.Context, r *memstate.Request, next func() error) error {
 		bulk = max(bulk, len(r.Keys))
-		return next()
+		err := next()
+		size := 0
+		for _, item := range r.Items {
+			size += len(item.Value)
+		}
+		answer = max(answer, size)
+		return err
 	}
 	result := must(t, source, target, plain)
 	if result.Copied != 10_000 || result.Verified != 10_000 {
@@ -169,6 +205,9 @@ func TestALongStreamIsCopiedInBoundedPieces(t *testing.T) {
 	}
 	if largest > 1<<20+500*300 || bulk > 1000 {
 		t.Errorf("one request to the target has %d bytes, one to the source %d keys", largest, bulk)
+	}
+	if answer > 5<<20/4 {
+		t.Errorf("one answer of the source has %d bytes", answer)
 	}
 	for _, bounds := range [][2]int{{3, 1 << 20}, {100, 3500 * 3}} {
 		requests := 0

@@ -270,6 +270,11 @@ func (s *Store) Commit(ctx context.Context, partition string, swap driver.Swap, 
 		return err
 	}
 	return s.do(ctx, r, func() error {
+		for _, w := range r.Writes {
+			if e, found := s.items[w.Key]; found && w.IfAbsent {
+				return fmt.Errorf("%w: %s has ETag %q", errCondition, w.Key, e.etag)
+			}
+		}
 		if err := s.swap(r.Swap); err != nil {
 			return err
 		}

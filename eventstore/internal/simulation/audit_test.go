@@ -26,6 +26,10 @@ type audit struct {
 	head      headRecord
 	committed map[int64][]byte         // by version: the committed event
 	before    map[string][]driver.Item // by key: its earlier values, oldest first, for stale reads
+
+	writes  int            // so far
+	written map[string]int // by key: which write was the last one
+	deleted int            // which write deleted the stream
 }
 
 // headRecord is what the audit reads of a head.
@@ -58,7 +62,9 @@ func (a *audit) after(f *flight) error {
 	if !f.writes() {
 		return nil
 	}
+	a.writes++
 	for _, key := range f.request.Keys {
+		a.written[key] = a.writes
 		value, etag := a.store.Value(key)
 		kept := a.before[key]
 		if len(kept) == 0 {
@@ -108,6 +114,7 @@ func (a *audit) moved(r *memstate.Request, key string) error {
 		if now.version != was.version+1 || len(now.tail) > 0 {
 			return fmt.Errorf("the stream was deleted at version %d with a head at %d and %d events in it", was.version, now.version, len(now.tail))
 		}
+		a.deleted = a.writes
 		return nil
 	case now.version < was.version:
 		return fmt.Errorf("the head fell from version %d to %d", was.version, now.version)

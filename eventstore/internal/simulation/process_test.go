@@ -294,6 +294,11 @@ func (p *process) append(s *eventstore.Session) {
 		e := events[0].(eventstore.Event)
 		e.Metadata.Context.IdempotencyID = c.idem
 		events[0] = e
+		if len(events) > 1 { // several ids are looked up in another way than one
+			e := events[1].(eventstore.Event)
+			e.Metadata.Context.IdempotencyID = c.names[1]
+			events[1] = e
+		}
 	}
 	ctx, cancel := p.context()
 	defer cancel()
@@ -331,7 +336,25 @@ func (p *process) end(s *eventstore.Session) {
 	p.began(c)
 	err := end(ctx, expected)
 	p.failed(c.kind, err)
+	if c.kind == "delete" && err == nil {
+		p.swept()
+	}
 	p.ended(c, err)
+}
+
+// swept checks that a deletion has left no event that was stored before it.
+func (p *process) swept() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.crashed || p.stale || p.violation != nil {
+		return
+	}
+	for key := range p.store.Values() {
+		_, name, _ := strings.Cut(key, "}:")
+		if name[0] >= '1' && name[0] <= '9' && p.audit.written[key] < p.audit.deleted {
+			p.violation = fmt.Errorf("p%d deleted the stream, and event %s is still stored", p.id, name)
+		}
+	}
 }
 
 // answered records the result of an append. An append of unknown outcome has not ended.

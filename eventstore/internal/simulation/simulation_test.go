@@ -108,10 +108,12 @@ func count(t *testing.T, seed uint64, counts *tally, log func(string, ...any)) (
 		if !w.redis {
 			w.store = memstate.Transactional()
 		}
+		w.misses = !w.redis && seed%5 >= 2
 		w.store.Caps.MaxRequestBytes = w.maxRequest
+		w.store.Caps.BulkMisses = w.misses
 		w.store.Around = w.around
 		w.store.Remembers = w.forgets
-		w.audit = &audit{store: w.store, committed: map[int64][]byte{}, before: map[string][]driver.Item{}}
+		w.audit = &audit{store: w.store, committed: map[int64][]byte{}, before: map[string][]driver.Item{}, written: map[string]int{}}
 		log("seed %d: %s", seed, w.setting)
 		failure = w.run()
 		if failure == nil {

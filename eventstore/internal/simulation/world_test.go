@@ -57,6 +57,7 @@ type setting struct {
 	maxRequest int     // largest request in bytes, 0 for no limit
 	ends       bool    // the stream may be closed and deleted
 	forgets    bool    // the store restarts once and loses its last writes
+	misses     bool    // a bulk read may report keys as absent that it did not get to, like Dapr's SQL stores
 	tail       int     // events that a head may carry; 0: 1 or 8, by process
 }
 
@@ -84,8 +85,8 @@ func (s setting) String() string {
 	if s.redis {
 		store = "redis"
 	}
-	return fmt.Sprintf("store=%s clients=%d lives=%d faults=%.0f%% stale=%v locked=%v component=%v punctual=%v payload=%d request=%d ends=%v forgets=%v tail=%d",
-		store, s.clients, s.lives, 100*s.faults, s.stale, s.locked, s.component, s.punctual, s.payload, s.maxRequest, s.ends, s.forgets, s.tail)
+	return fmt.Sprintf("store=%s clients=%d lives=%d faults=%.0f%% stale=%v locked=%v component=%v punctual=%v payload=%d request=%d ends=%v forgets=%v misses=%v tail=%d",
+		store, s.clients, s.lives, 100*s.faults, s.stale, s.locked, s.component, s.punctual, s.payload, s.maxRequest, s.ends, s.forgets, s.misses, s.tail)
 }
 
 // flight is one request under way.
@@ -327,6 +328,7 @@ func (w *world) deliver(f *flight) {
 		err := w.arrives(f, "arrives")
 		copy(f.request.Items, f.part)
 		w.mayBeStale(f)
+		w.mayMiss(f)
 		f.answer <- err
 		return
 	}
@@ -419,6 +421,19 @@ func (w *world) mayBeStale(f *flight) {
 			w.log("%s: item %d is stale", f, i)
 		}
 	}
+}
+
+// mayMiss cuts the answer to a bulk read off, if the run allows it. The keys after the cut seem to
+// be absent. A store returns its rows in any order.
+func (w *world) mayMiss(f *flight) {
+	if !w.misses || f.request.Op != "getmany" || w.rng.IntN(6) > 0 {
+		return
+	}
+	order := w.rng.Perm(len(f.request.Items))
+	for _, i := range order[w.rng.IntN(len(order)):] {
+		f.request.Items[i] = driver.Item{Key: f.request.Items[i].Key}
+	}
+	w.log("%s: its answer is cut off", f)
 }
 
 // crash ends a process in the middle of a request. Another process takes its place.

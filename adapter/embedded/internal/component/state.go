@@ -223,15 +223,20 @@ func swapRequest(swap driver.Swap) state.SetRequest {
 	return request
 }
 
-// writeRequest returns the last-write request of a write. A key is always written in the same mode.
+// writeRequest returns the request of a write. A key is always written last-write, except for its
+// creation in a transaction that rolls back.
 func writeRequest(w driver.Write) state.TransactionalStateOperation {
 	if w.Value == nil {
 		return state.DeleteRequest{Key: w.Key, Options: state.DeleteStateOption{Concurrency: state.LastWrite, Consistency: state.Strong}}
 	}
+	mode := state.LastWrite
+	if w.IfAbsent {
+		mode = state.FirstWrite
+	}
 	return state.SetRequest{
 		Key:     w.Key,
 		Value:   bytes.Clone(w.Value),
-		Options: state.SetStateOption{Concurrency: state.LastWrite, Consistency: state.Strong},
+		Options: state.SetStateOption{Concurrency: mode, Consistency: state.Strong},
 	}
 }
 
