@@ -10,8 +10,9 @@ import (
 
 type sourceKey struct{}
 
-// WithSource returns a context in which [Of] and [Below] draw from source instead of real randomness. A
-// simulation uses it to make a run repeatable. Calls in that context must not run at the same time.
+// WithSource returns a context in which [Of] and [Below] draw from source instead of real
+// randomness. A simulation uses it to make a run repeatable. Calls in that context must not run at
+// the same time.
 func WithSource(ctx context.Context, source *rand.Rand) context.Context {
 	return context.WithValue(ctx, sourceKey{}, source)
 }
