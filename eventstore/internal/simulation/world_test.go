@@ -153,7 +153,9 @@ func (w *world) around(ctx context.Context, r *memstate.Request, next func() err
 			if f.writes() && !f.refused {
 				w.delay(f)
 			}
-			w.log("%s: given up, %v", f, ctx.Err())
+			if f.writes() { // several reads may be given up at the same moment
+				w.log("%s: given up, %v", f, ctx.Err())
+			}
 			w.mu.Unlock()
 			return fmt.Errorf("simulation: %w", ctx.Err())
 		}
