@@ -33,7 +33,7 @@ type everyExactField struct {
 	ByID    map[int8]*owner
 	Listed  map[string][]int
 	Grades  []level8
-	Ignored int `json:"-,"`
+	Renamed int `json:"other"`
 }
 
 type level8 uint8
@@ -45,7 +45,7 @@ func FuzzJSONIsReadAsByEncodingJSON(f *testing.F) {
 	full, err := json.Marshal(everyExactField{
 		Name: "A", Lower: "b", Kelvin: "c", Dashed: "d", Flag: true, Small: -8, Large: 1 << 63, Half: 1.5, Double: -1e-300, At: at, For: time.Hour,
 		Bytes: []byte("bytes"), Fixed: [3]byte{1, 2, 3}, Texts: []string{"x", "\u2028<"}, Words: [2]string{"y"}, Owner: &owner{"o"}, Owners: []owner{{"p"}, {"q"}},
-		ByName: map[string]owner{"r": {"s"}}, ByID: map[int8]*owner{-1: nil, 2: {"t"}}, Listed: map[string][]int{"u": {1, 2}}, Grades: []level8{1, 2}, Ignored: 3,
+		ByName: map[string]owner{"r": {"s"}}, ByID: map[int8]*owner{-1: nil, 2: {"t"}}, Listed: map[string][]int{"u": {1, 2}}, Grades: []level8{1, 2}, Renamed: 3,
 	})
 	if err != nil {
 		f.Fatal(err)

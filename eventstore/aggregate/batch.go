@@ -163,7 +163,7 @@ func (b *batch[S]) find() {
 		return
 	}
 	b.found = map[*update[S]]outcome[S]{}
-	versions, err := b.session.VersionsOf(b.ctx, slices.Collect(maps.Keys(ids))...)
+	versions, err := b.session.VersionsOf(b.ctx, slices.Sorted(maps.Keys(ids))...)
 	for id, updates := range ids {
 		if isA[*eventstore.ArgumentError](err) && len(ids) > 1 { // one of the ids is not possible
 			one, err := b.session.VersionsOf(b.ctx, id)
@@ -182,7 +182,7 @@ func (b *batch[S]) findOne(updates []*update[S], id string, version int64, err e
 		out.err, out.sure, out.overtaken, out.outdated = err, true, conflicts(err), b.outdated(err)
 	case version > b.state.Version: // it was stored after the state was read
 		out.overtaken = true
-		out.err = &eventstore.IdempotencyIDUsedError{Stream: b.leader.stream, IdempotencyID: id, Version: version}
+		out.err = &eventstore.VersionMismatchError{Stream: b.leader.stream, Expected: b.state.Version, Actual: version}
 	case version > 0:
 		out.after.RepeatOf = version
 	default:
@@ -391,7 +391,7 @@ func (b *batch[S]) notStored(err error) {
 		switch {
 		case !fails(p):
 		case used != nil && p.update.config.once == used.IdempotencyID: // the next try will find it
-			p.verdict.conflict, p.verdict.counts, p.verdict.err = true, b.loaded, err
+			p.verdict.conflict, p.verdict.counts, p.verdict.since, p.verdict.err = true, b.loaded, b.since, err
 		default:
 			p.verdict = verdict[S]{after: b.state, err: err}
 		}
@@ -428,7 +428,7 @@ func (b *batch[S]) retry() {
 func (b *batch[S]) conflict(err error) {
 	b.retry()
 	for _, p := range b.parts {
-		p.verdict.err, p.verdict.conflict, p.verdict.counts = err, true, b.loaded
+		p.verdict.err, p.verdict.conflict, p.verdict.counts, p.verdict.since = err, true, b.loaded, b.since
 	}
 }
 

@@ -267,6 +267,70 @@ func TestAnIdThatAnotherProcessStoresMeanwhile(t *testing.T) {
 	})
 }
 
+func TestAnIdThatAnotherProcessStoresMeanwhileIsNoBusinessOfOtherCallers(t *testing.T) {
+	onEach(t, func(t *testing.T, store *memstate.Store) {
+		r, others := diaries(t, store, aggregate.WithoutCache(), aggregate.WithRetries(0)), diaries(t, store)
+		calls := []*call{
+			{decide: note("a")},
+			{decide: note("b"), options: []aggregate.UpdateOption{aggregate.WithIdempotencyID("b")}},
+		}
+		once, theirs := false, strings.Split("2345678", "")
+		store.Around = func(_ context.Context, request *memstate.Request, next func() error) error {
+			if request.Has(":idem:b") && !once { // after the aggregate was loaded
+				once = true
+				// They are so many that the id stands under its own key.
+				if _, err := others.Update(t.Context(), "1", note("b", theirs...), aggregate.WithIdempotencyID("b")); err != nil {
+					t.Error(err)
+				}
+			}
+			return next()
+		}
+		together(t, r, calls...)
+		if err := calls[0].err; !errors.As(err, new(*eventstore.VersionMismatchError)) || errors.As(err, new(*eventstore.IdempotencyIDUsedError)) {
+			t.Errorf("the update without an id returned %v", err)
+		}
+		if calls[1].err != nil || calls[1].after.RepeatOf != 2 {
+			t.Errorf("the repeat returned %+v, %v", calls[1].after, calls[1].err)
+		}
+		is(t, "the events", texts(t, store), append([]string{"first", "b"}, theirs...))
+	})
+}
+
+func TestAConflictOlderThanACallIsNotATryOfIt(t *testing.T) {
+	onEach(t, func(t *testing.T, store *memstate.Store) {
+		r, others := diaries(t, store, aggregate.WithoutCache(), aggregate.WithRetries(0)), diaries(t, store)
+		if _, err := others.Update(t.Context(), "1", note("first")); err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		once, second := false, error(nil)
+		store.Around = func(_ context.Context, request *memstate.Request, next func() error) error {
+			if once || !request.Has(":head") {
+				return next()
+			}
+			once = true
+			if err := next(); err != nil {
+				return err
+			}
+			if _, err := others.Update(t.Context(), "1", note("theirs")); err != nil {
+				t.Error(err)
+			}
+			all.Go(func() { _, second = r.Update(t.Context(), "1", note("b")) })
+			synctest.Wait()
+			return nil
+		}
+		_, first := r.Update(t.Context(), "1", note("a"))
+		all.Wait()
+		if !errors.As(first, new(*eventstore.VersionMismatchError)) {
+			t.Errorf("the update that was overtaken returned %v", first)
+		}
+		if second != nil {
+			t.Errorf("the update that began later returned %v", second)
+		}
+		is(t, "the events", texts(t, store), []string{"first", "theirs", "b"})
+	})
+}
+
 func TestAConflictDecidesAllOfABatchAgain(t *testing.T) {
 	onEach(t, func(t *testing.T, store *memstate.Store) {
 		r, others := diaries(t, store), diaries(t, store)

@@ -53,7 +53,8 @@ func Exclusive() Option {
 // was stored first. The default is [DefaultRetries]; 0 means never. Before each retry the update
 // pauses for up to 128 ms. To limit the time instead, use a context with a deadline.
 //
-// A first try on a state in memory that turns out to be old does not count.
+// A first try on a state that was loaded before the call began does not count. It may be one from
+// memory, or one that another update has loaded.
 func WithRetries(n int) Option {
 	return func(c *config) error {
 		if n < 0 {

@@ -49,6 +49,7 @@ type turn struct {
 	place  place         // where it is
 	moved  chan struct{} // closed when it no longer waits
 	number uint64        // of its last join, in order of time
+	joined uint64        // of its first join; never changes
 }
 
 // join puts a new turn at the end of its line. The caller must leave it.
@@ -56,6 +57,7 @@ func (q *queue) join(stream eventstore.Stream, of any) *turn {
 	t := &turn{queue: q, stream: stream, of: of}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	t.joined = q.joins + 1
 	q.put(t, false)
 	return t
 }

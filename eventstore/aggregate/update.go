@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 )
 
 // update is one call of Update on its way. Its decision and its folds run in the goroutine of the
@@ -40,7 +40,8 @@ type verdict[S any] struct {
 
 	again    <-chan struct{} // not nil: the update must be tried again, once the channel is closed
 	conflict bool            // again, because another writer was first
-	counts   bool            // the conflict is a try, because the state was loaded for it
+	counts   bool            // the conflict is a try, because the state was loaded for the batch
+	since    uint64          // see batch; with counts
 	stuck    bool            // again, because its decision held up the others
 	spent    bool            // it needs another decision, but none is allowed
 
@@ -111,10 +112,11 @@ func (u *update[S]) run() (Aggregate[S], error) {
 		case v.stuck:
 			u.turn.rejoin()
 		case v.conflict:
-			u.conflicts++
-			if u.before = v.err; v.counts && u.asked {
+			// A state that was loaded before the call began may have been old from the first.
+			if u.before = v.err; v.counts && u.asked && (u.conflicts > 0 || u.turn.joined <= v.since) {
 				u.spent++
 			}
+			u.conflicts++
 			pausing = v.counts
 			// The update that was stored first may be this same command. Only another look shows
 			// that.
@@ -130,7 +132,7 @@ func (u *update[S]) run() (Aggregate[S], error) {
 // part keeps updates that met once from meeting again. pause reports whether the context is still
 // alive.
 func pause(ctx context.Context, n int) bool {
-	timer := time.NewTimer(rand.N(2 * time.Millisecond << min(n, 6)))
+	timer := time.NewTimer(jitter.Below(ctx, 2*time.Millisecond<<min(n, 6)))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -157,7 +159,7 @@ func (u *update[S]) lead() verdict[S] {
 		if !conflicts(err) {
 			return verdict[S]{err: err, after: b.base.Aggregate}
 		}
-		return verdict[S]{err: err, again: closed, conflict: true, counts: true}
+		return verdict[S]{err: err, again: closed, conflict: true, counts: true, since: b.since}
 	}
 	b.state, b.session = b.base.Aggregate, b.base.session
 	for _, t := range u.turn.take(u.r.batch - 1)[1:] {

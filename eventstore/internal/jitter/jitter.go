@@ -10,8 +10,9 @@ import (
 
 type sourceKey struct{}
 
-// WithSource returns a context in which [Of] draws from source instead of real randomness. A
-// simulation uses it to make a run repeatable. Calls in that context must not run at the same time.
+// WithSource returns a context in which [Of] and [Below] draw from source instead of real
+// randomness. A simulation uses it to make a run repeatable. Calls in that context must not run at
+// the same time.
 func WithSource(ctx context.Context, source *rand.Rand) context.Context {
 	return context.WithValue(ctx, sourceKey{}, source)
 }
@@ -30,8 +31,13 @@ func Of(ctx context.Context, d time.Duration) time.Duration {
 	if half <= 0 {
 		return d
 	}
+	return d - Below(ctx, time.Duration(half+1))
+}
+
+// Below returns a random duration from 0 to d, which must be positive. It never returns d.
+func Below(ctx context.Context, d time.Duration) time.Duration {
 	if source, ok := ctx.Value(sourceKey{}).(*rand.Rand); ok {
-		return d - time.Duration(source.Int64N(half+1))
+		return time.Duration(source.Int64N(int64(d)))
 	}
-	return d - time.Duration(rand.Int64N(half+1))
+	return rand.N(d)
 }

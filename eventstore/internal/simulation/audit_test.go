@@ -40,11 +40,14 @@ type headRecord struct {
 	tail    map[int64][]byte
 }
 
+// audited reports whether a partition is that of the stream that all processes use.
+func audited(partition string) bool { return strings.HasSuffix(partition, aggregateID) }
+
 // forget makes the audit accept the store's present contents as a new start.
 func (a *audit) forget() {
 	a.head, a.before = headRecord{}, map[string][]driver.Item{}
 	for key, value := range a.store.Values() {
-		if strings.HasSuffix(key, ":head") {
+		if strings.HasSuffix(key, ":head") && audited(key[1:strings.Index(key, "}")]) {
 			a.head, _ = readHead(value) // it could be read before
 		}
 	}
@@ -59,7 +62,7 @@ func (a *audit) forget() {
 
 // after checks what a request has changed.
 func (a *audit) after(f *flight) error {
-	if !f.writes() {
+	if !f.writes() || !audited(f.request.Partition) {
 		return nil
 	}
 	a.writes++

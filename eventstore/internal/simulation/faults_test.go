@@ -13,7 +13,7 @@ import (
 
 // planted is a fault in the event store's code: it leaves out a rule of the protocol.
 type planted struct {
-	rule     string // number, as in ARCHITECTURE.md
+	rule     string // number, as in ARCHITECTURE.md, or a step of an update there
 	fault    string
 	old, new string // a text that the code has once, and what replaces it
 }
@@ -110,7 +110,86 @@ var faults = []planted{
 		"if hd.version != w.head.version || hd.commit != w.head.commit {", "if hd.version < 0 {"},
 	{"12", "a snapshot may be above the head",
 		"!hd.holds(e.version) {", "e.version < hd.first {"},
+	{"step 2", "a cached state that another writer has overtaken is taken for current",
+		"if b.loaded = r.catchUp(ctx, b.base); b.loaded {", "if b.loaded = true; b.loaded {"},
+	{"step 3", "events of a decision that refuses are stored",
+		"if err != nil || len(decided) == 0 {\n\t\tout.err = err\n", "if out.err = err; len(decided) == 0 {\n"},
+	{"step 3", "the state of a decision that refuses is kept for the next one",
+		"\t\tif len(p.outcome.events) > 0 {\n\t\t\tevents, bytes", foldsRefused},
+	{"step 3", "an idempotency id that another update of the batch has is decided again",
+		"case version > 0:\n\t\t\tp.outcome = ", "case version < 0:\n\t\t\tp.outcome = "},
+	{"step 3", "a command is decided without a look for its idempotency id",
+		"if len(ids) == 0 {\n\t\treturn\n\t}\n\tb.found", "if true {\n\t\treturn\n\t}\n\tb.found"},
+	{"step 4", "events are appended at whatever version the stream has",
+		"\t_, err := b.session.Append(b.ctx, eventstore.ExpectVersion(at), events...)\n", atAnyVersion},
+	{"step 4", "the events of an update that has left are stored",
+		"if b.away[p.update] && len(p.outcome.events) > 0 {", "if false {"},
+	{"step 4", "an update leaves while its events are on their way",
+		"b.away[u] = !b.flying[u]", "b.away[u] = true"},
+	{"step 4", "a decision that stores nothing is not compared with the store",
+		"return p.outcome.sure || b.loaded && p.update.turn.number <= b.since", "return true"},
+	{"step 4", "a decision that stores nothing is compared with the version of the stream alone",
+		"version, err = b.session.Refresh(b.ctx)", "version, err = b.r.provider.Reader(b.leader.stream).Version(b.ctx)"},
+	{"step 4", "a state that was loaded before a call began is current for it",
+		"b.loaded && p.update.turn.number <= b.since", "b.loaded"},
+	{"step 4", "each update of a batch returns the state of all of them",
+		"b.stored, b.base.known = true, began\n\tfor _, p := range b.parts {\n\t\tp.verdict = verdict[S]{after: p.outcome.after,", "b.stored, b.base.known = true, began\n\tfor _, p := range b.parts {\n\t\tp.verdict = verdict[S]{after: b.parts[len(b.parts)-1].outcome.after,"},
+	{"step 4", "an append of unknown outcome is taken for stored",
+		"case errors.As(err, new(*eventstore.OutcomeUnknownError)):\n", "case errors.As(err, new(*eventstore.OutcomeUnknownError)):\n\t\tb.stored = true\n\t\tfor _, p := range b.parts {\n\t\t\tp.verdict = verdict[S]{after: p.outcome.after, err: p.outcome.err}\n\t\t}\n\t\tb.end(true)\n\t\treturn\n"},
+	{"step 4", "a state stays in the cache after an append of unknown outcome",
+		"case errors.As(err, new(*eventstore.OutcomeUnknownError)):\n", afterUnknown},
+	{"step 4", "a state in memory is young enough however old it is",
+		"if !found || l.known.Before(from) {", "if !found {"},
+	{"step 5", "after a conflict, an update stores what it decided before",
+		"\tu.decide = func(state S) ([]any, error) {\n\t\tdecided++\n", decidedOnce},
 }
+
+// Longer replacements.
+const (
+	atAnyVersion = `	_, err := b.session.Append(b.ctx, eventstore.ExpectVersion(at), events...)
+	if isA[*eventstore.VersionMismatchError](err) {
+		for i := range events {
+			e := events[i].(eventstore.Event)
+			e.Version, e.Metadata.Context.SequenceNumber = 0, 0
+			events[i] = e
+		}
+		_, err = b.session.Append(b.ctx, eventstore.ExpectAny(), events...)
+	}
+`
+	foldsRefused = `		if p.outcome.err != nil && u.asked {
+			decided, _ := u.decide(state.State)
+			if after, _, err := u.r.decided(b.ctx, b.session, state, decided, u.config); err == nil {
+				state.State = after.State
+			}
+		}
+		if len(p.outcome.events) > 0 {
+			events, bytes`
+	afterUnknown = `case errors.As(err, new(*eventstore.OutcomeUnknownError)):
+		b.retry()
+		for _, p := range b.parts {
+			if b.base.behind = true; fails(p) {
+				p.verdict = verdict[S]{after: b.state, err: err}
+			}
+			if p.outcome.events != nil {
+				b.base.Aggregate = p.outcome.after
+			}
+		}
+		b.end(true)
+		return
+`
+	decidedOnce = `	var events []any
+	var refusal error
+	u.decide = func(state S) ([]any, error) {
+		if decided++; decided > 1 {
+			*u.tries, u.asked = decided, true
+			return events, refusal
+		}
+		decide := func(state S) ([]any, error) {
+			events, refusal = decide(state)
+			return events, refusal
+		}
+`
+)
 
 var failing = regexp.MustCompile(`seed (\d+) fails`)
 
@@ -138,6 +217,11 @@ func (p planted) find(t *testing.T) (path, code string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	more, err := filepath.Glob(filepath.Join("..", "..", "aggregate", "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = append(files, more...)
 	found := 0
 	for _, file := range files {
 		content, err := os.ReadFile(file)
@@ -179,7 +263,11 @@ func (p planted) run(t *testing.T) (string, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("the code with the fault does not compile: %v\n%s", err, out)
 	}
-	out, err := exec.CommandContext(t.Context(), binary, "-test.run=TestNothingIsLostTornOrDoubled", "-seeds=100000").CombinedOutput()
+	test, seeds := "TestNothingIsLostTornOrDoubled", "100000"
+	if strings.HasPrefix(p.rule, "step") {
+		test, seeds = "TestNothingIsLostByUpdates", "20000"
+	}
+	out, err := exec.CommandContext(t.Context(), binary, "-test.run="+test, "-seeds="+seeds).CombinedOutput()
 	text := string(out)
 	if lines := strings.Split(text, "\n"); len(lines) > 40 {
 		text = lines[1] + "\n" + strings.Join(lines[len(lines)-40:], "\n")

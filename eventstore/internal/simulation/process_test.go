@@ -43,7 +43,7 @@ type unknownAppend struct {
 // call is one operation as its caller saw it.
 type call struct {
 	process  int
-	kind     string // "append", "read", "outcome", "close" or "delete"
+	kind     string // "append", "update", "read", "outcome", "close" or "delete"
 	expected int64  // by an append; -1 for any
 	reached  int64  // the version that the session had brought the stream to before
 	last     string // the name of the event at that version
@@ -56,9 +56,12 @@ type call struct {
 	err          error
 	version      int64 // returned by an append
 	read         []string
-	whole        bool // a read that saw the whole stream at one moment
+	from         time.Time // a read may have seen the stream as it was then, or later
+	whole        bool      // a read that saw the whole stream at one moment
 	outcome      eventstore.Outcome
 	commitID     string
+
+	*updated // by an update
 }
 
 // state is the store as its process reaches it.
@@ -119,6 +122,9 @@ func (p *process) provider() *eventstore.Provider {
 	case !p.locked:
 		options = append(options, eventstore.WithLocker(noLock{}))
 	}
+	if p.updates {
+		options = append(options, eventstore.WithRegistry(types))
+	}
 	provider, err := eventstore.NewProvider(state{process: p, caps: caps}, options...)
 	if err != nil {
 		panic(err)
@@ -132,6 +138,10 @@ const aggregateType, aggregateID = "account", "1"
 func (p *process) live() {
 	pass(time.Duration(p.rng.Int64N(int64(time.Millisecond)))) // so that no two begin at the same moment
 	provider := p.provider()
+	if p.updates && p.rng.IntN(4) > 0 {
+		p.serve(provider)
+		return
+	}
 	for range 1 + p.rng.IntN(4) {
 		if p.rng.IntN(4) == 0 {
 			p.look(provider)
@@ -256,15 +266,16 @@ func (p *process) failed(operation string, err error) bool {
 	if errors.As(err, new(*eventstore.SessionLostError)) || errors.As(err, new(*eventstore.VersionMismatchError)) {
 		p.current.told = true
 	}
+	return p.damaged(operation, err)
+}
+
+// damaged records an error that says that the store is damaged.
+func (p *process) damaged(operation string, err error) bool {
 	if p.stale {
 		return false
 	}
 	if errors.As(err, new(*eventstore.DamagedError)) || errors.As(err, new(*eventstore.TypeNotRegisteredError)) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if p.violation == nil && !p.crashed {
-			p.violation = fmt.Errorf("p%d %s: %w", p.id, operation, err)
-		}
+		p.violate(operation, err)
 		return true
 	}
 	return false
@@ -503,6 +514,8 @@ func (c *call) String() string {
 			s += " idempotent " + c.idem
 		}
 		return s + fmt.Sprintf(" -> %d", c.version)
+	case "update":
+		return c.describeUpdate()
 	case "outcome":
 		return fmt.Sprintf("outcome of %s -> %d", strings.Join(c.names, " "), c.outcome)
 	case "close", "delete":

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -20,10 +21,16 @@ var (
 	one   = flag.Int64("seed", -1, "run this one history and print it")
 )
 
-// TestNothingIsLostTornOrDoubled runs histories until one fails, and prints that one.
-func TestNothingIsLostTornOrDoubled(t *testing.T) {
+// TestNothingIsLostTornOrDoubled runs histories of sessions until one fails, and prints that one.
+func TestNothingIsLostTornOrDoubled(t *testing.T) { histories(t, false) }
+
+// TestNothingIsLostByUpdates does the same with histories in which most processes have a
+// repository.
+func TestNothingIsLostByUpdates(t *testing.T) { histories(t, true) }
+
+func histories(t *testing.T, updates bool) {
 	if *one >= 0 {
-		if err := history(t, uint64(*one), t.Logf); err != nil {
+		if err := history(t, uint64(*one), updates, t.Logf); err != nil {
 			t.Error(err)
 		}
 		return
@@ -44,7 +51,7 @@ func TestNothingIsLostTornOrDoubled(t *testing.T) {
 					return
 				}
 				var counts tally
-				if err := count(t, seed, &counts, silent); err != nil {
+				if err := count(t, seed, updates, &counts, silent); err != nil {
 					for {
 						was := worst.Load()
 						if was != 0 && was <= seed+1 || worst.CompareAndSwap(was, seed+1) {
@@ -60,8 +67,8 @@ func TestNothingIsLostTornOrDoubled(t *testing.T) {
 	}
 	all.Wait()
 	if failed := worst.Load(); failed > 0 {
-		t.Logf("seed %d fails; run it alone with -seed %d", failed-1, failed-1)
-		t.Error(history(t, failed-1, t.Logf))
+		t.Logf("seed %d fails; run it alone with -run %s -seed %d", failed-1, t.Name(), failed-1)
+		t.Error(history(t, failed-1, updates, t.Logf))
 		return
 	}
 	fmt.Printf("simulation seeds=%d %s violations=0\n", *seeds, totals)
@@ -71,29 +78,32 @@ func TestNothingIsLostTornOrDoubled(t *testing.T) {
 // failed.
 func TestASeedIsOneHistory(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(200) {
-		var runs [2]string
-		for i := range runs {
-			_ = history(t, seed, func(format string, args ...any) { runs[i] += fmt.Sprintf(format, args...) + "\n" })
-		}
-		if runs[0] != runs[1] {
-			t.Fatalf("seed %d gave two histories:\n%s\nand\n%s", seed, runs[0], runs[1])
+	for _, updates := range []bool{false, true} {
+		for seed := range uint64(200) {
+			var runs [2]string
+			for i := range runs {
+				_ = history(t, seed, updates, func(format string, args ...any) { runs[i] += fmt.Sprintf(format, args...) + "\n" })
+			}
+			if runs[0] != runs[1] {
+				t.Fatalf("seed %d, updates %v, gave two histories:\n%s\nand\n%s", seed, updates, runs[0], runs[1])
+			}
 		}
 	}
 }
 
 func silent(string, ...any) {}
 
-func history(t *testing.T, seed uint64, log func(string, ...any)) error {
-	return count(t, seed, &tally{}, log)
+func history(t *testing.T, seed uint64, updates bool, log func(string, ...any)) error {
+	return count(t, seed, updates, &tally{}, log)
 }
 
 // count runs the history of one seed, counts what happens in it, and returns what is wrong with it.
-func count(t *testing.T, seed uint64, counts *tally, log func(string, ...any)) (failure error) {
+func count(t *testing.T, seed uint64, updates bool, counts *tally, log func(string, ...any)) (failure error) {
 	synctest.Test(t, func(*testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 0x65766e74))
 		w := &world{setting: newSetting(rng), rng: rng, log: log}
-		w.ends = seed%4 == 3
+		w.updates = updates
+		w.ends = seed%4 == 3 && !updates
 		if w.forgets = seed%4 == 1; w.forgets {
 			w.stale = false
 			if rng.IntN(3) == 0 {
@@ -128,7 +138,7 @@ func count(t *testing.T, seed uint64, counts *tally, log func(string, ...any)) (
 }
 
 // tally counts what happened in histories.
-type tally struct{ appends, unknown, refused, reads, crashes, restarts, events int64 }
+type tally struct{ appends, updates, batched, decided, repeats, unknown, refused, reads, crashes, restarts, events int64 }
 
 func (c *tally) of(w *world) {
 	c.crashes = int64(w.born - w.clients)
@@ -138,20 +148,31 @@ func (c *tally) of(w *world) {
 	}
 	for _, call := range w.history {
 		switch {
-		case call.kind != "append":
+		case call.kind != "append" && call.kind != "update":
 			c.reads++
 		case call.ended == 0:
 			c.unknown++
+		case call.kind == "update" && call.err == nil && call.repeatOf > 0:
+			c.repeats++
+		case call.kind == "update" && call.err == nil && call.stored == nil, errors.Is(call.err, errRefused):
+			c.decided++
 		case call.err != nil:
 			c.refused++
+		case call.kind == "update":
+			c.updates++
 		default:
 			c.appends++
 		}
 	}
+	c.batched = w.batched()
 }
 
 func (c *tally) add(other tally) {
 	c.appends += other.appends
+	c.updates += other.updates
+	c.batched += other.batched
+	c.decided += other.decided
+	c.repeats += other.repeats
 	c.unknown += other.unknown
 	c.refused += other.refused
 	c.reads += other.reads
@@ -161,6 +182,10 @@ func (c *tally) add(other tally) {
 }
 
 func (c tally) String() string {
-	return fmt.Sprintf("appends=%d unknown=%d refused=%d reads=%d crashes=%d restarts=%d events=%d",
+	updates := ""
+	if c.updates > 0 {
+		updates = fmt.Sprintf("updates=%d batched=%d decided=%d repeats=%d ", c.updates, c.batched, c.decided, c.repeats)
+	}
+	return updates + fmt.Sprintf("appends=%d unknown=%d refused=%d reads=%d crashes=%d restarts=%d events=%d",
 		c.appends, c.unknown, c.refused, c.reads, c.crashes, c.restarts, c.events)
 }

@@ -21,9 +21,15 @@ func (w *world) verdict() error {
 	if err := once(final); err != nil {
 		return err
 	}
+	if err := w.decided(); err != nil {
+		return err
+	}
 	if w.restart == nil {
 		if err := w.judge(w.history, final); err != nil {
 			return err
+		}
+		if w.updates {
+			return w.linearizable(w.history, w.audit.committed, 0)
 		}
 		if err := w.orderly(); err != nil {
 			return err
@@ -58,7 +64,7 @@ func (w *world) verdict() error {
 		return err
 	}
 	for _, c := range w.history { // a call that was under way may have taken effect before or after
-		if c.kind != "append" || c.ended != 0 && c.ended < w.restart.at {
+		if c.kind != "append" && c.kind != "update" || c.ended != 0 && c.ended < w.restart.at {
 			continue
 		}
 		before = append(before, &call{process: c.process, kind: "append", names: c.names, idem: c.idem, began: c.began})
@@ -98,6 +104,12 @@ func once(names []string) error {
 func (w *world) judge(calls []*call, final []string) error {
 	for _, c := range calls {
 		err := c.judge(final)
+		if err == nil && c.kind == "update" && !w.stale {
+			err = w.overtaken(c)
+		}
+		if err == nil && c.kind == "read" && c.ended != 0 && c.err == nil && !w.stale {
+			err = w.young(c)
+		}
 		if err == nil && !w.ends && errors.As(c.err, new(*eventstore.VersionMismatchError)) && c.repeats(calls) {
 			err = fmt.Errorf("was delivered twice, and got a mismatch: %w", c.err)
 		}
@@ -111,8 +123,8 @@ func (w *world) judge(calls []*call, final []string) error {
 // repeats reports whether an append with the same idempotency id was acknowledged before the call
 // began.
 func (c *call) repeats(calls []*call) bool {
-	return c.idem != "" && slices.ContainsFunc(calls, func(other *call) bool {
-		return other.kind == "append" && other.idem == c.idem && other.ended != 0 && other.ended < c.began && other.err == nil
+	return c.idem != "" && (c.kind == "append" || c.once && !c.gaveUp()) && slices.ContainsFunc(calls, func(other *call) bool {
+		return (other.kind == "append" || other.kind == "update" && other.stored != nil) && other.idem == c.idem && other.ended != 0 && other.ended < c.began && other.err == nil
 	})
 }
 
@@ -137,6 +149,8 @@ func (c *call) judge(final []string) error {
 	switch c.kind {
 	case "append":
 		return c.judgeAppend(final)
+	case "update":
+		return c.judgeUpdate(final)
 	case "outcome":
 		at := slices.Index(final, c.names[0])
 		if c.ended != 0 && c.err == nil && c.outcome == eventstore.OutcomeCommitted && at < 0 {
@@ -153,13 +167,22 @@ func (c *call) judge(final []string) error {
 	return nil
 }
 
-func (c *call) judgeAppend(final []string) error {
-	at := slices.Index(final, c.names[0])
+// untorn checks that the events of a call are there completely or not at all. The first is at that
+// place.
+func (c *call) untorn(at int, final []string) error {
 	if at >= 0 && (len(final) < at+len(c.names) || !slices.Equal(final[at:at+len(c.names)], c.names)) {
 		return errors.New("is torn")
 	}
 	if at < 0 && slices.ContainsFunc(c.names[1:], func(name string) bool { return slices.Contains(final, name) }) {
 		return errors.New("is torn")
+	}
+	return nil
+}
+
+func (c *call) judgeAppend(final []string) error {
+	at := slices.Index(final, c.names[0])
+	if err := c.untorn(at, final); err != nil {
+		return err
 	}
 	if c.ended == 0 { // it may or may not have taken effect
 		return nil
@@ -227,7 +250,9 @@ func (w *world) linearizable(calls []*call, committed map[int64][]byte, at int64
 			if place := slices.Index(final, c.names[0]); place < 0 && c.ended == 0 || place >= 0 && int64(place) < at {
 				continue // it never took effect, or did so earlier
 			}
-		case c.kind == "read" && c.whole && c.ended != 0 && c.err == nil:
+		case c.kind == "update" && !w.answers(c, final, at):
+			continue
+		case c.kind == "update", c.kind == "read" && c.whole && c.ended != 0 && c.err == nil:
 		default:
 			continue
 		}
@@ -246,6 +271,9 @@ func (w *world) linearizable(calls []*call, committed map[int64][]byte, at int64
 			n, c := state.(int), input.(*call)
 			if c.kind == "read" {
 				return len(c.read) == n, n
+			}
+			if c.kind == "update" && c.ended != 0 && c.stored == nil {
+				return c.follows(n, idempotencyOf), n
 			}
 			var used *eventstore.IdempotencyIDUsedError
 			if errors.As(c.err, &used) {

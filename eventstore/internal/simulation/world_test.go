@@ -32,6 +32,7 @@ type world struct {
 	born      int
 	clock     int64 // orders calls and returns
 	history   []*call
+	commits   []commit
 	attempts  []*attempt // to open sessions
 	lock      *lock      // of the lock component
 	violation error
@@ -41,6 +42,13 @@ type world struct {
 
 	late []*flight // writes that may still arrive although their sender gave up
 	log  func(format string, args ...any)
+}
+
+// commit is when the stream's version rose to another one.
+type commit struct {
+	tick    int64
+	at      time.Time
+	version int64
 }
 
 // setting holds the parameters that a seed sets for a run.
@@ -59,6 +67,7 @@ type setting struct {
 	forgets    bool    // the store restarts once and loses its last writes
 	misses     bool    // a bulk read may report keys as absent that it did not get to, like Dapr's SQL stores
 	tail       int     // events that a head may carry; 0: 1 or 8, by process
+	updates    bool    // most processes have a repository
 }
 
 func newSetting(rng *rand.Rand) setting {
@@ -92,6 +101,7 @@ func (s setting) String() string {
 // flight is one request under way.
 type flight struct {
 	from    *process
+	caller  int // which of the goroutines of the process sent it
 	number  int
 	request *memstate.Request
 	next    func() error
@@ -112,6 +122,9 @@ var (
 
 type senderKey struct{}
 
+// callerKey is the key of a caller's number in the context of its calls.
+type callerKey struct{}
+
 // around takes the place of each request. It hands the request to the scheduler and waits.
 func (w *world) around(ctx context.Context, r *memstate.Request, next func() error) error {
 	p := ctx.Value(senderKey{}).(*process)
@@ -120,7 +133,8 @@ func (w *world) around(ctx context.Context, r *memstate.Request, next func() err
 		w.mu.Unlock()
 		return errCrashed
 	}
-	f := &flight{from: p, request: r, next: next, answer: make(chan error, 1), refused: w.restarting}
+	caller, _ := ctx.Value(callerKey{}).(int)
+	f := &flight{from: p, caller: caller, request: r, next: next, answer: make(chan error, 1), refused: w.restarting}
 	w.flights = append(w.flights, f)
 	w.mu.Unlock()
 	done := ctx.Done()
@@ -139,7 +153,9 @@ func (w *world) around(ctx context.Context, r *memstate.Request, next func() err
 			if f.writes() && !f.refused {
 				w.delay(f)
 			}
-			w.log("%s: given up, %v", f, ctx.Err())
+			if f.writes() { // several reads may be given up at the same moment
+				w.log("%s: given up, %v", f, ctx.Err())
+			}
 			w.mu.Unlock()
 			return fmt.Errorf("simulation: %w", ctx.Err())
 		}
@@ -154,7 +170,7 @@ func (w *world) number() {
 		return
 	}
 	slices.SortStableFunc(w.flights[i:], func(a, b *flight) int {
-		return cmp.Or(cmp.Compare(a.from.id, b.from.id), cmp.Compare(a.request.String(), b.request.String()))
+		return cmp.Or(cmp.Compare(a.from.id, b.from.id), cmp.Compare(a.caller, b.caller), cmp.Compare(a.request.String(), b.request.String()))
 	})
 	for _, f := range w.flights[i:] {
 		f.from.requests++
@@ -301,10 +317,14 @@ func (w *world) take(f *flight) {
 
 // arrives carries a request out and audits the store.
 func (w *world) arrives(f *flight, how string) error {
+	before := w.audit.head.version
 	err := f.next()
 	w.log("%s: %s: %v", f, how, errText(err))
 	if violation := w.audit.after(f); violation != nil && w.violation == nil {
 		w.violation = fmt.Errorf("%s %s: %w", f, how, violation)
+	}
+	if w.audit.head.version > before {
+		w.commits = append(w.commits, commit{w.tick(), time.Now(), w.audit.head.version})
 	}
 	return err
 }
