@@ -54,7 +54,7 @@ func (f *Feed) Name() string { return string(f.name) }
 // another process says that there is news. A message that is lost only costs time.
 func (f *Feed) Ring() {
 	f.rung.Ring()
-	f.news.Ring()
+	f.news.ring()
 }
 
 func (f *Feed) stream() eventstore.Stream { return eventstore.Stream{Type: "feed", ID: f.Name()} }

@@ -164,10 +164,10 @@ func (l *lab) expect(want string, options ...feed.ReadOption) {
 	}
 }
 
-// refusing refuses requests of an operation for a key while fails is true.
-func refusing(fails *bool, op, key string) func(context.Context, *memstate.Request, func() error) error {
+// refusing refuses requests of an operation for a key.
+func refusing(op, key string) func(context.Context, *memstate.Request, func() error) error {
 	return func(_ context.Context, r *memstate.Request, next func() error) error {
-		if *fails && r.Op == op && slices.Contains(r.Keys, key) {
+		if r.Op == op && slices.Contains(r.Keys, key) {
 			return fmt.Errorf("out of order: %w", driver.ErrRefused)
 		}
 		return next()

@@ -143,13 +143,13 @@ func (f *Feed) forward(ctx context.Context, at place, live bool) iter.Seq2[run, 
 			}
 		}
 		log := f.inside.LogReader()
-		for delay := pollLeast; ; delay = min(2*delay, pollMost) {
-			rung := f.news.Next()
+		for delay := pollLeast; ; {
+			news := f.news.waiter()
 			view, err := f.inside.ViewLog(ctx, log)
 			if err == nil {
 				f.news.seen(view.Version)
-				if at.version <= view.Version {
-					delay = pollLeast / 2
+				if delay = min(2*delay, pollMost); at.version <= view.Version {
+					delay = pollLeast
 				}
 				err = f.search(ctx, view, &at)
 			}
@@ -190,7 +190,7 @@ func (f *Feed) forward(ctx context.Context, at place, live bool) iter.Seq2[run, 
 				yield(run{}, f.beyond("After", at.position, at.end))
 				return
 			}
-			if !yield(run{first: at.position, end: true}, nil) || !live || !f.news.wait(ctx, rung, view.Version, delay) {
+			if !yield(run{first: at.position, end: true}, nil) || !live || !news.wait(ctx, view.Version, delay) {
 				return
 			}
 		}

@@ -11,11 +11,12 @@ import (
 // news tells the readers of a feed in this process that the log has grown. They share what one of
 // them or the indexer finds out.
 type news struct {
-	bell.Bell // rings when somebody finds that the log has grown
+	bell bell.Bell
 
 	mu      sync.Mutex
 	version int64     // of the log, the highest that was seen
 	looked  time.Time // when a reader looked last
+	rings   int       // how often the process was told to look
 }
 
 // tell notes that the log is at a version.
@@ -25,8 +26,16 @@ func (n *news) tell(version int64) {
 	n.version = max(n.version, version)
 	n.mu.Unlock()
 	if grown {
-		n.Ring()
+		n.bell.Ring()
 	}
+}
+
+// ring makes all readers look.
+func (n *news) ring() {
+	n.mu.Lock()
+	n.rings++
+	n.mu.Unlock()
+	n.bell.Ring()
 }
 
 // seen notes that a reader has looked at the log.
@@ -37,26 +46,42 @@ func (n *news) seen(version int64) {
 	n.tell(version)
 }
 
-// none reports whether a reader has looked within d and saw nothing above a version.
-func (n *news) none(version int64, d time.Duration) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.version <= version && time.Since(n.looked) < d
+// waiter waits for news. Make it before you look at the log, so that no news is missed.
+type waiter struct {
+	*news
+	rung  <-chan struct{}
+	rings int
 }
 
-// wait waits until there may be news above a version: a bell rings, or the delay is over and no
+func (n *news) waiter() waiter {
+	rung := n.bell.Next()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return waiter{n, rung, n.rings}
+}
+
+// wait waits until there may be news above a version, for example because the delay is over and no
 // other reader has looked meanwhile. It returns false when ctx ends.
-func (n *news) wait(ctx context.Context, rung <-chan struct{}, version int64, delay time.Duration) bool {
+func (w waiter) wait(ctx context.Context, version int64, delay time.Duration) bool {
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return false
-		case <-rung:
-			return true
+		case <-w.rung:
+			w.rung = w.bell.Next()
+			w.mu.Lock()
+			news := w.version > version || w.news.rings != w.rings
+			w.mu.Unlock()
+			if news {
+				return true
+			}
 		case <-timer.C:
-			if !n.none(version, delay/2) {
+			w.mu.Lock()
+			none := w.version <= version && time.Since(w.looked) < delay/2
+			w.mu.Unlock()
+			if !none {
 				return true
 			}
 			timer.Reset(delay)

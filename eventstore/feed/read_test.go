@@ -1,16 +1,19 @@
 package feed_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
@@ -187,7 +190,7 @@ func TestALiveReadLearnsOfACommitOfItsProcessWithinMilliseconds(t *testing.T) {
 	inLab(t, func(l *lab) {
 		came, end := l.follow(l.f)
 		for i := range 5 {
-			time.Sleep(time.Hour + time.Duration(i)*137*time.Millisecond)
+			time.Sleep(5*time.Minute + time.Duration(i)*137*time.Millisecond)
 			l.add("a", deposited{i})
 			time.Sleep(11 * time.Millisecond) // entries wait for others for 10 ms
 			if got, want := came(), fmt.Sprintf("a/%d", i+1); got != want {
@@ -213,7 +216,7 @@ func TestALiveReadOfAnotherProcessPollsOrIsRungFor(t *testing.T) {
 		if got := came(); got != "a/1, progress" {
 			l.Error(got)
 		}
-		time.Sleep(time.Hour + 300*time.Millisecond)
+		time.Sleep(5*time.Minute + 300*time.Millisecond)
 		l.add("a", deposited{1})
 		time.Sleep(20 * time.Millisecond)
 		other.Ring()
@@ -241,6 +244,59 @@ func TestFromNowLeavesOutWhatWasBefore(t *testing.T) {
 			l.Error(err)
 		}
 	})
+}
+
+// counted is a process's own view of a store, which counts its reads.
+type counted struct {
+	*memstate.Store
+	reads atomic.Int64
+}
+
+func (c *counted) Get(ctx context.Context, partition, key string) (driver.Item, error) {
+	c.reads.Add(1)
+	return c.Store.Get(ctx, partition, key)
+}
+
+func (c *counted) GetMany(ctx context.Context, partition string, keys []string) ([]driver.Item, error) {
+	c.reads.Add(1)
+	return c.Store.GetMany(ctx, partition, keys)
+}
+
+func TestALiveReadTakesFewRequestsForACommit(t *testing.T) {
+	for kind, most := range map[string]int64{
+		"in one transaction": 3, // the head of the log, the batch and the event
+		"the careful way":    3, // the head of the log with the batch, the event and perhaps the stream's head
+	} {
+		t.Run(kind, func(t *testing.T) {
+			inLabOn(t, kinds[kind](), func(l *lab) {
+				store := &counted{Store: l.store}
+				_, other := open(l.T, store)
+				came, end := l.follow(other)
+				l.add("a", deposited{1})
+				l.settle()
+				time.Sleep(5*time.Minute + 500*time.Millisecond)
+				l.add("a", deposited{1})
+				time.Sleep(100 * time.Millisecond)
+				came()
+				store.reads.Store(0)
+				other.Ring()
+				if got := came(); got != "a/2" {
+					l.Error(got)
+				}
+				if n := store.reads.Load(); n > most {
+					l.Errorf("it took %d requests", n)
+				}
+				store.reads.Store(0)
+				other.Ring()
+				if came(); store.reads.Load() != 1 {
+					l.Errorf("looking without news took %d requests", store.reads.Load())
+				}
+				if err := end(); !errors.Is(err, context.Canceled) {
+					l.Error(err)
+				}
+			})
+		})
+	}
 }
 
 func TestIdleReadsTakeOneRequestASecondTogether(t *testing.T) {
@@ -343,15 +399,15 @@ func TestPagesAndBatchesReadAlike(t *testing.T) {
 		for _, p := range positions {
 			after[p] = shown(l.read(feed.After(p))) + "|" + shown(l.read(feed.Backwards(), feed.Before(p)))
 		}
-		pages := 0
-		for key := range l.store.Values() {
+		pages := map[string][]byte{}
+		for key, value := range l.store.Values() {
 			if strings.HasPrefix(key, "{:feed:all}:page:") {
-				pages++
+				pages[key] = value
 				l.store.Set(key, nil)
 			}
 		}
-		if pages < 3 {
-			l.Fatalf("there are %d pages", pages)
+		if len(pages) < 3 {
+			l.Fatalf("there are %d pages", len(pages))
 		}
 		l.expect(want)
 		l.expect(wantBack, feed.Backwards())
@@ -360,20 +416,55 @@ func TestPagesAndBatchesReadAlike(t *testing.T) {
 				l.Errorf("from position %d on, pages and batches differ", p)
 			}
 		}
-		l.f, l.p = nil, nil
 		l.p, l.f = open(l.T, l.store) // another indexer writes the pages again
 		l.index()
 		l.settle()
-		again := 0
-		for key := range l.store.Values() {
-			if strings.HasPrefix(key, "{:feed:all}:page:") {
-				again++
+		for key, value := range pages {
+			if again, _ := l.store.Value(key); !bytes.Equal(again, value) {
+				l.Errorf("%s differs when it is written again", key)
 			}
 		}
-		if again != pages {
-			l.Errorf("there were %d pages, and are %d now", pages, again)
-		}
 		l.expect(want)
+	})
+}
+
+func TestAPageThatIsMissingBeforeOthersIsNotSkipped(t *testing.T) {
+	inLab(t, func(l *lab) {
+		l.fill(20, 1700)
+		l.stop()
+		want := shown(l.read())
+		l.store.Set("{:feed:all}:page:1", nil)
+		l.expect(want)
+		if _, err := l.tryRead(feed.Backwards()); !isA[*eventstore.DamagedError](err) || !strings.Contains(err.Error(), "{:feed:all}:page:1") {
+			l.Errorf("the error is %v", err)
+		}
+	})
+}
+
+func TestALiveReadNoticesThatTheLogWasSetBack(t *testing.T) {
+	inLabOn(t, memstate.Transactional(), func(l *lab) {
+		l.add("a", deposited{1})
+		l.settle()
+		before, _ := l.store.Value("{:feed:all}:head")
+		l.add("a", deposited{2})
+		l.settle()
+		came, end := l.follow(l.f)
+		if got := came(); got != "a/1, a/2" {
+			l.Fatal(got)
+		}
+		position, err := l.f.End(l.Context())
+		if err != nil {
+			l.Fatal(err)
+		}
+		l.stop()
+		l.store.Set("{:feed:all}:head", before)
+		l.settle()
+		if err := end(); !isA[*eventstore.LostWritesError](err) {
+			l.Errorf("the error is %v", err)
+		}
+		if _, err := l.tryRead(feed.After(position)); !isA[*eventstore.ArgumentError](err) || !strings.Contains(err.Error(), "lose its last writes") {
+			l.Errorf("the error is %v", err)
+		}
 	})
 }
 

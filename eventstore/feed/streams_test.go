@@ -108,13 +108,13 @@ func TestANameWithoutACommitIsNoStream(t *testing.T) {
 	inLabOn(t, careful(), func(l *lab) {
 		l.add("a", deposited{1})
 		l.settle()
-		fails := false
-		l.store.Around = refusing(&fails, "swap", "{EventStores:account:b}:head")
-		fails = true
+		l.stop()
+		l.store.Around = refusing("swap", "{EventStores:account:b}:head")
 		if _, err := l.p.Append(l.Context(), l.p.Stream("account", "b"), eventstore.ExpectVersion(0), deposited{1}); err == nil {
 			l.Fatal("the append was not refused")
 		}
-		fails = false
+		l.store.Around = nil
+		l.index()
 		l.settle()
 		l.add("c", deposited{1})
 		l.settle()
