@@ -12,9 +12,9 @@ import (
 // This file makes the catalogue: the names of all streams, in the order in which the log took them
 // over, on pages. It is a projection of the log. A page and how far it is made are one key.
 //
-// The walk needs a name before the stream begins, see rule F2. Readers of the catalogue want streams
-// that have begun. So a stream whose name came first gets a second line when it begins, unless the
-// first line is on the last page and can be replaced.
+// The walk needs a name before the stream begins, see rule F2. Readers of the catalogue want
+// streams that have begun. So a stream whose name came first gets a second line when it begins. If
+// the first line is on the last page, the second replaces it.
 
 // names is how far the catalogue is made.
 type names struct {

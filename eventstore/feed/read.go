@@ -42,8 +42,8 @@ func (w What) String() string {
 // Item is one thing that happened to a stream of the store.
 type Item struct {
 	// Position is where to resume once the item is handled: pass it to [After], or to [Before] if
-	// the read is [Backwards]. Within a commit of several events, all but the last have the position
-	// from which the read returns the whole commit again.
+	// the read is [Backwards]. Within a commit of several events, all but the last have the
+	// position from which the read returns the whole commit again.
 	Position Position
 
 	Stream  eventstore.Stream

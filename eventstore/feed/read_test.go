@@ -159,7 +159,7 @@ func TestWrongReadsSaySo(t *testing.T) {
 	})
 }
 
-// follow reads live, and returns a function that returns what came since its last call, and one that
+// follow reads live. It returns a function that returns what came since its last call, and one that
 // ends the read and returns its error.
 func (l *lab) follow(f *feed.Feed, options ...feed.ReadOption) (came func() string, end func() error) {
 	ctx, cancel := context.WithCancel(l.Context())

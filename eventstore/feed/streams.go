@@ -13,8 +13,8 @@ import (
 type StreamInfo struct {
 	Stream eventstore.Stream
 
-	// Position is that of the stream's first commit in the feed. Pass it to [After] to go on after
-	// this stream.
+	// Position has the place of the stream's first commit in the feed. Pass it to [After] to go on
+	// after this stream.
 	Position Position
 	Begun    time.Time // time of the first commit, to the millisecond; zero if it is not known
 

@@ -60,7 +60,7 @@ func TestStreamsListsEachStreamOnceInTheOrderOfItsBeginning(t *testing.T) {
 				l.Errorf("%s: %q", name, got)
 			}
 		}
-		// Ids of commits tell the time, and ids of one process ascend even if fake time begins again.
+		// Ids of commits tell the time. Those of one process ascend even if fake time begins again.
 		for i, s := range all {
 			if s.Begun.Year() != time.Now().Year() || i > 0 && s.Begun.Before(all[i-1].Begun) {
 				l.Errorf("%s began at %s", s.Stream.ID, s.Begun)

@@ -19,8 +19,8 @@ const (
 type Name struct {
 	Stream string // escaped
 
-	// Position is that of the stream's first commit, or of its name if the stream has not begun. A
-	// stream that begins after its name was listed has another line.
+	// Position has the place of the stream's first commit in the log. If the stream has not begun,
+	// it has the place of its name. A stream that begins later has another line.
 	Position int64
 	Begun    bool
 	Time     time.Time // of the first commit; zero if it is not known
@@ -88,7 +88,8 @@ func parseName(value string) (n Name, err error) {
 // the log.
 func (f Feed) Mark(stream string) string { return "{" + f.Log() + "}:name:" + stream }
 
-// EncodeMark returns the record that says that the catalogue has a stream, and whether it has begun.
+// EncodeMark returns the record that says that the catalogue has a stream, and whether the stream
+// has begun.
 func EncodeMark(feed Feed, n Name) []byte {
 	w := frame.New(kindMark, feed.Log(), 0)
 	w.Text("of", n.Stream)

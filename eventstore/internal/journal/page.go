@@ -22,7 +22,8 @@ type Page struct {
 // PageOf returns the number of the page that has a position.
 func PageOf(position int64) int64 { return (position - 1) / PageEntries }
 
-// Page returns the key of a page of the log, counted from 0. It belongs to the partition of the log.
+// Page returns the key of a page of the log, counted from 0. It belongs to the partition of the
+// log.
 func (f Feed) Page(number int64) string {
 	return "{" + f.Log() + "}:page:" + strconv.FormatInt(number, 10)
 }
