@@ -127,7 +127,7 @@ func (n *next) add(ctx context.Context, e journal.Entry, position Position) erro
 		return n.leaveOut(ctx, position)
 	}
 	n.left = 0
-	t := told{Item: Item{Stream: stream, Time: e.Time}, of: position, again: position - 1}
+	t := told{Item: Item{Stream: stream, Time: e.Time, entry: position}, again: position - 1}
 	if n.query.backwards {
 		t.again = position + 1
 	}

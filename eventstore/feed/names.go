@@ -176,7 +176,14 @@ func (ix *indexer) notListed(ctx context.Context, batch journal.Batch) (lines []
 	if err != nil {
 		return nil, err
 	}
+	present := map[string]bool{} // on the present page; a name there may have no mark yet, or a stale one
+	for _, n := range ix.names.at.Names {
+		present[n.Stream] = present[n.Stream] || n.Begun
+	}
 	for i, item := range items {
+		if begun, listed := present[all[i].Stream]; begun || listed && !all[i].Begun {
+			continue
+		}
 		if item.Found() {
 			begun, err := journal.DecodeMark(ix.name, item.Value)
 			if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // ReadOption says what [Feed.Read] or [Feed.Streams] returns. The options that both take are
-// [After], [OfType], [InDatabase] and [OfStream].
+// [After], [OfType], [InDatabase], [OfStream] and [Where].
 type ReadOption func(*query) error
 
 type query struct {
@@ -31,6 +31,7 @@ type query struct {
 	streams   map[string]bool
 	events    map[string]bool // types of events; nil: all
 	goTypes   []reflect.Type  // the same, until resolve
+	where     []func(eventstore.Stream) bool
 }
 
 // option notes that an option is given.
@@ -120,6 +121,18 @@ func OfStream(streams ...eventstore.Stream) ReadOption {
 			names[i] = s.String()
 		}
 		return among("OfStream", &q.streams, names)
+	})
+}
+
+// Where returns only what is about streams for which wants returns true. Events of other streams
+// are not read at all. The loop reads ahead, so it calls wants in another goroutine.
+func Where(wants func(eventstore.Stream) bool) ReadOption {
+	return option("Where", func(q *query) error {
+		if wants == nil {
+			return &eventstore.ArgumentError{Argument: "Where", Reason: "the function is nil"}
+		}
+		q.where = append(q.where, wants)
+		return nil
 	})
 }
 
@@ -244,7 +257,10 @@ func is(registered, wanted reflect.Type) bool {
 
 // wantsStream reports whether the query asks for a stream.
 func (q *query) wantsStream(name string, s eventstore.Stream) bool {
-	return (q.types == nil || q.types[s.Type]) && (q.databases == nil || q.databases[s.Database]) && (q.streams == nil || q.streams[name])
+	if q.types != nil && !q.types[s.Type] || q.databases != nil && !q.databases[s.Database] || q.streams != nil && !q.streams[name] {
+		return false
+	}
+	return !slices.ContainsFunc(q.where, func(wants func(eventstore.Stream) bool) bool { return !wants(s) })
 }
 
 // wantsEntry reports whether the entry of a stream that the query asks for may tell of something

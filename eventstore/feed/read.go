@@ -56,6 +56,8 @@ type Item struct {
 	// the event could not be read.
 	Event eventstore.Event
 	Err   error
+
+	entry Position // of the whole commit
 }
 
 // ID returns the id of the item, stream/version, which is the same at every delivery. A stream that
@@ -102,17 +104,6 @@ func (f *Feed) Read(ctx context.Context, options ...ReadOption) iter.Seq2[Item, 
 			yield(Item{}, err)
 		}
 	}
-}
-
-// End returns the position at the end of the feed as of now. The difference to a reader's position
-// is about how many commits the reader is behind.
-func (f *Feed) End(ctx context.Context) (Position, error) {
-	view, err := f.inside.ViewLog(ctx, f.inside.LogReader())
-	if err != nil {
-		return 0, err
-	}
-	at, err := f.end(ctx, view)
-	return Position(at.position), err
 }
 
 // errStop says that the caller has left the loop.
@@ -173,7 +164,7 @@ func (r *reading) run(ctx context.Context) error {
 func (r *reading) pass(ctx context.Context, c chunk) error {
 	for first := 0; first < len(c.items); {
 		next := first + 1
-		for next < len(c.items) && c.items[next].of == c.items[first].of {
+		for next < len(c.items) && c.items[next].entry == c.items[first].entry {
 			next++
 		}
 		if err := r.passEntry(ctx, c.items[first:next]); err != nil {
@@ -220,7 +211,7 @@ func (r *reading) passEntry(ctx context.Context, items []told) error {
 			continue
 		}
 		if i.Position = i.again; n == last && items[len(items)-1].completes {
-			i.Position = i.of
+			i.Position = i.entry
 		}
 		if e := i.event; e != nil && i.What == Appended {
 			if !r.query.raw && e.Err == nil {
@@ -253,7 +244,6 @@ type told struct {
 	Item
 	event *eventstore.Committed // nil if it tells of no event
 
-	of        Position     // of its entry
 	again     Position     // from which to read the entry again
 	slot      journal.Slot // of the entry, if this is the last event of its commit
 	completes bool         // it is the last of its entry

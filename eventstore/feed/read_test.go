@@ -39,6 +39,7 @@ func TestReadReturnsWhatTheOptionsAskFor(t *testing.T) {
 		l.expect("c/1 error, a/3, b/3, b/2, b/1, a/2, a/1", feed.Backwards())
 		l.expect("a/1, a/2, a/3", feed.OfStream(l.p.Stream("account", "a")))
 		l.expect("c/1 error", feed.OfType("order"))
+		l.expect("b/1, b/2, b/3", feed.Where(func(s eventstore.Stream) bool { return s.ID == "b" }))
 		l.expect("a/1, a/2, b/1, b/2, b/3, a/3", feed.InDatabase("EventStores"))
 		l.expect("a/2, b/2, a/3", feed.OfEvent[deposited]())
 		l.expect("a/2, b/2, b/3, a/3", feed.OfEvent[moved]())
@@ -222,6 +223,30 @@ func TestALiveReadOfAnotherProcessPollsOrIsRungFor(t *testing.T) {
 		other.Ring()
 		if got := came(); got != "a/2, progress" {
 			l.Error(got)
+		}
+		if err := end(); !errors.Is(err, context.Canceled) {
+			l.Error(err)
+		}
+	})
+}
+
+func TestRingWakesTheIndexer(t *testing.T) {
+	inLab(t, func(l *lab) {
+		l.add("a", deposited{1})
+		p, _ := open(l.T, l.store) // another process
+		if _, err := p.Append(l.Context(), l.p.Stream("account", "b"), eventstore.ExpectAny(), deposited{1}); err != nil {
+			l.Fatal(err)
+		}
+		came, end := l.follow(l.f)
+		time.Sleep(90 * time.Second)
+		came()
+		if _, err := p.Append(l.Context(), l.p.Stream("account", "b"), eventstore.ExpectAny(), deposited{1}); err != nil {
+			l.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond) // entries wait for others for 10 ms
+		l.f.Ring()
+		if got := came(); got != "b/2" {
+			l.Errorf("%q came", got)
 		}
 		if err := end(); !errors.Is(err, context.Canceled) {
 			l.Error(err)
@@ -425,6 +450,32 @@ func TestPagesAndBatchesReadAlike(t *testing.T) {
 			}
 		}
 		l.expect(want)
+	})
+}
+
+func TestPagesThatCouldNotBeWrittenComeLater(t *testing.T) {
+	inLab(t, func(l *lab) {
+		l.store.Around = refusing("write", "{:feed:all}:page:0")
+		l.fill(20, 1200)
+		want := shown(l.read())
+		l.stop()
+		if value, _ := l.store.Value("{:feed:all}:page:0"); value != nil {
+			l.Fatal("the page was written")
+		}
+		if n := strings.Count(want, ","); n < 499 {
+			l.Errorf("only %d events are in the log", n+1)
+		}
+		l.store.Around = nil
+		l.index()
+		time.Sleep(time.Minute)
+		for _, key := range []string{"{:feed:all}:page:0", "{:feed:all}:page:1"} {
+			if value, _ := l.store.Value(key); value == nil {
+				l.Errorf("%s is missing", key)
+			}
+		}
+		if n := len(l.read()); n != 1200 {
+			l.Errorf("%d events are in the feed", n)
+		}
 	})
 }
 

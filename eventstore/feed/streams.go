@@ -35,8 +35,8 @@ const (
 // earlier call, pass the last Position to [After].
 //
 // A page of 500 names is one key, so without [WithDetails] listing takes one request for every
-// 4,000 streams. With it, each 250 streams take one more. The options [OfType], [InDatabase] and
-// [OfStream] need no details. Memory does not grow with the number of streams.
+// 4,000 streams. With it, each 250 streams take one more. The options [OfType], [InDatabase],
+// [OfStream] and [Where] need no details. Memory does not grow with the number of streams.
 //
 // The catalogue follows the feed, so a new stream enters it a little later. The errors that end the
 // loop are those of [Feed.Read].
@@ -44,7 +44,7 @@ func (f *Feed) Streams(ctx context.Context, options ...ReadOption) iter.Seq2[Str
 	return func(yield func(StreamInfo, error) bool) {
 		q, err := f.newQuery("Streams", options, func(name string) bool {
 			switch name {
-			case "After", "OfType", "InDatabase", "OfStream", "WithDetails":
+			case "After", "OfType", "InDatabase", "OfStream", "Where", "WithDetails":
 				return true
 			}
 			return false
