@@ -114,6 +114,9 @@ func (ix *indexer) load(ctx context.Context, s *eventstore.Session) error {
 		return err
 	}
 	if ix.loaded && version == ix.version {
+		if ix.pages.behind {
+			return ix.keepPages(ctx, ix.catchUpPages(ctx, s))
+		}
 		return nil
 	}
 	ix.forget()
@@ -138,7 +141,7 @@ func (ix *indexer) load(ctx context.Context, s *eventstore.Session) error {
 	if err := ix.catchUpNames(ctx, s); err != nil {
 		return err
 	}
-	return ix.catchUpPages(ctx, s)
+	return ix.keepPages(ctx, ix.catchUpPages(ctx, s))
 }
 
 // round takes over what stands in the journals now. It returns how many entries that were.
@@ -219,7 +222,7 @@ func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch jour
 	if err := ix.addNames(ctx, batch); err != nil {
 		return err
 	}
-	if err := ix.addPages(ctx, logged{batch, version}); err != nil {
+	if err := ix.keepPages(ctx, ix.addPages(ctx, logged{batch, version})); err != nil {
 		return err
 	}
 	if ix.batches++; ix.batches >= snapshotEvery {

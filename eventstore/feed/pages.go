@@ -15,8 +15,21 @@ import (
 
 // pages is how far the pages are made.
 type pages struct {
+	behind bool // a page could not be written; the rest is of no use
+
 	next int64         // the number of the next page
 	rest journal.Batch // the entries that it has so far
+}
+
+// keepPages is for the error of writing pages. Indexing goes on without pages if the store does not
+// take them, and tries again in its next turn.
+func (ix *indexer) keepPages(ctx context.Context, err error) error {
+	if !unsure(ctx, err) {
+		return err
+	}
+	ix.pages = pages{behind: true}
+	ix.log.WarnContext(ctx, "the log of the feed has fewer pages than it could have", "error", err)
+	return nil
 }
 
 // catchUpPages finds the last page, and writes those that follow from the log and are missing.
@@ -53,6 +66,9 @@ func (ix *indexer) catchUpPages(ctx context.Context, s *eventstore.Session) erro
 // addPages writes the pages that a batch completes.
 func (ix *indexer) addPages(ctx context.Context, batch logged) error {
 	p := &ix.pages
+	if p.behind {
+		return nil
+	}
 	for i, e := range batch.Entries {
 		if batch.First+int64(i) != p.rest.First+int64(len(p.rest.Entries)) {
 			continue // it is on an earlier page

@@ -243,7 +243,7 @@ func TestRingWakesTheIndexer(t *testing.T) {
 		if _, err := p.Append(l.Context(), l.p.Stream("account", "b"), eventstore.ExpectAny(), deposited{1}); err != nil {
 			l.Fatal(err)
 		}
-		time.Sleep(10 * time.Millisecond) // entries wait for others for 10 ms
+		time.Sleep(11 * time.Millisecond) // entries wait for others for 10 ms
 		l.f.Ring()
 		if got := came(); got != "b/2" {
 			l.Errorf("%q came", got)
@@ -455,15 +455,15 @@ func TestPagesAndBatchesReadAlike(t *testing.T) {
 
 func TestPagesThatCouldNotBeWrittenComeLater(t *testing.T) {
 	inLab(t, func(l *lab) {
+		l.stop()
 		l.store.Around = refusing("write", "{:feed:all}:page:0")
 		l.fill(20, 1200)
-		want := shown(l.read())
 		l.stop()
 		if value, _ := l.store.Value("{:feed:all}:page:0"); value != nil {
 			l.Fatal("the page was written")
 		}
-		if n := strings.Count(want, ","); n < 499 {
-			l.Errorf("only %d events are in the log", n+1)
+		if n := len(l.read()); n != 1200 {
+			l.Errorf("without pages, %d events are in the feed", n)
 		}
 		l.store.Around = nil
 		l.index()
