@@ -2,10 +2,12 @@ package eventstore
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/bell"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
 )
@@ -45,6 +47,32 @@ func (in Inside) OpenLog(ctx context.Context, lease, atMost time.Duration) (s *S
 
 // LogReader returns a reader of the feed's log.
 func (in Inside) LogReader() *Reader { return newReader(in.p.journals.logHandle()) }
+
+// LogView is the log as it was at one moment.
+type LogView struct {
+	Version int64 // of the last batch
+	reader  *Reader
+	view    view
+}
+
+// ViewLog returns the log as it is now, in one request.
+func (in Inside) ViewLog(ctx context.Context, log *Reader) (LogView, error) {
+	v, err := log.look(ctx, false)
+	return LogView{v.head.version, log, v}, err
+}
+
+// Read reads the batches of a view from one version to another, both included.
+func (v LogView) Read(ctx context.Context, from, to int64, backwards bool) iter.Seq2[Event, error] {
+	return v.reader.events(ctx, v.view, readRange{from: from, to: to, backwards: backwards, raw: true})
+}
+
+// Committed rings when a commit of this provider is known to stand in a journal.
+func (in Inside) Committed() *bell.Bell { return &in.p.journals.stood }
+
+// LogKey returns the key of a version of the log.
+func (in Inside) LogKey(version int64) string {
+	return in.p.journals.logHandle().keys.event(version)
+}
 
 // LogState returns how far the log has taken over the journals, as a reader of the log sees it.
 func (in Inside) LogState(ctx context.Context, r *Reader) (journal.State, error) {

@@ -112,6 +112,7 @@ func (w *writer) account(c commit, err error) {
 	case c.number.own == nil:
 	case err == nil && w.together:
 		c.number.stands()
+		w.journals.stood.Ring()
 	case err == nil:
 		c.number.used(c.entry(w.keys.partition))
 	case !w.sent || isA[*VersionMismatchError](err) || isA[*StreamClosedError](err):

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/bell"
 	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 )
@@ -37,6 +38,8 @@ type journals struct {
 
 	// registering holds a token while a journal is added to the root, which takes requests.
 	registering chan struct{}
+
+	stood bell.Bell // rings when the entry of a commit is known to stand
 
 	mu      sync.Mutex
 	open    []*ownJournal
@@ -289,6 +292,7 @@ func (j *journals) flush(ctx context.Context) error {
 			delete(own.unwritten, n)
 		}
 		j.mu.Unlock()
+		j.stood.Ring()
 	}
 	return errors.Join(failed...)
 }

@@ -139,6 +139,7 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, w
 	case n.own == nil:
 	case ended && w.head.ticket.Slot == n.Slot && w.together:
 		n.stands()
+		w.journals.stood.Ring()
 	case ended && w.head.ticket.Slot == n.Slot:
 		n.used(w.entryOfHead(w.head))
 	case !w.sent || ended: // another writer came first, for good

@@ -3,21 +3,24 @@ package feed
 import (
 	"context"
 	"log/slog"
-	"sync"
 
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/internal/bell"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
 )
 
-// Feed lists and follows all streams of a store. It is safe for concurrent use.
+// Feed lists and follows all streams of a store. It is safe for concurrent use. A process needs one
+// for each provider: an indexer wakes the readers of its own Feed at once.
 type Feed struct {
 	provider *eventstore.Provider
 	inside   eventstore.Inside
 	name     journal.Feed
 	log      *slog.Logger
 	config
-	news news
+
+	news news      // of the log
+	rung bell.Bell // for the indexer
 }
 
 // Open returns the feed of a provider. It sends nothing. It returns an [eventstore.ArgumentError]
@@ -45,40 +48,23 @@ func Open(provider *eventstore.Provider, options ...Option) (*Feed, error) {
 // Name returns the name of the feed.
 func (f *Feed) Name() string { return string(f.name) }
 
-// news tells the readers of a feed in this process that the log has grown.
-type news struct {
-	mu      sync.Mutex
-	version int64         // of the log, as far as this process knows
-	changed chan struct{} // closed when version changes
+// Ring makes the readers of this Feed that follow it [Live] look for news at once, and its indexer
+// too. In one process they learn of news by themselves. Across processes they look for news every
+// 20 ms to 1 s, depending on how much there is. If that is too slow, call Ring when a message of
+// another process says that there is news. A message that is lost only costs time.
+func (f *Feed) Ring() {
+	f.rung.Ring()
+	f.news.ring()
 }
 
-// tell notes that the log has reached a version.
-func (n *news) tell(version int64) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if version <= n.version {
-		return
-	}
-	n.version = version
-	if n.changed != nil {
-		close(n.changed)
-		n.changed = nil
-	}
+func (f *Feed) stream() eventstore.Stream { return eventstore.Stream{Type: "feed", ID: f.Name()} }
+
+func (f *Feed) failed(operation string, cause error) error {
+	return &eventstore.StorageError{Stream: f.stream(), Operation: operation, Cause: cause}
 }
 
-// wait returns a channel that is closed once the log is known to be above a version.
-func (n *news) wait(version int64) <-chan struct{} {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.version > version {
-		closed := make(chan struct{})
-		close(closed)
-		return closed
-	}
-	if n.changed == nil {
-		n.changed = make(chan struct{})
-	}
-	return n.changed
+func (f *Feed) damaged(key string, version int64, cause error) error {
+	return &eventstore.DamagedError{Stream: f.stream(), Key: key, Version: version, Cause: cause}
 }
 
 // unsure reports whether an operation may be tried again later: the store may work again, or

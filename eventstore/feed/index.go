@@ -48,6 +48,7 @@ type indexer struct {
 	journals map[string]*watched
 	blocked  map[journal.Slot]int // rounds in which an entry waited for the one before
 	names    names
+	pages    pages
 	walk     walk
 	suspects map[string]suspect // by the names of their streams
 	batches  int                // since the last snapshot
@@ -74,16 +75,25 @@ func (ix *indexer) turn(ctx context.Context) (err error) {
 	}
 	idle := 0
 	for ctx.Err() == nil && time.Until(s.ExpiresAt()) > ix.lease/4 {
+		stood, rung := ix.inside.Committed().Next(), ix.rung.Next()
 		took, err := ix.round(ctx, s)
 		if err != nil {
 			return err
 		}
 		if took > 0 {
 			idle = 0
+			pause(ctx, gather)
 			continue
 		}
 		idle++
-		pause(ctx, min(pollLeast*time.Duration(idle), pollMost))
+		timer := time.NewTimer(min(pollLeast*time.Duration(idle), pollMost))
+		select {
+		case <-ctx.Done():
+		case <-stood:
+		case <-rung:
+		case <-timer.C:
+		}
+		timer.Stop()
 	}
 	return nil
 }
@@ -92,6 +102,9 @@ func (ix *indexer) turn(ctx context.Context) (err error) {
 const (
 	pollLeast = 20 * time.Millisecond
 	pollMost  = time.Second
+
+	// gather is how long an indexer waits after a batch, so that the next one has more entries.
+	gather = 5 * time.Millisecond
 )
 
 // load reads how far the log has got, unless the indexer knows it.
@@ -101,6 +114,9 @@ func (ix *indexer) load(ctx context.Context, s *eventstore.Session) error {
 		return err
 	}
 	if ix.loaded && version == ix.version {
+		if ix.pages.behind {
+			return ix.keepPages(ctx, ix.catchUpPages(ctx, s))
+		}
 		return nil
 	}
 	ix.forget()
@@ -122,7 +138,10 @@ func (ix *indexer) load(ctx context.Context, s *eventstore.Session) error {
 			return err
 		}
 	}
-	return ix.catchUpNames(ctx, s)
+	if err := ix.catchUpNames(ctx, s); err != nil {
+		return err
+	}
+	return ix.keepPages(ctx, ix.catchUpPages(ctx, s))
 }
 
 // round takes over what stands in the journals now. It returns how many entries that were.
@@ -186,7 +205,8 @@ func (ix *indexer) order(found candidates) journal.Batch {
 
 // append commits a batch to the log, and does what may only be done after that. (Rules F6 and F9)
 func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch journal.Batch) error {
-	raw := eventstore.Raw{Type: "batch", ContentType: "text/plain; charset=utf-8", Payload: batch.Encode()}
+	batch.Time = time.UnixMilli(time.Now().UnixMilli()).UTC()
+	raw := eventstore.Raw{Type: kindBatch, ContentType: "text/plain; charset=utf-8", Payload: batch.Encode()}
 	version, err := s.Append(ctx, eventstore.ExpectVersion(ix.version), raw)
 	if err != nil {
 		return err // whoever loads the log again finds out whether the batch is in it
@@ -200,6 +220,9 @@ func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch jour
 		return err
 	}
 	if err := ix.addNames(ctx, batch); err != nil {
+		return err
+	}
+	if err := ix.keepPages(ctx, ix.addPages(ctx, logged{batch, version})); err != nil {
 		return err
 	}
 	if ix.batches++; ix.batches >= snapshotEvery {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 )
@@ -66,7 +65,7 @@ func (ix *indexer) poll(ctx context.Context) (candidates, error) {
 			}
 			e, err := journal.DecodeEntry(ix.name, part[i], item.Value)
 			if err != nil {
-				return nil, &eventstore.DamagedError{Key: item.Key, Cause: err}
+				return nil, ix.damaged(item.Key, 0, err)
 			}
 			found[part[i]] = e
 			ix.journals[e.Journal].busy = time.Now()
@@ -79,11 +78,11 @@ func (ix *indexer) poll(ctx context.Context) (candidates, error) {
 func (ix *indexer) root(ctx context.Context) (journal.Root, string, error) {
 	item, err := ix.inside.State().Get(ctx, ix.name.Log(), ix.name.Root())
 	if err != nil {
-		return nil, "", &eventstore.StorageError{Operation: indexing, Cause: err}
+		return nil, "", ix.failed(indexing, err)
 	}
 	root, err := journal.DecodeRoot(ix.name, item.Value)
 	if err != nil {
-		return nil, "", &eventstore.DamagedError{Key: ix.name.Root(), Cause: err}
+		return nil, "", ix.damaged(ix.name.Root(), 0, err)
 	}
 	return root, item.ETag, nil
 }
@@ -138,11 +137,11 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 func (ix *indexer) getMany(ctx context.Context, keys []string) ([]driver.Item, error) {
 	items, err := ix.inside.State().GetMany(ctx, ix.name.Log(), keys)
 	if err != nil {
-		return nil, &eventstore.StorageError{Operation: indexing, Cause: err}
+		return nil, ix.failed(indexing, err)
 	}
 	for _, item := range items {
 		if item.Err != nil {
-			return nil, &eventstore.StorageError{Operation: indexing, Cause: item.Err}
+			return nil, ix.failed(indexing, item.Err)
 		}
 	}
 	return items, nil
@@ -161,7 +160,7 @@ func (ix *indexer) clear(ctx context.Context, batch journal.Batch) error {
 	}
 	for _, id := range slices.Sorted(maps.Keys(writes)) {
 		if err := ix.inside.State().Write(ctx, ix.name.Partition(id), writes[id]); err != nil {
-			return &eventstore.StorageError{Operation: indexing, Cause: err}
+			return ix.failed(indexing, err)
 		}
 	}
 	if len(ended) == 0 {

@@ -11,40 +11,38 @@ import (
 
 // This file makes the catalogue: the names of all streams, in the order in which the log took them
 // over, on pages. It is a projection of the log. A page and how far it is made are one key.
+//
+// The walk needs a name before the stream begins, see rule F2. Readers of the catalogue want
+// streams that have begun. So a stream whose name came first gets a second line when it begins. If
+// the first line is on the last page, the second replaces it.
 
 // names is how far the catalogue is made.
 type names struct {
 	page int64 // the last one
-	at   page
+	at   journal.NamesPage
 	etag string
-}
-
-// page is a page of names.
-type page struct {
-	position int64 // up to which the log is in the catalogue, as of this page
-	names    []string
 }
 
 // pageNames is how many names a page has when it is full.
 const pageNames = 500
 
 // page reads a page. A page that is absent is empty.
-func (f *Feed) page(ctx context.Context, number int64) (page, error) {
+func (f *Feed) page(ctx context.Context, number int64) (journal.NamesPage, error) {
 	p, _, err := f.pageTagged(ctx, number)
 	return p, err
 }
 
-func (f *Feed) pageTagged(ctx context.Context, number int64) (page, string, error) {
+func (f *Feed) pageTagged(ctx context.Context, number int64) (journal.NamesPage, string, error) {
 	key := f.name.Names(number)
 	item, err := f.inside.State().Get(ctx, f.name.Log(), key)
 	if err != nil {
-		return page{}, "", &eventstore.StorageError{Operation: indexing, Cause: err}
+		return journal.NamesPage{}, "", f.failed(indexing, err)
 	}
-	position, names, err := journal.DecodeNames(f.name, item.Value)
+	p, err := journal.DecodeNames(f.name, item.Value)
 	if err != nil {
-		return page{}, "", &eventstore.DamagedError{Key: key, Cause: err}
+		return journal.NamesPage{}, "", f.damaged(key, 0, err)
 	}
-	return page{position, names}, item.ETag, nil
+	return p, item.ETag, nil
 }
 
 // catchUpNames finds the last page, and adds the names of batches that are in the log but not in
@@ -58,10 +56,10 @@ func (ix *indexer) catchUpNames(ctx context.Context, s *eventstore.Session) erro
 	if ix.names.at, ix.names.etag, err = ix.pageTagged(ctx, last); err != nil {
 		return err
 	}
-	if err := ix.mark(ctx, ix.names.at.names); err != nil {
+	if err := ix.mark(ctx, ix.names.at.Names); err != nil {
 		return err
 	}
-	done := max(ix.names.at.position, ix.state.Kept) // the log gets a snapshot after the names are added
+	done := max(ix.names.at.Position, ix.state.Kept) // the log gets a snapshot after the names are added
 	if done >= ix.state.Position {
 		return nil
 	}
@@ -76,106 +74,141 @@ func (ix *indexer) catchUpNames(ctx context.Context, s *eventstore.Session) erro
 	return nil
 }
 
-// lastPage returns the number of the last page. It takes as many requests as the number has binary
-// digits, twice.
-func (ix *indexer) lastPage(ctx context.Context) (int64, error) {
-	exists := func(n int64) (bool, error) {
-		p, err := ix.page(ctx, n)
-		return p.position > 0, err
-	}
-	low, high := int64(0), int64(1) // low exists, or is 0; high does not
-	for {
-		there, err := exists(high)
+// lastPage returns the number of the last page of the catalogue, or 0 if there is none.
+func (f *Feed) lastPage(ctx context.Context) (int64, error) {
+	n, err := f.firstPage(ctx, func(p journal.NamesPage) bool { return p.Position == 0 })
+	return max(n-1, 0), err
+}
+
+// firstPage returns the number of the first page for which is reports true. It has to report true
+// for all pages after that as well, and for pages that are absent.
+func (f *Feed) firstPage(ctx context.Context, is func(journal.NamesPage) bool) (int64, error) {
+	return search(func(pages []int64) (int, error) {
+		keys := make([]string, len(pages))
+		for i, n := range pages {
+			keys[i] = f.name.Names(n)
+		}
+		items, err := f.inside.GetMany(ctx, indexing, keys)
 		if err != nil {
 			return 0, err
 		}
-		if !there {
-			break
+		for i, item := range items {
+			p, err := journal.DecodeNames(f.name, item.Value)
+			if err != nil {
+				return 0, f.damaged(item.Key, 0, err)
+			}
+			if is(p) {
+				return i, nil
+			}
 		}
-		low, high = high, 2*high
-	}
-	for high-low > 1 {
-		middle := (low + high) / 2
-		there, err := exists(middle)
-		if err != nil {
-			return 0, err
-		}
-		if there {
-			low = middle
-		} else {
-			high = middle
-		}
-	}
-	return low, nil
+		return len(items), nil
+	})
 }
 
 // addNames adds the streams of a batch that the catalogue does not have.
 func (ix *indexer) addNames(ctx context.Context, batch journal.Batch) error {
-	if batch.Last() <= ix.names.at.position {
-		return nil
-	}
-	var begun []string
-	for i, e := range batch.Entries {
-		if batch.First+int64(i) > ix.names.at.position && (e.What == journal.Named || e.From == 1 && e.Stream != "") && !slices.Contains(begun, e.Stream) {
-			begun = append(begun, e.Stream)
-		}
-	}
-	if len(begun) == 0 {
-		return nil // the position is of no use, because no name is missing
-	}
-	keys := make([]string, len(begun))
-	for i, name := range begun {
-		keys[i] = ix.name.Mark(name)
-	}
-	items, err := ix.inside.GetMany(ctx, indexing, keys)
-	if err != nil {
-		return err
-	}
-	var added []string
-	for i, item := range items {
-		if !item.Found() {
-			added = append(added, begun[i])
-		}
-	}
-	if len(added) == 0 {
-		return nil
+	added, err := ix.notListed(ctx, batch)
+	if err != nil || len(added) == 0 {
+		return err // the position of the catalogue is of no use if no name is missing
 	}
 	for rest := added; len(rest) > 0; {
-		if len(ix.names.at.names) >= pageNames {
-			ix.names = names{page: ix.names.page + 1, at: page{position: ix.names.at.position}}
+		isAdded := func(n journal.Name) bool {
+			return !n.Begun && slices.ContainsFunc(rest, func(a journal.Name) bool { return a.Stream == n.Stream })
 		}
-		n := min(len(rest), pageNames-len(ix.names.at.names))
-		next := page{position: ix.names.at.position, names: slices.Concat(ix.names.at.names, rest[:n])}
-		if rest = rest[n:]; len(rest) == 0 {
-			next.position = batch.Last()
+		next := journal.NamesPage{Names: slices.DeleteFunc(slices.Clone(ix.names.at.Names), isAdded)}
+		if len(next.Names) >= pageNames {
+			ix.names = names{page: ix.names.page + 1}
+			next.Names = nil
+		}
+		part := rest[:min(len(rest), pageNames-len(next.Names))]
+		next.Names = append(next.Names, part...)
+		if rest = rest[len(part):]; len(rest) == 0 {
+			next.Position = batch.Last()
 		} else {
-			next.position = max(next.position, batch.First-1, 1)
+			next.Position = part[len(part)-1].Position
 		}
-		value := journal.EncodeNames(ix.name, next.position, next.names)
-		err := ix.inside.State().Swap(ctx, ix.name.Log(), driver.Swap{Key: ix.name.Names(ix.names.page), Value: value, ETag: ix.names.etag})
-		if err != nil {
-			return &eventstore.StorageError{Operation: indexing, Cause: err}
+		swap := driver.Swap{Key: ix.name.Names(ix.names.page), Value: next.Encode(ix.name), ETag: ix.names.etag}
+		if err := ix.inside.State().Swap(ctx, ix.name.Log(), swap); err != nil {
+			return ix.failed(indexing, err)
 		}
 		_, etag, err := ix.pageTagged(ctx, ix.names.page)
 		if err != nil {
 			return err
 		}
 		ix.names.at, ix.names.etag = next, etag
+		if err := ix.mark(ctx, part); err != nil { // before another page begins, since only the last page is marked again
+			return err
+		}
 	}
-	return ix.mark(ctx, added)
+	return nil
+}
+
+// notListed returns the lines that the catalogue lacks for a batch.
+func (ix *indexer) notListed(ctx context.Context, batch journal.Batch) (lines []journal.Name, err error) {
+	at := map[string]int{} // in all
+	var all []journal.Name
+	for i, e := range batch.Entries {
+		n := journal.Name{Stream: e.Stream, Position: batch.First + int64(i)}
+		switch {
+		case n.Position <= ix.names.at.Position || e.What != journal.Named && (e.From != 1 || e.Stream == ""):
+			continue
+		case e.What != journal.Named:
+			n.Begun, n.Time = true, e.Time
+		}
+		if before, twice := at[n.Stream]; !twice {
+			at[n.Stream] = len(all)
+			all = append(all, n)
+		} else if n.Begun && !all[before].Begun {
+			all[before].Stream = "" // replaced by the line of its beginning
+			at[n.Stream] = len(all)
+			all = append(all, n)
+		}
+	}
+	all = slices.DeleteFunc(all, func(n journal.Name) bool { return n.Stream == "" })
+	if len(all) == 0 {
+		return nil, nil
+	}
+	keys := make([]string, len(all))
+	for i, n := range all {
+		keys[i] = ix.name.Mark(n.Stream)
+	}
+	items, err := ix.inside.GetMany(ctx, indexing, keys)
+	if err != nil {
+		return nil, err
+	}
+	present := map[string]bool{} // on the present page; a name there may have no mark yet, or a stale one
+	for _, n := range ix.names.at.Names {
+		present[n.Stream] = present[n.Stream] || n.Begun
+	}
+	for i, item := range items {
+		if begun, listed := present[all[i].Stream]; begun || listed && !all[i].Begun {
+			continue
+		}
+		if item.Found() {
+			begun, err := journal.DecodeMark(ix.name, item.Value)
+			if err != nil {
+				return nil, ix.damaged(item.Key, 0, err)
+			}
+			if begun || !all[i].Begun {
+				continue
+			}
+		}
+		lines = append(lines, all[i])
+	}
+	return lines, nil
 }
 
 // mark notes for each name that a page has it.
-func (ix *indexer) mark(ctx context.Context, names []string) error {
+func (ix *indexer) mark(ctx context.Context, names []journal.Name) error {
 	if len(names) == 0 {
 		return nil
 	}
 	writes := make([]driver.Write, len(names))
-	for i, name := range names {
-		writes[i] = driver.Write{Key: ix.name.Mark(name), Value: journal.EncodeMark(ix.name, name)}
+	for i, n := range names {
+		writes[i] = driver.Write{Key: ix.name.Mark(n.Stream), Value: journal.EncodeMark(ix.name, n)}
 	}
 	if err := ix.inside.State().Write(ctx, ix.name.Log(), writes); err != nil {
-		return &eventstore.StorageError{Operation: indexing, Cause: err}
+		return ix.failed(indexing, err)
 	}
 	return nil
 }

@@ -67,14 +67,18 @@ func (ix *indexer) walkOn(ctx context.Context, found candidates) error {
 		return err
 	}
 	ix.walk.page++
-	if len(page.names) == 0 {
+	if len(page.Names) == 0 {
 		ix.walk.page = 0
 	}
-	heads, errs, err := ix.inside.Heads(ctx, indexing, page.names)
+	names := make([]string, len(page.Names))
+	for i, n := range page.Names {
+		names[i] = n.Stream
+	}
+	heads, errs, err := ix.inside.Heads(ctx, indexing, names)
 	if err != nil {
 		return err
 	}
-	for i, name := range page.names {
+	for i, name := range names {
 		h := heads[i]
 		seen := suspect{h.Ticket().Slot, !h.Deleted && h.Ticket().To < h.Version}
 		if errs[i] != nil || seen.adopt || !ix.state.Vector.Covers(seen.slot) {

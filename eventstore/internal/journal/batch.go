@@ -14,7 +14,8 @@ import (
 // Batch is one commit of the log. It holds entries in the order of the log and, by their slots, how
 // far each journal was read. (Rule F6)
 type Batch struct {
-	First   int64 // the position of the first entry; positions count entries from 1 on
+	First   int64     // the position of the first entry; positions count entries from 1 on
+	Time    time.Time // when the log took the entries over, to the millisecond
 	Entries []Entry
 }
 
@@ -24,6 +25,7 @@ func (b Batch) Last() int64 { return b.First + int64(len(b.Entries)) - 1 }
 // Encode returns the batch as text. Each journal is named once, and each entry is a line:
 //
 //	first=17
+//	time=1764126000150
 //	journal=t5k2q1x7f3ab
 //	appended 0/5 EventStores:BankAccount:1 4 6 1764126000123 FundsDeposited FundsWithdrawn
 func (b Batch) Encode() []byte {
@@ -37,6 +39,9 @@ func (b Batch) Encode() []byte {
 	}
 	text := append(make([]byte, 0, 100*len(b.Entries)), "first="...)
 	text = append(strconv.AppendInt(text, b.First, 10), '\n')
+	if !b.Time.IsZero() {
+		text = append(strconv.AppendInt(append(text, "time="...), b.Time.UnixMilli(), 10), '\n')
+	}
 	for _, id := range ids {
 		text = append(text, "journal="+id+"\n"...)
 	}
@@ -75,6 +80,8 @@ func DecodeBatch(text []byte) (b Batch, err error) {
 		line = strings.TrimSuffix(line, "\n")
 		if value, ok := strings.CutPrefix(line, "first="); ok {
 			b.First, err = strconv.ParseInt(value, 10, 64)
+		} else if value, ok := strings.CutPrefix(line, "time="); ok {
+			b.Time, err = parseMilliseconds(value)
 		} else if id, ok := strings.CutPrefix(line, "journal="); ok {
 			ids = append(ids, id)
 		} else {
@@ -93,12 +100,20 @@ func DecodeBatch(text []byte) (b Batch, err error) {
 	return b, nil
 }
 
+func parseMilliseconds(text string) (time.Time, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n == 0 {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(n).UTC(), nil
+}
+
 func decodeLine(ids []string, line string) (e Entry, err error) {
 	words := strings.Split(line, " ")
 	e.What = What(words[0])
 	least := map[What]int{Ended: 2, Named: 3, Appended: 6, Closed: 6, Deleted: 6, Adopted: 6}[e.What]
 	if least == 0 || len(words) < least {
-		return Entry{}, errors.New("this version of the library does not know such entries")
+		return Entry{}, errors.New("this version of the library does not know such entries: update the library")
 	}
 	index, number, _ := strings.Cut(words[1], "/")
 	i, err := strconv.Atoi(index)
@@ -116,14 +131,13 @@ func decodeLine(ids []string, line string) (e Entry, err error) {
 	if e.What == Named {
 		return e, nil
 	}
-	var at int64
-	for i, n := range [...]*int64{&e.From, &e.To, &at} {
+	for i, n := range [...]*int64{&e.From, &e.To} {
 		if *n, err = strconv.ParseInt(words[3+i], 10, 64); err != nil {
 			return e, err
 		}
 	}
-	if at != 0 {
-		e.Time = time.UnixMilli(at).UTC()
+	if e.Time, err = parseMilliseconds(words[5]); err != nil {
+		return e, err
 	}
 	for _, word := range words[6:] {
 		t, err := frame.Unescape(word)
