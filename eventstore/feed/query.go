@@ -17,6 +17,7 @@ type query struct {
 	types     []string // of aggregates
 	databases []string
 	events    []string // types of events
+	where     []func(eventstore.Stream) bool
 }
 
 // After begins after a position, which an item told.
@@ -54,9 +55,12 @@ func OfEventType(types ...string) ReadOption {
 
 // wants reports whether an entry may have something that the query asks for.
 func (q *query) wants(e journal.Entry) bool {
-	if len(q.types)+len(q.databases) > 0 {
+	if len(q.types)+len(q.databases)+len(q.where) > 0 {
 		s, err := eventstore.ParseStream(e.Stream)
 		if err == nil && (len(q.types) > 0 && !slices.Contains(q.types, s.Type) || len(q.databases) > 0 && !slices.Contains(q.databases, s.Database)) {
+			return false
+		}
+		if err == nil && slices.ContainsFunc(q.where, func(wants func(eventstore.Stream) bool) bool { return !wants(s) }) {
 			return false
 		}
 	}

@@ -41,6 +41,8 @@ type Item struct {
 	// only.
 	Event eventstore.Event
 	Err   error
+
+	entry Position // of the whole commit
 }
 
 // ID returns the id of the item, which is the same at every delivery.
@@ -130,7 +132,7 @@ func (r *reading) deliver(entries []wanted) error {
 		if err != nil {
 			return &eventstore.DamagedError{Stream: r.stream(), Cause: err}
 		}
-		item := Item{Position: e.position - 1, Stream: stream, Time: e.Time}
+		item := Item{Position: e.position - 1, Stream: stream, Time: e.Time, entry: e.position}
 		last := e.To
 		if e.What == journal.Deleted {
 			last-- // the version of the head that says so
