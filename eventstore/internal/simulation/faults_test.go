@@ -267,7 +267,11 @@ func (p planted) run(t *testing.T) (string, error) {
 	if strings.HasPrefix(p.rule, "step") {
 		test, seeds = "TestNothingIsLostByUpdates", "20000"
 	}
-	out, err := exec.CommandContext(t.Context(), binary, "-test.run="+test, "-seeds="+seeds).CombinedOutput()
+	args := []string{"-test.run=" + test, "-seeds=" + seeds}
+	if p.rule == "10" { // it is about streams that end
+		args = append(args, "-ending")
+	}
+	out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput()
 	text := string(out)
 	if lines := strings.Split(text, "\n"); len(lines) > 40 {
 		text = lines[1] + "\n" + strings.Join(lines[len(lines)-40:], "\n")
