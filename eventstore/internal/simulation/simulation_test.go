@@ -19,6 +19,8 @@ var (
 	seeds = flag.Uint64("seeds", 2000, "how many histories to run")
 	first = flag.Uint64("first", 0, "the first seed")
 	one   = flag.Int64("seed", -1, "run this one history and print it")
+
+	ending = flag.Bool("ending", false, "run only histories in which the stream may be closed and deleted")
 )
 
 // TestNothingIsLostTornOrDoubled runs histories of sessions until one fails, and prints that one.
@@ -49,6 +51,9 @@ func histories(t *testing.T, updates bool) {
 				seed := next.Add(1) - 1
 				if seed >= *first+*seeds {
 					return
+				}
+				if *ending && !ends(seed, updates) {
+					continue
 				}
 				var counts tally
 				if err := count(t, seed, updates, &counts, silent); err != nil {
@@ -103,7 +108,7 @@ func count(t *testing.T, seed uint64, updates bool, counts *tally, log func(stri
 		rng := rand.New(rand.NewPCG(seed, 0x65766e74))
 		w := &world{setting: newSetting(rng), rng: rng, log: log}
 		w.updates = updates
-		w.ends = seed%4 == 3 && !updates
+		w.ends = ends(seed, updates)
 		if w.forgets = seed%4 == 1; w.forgets {
 			w.stale = false
 			if rng.IntN(3) == 0 {
@@ -136,6 +141,9 @@ func count(t *testing.T, seed uint64, updates bool, counts *tally, log func(stri
 	})
 	return failure
 }
+
+// ends reports whether the stream of a history may be closed and deleted.
+func ends(seed uint64, updates bool) bool { return seed%4 == 3 && !updates }
 
 // tally counts what happened in histories.
 type tally struct{ appends, updates, batched, decided, repeats, unknown, refused, reads, crashes, restarts, events int64 }
