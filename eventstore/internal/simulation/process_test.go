@@ -20,8 +20,10 @@ type process struct {
 	*world
 	id       int
 	rng      *rand.Rand
+	life     func(*process) // what it does, and what the process does that takes its place
 	requests int
 	crashed  bool
+	stop     context.CancelFunc // ends what it does without an end; nil if there is no such thing
 
 	crashedAt time.Time
 	current   *attempt // its present or last session

@@ -111,7 +111,9 @@ func count(t *testing.T, seed uint64, counts *tally, log func(string, ...any)) (
 		w.store.Caps.MaxRequestBytes = w.maxRequest
 		w.store.Around = w.around
 		w.store.Remembers = w.forgets
-		w.audit = &audit{store: w.store, committed: map[int64][]byte{}, before: map[string][]driver.Item{}}
+		w.past = map[string][]driver.Item{}
+		w.audit = &audit{store: w.store, partition: "EventStores:account:1", committed: map[int64][]byte{}}
+		w.watch = w.audit
 		log("seed %d: %s", seed, w.setting)
 		failure = w.run()
 		if failure == nil {

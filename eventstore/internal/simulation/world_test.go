@@ -24,11 +24,14 @@ type world struct {
 	setting
 	rng   *rand.Rand
 	store *memstate.Store
-	audit *audit
+	watch watcher
+	audit *audit                   // of the only stream
+	past  map[string][]driver.Item // by key: its earlier values, oldest first, for stale reads
 
 	mu        sync.Mutex
 	flights   []*flight // waiting requests, in the order in which they were made
-	processes int       // number that still run
+	members   []*process
+	processes int // number that still run
 	born      int
 	clock     int64 // orders calls and returns
 	history   []*call
@@ -41,6 +44,13 @@ type world struct {
 
 	late []*flight // writes that may still arrive although their sender gave up
 	log  func(format string, args ...any)
+}
+
+// watcher checks the store after each request.
+type watcher interface {
+	after(f *flight) error // checks what a request has changed
+	begun() bool           // reports whether something is committed
+	forget(r *restart)     // accepts the contents after a restart as a new start
 }
 
 // setting holds the parameters that a seed sets for a run.
@@ -58,6 +68,9 @@ type setting struct {
 	ends       bool    // the stream may be closed and deleted
 	forgets    bool    // the store restarts once and loses its last writes
 	tail       int     // events that a head may carry; 0: 1 or 8, by process
+	misses     bool    // bulk reads may miss a key
+
+	outage func(*flight) bool // requests that do not get through now
 }
 
 func newSetting(rng *rand.Rand) setting {
@@ -129,6 +142,10 @@ func (w *world) around(ctx context.Context, r *memstate.Request, next func() err
 			return err
 		case <-done:
 			w.mu.Lock()
+			if p.crashed {
+				w.mu.Unlock()
+				return errCrashed
+			}
 			if f.paused {
 				done = nil
 				w.mu.Unlock()
@@ -153,7 +170,7 @@ func (w *world) number() {
 		return
 	}
 	slices.SortStableFunc(w.flights[i:], func(a, b *flight) int {
-		return cmp.Or(cmp.Compare(a.from.id, b.from.id), cmp.Compare(a.request.String(), b.request.String()))
+		return cmp.Or(cmp.Compare(a.from.id, b.from.id), cmp.Compare(a.request.String(), b.request.String()), cmp.Compare(a.request.Partition, b.request.Partition))
 	})
 	for _, f := range w.flights[i:] {
 		f.from.requests++
@@ -167,23 +184,28 @@ const maxSteps = 20_000
 // run lets things happen until all processes have ended and no request is under way.
 func (w *world) run() error {
 	for range w.clients {
-		w.start()
+		w.start((*process).live)
 	}
-	for range maxSteps {
+	err := w.until(maxSteps, func() bool { return false })
+	w.abandon()
+	return err
+}
+
+// until lets things happen until enough says that it is enough, or nothing is left to do.
+func (w *world) until(steps int, enough func() bool) error {
+	for range steps {
 		synctest.Wait()
 		w.mu.Lock()
 		w.number()
-		over := w.step()
+		over := enough() || w.step()
 		violation := w.violation
 		w.mu.Unlock()
 		if violation != nil || over {
-			w.abandon()
 			return violation
 		}
 		// Time passes a little with each step, so that no two timers fire at the same moment.
 		pass(time.Duration(1 + w.rng.Int64N(int64(100*time.Microsecond))))
 	}
-	w.abandon()
 	return errors.New("the run does not end")
 }
 
@@ -193,6 +215,9 @@ func (w *world) abandon() {
 		synctest.Wait()
 		w.mu.Lock()
 		running := w.processes
+		for _, p := range w.members {
+			p.die()
+		}
 		for _, f := range w.flights {
 			f.from.crashed = true
 			f.answer <- errCrashed
@@ -218,7 +243,7 @@ func (w *world) step() (over bool) {
 	if w.processes == 0 {
 		return true
 	}
-	if w.forgets && w.restart == nil && w.audit.head.version > 0 && w.rng.IntN(40) == 0 {
+	if w.forgets && w.restart == nil && w.watch.begun() && w.rng.IntN(40) == 0 {
 		w.forget()
 		return false
 	}
@@ -261,10 +286,10 @@ type restart struct {
 // not send any more.
 func (w *world) forget() {
 	n := 1 + w.rng.IntN(6)
-	w.restart = &restart{at: w.tick(), committed: w.audit.committed}
+	w.restart = &restart{at: w.tick()}
 	w.store.Forget(n)
-	w.audit.forget()
-	w.restart.kept = w.audit.head.version
+	w.past = map[string][]driver.Item{}
+	w.watch.forget(w.restart)
 	w.log("the store restarts without its last %d writes, at version %d", n, w.restart.kept)
 	w.late = nil
 	w.restarting = true
@@ -302,10 +327,29 @@ func (w *world) take(f *flight) {
 func (w *world) arrives(f *flight, how string) error {
 	err := f.next()
 	w.log("%s: %s: %v", f, how, errText(err))
-	if violation := w.audit.after(f); violation != nil && w.violation == nil {
+	w.keep(f)
+	if violation := w.watch.after(f); violation != nil && w.violation == nil {
 		w.violation = fmt.Errorf("%s %s: %w", f, how, violation)
 	}
 	return err
+}
+
+// keep keeps the values that a request has written, for stale reads.
+func (w *world) keep(f *flight) {
+	if !f.writes() {
+		return
+	}
+	for _, key := range f.request.Keys {
+		value, etag := w.store.Value(key)
+		kept := w.past[key]
+		if len(kept) == 0 {
+			kept = append(kept, driver.Item{Key: key})
+		}
+		if kept[len(kept)-1].ETag != etag {
+			kept = append(kept, driver.Item{Key: key, Value: value, ETag: etag})
+		}
+		w.past[key] = kept
+	}
 }
 
 func errText(err error) string {
@@ -317,6 +361,12 @@ func errText(err error) string {
 
 // deliver carries out a waiting request, or does something worse with it.
 func (w *world) deliver(f *flight) {
+	if w.outage != nil && w.outage(f) {
+		w.take(f)
+		w.log("%s: lost in the outage", f)
+		f.answer <- errNetwork
+		return
+	}
 	if f.request.Op == "getmany" && f.part == nil && w.rng.IntN(4) == 0 {
 		_ = w.arrives(f, "the first part arrives") // the items of a bulk read may be from different moments
 		f.part = f.request.Items[:w.rng.IntN(len(f.request.Items))]
@@ -409,11 +459,16 @@ func (w *world) failRead(f *flight) {
 
 // mayBeStale answers a read with earlier values, if the run allows it.
 func (w *world) mayBeStale(f *flight) {
+	for i := 0; w.misses && f.request.Op == "getmany" && i < len(f.request.Items); i++ {
+		if w.rng.IntN(25) == 0 {
+			f.request.Items[i] = driver.Item{Key: f.request.Items[i].Key}
+		}
+	}
 	if !w.stale || f.writes() {
 		return
 	}
 	for i, item := range f.request.Items {
-		before := w.audit.before[item.Key]
+		before := w.past[item.Key]
 		if len(before) > 0 && w.rng.IntN(4) == 0 {
 			f.request.Items[i] = before[w.rng.IntN(len(before))]
 			w.log("%s: item %d is stale", f, i)
@@ -425,7 +480,8 @@ func (w *world) mayBeStale(f *flight) {
 func (w *world) crash(f *flight) {
 	w.lives--
 	w.log("p%d crashes", f.from.id)
-	f.from.crashed, f.from.crashedAt = true, time.Now()
+	f.from.die()
+	f.from.crashedAt = time.Now()
 	for _, own := range slices.Clone(w.flights) {
 		if own.from != f.from {
 			continue
@@ -441,20 +497,29 @@ func (w *world) crash(f *flight) {
 		}
 		own.answer <- errCrashed
 	}
-	w.start()
+	w.start(f.from.life)
 }
 
 // start begins a process.
-func (w *world) start() {
-	p := &process{world: w, id: w.born, rng: rand.New(rand.NewPCG(w.rng.Uint64(), w.rng.Uint64()))}
+func (w *world) start(life func(*process)) {
+	p := &process{world: w, id: w.born, life: life, rng: rand.New(rand.NewPCG(w.rng.Uint64(), w.rng.Uint64()))}
 	w.born++
 	w.processes++
+	w.members = append(w.members, p)
 	go func() {
-		p.live()
+		p.life(p)
 		w.mu.Lock()
 		w.processes--
 		w.mu.Unlock()
 	}()
+}
+
+// die makes the process end. From now on it can send nothing. The caller holds w.mu.
+func (p *process) die() {
+	p.crashed = true
+	if p.stop != nil {
+		p.stop()
+	}
 }
 
 // tick orders calls and returns among all processes.
