@@ -19,11 +19,6 @@ import (
 // comments, F1 to F14, are those in ARCHITECTURE.md.
 
 const (
-	// journalWindow limits how many numbers of a journal may be undecided, or not known to stand.
-	// Whoever reads a journal looks for that many numbers beyond the last one that it found. (Rule
-	// F3)
-	journalWindow = 64
-
 	// rootCheck is how often a process that appends makes sure that the root still names its
 	// journals. After it was idle for as long, it also tells an indexer that it is back. (Rule F14)
 	rootCheck = time.Minute
@@ -93,7 +88,7 @@ func (j *journals) giveNow(ctx context.Context) (number, bool, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, own := range j.open {
-		if own.outstanding() >= journalWindow-1 {
+		if own.outstanding() >= journal.Window-1 {
 			continue
 		}
 		if time.Since(own.checked) >= rootCheck {
@@ -122,7 +117,7 @@ func (j *journals) giveNow(ctx context.Context) (number, bool, error) {
 // register begins another journal. The root names it before anything stands in it. (Rule F1)
 func (j *journals) register(ctx context.Context) error {
 	j.mu.Lock()
-	room := slices.ContainsFunc(j.open, func(own *ownJournal) bool { return own.outstanding() < journalWindow-1 })
+	room := slices.ContainsFunc(j.open, func(own *ownJournal) bool { return own.outstanding() < journal.Window-1 })
 	j.mu.Unlock()
 	if room { // another goroutine has registered one meanwhile
 		return nil
