@@ -72,6 +72,9 @@ func (h StreamHead) Ticket() journal.Ticket { return h.head.ticket }
 // Heads reads the heads of streams by their names. A stream without a head has version 0. An error
 // of one head is in errs, under its index.
 func (in Inside) Heads(ctx context.Context, operation string, names []string) (heads []StreamHead, errs map[int]error, err error) {
+	if len(names) == 0 {
+		return nil, nil, nil
+	}
 	keys := make([]string, len(names))
 	for i, name := range names {
 		keys[i] = "{" + name + "}:head"
