@@ -107,10 +107,8 @@ func (ix *indexer) derive(ctx context.Context, streams []string, found candidate
 		}
 		if errs[i] == nil && !h.Ticket().IsZero() {
 			var entries []journal.Entry
-			entries, err := ix.inside.Derive(ctx, indexing, name, h, func(s journal.Slot) bool {
-				_, ok := found[s]
-				return ok || ix.state.Vector.Covers(s)
-			})
+			// The chain may go through entries that were found, to one that was not.
+			entries, err := ix.inside.Derive(ctx, indexing, name, h, ix.state.Vector.Covers)
 			for _, e := range entries {
 				found[e.Slot] = e
 			}
