@@ -25,9 +25,6 @@ type page struct {
 	names    []string
 }
 
-// pageNames is how many names a page has when it is full.
-const pageNames = 500
-
 // page reads a page. A page that is absent is empty.
 func (f *Feed) page(ctx context.Context, number int64) (page, error) {
 	p, _, err := f.pageTagged(ctx, number)
@@ -133,7 +130,8 @@ func (ix *indexer) addNames(ctx context.Context, batch journal.Batch) error {
 	}
 	var added []string
 	for i, item := range items {
-		if !item.Found() {
+		// A name on the present page may have no mark yet, or a stale one.
+		if !item.Found() && !slices.Contains(ix.names.at.names, begun[i]) {
 			added = append(added, begun[i])
 		}
 	}
@@ -141,11 +139,12 @@ func (ix *indexer) addNames(ctx context.Context, batch journal.Batch) error {
 		return nil
 	}
 	for rest := added; len(rest) > 0; {
-		if len(ix.names.at.names) >= pageNames {
+		if len(ix.names.at.names) >= journal.PageNames {
 			ix.names = names{page: ix.names.page + 1, at: page{position: ix.names.at.position}}
 		}
-		n := min(len(rest), pageNames-len(ix.names.at.names))
-		next := page{position: ix.names.at.position, names: slices.Concat(ix.names.at.names, rest[:n])}
+		n := min(len(rest), journal.PageNames-len(ix.names.at.names))
+		part := rest[:n]
+		next := page{position: ix.names.at.position, names: slices.Concat(ix.names.at.names, part)}
 		if rest = rest[n:]; len(rest) == 0 {
 			next.position = batch.Last()
 		} else {
@@ -161,8 +160,12 @@ func (ix *indexer) addNames(ctx context.Context, batch journal.Batch) error {
 			return err
 		}
 		ix.names.at, ix.names.etag = next, etag
+		// A crash leaves names without marks on the last page only, where catchUpNames marks them.
+		if err := ix.mark(ctx, part); err != nil {
+			return err
+		}
 	}
-	return ix.mark(ctx, added)
+	return nil
 }
 
 // mark notes for each name that a page has it.
