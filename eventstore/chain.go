@@ -23,6 +23,7 @@ func (h *streamHandle) chain(ctx context.Context, operation string, hd head, ver
 	if covers(slot) {
 		return nil, nil
 	}
+	highest := version  // that the rest of the chain may be about
 	var e journal.Entry // that is being put together
 	var types []string  // of its events, the newest first
 	mixed := false      // it covers events of other commits
@@ -32,6 +33,9 @@ func (h *streamHandle) chain(ctx context.Context, operation string, hd head, ver
 		}
 		for i, data := range slices.Backward(c.data) {
 			version := c.from + int64(i)
+			if version > highest {
+				continue
+			}
 			if data == nil && hd.deleted {
 				return entries, nil // it is being swept, so its entries stand (Rule F10)
 			}
@@ -44,8 +48,24 @@ func (h *streamHandle) chain(ctx context.Context, operation string, hd head, ver
 			}
 			if e.IsZero() {
 				t := r.ticket
-				if t.Slot != slot || t.To != version {
-					return nil, h.damaged(h.keys.event(version), version, fmt.Errorf("its ticket is for %s, but that of its successor names %s", t.Slot, slot))
+				for t.Slot != slot {
+					alone, found, err := h.standingEntry(ctx, operation, slot)
+					if err != nil || !found { // the log has taken it over meanwhile
+						return entries, err
+					}
+					entries, slot, highest = append(entries, alone), alone.After, alone.From-1
+					if covers(slot) {
+						return entries, nil
+					}
+					if version > highest {
+						break
+					}
+				}
+				if version > highest {
+					continue
+				}
+				if t.To != version {
+					return nil, h.damaged(h.keys.event(version), version, fmt.Errorf("it has the ticket of version %d", t.To))
 				}
 				e = journal.Entry{Slot: slot, What: journal.Appended, Stream: h.keys.partition,
 					From: t.From, To: t.To, After: t.After, Commit: r.commit, Time: timeOf(r.commit)}
@@ -59,16 +79,34 @@ func (h *streamHandle) chain(ctx context.Context, operation string, hd head, ver
 			if !mixed {
 				e.Types = eachOnce(types)
 			}
-			entries, slot, e = append(entries, e), e.After, journal.Entry{}
+			entries, slot, highest, e = append(entries, e), e.After, e.From-1, journal.Entry{}
 			if covers(slot) {
 				return entries, nil
 			}
 		}
 	}
-	if hd.deleted {
-		return entries, nil
+	return entries, nil // the rest is swept, or the log has taken it over meanwhile
+}
+
+// standingEntry reads the entry of a ticket that no event carries. It stands, because a later
+// commit of the stream exists, unless it is deleted because the log has taken it over.
+func (h *streamHandle) standingEntry(ctx context.Context, operation string, slot journal.Slot) (journal.Entry, bool, error) {
+	feed := h.journals.feed
+	item, err := h.state.Get(ctx, feed.Partition(slot.Journal), feed.Key(slot))
+	if err != nil {
+		return journal.Entry{}, false, h.failed(operation, err)
 	}
-	return nil, h.damaged(h.keys.event(1), 1, fmt.Errorf("the stream has no event with the ticket %s", slot))
+	if !item.Found() {
+		return journal.Entry{}, false, nil
+	}
+	e, err := journal.DecodeEntry(feed, slot, item.Value)
+	if err == nil && e.Stream != h.keys.partition {
+		err = fmt.Errorf("it is about %s", e.Stream)
+	}
+	if err != nil {
+		return journal.Entry{}, false, h.damaged(item.Key, 0, err)
+	}
+	return e, true, nil
 }
 
 // eachOnce returns the types of events, given the newest first, in the order of the events.
