@@ -69,6 +69,9 @@ type StreamHead struct {
 // Ticket returns the ticket of the stream's last commit that is in a journal.
 func (h StreamHead) Ticket() journal.Ticket { return h.head.ticket }
 
+// Ticketed reports whether the ticket tells all that happened to the stream.
+func (h StreamHead) Ticketed() bool { return h.head.ticketed() }
+
 // Heads reads the heads of streams by their names. A stream without a head has version 0. An error
 // of one head is in errs, under its index.
 func (in Inside) Heads(ctx context.Context, operation string, names []string) (heads []StreamHead, errs map[int]error, err error) {

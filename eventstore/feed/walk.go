@@ -76,7 +76,7 @@ func (ix *indexer) walkOn(ctx context.Context, found candidates) error {
 	}
 	for i, name := range page.names {
 		h := heads[i]
-		seen := suspect{h.Ticket().Slot, !h.Deleted && h.Ticket().To < h.Version}
+		seen := suspect{h.Ticket().Slot, h.Version > 0 && !h.Ticketed()}
 		if errs[i] != nil || seen.adopt || !ix.state.Vector.Covers(seen.slot) {
 			ix.suspects[name] = seen
 		}
@@ -102,7 +102,7 @@ func (ix *indexer) derive(ctx context.Context, streams []string, found candidate
 	}
 	for i, name := range streams {
 		h := heads[i]
-		if errs[i] == nil && h.Version > 0 && !h.Deleted && h.Ticket().To < h.Version {
+		if errs[i] == nil && h.Version > 0 && !h.Ticketed() {
 			errs = with(errs, i, ix.inside.Adopt(ctx, indexing, name))
 		}
 		if errs[i] == nil && !h.Ticket().IsZero() {
