@@ -113,6 +113,9 @@ func (ix *indexer) derive(ctx context.Context, streams []string, found candidate
 				found[e.Slot] = e
 			}
 			errs = with(errs, i, err)
+			if err == nil && ix.state.Vector.Covers(h.Ticket().Slot) {
+				ix.release(name, h.Ticket(), found)
+			}
 		}
 		if err := errs[i]; err != nil {
 			if !isA[*eventstore.DamagedError](err) {
@@ -122,6 +125,18 @@ func (ix *indexer) derive(ctx context.Context, streams []string, found candidate
 		}
 	}
 	return nil
+}
+
+// release lets entries of a stream no longer wait for the ones before. Its head's ticket is in the
+// log, and covers what they are about. So an older version of this library has dropped a ticket
+// since, and what they wait for may be in no chain. What they tell is in the log again then.
+func (ix *indexer) release(stream string, last journal.Ticket, found candidates) {
+	for slot, e := range found {
+		if e.Stream == stream && e.To <= last.To {
+			e.After = journal.Slot{}
+			found[slot] = e
+		}
+	}
 }
 
 func with(errs map[int]error, i int, err error) map[int]error {
