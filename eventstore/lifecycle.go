@@ -178,6 +178,12 @@ func (w *writer) endNumbered(ctx context.Context, operation string, expected Exp
 		if denied(last) || refused(last) { // and the head has not changed
 			return w.failed(operation, last)
 		}
+		if what == journal.Deleted && len(w.carry()) > 0 {
+			// refresh has taken over a head whose tail the new head drops.
+			if last = w.writeUnsettled(ctx); last != nil {
+				continue
+			}
+		}
 		together := n.own != nil && w.caps.Atomic
 		if last = w.standing(ctx, !together); last != nil {
 			continue
