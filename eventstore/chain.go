@@ -16,9 +16,15 @@ import (
 // covered reports whether the log has taken over the entry of a slot.
 type covered func(journal.Slot) bool
 
+// errNotStanding says that an entry can be derived from nothing and does not stand. Unless reads are
+// stale, the log has taken it over since its state was read.
+var errNotStanding = errors.New("neither the stream nor a journal has an entry that the log lacks")
+
 // chain returns the entries of a stream's commits that are not covered, the newest first. It begins
 // with the commit whose last event has that version and whose ticket is for that slot. It follows
-// the tickets down to the first that is covered.
+// the tickets down to the first that is covered. What the events do not tell it reads from the
+// journals: entries that no event carries, and those of a deleted stream that is being swept. (Rule
+// F10) With errNotStanding, the entries so far are right.
 func (h *streamHandle) chain(ctx context.Context, operation string, hd head, version int64, slot journal.Slot, covers covered) (entries []journal.Entry, err error) {
 	if covers(slot) {
 		return nil, nil
@@ -27,6 +33,18 @@ func (h *streamHandle) chain(ctx context.Context, operation string, hd head, ver
 	var e journal.Entry // that is being put together
 	var types []string  // of its events, the newest first
 	mixed := false      // it covers events of other commits
+	// standing reads entries from the journals, down to the one whose ticket the event of a version
+	// carries, or until they are about earlier versions.
+	standing := func(version int64, carried journal.Slot) error {
+		for slot != carried && version <= highest && !covers(slot) {
+			alone, err := h.standingEntry(ctx, operation, slot)
+			if err != nil {
+				return err
+			}
+			entries, slot, highest = append(entries, alone), alone.After, alone.From-1
+		}
+		return nil
+	}
 	for c := range h.chunks(ctx, operation, hd, 1, version, true) {
 		if c.err != nil {
 			return nil, c.err
@@ -37,7 +55,11 @@ func (h *streamHandle) chain(ctx context.Context, operation string, hd head, ver
 				continue
 			}
 			if data == nil && hd.deleted {
-				return entries, nil // it is being swept, so its entries stand (Rule F10)
+				e = journal.Entry{} // its types would be incomplete
+				if err := standing(version, journal.Slot{}); err != nil || covers(slot) {
+					return entries, err
+				}
+				continue
 			}
 			if data == nil {
 				return nil, h.damaged(h.keys.event(version), version, errors.New("the event is committed but its key is missing"))
@@ -48,18 +70,8 @@ func (h *streamHandle) chain(ctx context.Context, operation string, hd head, ver
 			}
 			if e.IsZero() {
 				t := r.ticket
-				for t.Slot != slot {
-					alone, found, err := h.standingEntry(ctx, operation, slot)
-					if err != nil || !found { // the log has taken it over meanwhile
-						return entries, err
-					}
-					entries, slot, highest = append(entries, alone), alone.After, alone.From-1
-					if covers(slot) {
-						return entries, nil
-					}
-					if version > highest {
-						break
-					}
+				if err := standing(version, t.Slot); err != nil || covers(slot) {
+					return entries, err
 				}
 				if version > highest {
 					continue
@@ -85,28 +97,27 @@ func (h *streamHandle) chain(ctx context.Context, operation string, hd head, ver
 			}
 		}
 	}
-	return entries, nil // the rest is swept, or the log has taken it over meanwhile
+	return entries, errNotStanding
 }
 
-// standingEntry reads the entry of a ticket that no event carries. It stands, because a later
-// commit of the stream exists, unless it is deleted because the log has taken it over.
-func (h *streamHandle) standingEntry(ctx context.Context, operation string, slot journal.Slot) (journal.Entry, bool, error) {
+// standingEntry reads an entry from its journal. It returns errNotStanding if there is none.
+func (h *streamHandle) standingEntry(ctx context.Context, operation string, slot journal.Slot) (journal.Entry, error) {
 	feed := h.journals.feed
 	item, err := h.state.Get(ctx, feed.Partition(slot.Journal), feed.Key(slot))
 	if err != nil {
-		return journal.Entry{}, false, h.failed(operation, err)
+		return journal.Entry{}, h.failed(operation, err)
 	}
 	if !item.Found() {
-		return journal.Entry{}, false, nil
+		return journal.Entry{}, errNotStanding
 	}
 	e, err := journal.DecodeEntry(feed, slot, item.Value)
 	if err == nil && e.Stream != h.keys.partition {
 		err = fmt.Errorf("it is about %s", e.Stream)
 	}
 	if err != nil {
-		return journal.Entry{}, false, h.damaged(item.Key, 0, err)
+		return journal.Entry{}, h.damaged(item.Key, 0, err)
 	}
-	return e, true, nil
+	return e, nil
 }
 
 // eachOnce returns the types of events, given the newest first, in the order of the events.
@@ -129,7 +140,8 @@ func (h *streamHandle) derive(ctx context.Context, operation string, hd head, co
 	if t.Alone == "" {
 		entries, err = h.chain(ctx, operation, hd, t.To, t.Slot, covers)
 	} else {
-		if entries, err = h.chain(ctx, operation, hd, t.From-1, t.After, covers); err == nil {
+		entries, err = h.chain(ctx, operation, hd, t.From-1, t.After, covers)
+		if err == nil || err == errNotStanding {
 			entries = slices.Insert(entries, 0, h.entryOfHead(hd))
 		}
 	}
@@ -143,11 +155,21 @@ func (w *writer) journalChain(ctx context.Context, operation string) error {
 	if w.journals == nil || w.head.ticket.IsZero() {
 		return nil
 	}
-	state, err := readLog(ctx, newReader(w.journals.logHandle()))
-	if err != nil {
-		return err
+	var entries []journal.Entry
+	err := errNotStanding
+	for n := 0; err == errNotStanding && n < readAttempts; n++ {
+		if !backoff(ctx, n) {
+			return w.failed(operation, contextErr(ctx))
+		}
+		state, readErr := readLog(ctx, newReader(w.journals.logHandle()))
+		if readErr != nil {
+			return readErr
+		}
+		entries, err = w.derive(ctx, operation, w.head, state.Vector.Covers)
 	}
-	entries, err := w.derive(ctx, operation, w.head, state.Vector.Covers)
+	if err == errNotStanding {
+		return w.failed(operation, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -121,7 +121,11 @@ func (in Inside) Derive(ctx context.Context, operation, name string, hd StreamHe
 	if err != nil {
 		return nil, err
 	}
-	return h.derive(ctx, operation, hd.head, covers)
+	entries, err := h.derive(ctx, operation, hd.head, covers)
+	if err == errNotStanding {
+		err = nil // what is missing is in the log, or stands by the time it is derived again
+	}
+	return entries, err
 }
 
 // Adopt gives a stream a ticket for the versions that writers without a feed have written. It does
