@@ -41,16 +41,17 @@ func (h *streamHandle) adopt(ctx context.Context, operation string) error {
 		n.unused()
 		return h.failed(operation, err)
 	default:
-		now, nowETag, readErr := h.readHead(ctx, operation)
-		switch {
-		case readErr == nil && now.ticket.Slot == n.Slot:
+		now, _, readErr := h.readHead(ctx, operation)
+		switch before := hd.ticket.Slot; {
+		case readErr != nil:
+			return h.failed(operation, err)
+		case now.ticket.Slot == n.Slot:
 			n.used(h.entryOfHead(now))
-			return nil
-		case readErr == nil && nowETag != etag: // so the swap can no longer succeed
-			n.unused()
-			return nil
+		case now.version > hd.version && !before.IsZero() && (now.ticket.Slot == before || now.ticket.After == before):
+			n.unused() // another commit took the place of the swap
 		}
-		return h.failed(operation, err) // the number stays undecided
+		// Otherwise the number stays undecided, because the swap may still take effect, or have done
+		// so before other commits. The walk comes by again.
 	}
 	return nil
 }

@@ -133,8 +133,11 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, w
 	}
 	w.sent, w.together = false, false
 	err := w.endNumbered(ctx, operation, expected, n, what, change)
-	switch ended := w.head.closed; {
+	ended := w.head.deleted || w.head.closed && what == journal.Closed
+	switch {
 	case n.own == nil:
+	case ended && w.head.ticket.After == n.Slot: // the entry stands, because the stream was deleted after that
+		n.stands()
 	case ended && w.head.ticket.Slot == n.Slot && w.together:
 		n.stands()
 	case ended && w.head.ticket.Slot == n.Slot:
