@@ -43,7 +43,8 @@ type ownJournal struct {
 	id        string
 	next      int64                  // the number that was never given
 	free      []int64                // numbers whose commit certainly never takes effect, ascending
-	undecided map[int64]bool         // numbers of commits that are under way, or of unknown outcome
+	given     int64                  // how often a number was given, also again
+	undecided map[int64]int64        // numbers of commits under way or of unknown outcome; values are as of given
 	unwritten map[int64]driver.Write // entries that are not known to stand
 	checked   time.Time              // when the root was known to name it
 	used      time.Time              // when a number was given last
@@ -62,6 +63,10 @@ type number struct {
 	journal.Slot
 	of  *journals
 	own *ownJournal
+
+	// giving tells apart several times at which one number was given. A caller may retry an append
+	// again whose number has been given to another commit since.
+	giving int64
 }
 
 // give gives a number. It registers a journal if this process has none with room.
@@ -108,8 +113,9 @@ func (j *journals) giveNow(ctx context.Context) (number, bool, error) {
 		} else {
 			own.next++
 		}
-		own.undecided[n], own.used = true, time.Now()
-		return number{journal.Slot{Journal: own.id, Number: n}, j, own}, true, nil
+		own.given++
+		own.undecided[n], own.used = own.given, time.Now()
+		return number{journal.Slot{Journal: own.id, Number: n}, j, own, own.given}, true, nil
 	}
 	return number{}, false, nil
 }
@@ -129,7 +135,7 @@ func (j *journals) register(ctx context.Context) error {
 	j.logHandle().log.DebugContext(ctx, "a journal of the feed begins", "journal", id)
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.open = append(j.open, &ownJournal{id: id, next: 1, undecided: map[int64]bool{}, unwritten: map[int64]driver.Write{}, checked: time.Now(), used: time.Now()})
+	j.open = append(j.open, &ownJournal{id: id, next: 1, undecided: map[int64]int64{}, unwritten: map[int64]driver.Write{}, checked: time.Now(), used: time.Now()})
 	return nil
 }
 
@@ -181,7 +187,7 @@ func (n number) unused() {
 	}
 	n.of.mu.Lock()
 	defer n.of.mu.Unlock()
-	if !n.own.undecided[n.Number] {
+	if n.own.undecided[n.Number] != n.giving {
 		return
 	}
 	delete(n.own.undecided, n.Number)
@@ -196,7 +202,9 @@ func (n number) stands() {
 	}
 	n.of.mu.Lock()
 	defer n.of.mu.Unlock()
-	delete(n.own.undecided, n.Number)
+	if n.own.undecided[n.Number] == n.giving {
+		delete(n.own.undecided, n.Number)
+	}
 	delete(n.own.unwritten, n.Number)
 }
 
@@ -208,7 +216,7 @@ func (n number) used(e journal.Entry) {
 	}
 	n.of.mu.Lock()
 	defer n.of.mu.Unlock()
-	if !n.own.undecided[n.Number] {
+	if n.own.undecided[n.Number] != n.giving {
 		return
 	}
 	delete(n.own.undecided, n.Number)
