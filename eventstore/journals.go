@@ -239,7 +239,7 @@ func (j *journals) name(ctx context.Context, stream string) error {
 	w := j.entryWrite(e)
 	if err := j.state.Write(ctx, w.Partition, []driver.Write{w}); err != nil {
 		n.used(e) // to be written again, because nothing tells whether it stands
-		return fmt.Errorf("the feed %q cannot take the name of the stream: %w: %w", string(j.feed), driver.ErrRefused, err)
+		return fmt.Errorf("the feed %q cannot take the name of the stream: %w", string(j.feed), err)
 	}
 	n.stands()
 	return nil
