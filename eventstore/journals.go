@@ -92,20 +92,26 @@ func (j *journals) give(ctx context.Context) (number, error) {
 func (j *journals) giveNow(ctx context.Context) (number, bool, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for _, own := range j.open {
-		if own.outstanding() >= journal.Window-1 {
+	// All journals are looked up, also those without room: entries may still be written to them.
+	hasRoom := func(own *ownJournal) bool { return own.outstanding() < journal.Window-1 }
+	giving := slices.IndexFunc(j.open, hasRoom)
+	for i, own := range slices.Clone(j.open) {
+		if time.Since(own.checked) < rootCheck {
 			continue
 		}
-		if time.Since(own.checked) >= rootCheck {
-			idle := time.Since(own.used) >= rootCheck
-			own.checked = time.Now()
-			j.mu.Unlock()
-			err := j.add(ctx, own.id, idle)
-			j.mu.Lock()
-			if err != nil {
-				own.checked = time.Time{}
-				return number{}, false, err
-			}
+		idle := i == giving && time.Since(own.used) >= rootCheck
+		own.checked = time.Now()
+		j.mu.Unlock()
+		err := j.add(ctx, own.id, idle)
+		j.mu.Lock()
+		if err != nil {
+			own.checked = time.Time{}
+			return number{}, false, err
+		}
+	}
+	for _, own := range j.open {
+		if !hasRoom(own) {
+			continue
 		}
 		n := own.next
 		if len(own.free) > 0 {
