@@ -14,7 +14,8 @@ func (h head) ticketed() bool {
 	return h.deleted || h.ticket.To >= h.version && (!h.closed || h.ticket.Alone == journal.Closed)
 }
 
-// adopt swaps the head for one whose ticket tells everything, if the present one does not. The swap changes neither version nor commit, so to a session it is like a trim. (Rule F5)
+// adopt swaps the head for one whose ticket tells everything, if the present one does not. The swap
+// changes neither version nor commit, so to a session it is like a trim. (Rule F5)
 func (h *streamHandle) adopt(ctx context.Context, operation string) error {
 	hd, etag, err := h.readHead(ctx, operation)
 	if err != nil || hd.version == 0 || hd.ticketed() {
@@ -50,8 +51,8 @@ func (h *streamHandle) adopt(ctx context.Context, operation string) error {
 		case now.version > hd.version && !before.IsZero() && (now.ticket.Slot == before || now.ticket.After == before):
 			n.unused() // another commit took the place of the swap
 		}
-		// Otherwise the number stays undecided, because the swap may still take effect, or have done
-		// so before other commits. The walk comes by again.
+		// Otherwise the number stays undecided, because the swap may still take effect, or may have
+		// done so before other commits. The walk comes by again.
 	}
 	return nil
 }

@@ -16,8 +16,8 @@ import (
 // covered reports whether the log has taken over the entry of a slot.
 type covered func(journal.Slot) bool
 
-// errNotStanding says that an entry can be derived from nothing and does not stand. Unless reads are
-// stale, the log has taken it over since its state was read.
+// errNotStanding says that an entry can be derived from nothing and does not stand. Unless reads
+// are stale, the log has taken it over since its state was read.
 var errNotStanding = errors.New("neither the stream nor a journal has an entry that the log lacks")
 
 // chain returns the entries of a stream's commits that are not covered, the newest first. It begins
