@@ -80,10 +80,14 @@ func (j *journals) give(ctx context.Context) (number, error) {
 		case <-ctx.Done():
 			return number{}, contextErr(ctx)
 		}
-		err := j.register(ctx)
+		var n number
+		ok, err := false, j.register(ctx)
+		if err == nil { // take a number before others take all
+			n, ok, err = j.giveNow(ctx)
+		}
 		<-j.registering
-		if err != nil {
-			return number{}, err
+		if ok || err != nil {
+			return n, err
 		}
 	}
 }
