@@ -25,6 +25,10 @@ type process struct {
 	crashed  bool
 	stop     context.CancelFunc // ends what it does without an end; nil if there is no such thing
 
+	writes    bool // it appends to a feed
+	lostSight bool // it has lived through a restart, so the root may not name its journal
+	recovered bool // it has appended since it looked at the root again
+
 	crashedAt time.Time
 	current   *attempt // its present or last session
 

@@ -29,42 +29,54 @@ func TestNothingIsLostTornOrDoubled(t *testing.T) {
 		return
 	}
 	var (
-		next    atomic.Uint64
-		worst   atomic.Uint64 // the lowest seed that failed, plus 1
-		all     sync.WaitGroup
 		totals  tally
 		totalMu sync.Mutex
+	)
+	failed, ok := lowest(*seeds, func(seed uint64) error {
+		var counts tally
+		err := count(t, seed, &counts, silent)
+		totalMu.Lock()
+		defer totalMu.Unlock()
+		totals.add(counts)
+		return err
+	})
+	if ok {
+		t.Logf("seed %d fails; run it alone with -seed %d", failed, failed)
+		t.Error(history(t, failed, t.Logf))
+		return
+	}
+	fmt.Printf("simulation seeds=%d %s violations=0\n", *seeds, totals)
+}
+
+// lowest runs seeds until one fails, and returns the lowest that did.
+func lowest(seeds uint64, run func(seed uint64) error) (failed uint64, ok bool) {
+	var (
+		next  atomic.Uint64
+		worst atomic.Uint64 // the lowest seed that failed, plus 1
+		all   sync.WaitGroup
 	)
 	next.Store(*first)
 	for range runtime.GOMAXPROCS(0) {
 		all.Go(func() {
 			for worst.Load() == 0 {
 				seed := next.Add(1) - 1
-				if seed >= *first+*seeds {
+				if seed >= *first+seeds {
 					return
 				}
-				var counts tally
-				if err := count(t, seed, &counts, silent); err != nil {
-					for {
-						was := worst.Load()
-						if was != 0 && was <= seed+1 || worst.CompareAndSwap(was, seed+1) {
-							break
-						}
+				if run(seed) == nil {
+					continue
+				}
+				for {
+					was := worst.Load()
+					if was != 0 && was <= seed+1 || worst.CompareAndSwap(was, seed+1) {
+						break
 					}
 				}
-				totalMu.Lock()
-				totals.add(counts)
-				totalMu.Unlock()
 			}
 		})
 	}
 	all.Wait()
-	if failed := worst.Load(); failed > 0 {
-		t.Logf("seed %d fails; run it alone with -seed %d", failed-1, failed-1)
-		t.Error(history(t, failed-1, t.Logf))
-		return
-	}
-	fmt.Printf("simulation seeds=%d %s violations=0\n", *seeds, totals)
+	return worst.Load() - 1, worst.Load() > 0
 }
 
 // TestASeedIsOneHistory runs each history twice, to prove that the printed history is the one that

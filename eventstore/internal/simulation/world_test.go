@@ -42,8 +42,9 @@ type world struct {
 	restarting bool // the store is down: requests do not arrive
 	restart    *restart
 
-	late []*flight // writes that may still arrive although their sender gave up
-	log  func(format string, args ...any)
+	notes []string  // lines of the history since the last step
+	late  []*flight // writes that may still arrive although their sender gave up
+	log   func(format string, args ...any)
 }
 
 // watcher checks the store after each request.
@@ -113,7 +114,9 @@ type flight struct {
 	part    []driver.Item // the first part of a bulk read that is carried out in two parts
 }
 
-func (f *flight) String() string { return fmt.Sprintf("p%d #%d %s", f.from.id, f.number, f.request) }
+func (f *flight) String() string {
+	return fmt.Sprintf("p%d #%d %s of %s", f.from.id, f.number, f.request, f.request.Partition)
+}
 
 func (f *flight) writes() bool { return f.request.Op != "get" && f.request.Op != "getmany" }
 
@@ -155,7 +158,9 @@ func (w *world) around(ctx context.Context, r *memstate.Request, next func() err
 			if f.writes() && !f.refused {
 				w.delay(f)
 			}
-			w.log("%s: given up, %v", f, ctx.Err())
+			if f.number > 0 { // otherwise it depends on the Go scheduler whether it was sent at all
+				w.log("%s: given up, %v", f, ctx.Err())
+			}
 			w.mu.Unlock()
 			return fmt.Errorf("simulation: %w", ctx.Err())
 		}
@@ -165,6 +170,11 @@ func (w *world) around(ctx context.Context, r *memstate.Request, next func() err
 // number numbers the requests that were sent since the last step. A process may send several at
 // once, in an order that differs from run to run, so number sorts them first.
 func (w *world) number() {
+	slices.Sort(w.notes)
+	for _, note := range w.notes {
+		w.log("%s", note)
+	}
+	w.notes = nil
 	i := slices.IndexFunc(w.flights, func(f *flight) bool { return f.number == 0 })
 	if i < 0 {
 		return
@@ -198,13 +208,14 @@ func (w *world) until(steps int, enough func() bool) error {
 		w.mu.Lock()
 		w.number()
 		over := enough() || w.step()
-		violation := w.violation
-		w.mu.Unlock()
-		if violation != nil || over {
+		if violation := w.violation; violation != nil || over {
+			w.mu.Unlock()
 			return violation
 		}
 		// Time passes a little with each step, so that no two timers fire at the same moment.
-		pass(time.Duration(1 + w.rng.Int64N(int64(100*time.Microsecond))))
+		d := time.Duration(1 + w.rng.Int64N(int64(100*time.Microsecond)))
+		w.mu.Unlock()
+		pass(d)
 	}
 	return errors.New("the run does not end")
 }
@@ -480,10 +491,16 @@ func (w *world) mayBeStale(f *flight) {
 func (w *world) crash(f *flight) {
 	w.lives--
 	w.log("p%d crashes", f.from.id)
-	f.from.die()
 	f.from.crashedAt = time.Now()
+	w.kill(f.from)
+	w.start(f.from.life)
+}
+
+// kill ends a process. Writes that it has sent may still arrive.
+func (w *world) kill(p *process) {
+	p.die()
 	for _, own := range slices.Clone(w.flights) {
-		if own.from != f.from {
+		if own.from != p {
 			continue
 		}
 		w.take(own)
@@ -497,7 +514,6 @@ func (w *world) crash(f *flight) {
 		}
 		own.answer <- errCrashed
 	}
-	w.start(f.from.life)
 }
 
 // start begins a process.
