@@ -96,10 +96,12 @@ test-unit: gcc ## Run the tests that need no sidecar
 	go test -race -timeout 20m ./...
 
 SEEDS ?= 1000000
+FEEDS ?= 20000
 
 .PHONY: sim
-sim: ## Simulate SEEDS histories (1000000) with lost, late, duplicate and torn requests and crashes
+sim: ## Simulate SEEDS histories (1000000), and FEEDS of a feed (20000), with lost, late, duplicate and torn requests and crashes
 	go test ./eventstore/internal/simulation -run NothingIsLost -timeout 24h -v -seeds $(SEEDS)
+	go test ./eventstore/internal/simulation -run EveryCommit -timeout 24h -v -feeds $(FEEDS)
 
 .PHONY: chaos
 chaos: daprd ## Kill sidecars, writers and stores for DURATION (2m) on each store, or until APPENDS are acknowledged

@@ -7,11 +7,18 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 )
 
-// adopt swaps the head for one whose ticket covers all versions, if the present one does not. The
-// swap changes neither version nor commit, so to a session it is like a trim. (Rule F5)
+// ticketed reports whether the head's ticket tells all that happened to the stream. It does not
+// after a writer without a feed has appended, or has closed the stream. Such a writer deletes no
+// stream that has a ticket.
+func (h head) ticketed() bool {
+	return h.deleted || h.ticket.To >= h.version && (!h.closed || h.ticket.Alone == journal.Closed)
+}
+
+// adopt swaps the head for one whose ticket tells everything, if the present one does not. The swap
+// changes neither version nor commit, so to a session it is like a trim. (Rule F5)
 func (h *streamHandle) adopt(ctx context.Context, operation string) error {
 	hd, etag, err := h.readHead(ctx, operation)
-	if err != nil || hd.version == 0 || hd.deleted || hd.ticket.To >= hd.version {
+	if err != nil || hd.version == 0 || hd.ticketed() {
 		return err
 	}
 	w := newWriter(h, openedStream{head: hd, etag: etag})
@@ -24,6 +31,9 @@ func (h *streamHandle) adopt(ctx context.Context, operation string) error {
 	}
 	next := hd
 	next.ticket = journal.Ticket{Slot: n.Slot, From: w.notCovered(), To: hd.version, After: hd.ticket.Slot, Alone: journal.Adopted}
+	if hd.closed {
+		next.ticket.Alone = journal.Closed
+	}
 	err = h.state.Swap(ctx, h.keys.partition, driver.Swap{Key: h.keys.head(), Value: next.encode(h.keys.partition), ETag: etag})
 	switch {
 	case err == nil:
@@ -32,16 +42,17 @@ func (h *streamHandle) adopt(ctx context.Context, operation string) error {
 		n.unused()
 		return h.failed(operation, err)
 	default:
-		now, nowETag, readErr := h.readHead(ctx, operation)
-		switch {
-		case readErr == nil && now.ticket.Slot == n.Slot:
+		now, _, readErr := h.readHead(ctx, operation)
+		switch before := hd.ticket.Slot; {
+		case readErr != nil:
+			return h.failed(operation, err)
+		case now.ticket.Slot == n.Slot:
 			n.used(h.entryOfHead(now))
-			return nil
-		case readErr == nil && nowETag != etag: // so the swap can no longer succeed
-			n.unused()
-			return nil
+		case now.version > hd.version && !before.IsZero() && (now.ticket.Slot == before || now.ticket.After == before):
+			n.unused() // another commit took the place of the swap
 		}
-		return h.failed(operation, err) // the number stays undecided
+		// Otherwise the number stays undecided, because the swap may still take effect, or may have
+		// done so before other commits. The walk comes by again.
 	}
 	return nil
 }

@@ -16,24 +16,50 @@ import (
 // covered reports whether the log has taken over the entry of a slot.
 type covered func(journal.Slot) bool
 
+// errNotStanding says that an entry can be derived from nothing and does not stand. Unless reads
+// are stale, the log has taken it over since its state was read.
+var errNotStanding = errors.New("neither the stream nor a journal has an entry that the log lacks")
+
 // chain returns the entries of a stream's commits that are not covered, the newest first. It begins
 // with the commit whose last event has that version and whose ticket is for that slot. It follows
-// the tickets down to the first that is covered.
+// the tickets down to the first that is covered. What the events do not tell it reads from the
+// journals: entries that no event carries, and those of a deleted stream that is being swept. (Rule
+// F10) With errNotStanding, the entries so far are right.
 func (h *streamHandle) chain(ctx context.Context, operation string, hd head, version int64, slot journal.Slot, covers covered) (entries []journal.Entry, err error) {
 	if covers(slot) {
 		return nil, nil
 	}
+	highest := version  // that the rest of the chain may be about
 	var e journal.Entry // that is being put together
 	var types []string  // of its events, the newest first
 	mixed := false      // it covers events of other commits
+	// standing reads entries from the journals, down to the one whose ticket the event of a version
+	// carries, or until they are about earlier versions.
+	standing := func(version int64, carried journal.Slot) error {
+		for slot != carried && version <= highest && !covers(slot) {
+			alone, err := h.standingEntry(ctx, operation, slot)
+			if err != nil {
+				return err
+			}
+			entries, slot, highest = append(entries, alone), alone.After, alone.From-1
+		}
+		return nil
+	}
 	for c := range h.chunks(ctx, operation, hd, span{first: 1, last: version, backwards: true}) {
 		if c.err != nil {
 			return nil, c.err
 		}
 		for i, data := range slices.Backward(c.data) {
 			version := c.from + int64(i)
+			if version > highest {
+				continue
+			}
 			if data == nil && hd.deleted {
-				return entries, nil // it is being swept, so its entries stand (Rule F10)
+				e = journal.Entry{} // its types would be incomplete
+				if err := standing(version, journal.Slot{}); err != nil || covers(slot) {
+					return entries, err
+				}
+				continue
 			}
 			if data == nil {
 				return nil, h.damaged(h.keys.event(version), version, errors.New("the event is committed but its key is missing"))
@@ -44,8 +70,14 @@ func (h *streamHandle) chain(ctx context.Context, operation string, hd head, ver
 			}
 			if e.IsZero() {
 				t := r.ticket
-				if t.Slot != slot || t.To != version {
-					return nil, h.damaged(h.keys.event(version), version, fmt.Errorf("its ticket is for %s, but that of its successor names %s", t.Slot, slot))
+				if err := standing(version, t.Slot); err != nil || covers(slot) {
+					return entries, err
+				}
+				if version > highest {
+					continue
+				}
+				if t.To != version {
+					return nil, h.damaged(h.keys.event(version), version, fmt.Errorf("it has the ticket of version %d", t.To))
 				}
 				e = journal.Entry{Slot: slot, What: journal.Appended, Stream: h.keys.partition,
 					From: t.From, To: t.To, After: t.After, Commit: r.commit, Time: timeOf(r.commit)}
@@ -59,16 +91,33 @@ func (h *streamHandle) chain(ctx context.Context, operation string, hd head, ver
 			if !mixed {
 				e.Types = eachOnce(types)
 			}
-			entries, slot, e = append(entries, e), e.After, journal.Entry{}
+			entries, slot, highest, e = append(entries, e), e.After, e.From-1, journal.Entry{}
 			if covers(slot) {
 				return entries, nil
 			}
 		}
 	}
-	if hd.deleted {
-		return entries, nil
+	return entries, errNotStanding
+}
+
+// standingEntry reads an entry from its journal. It returns errNotStanding if there is none.
+func (h *streamHandle) standingEntry(ctx context.Context, operation string, slot journal.Slot) (journal.Entry, error) {
+	feed := h.journals.feed
+	item, err := h.state.Get(ctx, feed.Partition(slot.Journal), feed.Key(slot))
+	if err != nil {
+		return journal.Entry{}, h.failed(operation, err)
 	}
-	return nil, h.damaged(h.keys.event(1), 1, fmt.Errorf("the stream has no event with the ticket %s", slot))
+	if !item.Found() {
+		return journal.Entry{}, errNotStanding
+	}
+	e, err := journal.DecodeEntry(feed, slot, item.Value)
+	if err == nil && e.Stream != h.keys.partition {
+		err = fmt.Errorf("it is about %s", e.Stream)
+	}
+	if err != nil {
+		return journal.Entry{}, h.damaged(item.Key, 0, err)
+	}
+	return e, nil
 }
 
 // eachOnce returns the types of events, given the newest first, in the order of the events.
@@ -91,7 +140,8 @@ func (h *streamHandle) derive(ctx context.Context, operation string, hd head, co
 	if t.Alone == "" {
 		entries, err = h.chain(ctx, operation, hd, t.To, t.Slot, covers)
 	} else {
-		if entries, err = h.chain(ctx, operation, hd, t.From-1, t.After, covers); err == nil {
+		entries, err = h.chain(ctx, operation, hd, t.From-1, t.After, covers)
+		if err == nil || err == errNotStanding {
 			entries = slices.Insert(entries, 0, h.entryOfHead(hd))
 		}
 	}
@@ -105,11 +155,21 @@ func (w *writer) journalChain(ctx context.Context, operation string) error {
 	if w.journals == nil || w.head.ticket.IsZero() {
 		return nil
 	}
-	state, err := readLog(ctx, newReader(w.journals.logHandle()))
-	if err != nil {
-		return err
+	var entries []journal.Entry
+	err := errNotStanding
+	for n := 0; err == errNotStanding && n < readAttempts; n++ {
+		if !backoff(ctx, n) {
+			return w.failed(operation, contextErr(ctx))
+		}
+		state, readErr := readLog(ctx, newReader(w.journals.logHandle()))
+		if readErr != nil {
+			return readErr
+		}
+		entries, err = w.derive(ctx, operation, w.head, state.Vector.Covers)
 	}
-	entries, err := w.derive(ctx, operation, w.head, state.Vector.Covers)
+	if err == errNotStanding {
+		return w.failed(operation, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -3,15 +3,13 @@ package eventstore
 import (
 	"context"
 	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 )
 
-const (
-	// flushDelay is how long an entry waits for others, so that many of them take one request.
-	flushDelay = 10 * time.Millisecond
-
-	// flushAt is how many waiting entries are written at once.
-	flushAt = journalWindow / 2
-)
+// flushDelay is how long an entry waits for others, so that many of them take one request. If half
+// a window of entries waits, they are written at once.
+const flushDelay = 10 * time.Millisecond
 
 // flusher is the state of the goroutine that writes entries after their commits. It runs only while
 // there are entries to write.
@@ -22,7 +20,7 @@ type flusher struct {
 
 // flushSoon sees to it that the entries are written soon. The caller holds j.mu.
 func (j *journals) flushSoon() {
-	if j.waiting() >= flushAt {
+	if j.waiting() >= journal.Window/2 {
 		select {
 		case j.flusher.kick <- struct{}{}:
 		default:

@@ -97,9 +97,15 @@ type StreamHead struct {
 // Ticket returns the ticket of the stream's last commit that is in a journal.
 func (h StreamHead) Ticket() journal.Ticket { return h.head.ticket }
 
+// Ticketed reports whether the ticket tells all that happened to the stream.
+func (h StreamHead) Ticketed() bool { return h.head.ticketed() }
+
 // Heads reads the heads of streams by their names. A stream without a head has version 0. An error
 // of one head is in errs, under its index.
 func (in Inside) Heads(ctx context.Context, operation string, names []string) (heads []StreamHead, errs map[int]error, err error) {
+	if len(names) == 0 {
+		return nil, nil, nil
+	}
 	keys := make([]string, len(names))
 	for i, name := range names {
 		keys[i] = "{" + name + "}:head"
@@ -143,7 +149,11 @@ func (in Inside) Derive(ctx context.Context, operation, name string, hd StreamHe
 	if err != nil {
 		return nil, err
 	}
-	return h.derive(ctx, operation, hd.head, covers)
+	entries, err := h.derive(ctx, operation, hd.head, covers)
+	if err == errNotStanding {
+		err = nil // what is missing is in the log, or stands by the time it is derived again
+	}
+	return entries, err
 }
 
 // Adopt gives a stream a ticket for the versions that writers without a feed have written. It does

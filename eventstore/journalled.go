@@ -136,7 +136,7 @@ func (w *writer) standing(ctx context.Context, nameFirst bool) error {
 		}
 	case last.IsZero() && nameFirst && !w.named:
 		if err := w.journals.name(ctx, w.keys.partition); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", driver.ErrRefused, err)
 		}
 		w.named = true
 	}

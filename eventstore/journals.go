@@ -20,11 +20,6 @@ import (
 // comments, F1 to F14, are those in ARCHITECTURE.md.
 
 const (
-	// journalWindow limits how many numbers of a journal may be undecided, or not known to stand.
-	// Whoever reads a journal looks for that many numbers beyond the last one that it found. (Rule
-	// F3)
-	journalWindow = 64
-
 	// rootCheck is how often a process that appends makes sure that the root still names its
 	// journals. After it was idle for as long, it also tells an indexer that it is back. (Rule F14)
 	rootCheck = time.Minute
@@ -51,7 +46,8 @@ type ownJournal struct {
 	id        string
 	next      int64                  // the number that was never given
 	free      []int64                // numbers whose commit certainly never takes effect, ascending
-	undecided map[int64]bool         // numbers of commits that are under way, or of unknown outcome
+	given     int64                  // how often a number was given, also again
+	undecided map[int64]int64        // numbers of commits under way or of unknown outcome; values are as of given
 	unwritten map[int64]driver.Write // entries that are not known to stand
 	checked   time.Time              // when the root was known to name it
 	used      time.Time              // when a number was given last
@@ -70,6 +66,10 @@ type number struct {
 	journal.Slot
 	of  *journals
 	own *ownJournal
+
+	// giving tells apart several times at which one number was given. A caller may retry an append
+	// again whose number has been given to another commit since.
+	giving int64
 }
 
 // give gives a number. It registers a journal if this process has none with room.
@@ -83,10 +83,14 @@ func (j *journals) give(ctx context.Context) (number, error) {
 		case <-ctx.Done():
 			return number{}, contextErr(ctx)
 		}
-		err := j.register(ctx)
+		var n number
+		ok, err := false, j.register(ctx)
+		if err == nil { // take a number before others take all
+			n, ok, err = j.giveNow(ctx)
+		}
 		<-j.registering
-		if err != nil {
-			return number{}, err
+		if ok || err != nil {
+			return n, err
 		}
 	}
 }
@@ -95,20 +99,26 @@ func (j *journals) give(ctx context.Context) (number, error) {
 func (j *journals) giveNow(ctx context.Context) (number, bool, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for _, own := range j.open {
-		if own.outstanding() >= journalWindow-1 {
+	// All journals are looked up, also those without room: entries may still be written to them.
+	hasRoom := func(own *ownJournal) bool { return own.outstanding() < journal.Window-1 }
+	giving := slices.IndexFunc(j.open, hasRoom)
+	for i, own := range slices.Clone(j.open) {
+		if time.Since(own.checked) < rootCheck {
 			continue
 		}
-		if time.Since(own.checked) >= rootCheck {
-			idle := time.Since(own.used) >= rootCheck
-			own.checked = time.Now()
-			j.mu.Unlock()
-			err := j.add(ctx, own.id, idle)
-			j.mu.Lock()
-			if err != nil {
-				own.checked = time.Time{}
-				return number{}, false, err
-			}
+		idle := i == giving && time.Since(own.used) >= rootCheck
+		own.checked = time.Now()
+		j.mu.Unlock()
+		err := j.add(ctx, own.id, idle)
+		j.mu.Lock()
+		if err != nil {
+			own.checked = time.Time{}
+			return number{}, false, err
+		}
+	}
+	for _, own := range j.open {
+		if !hasRoom(own) {
+			continue
 		}
 		n := own.next
 		if len(own.free) > 0 {
@@ -116,8 +126,9 @@ func (j *journals) giveNow(ctx context.Context) (number, bool, error) {
 		} else {
 			own.next++
 		}
-		own.undecided[n], own.used = true, time.Now()
-		return number{journal.Slot{Journal: own.id, Number: n}, j, own}, true, nil
+		own.given++
+		own.undecided[n], own.used = own.given, time.Now()
+		return number{journal.Slot{Journal: own.id, Number: n}, j, own, own.given}, true, nil
 	}
 	return number{}, false, nil
 }
@@ -125,7 +136,7 @@ func (j *journals) giveNow(ctx context.Context) (number, bool, error) {
 // register begins another journal. The root names it before anything stands in it. (Rule F1)
 func (j *journals) register(ctx context.Context) error {
 	j.mu.Lock()
-	room := slices.ContainsFunc(j.open, func(own *ownJournal) bool { return own.outstanding() < journalWindow-1 })
+	room := slices.ContainsFunc(j.open, func(own *ownJournal) bool { return own.outstanding() < journal.Window-1 })
 	j.mu.Unlock()
 	if room { // another goroutine has registered one meanwhile
 		return nil
@@ -137,7 +148,7 @@ func (j *journals) register(ctx context.Context) error {
 	j.logHandle().log.DebugContext(ctx, "a journal of the feed begins", "journal", id)
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.open = append(j.open, &ownJournal{id: id, next: 1, undecided: map[int64]bool{}, unwritten: map[int64]driver.Write{}, checked: time.Now(), used: time.Now()})
+	j.open = append(j.open, &ownJournal{id: id, next: 1, undecided: map[int64]int64{}, unwritten: map[int64]driver.Write{}, checked: time.Now(), used: time.Now()})
 	return nil
 }
 
@@ -189,7 +200,7 @@ func (n number) unused() {
 	}
 	n.of.mu.Lock()
 	defer n.of.mu.Unlock()
-	if !n.own.undecided[n.Number] {
+	if n.own.undecided[n.Number] != n.giving {
 		return
 	}
 	delete(n.own.undecided, n.Number)
@@ -204,7 +215,9 @@ func (n number) stands() {
 	}
 	n.of.mu.Lock()
 	defer n.of.mu.Unlock()
-	delete(n.own.undecided, n.Number)
+	if n.own.undecided[n.Number] == n.giving {
+		delete(n.own.undecided, n.Number)
+	}
 	delete(n.own.unwritten, n.Number)
 }
 
@@ -216,7 +229,7 @@ func (n number) used(e journal.Entry) {
 	}
 	n.of.mu.Lock()
 	defer n.of.mu.Unlock()
-	if !n.own.undecided[n.Number] {
+	if n.own.undecided[n.Number] != n.giving {
 		return
 	}
 	delete(n.own.undecided, n.Number)
@@ -239,7 +252,7 @@ func (j *journals) name(ctx context.Context, stream string) error {
 	w := j.entryWrite(e)
 	if err := j.state.Write(ctx, w.Partition, []driver.Write{w}); err != nil {
 		n.used(e) // to be written again, because nothing tells whether it stands
-		return fmt.Errorf("the feed %q cannot take the name of the stream: %w: %w", string(j.feed), driver.ErrRefused, err)
+		return fmt.Errorf("the feed %q cannot take the name of the stream: %w", string(j.feed), err)
 	}
 	n.stands()
 	return nil

@@ -135,8 +135,11 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, w
 	}
 	w.sent, w.together = false, false
 	err := w.endNumbered(ctx, operation, expected, n, what, change)
-	switch ended := w.head.closed; {
+	ended := w.head.deleted || w.head.closed && what == journal.Closed
+	switch {
 	case n.own == nil:
+	case ended && w.head.ticket.After == n.Slot: // the entry stands, because the stream was deleted after that
+		n.stands()
 	case ended && w.head.ticket.Slot == n.Slot && w.together:
 		n.stands()
 		w.journals.stood.Ring()
@@ -180,6 +183,12 @@ func (w *writer) endNumbered(ctx context.Context, operation string, expected Exp
 		}
 		if denied(last) || refused(last) { // and the head has not changed
 			return w.failed(operation, last)
+		}
+		if what == journal.Deleted && len(w.carry()) > 0 {
+			// refresh has taken over a head whose tail the new head drops.
+			if last = w.writeUnsettled(ctx); last != nil {
+				continue
+			}
 		}
 		together := n.own != nil && w.caps.Atomic
 		if last = w.standing(ctx, !together); last != nil {

@@ -30,10 +30,6 @@ type watched struct {
 }
 
 const (
-	// window is how many numbers beyond the highest known one an indexer looks at. Among that many
-	// at least one stands, if any stands. (Rule F3)
-	window = 64
-
 	// glance is how many numbers it looks at where nothing is going on.
 	glance = 2
 
@@ -120,7 +116,7 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 			every, n = idleEvery, 0
 		}
 		if now.Sub(w.full) >= every || now.Sub(w.busy) < fullEvery {
-			w.full, n = now, window
+			w.full, n = now, int64(journal.Window)
 			for _, open := range p.Open {
 				slots = append(slots, journal.Slot{Journal: id, Number: open})
 			}

@@ -23,9 +23,6 @@ type names struct {
 	etag string
 }
 
-// pageNames is how many names a page has when it is full.
-const pageNames = 500
-
 // page reads a page. A page that is absent is empty.
 func (f *Feed) page(ctx context.Context, number int64) (journal.NamesPage, error) {
 	p, _, err := f.pageTagged(ctx, number)
@@ -116,11 +113,11 @@ func (ix *indexer) addNames(ctx context.Context, batch journal.Batch) error {
 			return !n.Begun && slices.ContainsFunc(rest, func(a journal.Name) bool { return a.Stream == n.Stream })
 		}
 		next := journal.NamesPage{Names: slices.DeleteFunc(slices.Clone(ix.names.at.Names), isAdded)}
-		if len(next.Names) >= pageNames {
+		if len(next.Names) >= journal.PageNames {
 			ix.names = names{page: ix.names.page + 1}
 			next.Names = nil
 		}
-		part := rest[:min(len(rest), pageNames-len(next.Names))]
+		part := rest[:min(len(rest), journal.PageNames-len(next.Names))]
 		next.Names = append(next.Names, part...)
 		if rest = rest[len(part):]; len(rest) == 0 {
 			next.Position = batch.Last()

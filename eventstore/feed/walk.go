@@ -80,7 +80,7 @@ func (ix *indexer) walkOn(ctx context.Context, found candidates) error {
 	}
 	for i, name := range names {
 		h := heads[i]
-		seen := suspect{h.Ticket().Slot, !h.Deleted && h.Ticket().To < h.Version}
+		seen := suspect{h.Ticket().Slot, h.Version > 0 && !h.Ticketed()}
 		if errs[i] != nil || seen.adopt || !ix.state.Vector.Covers(seen.slot) {
 			ix.suspects[name] = seen
 		}
@@ -106,19 +106,20 @@ func (ix *indexer) derive(ctx context.Context, streams []string, found candidate
 	}
 	for i, name := range streams {
 		h := heads[i]
-		if errs[i] == nil && h.Version > 0 && !h.Deleted && h.Ticket().To < h.Version {
+		if errs[i] == nil && h.Version > 0 && !h.Ticketed() {
 			errs = with(errs, i, ix.inside.Adopt(ctx, indexing, name))
 		}
 		if errs[i] == nil && !h.Ticket().IsZero() {
 			var entries []journal.Entry
-			entries, err := ix.inside.Derive(ctx, indexing, name, h, func(s journal.Slot) bool {
-				_, ok := found[s]
-				return ok || ix.state.Vector.Covers(s)
-			})
+			// The chain may go through entries that were found, to one that was not.
+			entries, err := ix.inside.Derive(ctx, indexing, name, h, ix.state.Vector.Covers)
 			for _, e := range entries {
 				found[e.Slot] = e
 			}
 			errs = with(errs, i, err)
+			if err == nil && ix.state.Vector.Covers(h.Ticket().Slot) {
+				ix.release(name, h.Ticket(), found)
+			}
 		}
 		if err := errs[i]; err != nil {
 			if !isA[*eventstore.DamagedError](err) {
@@ -128,6 +129,18 @@ func (ix *indexer) derive(ctx context.Context, streams []string, found candidate
 		}
 	}
 	return nil
+}
+
+// release lets entries of a stream no longer wait for the ones before. Its head's ticket is in the
+// log, and covers what they are about. So an older version of this library has dropped a ticket
+// since, and what they wait for may be in no chain. What they tell is in the log again then.
+func (ix *indexer) release(stream string, last journal.Ticket, found candidates) {
+	for slot, e := range found {
+		if e.Stream == stream && e.To <= last.To {
+			e.After = journal.Slot{}
+			found[slot] = e
+		}
+	}
 }
 
 func with(errs map[int]error, i int, err error) map[int]error {

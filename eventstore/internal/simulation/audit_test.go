@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
@@ -23,9 +22,9 @@ import (
 //   - snapshots exist only at committed versions.
 type audit struct {
 	store     *memstate.Store
+	partition string
 	head      headRecord
-	committed map[int64][]byte         // by version: the committed event
-	before    map[string][]driver.Item // by key: its earlier values, oldest first, for stale reads
+	committed map[int64][]byte // by version: the committed event
 
 	writes  int            // so far
 	written map[string]int // by key: which write was the last one
@@ -40,16 +39,19 @@ type headRecord struct {
 	tail    map[int64][]byte
 }
 
-// audited reports whether a partition is that of the stream that all processes use.
-func audited(partition string) bool { return strings.HasSuffix(partition, aggregateID) }
+func (a *audit) begun() bool { return a.head.version > 0 }
 
 // forget makes the audit accept the store's present contents as a new start.
-func (a *audit) forget() {
-	a.head, a.before = headRecord{}, map[string][]driver.Item{}
-	for key, value := range a.store.Values() {
-		if strings.HasSuffix(key, ":head") && audited(key[1:strings.Index(key, "}")]) {
-			a.head, _ = readHead(value) // it could be read before
-		}
+func (a *audit) forget(r *restart) {
+	r.committed = a.committed
+	a.restart("{" + a.partition + "}:head")
+	r.kept = a.head.version
+}
+
+func (a *audit) restart(key string) {
+	a.head = headRecord{}
+	if value, _ := a.store.Value(key); value != nil {
+		a.head, _ = readHead(value) // it could be read before
 	}
 	committed := map[int64][]byte{}
 	for version, data := range a.committed {
@@ -62,35 +64,31 @@ func (a *audit) forget() {
 
 // after checks what a request has changed.
 func (a *audit) after(f *flight) error {
-	if !f.writes() || !audited(f.request.Partition) {
+	if !f.writes() || f.request.Partition != a.partition {
 		return nil
 	}
 	a.writes++
 	for _, key := range f.request.Keys {
 		a.written[key] = a.writes
-		value, etag := a.store.Value(key)
-		kept := a.before[key]
-		if len(kept) == 0 {
-			kept = append(kept, driver.Item{Key: key})
-		}
-		if kept[len(kept)-1].ETag != etag {
-			kept = append(kept, driver.Item{Key: key, Value: value, ETag: etag})
-		}
-		a.before[key] = kept
 	}
-	for _, key := range f.request.Keys {
+	return a.changed(f.request, f.request.Keys)
+}
+
+// changed checks what a request has changed of these keys, which are of the stream.
+func (a *audit) changed(r *memstate.Request, keys []string) error {
+	for _, key := range keys {
 		if strings.HasSuffix(key, ":head") {
-			if err := a.moved(f.request, key); err != nil {
+			if err := a.moved(r, key); err != nil {
 				return err
 			}
 		}
 	}
-	for _, key := range f.request.Keys {
+	for _, key := range keys {
 		if err := a.stands(key); err != nil {
 			return err
 		}
 	}
-	return a.whole(f.request)
+	return a.whole(r)
 }
 
 // moved checks a change of the head.

@@ -18,4 +18,15 @@
 // decided on.
 //
 // The audit checks the store after each request, and the verdict checks the history at the end.
+//
+// A second kind of run is about a feed:
+//
+//	go test ./eventstore/internal/simulation -run EveryCommit -v -feeds 10000   run more histories
+//	go test ./eventstore/internal/simulation -run EveryCommit -v -feed 4711     print one history
+//
+// Processes append to several streams, with the feed, without it, and with an older version of the
+// library that knows no feeds. Others index the feed, and others follow it. The window of a journal
+// and the pages of the catalogue are small, so that both are often full. When the writers have
+// ended, the faults end too, and new processes put everything in order. The chronicle checks the
+// store after each request, and at the end whether anything is missing.
 package simulation

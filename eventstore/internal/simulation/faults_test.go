@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -20,12 +21,12 @@ type planted struct {
 
 var faults = []planted{
 	{"1", "the head is written without a condition",
-		"if err := w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}); err != nil {",
+		"if err := w.sending(w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag})); err != nil {",
 		"_, e, _ := w.readHead(ctx, \"\")\n\tif err := w.state.Swap(ctx, w.keys.partition, driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: e}); err != nil {"},
 	{"1", "any head is taken over together with its ETag",
 		"\t\tcase !w.shared:\n\t\t\treturn actual, errMoved\n\t\t}\n\t\tw.take(h, etag)", "\t\t}\n\t\tw.etag, w.fresh, w.told = etag, true, time.Now()"},
 	{"1", "an ETag is counted on after a failure",
-		"\terr := w.try(ctx, c)\n\tif err != nil {", "\terr := w.try(ctx, c)\n\tif err != nil {\n\t\tw.written(head{version: c.version(), first: w.head.first, commit: c.id, tail: c.events})\n\t\treturn nil"},
+		"\terr = w.try(ctx, c)\n\tif err != nil {", "\terr = w.try(ctx, c)\n\tif err != nil {\n\t\tw.written(head{version: c.version(), first: w.head.first, commit: c.id, tail: c.events})\n\t\treturn nil"},
 	{"1", "a head that is older than the known one is taken over",
 		"case h.version < w.head.version: // a stale read\n\t\t\tcontinue", "case h.version < w.head.version: // a stale read\n\t\t\tw.adopt(h, etag, sent)"},
 	{"1", "an ETag that can come back is used however old it is",
@@ -69,8 +70,8 @@ var faults = []planted{
 	{"7", "a missing head is not read again",
 		"headItem, err := h.get(ctx, operation, h.keys.head())\n\t\tif err != nil", "headItem, err := driver.Item{}, error(nil)\n\t\tif err != nil"},
 	{"8", "the lock is trusted: the head is swapped on whatever ETag it has now",
-		"swap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}",
-		"_, e, _ := w.readHead(ctx, \"\")\n\t\tswap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: e}"},
+		"swap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}\n\t\tif err := w.sending(",
+		"_, e, _ := w.readHead(ctx, \"\")\n\t\tswap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: e}\n\t\tif err := w.sending("},
 	{"8", "a lock that is reported as taken is believed to be another session's",
 		"if taken, err := q.taken(ctx, lock.Holder); taken || err != nil {\n\t\t\treturn at, false, err\n\t\t}",
 		"if q.holder = lock.Holder; true {\n\t\t\treturn at, false, nil\n\t\t}"},
@@ -200,7 +201,15 @@ var failing = regexp.MustCompile(`seed (\d+) fails`)
 func TestEveryRuleIsNeeded(t *testing.T) {
 	for _, p := range faults {
 		t.Run(p.rule+" "+p.fault, func(t *testing.T) {
-			out, err := p.run(t)
+			test, seeds := "TestNothingIsLostTornOrDoubled", "100000"
+			if strings.HasPrefix(p.rule, "step") {
+				test, seeds = "TestNothingIsLostByUpdates", "20000"
+			}
+			args := []string{"-test.run=" + test, "-seeds=" + seeds}
+			if p.rule == "10" { // it is about streams that end
+				args = append(args, "-ending")
+			}
+			out, err := p.run(t, false, args...)
 			caught := failing.FindStringSubmatch(out)
 			if err == nil || caught == nil {
 				t.Errorf("no history fails without it:\n%s", out)
@@ -211,42 +220,46 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 	}
 }
 
-// find returns the path and the content of the event store's file that contains the code to
-// replace.
-func (p planted) find(t *testing.T) (path, code string) {
+// find returns the path and the content of the file that contains the code to replace. It looks
+// in the core and the repositories or, if ofFeed is true, in the core and everything of the feed.
+func (p planted) find(t *testing.T, ofFeed bool) (path, code string) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", "..", "*.go"))
-	if err != nil {
-		t.Fatal(err)
+	var files []string
+	dirs := []string{"../..", "../../aggregate"}
+	if ofFeed {
+		files, dirs = []string{"follower_test.go"}, []string{"../..", "../../feed", "../journal"}
 	}
-	more, err := filepath.Glob(filepath.Join("..", "..", "aggregate", "*.go"))
-	if err != nil {
-		t.Fatal(err)
+	for _, dir := range dirs {
+		more, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, slices.DeleteFunc(more, func(file string) bool { return strings.HasSuffix(file, "_test.go") })...)
 	}
-	files = append(files, more...)
 	found := 0
 	for _, file := range files {
 		content, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := strings.Count(string(content), p.old); n > 0 && !strings.HasSuffix(file, "_test.go") {
+		if n := strings.Count(string(content), p.old); n > 0 {
 			path, code, found = file, string(content), found+n
 		}
 	}
 	if found != 1 {
 		t.Fatalf("the event store has the code to replace %d times, want once:\n%s", found, p.old)
 	}
-	if path, err = filepath.Abs(path); err != nil {
+	path, err := filepath.Abs(path)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return path, code
 }
 
-// run runs the simulation on the code with the fault.
-func (p planted) run(t *testing.T) (string, error) {
+// run runs a test of the simulation on the code with the fault.
+func (p planted) run(t *testing.T, ofFeed bool, test ...string) (string, error) {
 	t.Helper()
-	path, code := p.find(t)
+	path, code := p.find(t, ofFeed)
 	dir := t.TempDir()
 	faulty := filepath.Join(dir, filepath.Base(path))
 	if err := os.WriteFile(faulty, []byte(strings.Replace(code, p.old, p.new, 1)), 0o600); err != nil {
@@ -265,15 +278,7 @@ func (p planted) run(t *testing.T) (string, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("the code with the fault does not compile: %v\n%s", err, out)
 	}
-	test, seeds := "TestNothingIsLostTornOrDoubled", "100000"
-	if strings.HasPrefix(p.rule, "step") {
-		test, seeds = "TestNothingIsLostByUpdates", "20000"
-	}
-	args := []string{"-test.run=" + test, "-seeds=" + seeds}
-	if p.rule == "10" { // it is about streams that end
-		args = append(args, "-ending")
-	}
-	out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), binary, test...).CombinedOutput()
 	text := string(out)
 	if lines := strings.Split(text, "\n"); len(lines) > 40 {
 		text = lines[1] + "\n" + strings.Join(lines[len(lines)-40:], "\n")

@@ -20,8 +20,14 @@ type process struct {
 	*world
 	id       int
 	rng      *rand.Rand
+	life     func(*process) // what it does, and what the process does that takes its place
 	requests int
 	crashed  bool
+	stop     context.CancelFunc // ends what it does without an end; nil if there is no such thing
+
+	writes    bool // it appends to a feed
+	lostSight bool // it has lived through a restart, so the root may not name its journal
+	recovered bool // it has appended since it looked at the root again
 
 	crashedAt time.Time
 	current   *attempt // its present or last session

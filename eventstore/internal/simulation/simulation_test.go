@@ -38,45 +38,57 @@ func histories(t *testing.T, updates bool) {
 		return
 	}
 	var (
-		next    atomic.Uint64
-		worst   atomic.Uint64 // the lowest seed that failed, plus 1
-		all     sync.WaitGroup
 		totals  tally
 		totalMu sync.Mutex
+	)
+	failed, ok := lowest(*seeds, func(seed uint64) error {
+		if *ending && !ends(seed, updates) {
+			return nil
+		}
+		var counts tally
+		err := count(t, seed, updates, &counts, silent)
+		totalMu.Lock()
+		defer totalMu.Unlock()
+		totals.add(counts)
+		return err
+	})
+	if ok {
+		t.Logf("seed %d fails; run it alone with -run %s -seed %d", failed, t.Name(), failed)
+		t.Error(history(t, failed, updates, t.Logf))
+		return
+	}
+	fmt.Printf("simulation seeds=%d %s violations=0\n", *seeds, totals)
+}
+
+// lowest runs seeds until one fails, and returns the lowest that did.
+func lowest(seeds uint64, run func(seed uint64) error) (failed uint64, ok bool) {
+	var (
+		next  atomic.Uint64
+		worst atomic.Uint64 // the lowest seed that failed, plus 1
+		all   sync.WaitGroup
 	)
 	next.Store(*first)
 	for range runtime.GOMAXPROCS(0) {
 		all.Go(func() {
 			for worst.Load() == 0 {
 				seed := next.Add(1) - 1
-				if seed >= *first+*seeds {
+				if seed >= *first+seeds {
 					return
 				}
-				if *ending && !ends(seed, updates) {
+				if run(seed) == nil {
 					continue
 				}
-				var counts tally
-				if err := count(t, seed, updates, &counts, silent); err != nil {
-					for {
-						was := worst.Load()
-						if was != 0 && was <= seed+1 || worst.CompareAndSwap(was, seed+1) {
-							break
-						}
+				for {
+					was := worst.Load()
+					if was != 0 && was <= seed+1 || worst.CompareAndSwap(was, seed+1) {
+						break
 					}
 				}
-				totalMu.Lock()
-				totals.add(counts)
-				totalMu.Unlock()
 			}
 		})
 	}
 	all.Wait()
-	if failed := worst.Load(); failed > 0 {
-		t.Logf("seed %d fails; run it alone with -run %s -seed %d", failed-1, t.Name(), failed-1)
-		t.Error(history(t, failed-1, updates, t.Logf))
-		return
-	}
-	fmt.Printf("simulation seeds=%d %s violations=0\n", *seeds, totals)
+	return worst.Load() - 1, worst.Load() > 0
 }
 
 // TestASeedIsOneHistory runs each history twice, to prove that the printed history is the one that
@@ -128,7 +140,9 @@ func count(t *testing.T, seed uint64, updates bool, counts *tally, log func(stri
 		w.store.Caps.BulkMisses = w.misses
 		w.store.Around = w.around
 		w.store.Remembers = w.forgets
-		w.audit = &audit{store: w.store, committed: map[int64][]byte{}, before: map[string][]driver.Item{}, written: map[string]int{}}
+		w.past = map[string][]driver.Item{}
+		w.audit = &audit{store: w.store, partition: "EventStores:" + aggregateType + ":" + aggregateID, committed: map[int64][]byte{}, written: map[string]int{}}
+		w.watch = w.audit
 		log("seed %d: %s", seed, w.setting)
 		failure = w.run()
 		if failure == nil {

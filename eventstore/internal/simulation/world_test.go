@@ -24,11 +24,14 @@ type world struct {
 	setting
 	rng   *rand.Rand
 	store *memstate.Store
-	audit *audit
+	watch watcher
+	audit *audit                   // of the only stream; nil in a history of a feed
+	past  map[string][]driver.Item // by key: its earlier values, oldest first, for stale reads
 
 	mu        sync.Mutex
 	flights   []*flight // waiting requests, in the order in which they were made
-	processes int       // number that still run
+	members   []*process
+	processes int // number that still run
 	born      int
 	clock     int64 // orders calls and returns
 	history   []*call
@@ -40,8 +43,16 @@ type world struct {
 	restarting bool // the store is down: requests do not arrive
 	restart    *restart
 
-	late []*flight // writes that may still arrive although their sender gave up
-	log  func(format string, args ...any)
+	notes []string  // lines of the history since the last step
+	late  []*flight // writes that may still arrive although their sender gave up
+	log   func(format string, args ...any)
+}
+
+// watcher checks the store after each request.
+type watcher interface {
+	after(f *flight) error // checks what a request has changed
+	begun() bool           // reports whether something is committed
+	forget(r *restart)     // accepts the contents after a restart as a new start
 }
 
 // commit is when the stream's version rose to another one.
@@ -68,6 +79,8 @@ type setting struct {
 	misses     bool    // a bulk read may report keys as absent that it did not get to, like Dapr's SQL stores
 	tail       int     // events that a head may carry; 0: 1 or 8, by process
 	updates    bool    // most processes have a repository
+
+	outage func(*flight) bool // requests that do not get through now
 }
 
 func newSetting(rng *rand.Rand) setting {
@@ -111,7 +124,9 @@ type flight struct {
 	part    []driver.Item // the first part of a bulk read that is carried out in two parts
 }
 
-func (f *flight) String() string { return fmt.Sprintf("p%d #%d %s", f.from.id, f.number, f.request) }
+func (f *flight) String() string {
+	return fmt.Sprintf("p%d #%d %s of %s", f.from.id, f.number, f.request, f.request.Partition)
+}
 
 func (f *flight) writes() bool { return f.request.Op != "get" && f.request.Op != "getmany" }
 
@@ -144,6 +159,10 @@ func (w *world) around(ctx context.Context, r *memstate.Request, next func() err
 			return err
 		case <-done:
 			w.mu.Lock()
+			if p.crashed {
+				w.mu.Unlock()
+				return errCrashed
+			}
 			if f.paused {
 				done = nil
 				w.mu.Unlock()
@@ -153,7 +172,7 @@ func (w *world) around(ctx context.Context, r *memstate.Request, next func() err
 			if f.writes() && !f.refused {
 				w.delay(f)
 			}
-			if f.writes() { // several reads may be given up at the same moment
+			if f.number > 0 && f.writes() { // otherwise it depends on the Go scheduler whether it was sent at all, or in which order
 				w.log("%s: given up, %v", f, ctx.Err())
 			}
 			w.mu.Unlock()
@@ -165,12 +184,18 @@ func (w *world) around(ctx context.Context, r *memstate.Request, next func() err
 // number numbers the requests that were sent since the last step. A process may send several at
 // once, in an order that differs from run to run, so number sorts them first.
 func (w *world) number() {
+	slices.Sort(w.notes)
+	for _, note := range w.notes {
+		w.log("%s", note)
+	}
+	w.notes = nil
 	i := slices.IndexFunc(w.flights, func(f *flight) bool { return f.number == 0 })
 	if i < 0 {
 		return
 	}
 	slices.SortStableFunc(w.flights[i:], func(a, b *flight) int {
-		return cmp.Or(cmp.Compare(a.from.id, b.from.id), cmp.Compare(a.caller, b.caller), cmp.Compare(a.request.String(), b.request.String()))
+		return cmp.Or(cmp.Compare(a.from.id, b.from.id), cmp.Compare(a.caller, b.caller),
+			cmp.Compare(a.request.String(), b.request.String()), cmp.Compare(a.request.Partition, b.request.Partition))
 	})
 	for _, f := range w.flights[i:] {
 		f.from.requests++
@@ -184,23 +209,29 @@ const maxSteps = 20_000
 // run lets things happen until all processes have ended and no request is under way.
 func (w *world) run() error {
 	for range w.clients {
-		w.start()
+		w.start((*process).live)
 	}
-	for range maxSteps {
+	err := w.until(maxSteps, func() bool { return false })
+	w.abandon()
+	return err
+}
+
+// until lets things happen until enough says that it is enough, or nothing is left to do.
+func (w *world) until(steps int, enough func() bool) error {
+	for range steps {
 		synctest.Wait()
 		w.mu.Lock()
 		w.number()
-		over := w.step()
-		violation := w.violation
-		w.mu.Unlock()
-		if violation != nil || over {
-			w.abandon()
+		over := enough() || w.step()
+		if violation := w.violation; violation != nil || over {
+			w.mu.Unlock()
 			return violation
 		}
 		// Time passes a little with each step, so that no two timers fire at the same moment.
-		pass(time.Duration(1 + w.rng.Int64N(int64(100*time.Microsecond))))
+		d := time.Duration(1 + w.rng.Int64N(int64(100*time.Microsecond)))
+		w.mu.Unlock()
+		pass(d)
 	}
-	w.abandon()
 	return errors.New("the run does not end")
 }
 
@@ -210,6 +241,9 @@ func (w *world) abandon() {
 		synctest.Wait()
 		w.mu.Lock()
 		running := w.processes
+		for _, p := range w.members {
+			p.die()
+		}
 		for _, f := range w.flights {
 			f.from.crashed = true
 			f.answer <- errCrashed
@@ -235,7 +269,7 @@ func (w *world) step() (over bool) {
 	if w.processes == 0 {
 		return true
 	}
-	if w.forgets && w.restart == nil && w.audit.head.version > 0 && w.rng.IntN(40) == 0 {
+	if w.forgets && w.restart == nil && w.watch.begun() && w.rng.IntN(40) == 0 {
 		w.forget()
 		return false
 	}
@@ -278,10 +312,10 @@ type restart struct {
 // not send any more.
 func (w *world) forget() {
 	n := 1 + w.rng.IntN(6)
-	w.restart = &restart{at: w.tick(), committed: w.audit.committed}
+	w.restart = &restart{at: w.tick()}
 	w.store.Forget(n)
-	w.audit.forget()
-	w.restart.kept = w.audit.head.version
+	w.past = map[string][]driver.Item{}
+	w.watch.forget(w.restart)
 	w.log("the store restarts without its last %d writes, at version %d", n, w.restart.kept)
 	w.late = nil
 	w.restarting = true
@@ -317,16 +351,43 @@ func (w *world) take(f *flight) {
 
 // arrives carries a request out and audits the store.
 func (w *world) arrives(f *flight, how string) error {
-	before := w.audit.head.version
+	before := w.version()
 	err := f.next()
 	w.log("%s: %s: %v", f, how, errText(err))
-	if violation := w.audit.after(f); violation != nil && w.violation == nil {
+	w.keep(f)
+	if violation := w.watch.after(f); violation != nil && w.violation == nil {
 		w.violation = fmt.Errorf("%s %s: %w", f, how, violation)
 	}
-	if w.audit.head.version > before {
-		w.commits = append(w.commits, commit{w.tick(), time.Now(), w.audit.head.version})
+	if now := w.version(); now > before {
+		w.commits = append(w.commits, commit{w.tick(), time.Now(), now})
 	}
 	return err
+}
+
+// version returns the version of the only stream, or 0 if the history is one of a feed.
+func (w *world) version() int64 {
+	if w.audit == nil {
+		return 0
+	}
+	return w.audit.head.version
+}
+
+// keep keeps the values that a request has written, for stale reads.
+func (w *world) keep(f *flight) {
+	if !f.writes() {
+		return
+	}
+	for _, key := range f.request.Keys {
+		value, etag := w.store.Value(key)
+		kept := w.past[key]
+		if len(kept) == 0 {
+			kept = append(kept, driver.Item{Key: key})
+		}
+		if kept[len(kept)-1].ETag != etag {
+			kept = append(kept, driver.Item{Key: key, Value: value, ETag: etag})
+		}
+		w.past[key] = kept
+	}
 }
 
 func errText(err error) string {
@@ -338,6 +399,12 @@ func errText(err error) string {
 
 // deliver carries out a waiting request, or does something worse with it.
 func (w *world) deliver(f *flight) {
+	if w.outage != nil && w.outage(f) {
+		w.take(f)
+		w.log("%s: lost in the outage", f)
+		f.answer <- errNetwork
+		return
+	}
 	if f.request.Op == "getmany" && f.part == nil && w.rng.IntN(4) == 0 {
 		_ = w.arrives(f, "the first part arrives") // the items of a bulk read may be from different moments
 		f.part = f.request.Items[:w.rng.IntN(len(f.request.Items))]
@@ -435,7 +502,7 @@ func (w *world) mayBeStale(f *flight) {
 		return
 	}
 	for i, item := range f.request.Items {
-		before := w.audit.before[item.Key]
+		before := w.past[item.Key]
 		if len(before) > 0 && w.rng.IntN(4) == 0 {
 			f.request.Items[i] = before[w.rng.IntN(len(before))]
 			w.log("%s: item %d is stale", f, i)
@@ -460,9 +527,16 @@ func (w *world) mayMiss(f *flight) {
 func (w *world) crash(f *flight) {
 	w.lives--
 	w.log("p%d crashes", f.from.id)
-	f.from.crashed, f.from.crashedAt = true, time.Now()
+	f.from.crashedAt = time.Now()
+	w.kill(f.from)
+	w.start(f.from.life)
+}
+
+// kill ends a process. Writes that it has sent may still arrive.
+func (w *world) kill(p *process) {
+	p.die()
 	for _, own := range slices.Clone(w.flights) {
-		if own.from != f.from {
+		if own.from != p {
 			continue
 		}
 		w.take(own)
@@ -476,20 +550,28 @@ func (w *world) crash(f *flight) {
 		}
 		own.answer <- errCrashed
 	}
-	w.start()
 }
 
 // start begins a process.
-func (w *world) start() {
-	p := &process{world: w, id: w.born, rng: rand.New(rand.NewPCG(w.rng.Uint64(), w.rng.Uint64()))}
+func (w *world) start(life func(*process)) {
+	p := &process{world: w, id: w.born, life: life, rng: rand.New(rand.NewPCG(w.rng.Uint64(), w.rng.Uint64()))}
 	w.born++
 	w.processes++
+	w.members = append(w.members, p)
 	go func() {
-		p.live()
+		p.life(p)
 		w.mu.Lock()
 		w.processes--
 		w.mu.Unlock()
 	}()
+}
+
+// die makes the process end. From now on it can send nothing. The caller holds w.mu.
+func (p *process) die() {
+	p.crashed = true
+	if p.stop != nil {
+		p.stop()
+	}
 }
 
 // tick orders calls and returns among all processes.

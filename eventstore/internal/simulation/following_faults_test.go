@@ -1,0 +1,84 @@
+package simulation
+
+import (
+	"fmt"
+	"testing"
+)
+
+// feedFaults are faults in the feed's code. Each leaves out a rule of following, F1 to F14 as in
+// ARCHITECTURE.md.
+var feedFaults = []planted{
+	{"F1", "a journal is registered without a condition",
+		"value := root.With(id).Encode(j.feed)\n",
+		"value := root.With(id).Encode(j.feed)\n\t\tnow, _ := j.state.Get(ctx, j.feed.Log(), j.feed.Root())\n\t\titem.ETag = now.ETag\n"},
+	{"F1", "a journal is used although the root may not name it",
+		"	if err := j.add(ctx, id, false); err != nil {\n\t\treturn err\n\t}\n", "\t_ = j.add(ctx, id, false)\n"},
+	{"F2", "the name of a stream does not stand before its first commit",
+		"case last.IsZero() && nameFirst && !w.named:", "case false:"},
+	{"F2", "the name of a stream is only sent before its first commit",
+		"\t\tn.used(e) // to be written again, because nothing tells whether it stands\n\t\treturn fmt.Errorf(\"the feed %q cannot take the name of the stream: %w\", string(j.feed), err)\n", "\t\tn.stands()\n\t\treturn nil\n"},
+	{"F3", "the number of a commit of unknown outcome is given again",
+		"case !w.sent || isA[*VersionMismatchError](err) || isA[*StreamClosedError](err):", "default:"},
+	{"F3", "there is no window",
+		"if !hasRoom(own) {", "if false {"},
+	{"F4", "the entry stands before the commit",
+		"\tnext.tail = append(w.carry(), c.events...)\n", "\t_ = w.state.Write(ctx, w.keys.partition, w.entryWrites(c))\n\tnext.tail = append(w.carry(), c.events...)\n"},
+	{"F5", "a writer without the feed drops the ticket of the head",
+		"	if c.number.own == nil {\n\t\treturn w.head.ticket\n\t}\n\treturn c.ticket", "\treturn c.ticket"},
+	{"F5", "a commit covers only its own versions",
+		"return max(w.head.ticket.To+1, w.head.first) }", "return w.head.version + 1 }"},
+	{"F5", "a stream that a writer without the feed has changed is not adopted",
+		"hd.version == 0 || hd.ticketed() {", "true {"},
+	{"F5", "the entry of a ticket that only the head carries need not stand before the next commit",
+		"case last.Alone != \"\":", "case false:"},
+	{"F6", "the log is written without a condition",
+		"	if ix.loaded && version == ix.version {\n", "	if ix.loaded {\n\t\tix.version = version\n"},
+	{"F6", "how far the journals were read is kept apart from the log",
+		"	if err := ix.state.Take(batch); err != nil {\n\t\treturn err\n\t}\n\tix.version = version\n", "\tix.version = version\n\tif ix.batches%2 == 0 {\n\t\tif err := ix.state.Take(batch); err != nil {\n\t\t\treturn err\n\t\t}\n\t} else {\n\t\tix.state.Position = batch.Last()\n\t}\n"},
+	{"F7", "an entry does not wait for the one before",
+		"			if !vector.Ready(e) {", "			if e.What == journal.Ended && !vector.Ready(e) {"},
+	{"F7", "numbers that were absent are forgotten",
+		"		next.Open = append(next.Open, i)\n\t}\n\treturn next", "\t\t_ = i\n\t}\n\treturn next"},
+	{"F8", "the heads of streams are not walked",
+		"if len(found) == 0 || ix.walk.due(ix.walkEvery) {", "if false {"},
+	{"F8", "only the last commit of a stream is derived",
+		"			entries, slot, highest, e = append(entries, e), e.After, e.From-1, journal.Entry{}\n", "			return append(entries, e), nil\n"},
+	{"F8", "what an entry waits for is not derived",
+		"if err := ix.repair(ctx, found); err != nil {", "if err := error(nil); err != nil {"},
+	{"F9", "entries are deleted before the log has them",
+		"	raw := eventstore.Raw{Type: kindBatch,", "	_ = ix.clear(ctx, batch)\n\traw := eventstore.Raw{Type: kindBatch,"},
+	{"F9", "an indexer that takes over does not delete what the one before it left",
+		"if err := ix.clear(ctx, last.Batch); err != nil {", "_ = last\n\t\tif err := error(nil); err != nil {"},
+	{"F10", "a deleted stream is swept at once",
+		"if err := w.journalChain(ctx, operation); err != nil {", "if err := error(nil); err != nil {"},
+	{"F10", "the head of a deleted stream drops events that only the head before it carried",
+		"if what == journal.Deleted && len(w.carry()) > 0 {", "if false {"},
+	{"F11", "a journal ends although numbers are undecided",
+		"return own.outstanding() > 0 })", "return len(own.unwritten) > 0 })"},
+	{"F11", "the end of a journal is taken over before the rest",
+		"return v[e.Journal].Complete(e.Number, e.Void)", "return true"},
+	{"F12", "a follower keeps its position before it makes the effects",
+		"	if err := handle(); err != nil {\n\t\treturn err\n\t}\n\treturn keep()\n", "	for _, item := range items {\n\t\tposition = int64(item.Position)\n\t}\n\tif err := keep(); err != nil {\n\t\treturn err\n\t}\n\treturn handle()\n"},
+	{"F14", "a process does not look whether the root still names its journal",
+		"if time.Since(own.checked) < rootCheck {", "if true {"},
+	{"names", "names of the last page that have no mark are not marked after a crash",
+		"if err := ix.mark(ctx, ix.names.at.Names); err != nil {", "if err := error(nil); err != nil {"},
+	{"names", "the catalogue does not catch up with the log after a crash",
+		"done >= ix.state.Position {", "true {"},
+}
+
+// TestEveryRuleOfFollowingIsNeeded plants one fault after another into the feed's code. The
+// simulation must fail on each.
+func TestEveryRuleOfFollowingIsNeeded(t *testing.T) {
+	for _, p := range feedFaults {
+		t.Run(p.rule+" "+p.fault, func(t *testing.T) {
+			out, err := p.run(t, true, "-test.run=TestEveryCommitIsFollowed", "-feeds=20000", "-test.timeout=20m")
+			caught := failing.FindStringSubmatch(out)
+			if err == nil || caught == nil {
+				t.Errorf("no history fails without it:\n%s", out)
+				return
+			}
+			fmt.Printf("planted rule=%s fault=%q caught_at_seed=%s\n", p.rule, p.fault, caught[1])
+		})
+	}
+}
