@@ -48,4 +48,8 @@
 //
 // If the position is older than what was handled, items come again. If it is beyond the end of the
 // feed, Run returns an [AheadError] and delivers nothing.
+//
+// # Examples
+//
+//   - example_test.go: handle items, handle what was parked once more, and list subscriptions
 package subscription
