@@ -403,7 +403,7 @@ func TestCatchingUpTakesFewRequests(t *testing.T) {
 			l.Errorf("continuing near the end took %d requests: %s", len(trace), short(trace))
 		}
 		l.read(feed.After(5))
-		if trace := l.store.Trace(); len(trace) > 20 {
+		if trace := l.store.Trace(); len(trace) > most {
 			l.Errorf("continuing near the beginning took %d requests: %s", len(trace), short(trace))
 		}
 	})
