@@ -22,37 +22,47 @@ func (h *streamHandle) adopt(ctx context.Context, operation string) error {
 		return err
 	}
 	w := newWriter(h, openedStream{head: hd, etag: etag})
-	if err := w.standing(ctx, true); err != nil {
+	w.shared = true
+	if err := w.standing(ctx, h.journals, true); err != nil {
 		return h.failed(operation, err)
 	}
 	n, err := h.journals.give(ctx)
 	if err != nil {
-		return h.failed(operation, err)
+		return h.noNumber(operation, err)
 	}
-	next := hd
-	next.ticket = journal.Ticket{Slot: n.Slot, From: w.notCovered(), To: hd.version, After: hd.ticket.Slot, Alone: journal.Adopted}
-	if hd.closed {
+	if _, err := w.refresh(ctx, operation); err != nil { // since the requests may have taken long (Rule 1)
+		n.unused()
+		return err
+	}
+	if w.head.ticket != hd.ticket || w.head.ticketed() {
+		n.unused() // another writer came first, and the walk comes by again
+		return nil
+	}
+	next, before := w.head, w.etag
+	next.ticket = journal.Ticket{Slot: n.Slot, From: w.notCovered(), To: next.version, After: hd.ticket.Slot, Alone: journal.Adopted}
+	if next.closed {
 		next.ticket.Alone = journal.Closed
 	}
-	err = h.state.Swap(ctx, h.keys.partition, driver.Swap{Key: h.keys.head(), Value: next.encode(h.keys.partition), ETag: etag})
+	err = h.state.Swap(ctx, h.keys.partition, driver.Swap{Key: h.keys.head(), Value: next.encode(h.keys.partition), ETag: before})
 	switch {
 	case err == nil:
 		n.used(h.entryOfHead(next))
+		return nil
 	case refused(err):
 		n.unused()
 		return h.failed(operation, err)
-	default:
-		now, _, readErr := h.readHead(ctx, operation)
-		switch before := hd.ticket.Slot; {
-		case readErr != nil:
-			return h.failed(operation, err)
-		case now.ticket.Slot == n.Slot:
-			n.used(h.entryOfHead(now))
-		case now.version > hd.version && !before.IsZero() && (now.ticket.Slot == before || now.ticket.After == before):
-			n.unused() // another commit took the place of the swap
-		}
-		// Otherwise the number stays undecided, because the swap may still take effect, or may have
-		// done so before other commits. The walk comes by again.
 	}
+	now, etag, readErr := h.readHead(ctx, operation)
+	if readErr != nil {
+		return h.failed(operation, err)
+	}
+	switch last := hd.ticket; {
+	case now.ticket.Slot == n.Slot || now.ticket.After == n.Slot:
+		n.used(h.entryOfHead(next))
+	case !last.IsZero() && (now.ticket == last && etag != before || now.ticket.After == last.Slot):
+		n.unused() // another swap took the place of this one
+	}
+	// Otherwise the number stays undecided, because the swap may still take effect, or may have
+	// done so before other commits. The walk comes by again.
 	return nil
 }

@@ -96,8 +96,14 @@ func (s *Session) appendDrafts(ctx context.Context, expected Expected, drafts []
 		if err == nil {
 			err = s.writer.commit(ctx, c)
 		}
+		if err == errAdopted && pauseBefore(ctx, n+1) {
+			continue
+		}
 		var mismatch *VersionMismatchError
 		if !errors.As(err, &mismatch) {
+			if err == errAdopted {
+				err = s.handle.failed("append", err)
+			}
 			return c.version(), err
 		}
 		s.writer.behind = mismatch.Actual > s.writer.head.version
@@ -142,6 +148,9 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (vers
 		s.writer.sent, s.writer.together = true, false
 		err := s.writer.resolve(ctx, unknown.commit, unknown.Cause, attempts{})
 		s.writer.account(unknown.commit, err)
+		if err == errAdopted {
+			return s.handle.failed("append", err)
+		}
 		if err == nil {
 			s.writer.appended = true
 			s.writer.settle(ctx)

@@ -109,6 +109,7 @@ var (
 			_, err := p.RebuildHead(ctx, labStream, nil)
 			return err
 		},
+		"Close": func(ctx context.Context, p *Provider) error { return p.Close(ctx) },
 	}
 )
 
@@ -141,6 +142,7 @@ func TestAllThatTakesAContextIsTested(t *testing.T) {
 type slow struct {
 	*memstate.Store
 	provider *Provider
+	feeding  *Provider // the same with a feed, for Close
 
 	mu      sync.Mutex
 	answers int           // how many requests still get an answer; all if negative
@@ -164,6 +166,13 @@ func newSlow(t *testing.T, store *memstate.Store, options ...Option) *slow {
 	if s.provider, err = NewProvider(store, options...); err != nil {
 		t.Fatal(err)
 	}
+	if s.feeding, err = NewProvider(store, append(options, WithFeed("all"))...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // in fake time
+		s.after(-1, false)
+		waitForFlusher(s.feeding)
+	})
 	return s
 }
 
@@ -234,7 +243,11 @@ func (s *slow) calls(t *testing.T) map[string]func(context.Context) error {
 		calls["Session."+name] = func(ctx context.Context) error { return write(ctx, session, unknown) }
 	}
 	for name, open := range openings {
-		calls["Provider."+name] = func(ctx context.Context) error { return open(ctx, s.provider) }
+		p := s.provider
+		if name == "Close" {
+			p = s.feeding
+		}
+		calls["Provider."+name] = func(ctx context.Context) error { return open(ctx, p) }
 	}
 	return calls
 }
@@ -248,6 +261,8 @@ func (s *slow) prepare(call string) {
 		fallthrough
 	case "Provider.Open":
 		s.Set(k.lease(), nil)
+	case "Provider.Close":
+		_, _ = s.feeding.Append(context.Background(), Stream{"EventStores", "account", "of the feed"}, ExpectAny(), noted{"f"})
 	}
 }
 

@@ -16,15 +16,19 @@ import (
 // covered reports whether the log has taken over the entry of a slot.
 type covered func(journal.Slot) bool
 
-// errNotStanding says that an entry can be derived from nothing and does not stand. Unless reads
-// are stale, the log has taken it over since its state was read.
-var errNotStanding = errors.New("neither the stream nor a journal has an entry that the log lacks")
+// notStanding says that an entry can be derived from nothing and does not stand. Unless reads are
+// stale, the log has taken it over since its state was read.
+type notStanding struct{ slot journal.Slot }
+
+func (e *notStanding) Error() string {
+	return fmt.Sprintf("the entry %s is neither in the log nor in its journal, and the stream does not tell of it", e.slot)
+}
 
 // chain returns the entries of a stream's commits that are not covered, the newest first. It begins
 // with the commit whose last event has that version and whose ticket is for that slot. It follows
 // the tickets down to the first that is covered. What the events do not tell it reads from the
 // journals: entries that no event carries, and those of a deleted stream that is being swept. (Rule
-// F10) With errNotStanding, the entries so far are right.
+// F10) With a notStanding error, the entries so far are right.
 func (h *streamHandle) chain(ctx context.Context, operation string, hd head, version int64, slot journal.Slot, covers covered) (entries []journal.Entry, err error) {
 	if covers(slot) {
 		return nil, nil
@@ -97,10 +101,11 @@ func (h *streamHandle) chain(ctx context.Context, operation string, hd head, ver
 			}
 		}
 	}
-	return entries, errNotStanding
+	return entries, &notStanding{slot}
 }
 
-// standingEntry reads an entry from its journal. It returns errNotStanding if there is none.
+// standingEntry reads an entry from its journal. It returns a notStanding error if there
+// is none.
 func (h *streamHandle) standingEntry(ctx context.Context, operation string, slot journal.Slot) (journal.Entry, error) {
 	feed := h.journals.feed
 	item, err := h.state.Get(ctx, feed.Partition(slot.Journal), feed.Key(slot))
@@ -108,11 +113,11 @@ func (h *streamHandle) standingEntry(ctx context.Context, operation string, slot
 		return journal.Entry{}, h.failed(operation, err)
 	}
 	if !item.Found() {
-		return journal.Entry{}, errNotStanding
+		return journal.Entry{}, &notStanding{slot}
 	}
 	e, err := journal.DecodeEntry(feed, slot, item.Value)
 	if err == nil && e.Stream != h.keys.partition {
-		err = fmt.Errorf("it is about %s", e.Stream)
+		err = errors.New("it is about another stream")
 	}
 	if err != nil {
 		return journal.Entry{}, h.damaged(item.Key, 0, err)
@@ -141,7 +146,7 @@ func (h *streamHandle) derive(ctx context.Context, operation string, hd head, co
 		entries, err = h.chain(ctx, operation, hd, t.To, t.Slot, covers)
 	} else {
 		entries, err = h.chain(ctx, operation, hd, t.From-1, t.After, covers)
-		if err == nil || err == errNotStanding {
+		if err == nil || isA[*notStanding](err) {
 			entries = slices.Insert(entries, 0, h.entryOfHead(hd))
 		}
 	}
@@ -156,22 +161,25 @@ func (w *writer) journalChain(ctx context.Context, operation string) error {
 		return nil
 	}
 	var entries []journal.Entry
-	err := errNotStanding
-	for n := 0; err == errNotStanding && n < readAttempts; n++ {
+	for n := 0; ; n++ {
 		if !backoff(ctx, n) {
 			return w.failed(operation, contextErr(ctx))
 		}
-		state, readErr := readLog(ctx, newReader(w.journals.logHandle()))
-		if readErr != nil {
-			return readErr
+		state, err := readLog(ctx, newReader(w.journals.logHandle()))
+		if err != nil {
+			return err
 		}
 		entries, err = w.derive(ctx, operation, w.head, state.Vector.Covers)
-	}
-	if err == errNotStanding {
-		return w.failed(operation, err)
-	}
-	if err != nil {
-		return err
+		if err == nil {
+			break
+		}
+		missing, ok := err.(*notStanding)
+		if !ok {
+			return err
+		}
+		if n >= readAttempts {
+			return w.damaged(w.journals.feed.Key(missing.slot), 0, err)
+		}
 	}
 	byJournal := map[string][]driver.Write{}
 	var ids []string

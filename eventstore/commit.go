@@ -77,6 +77,9 @@ func (w *writer) commit(ctx context.Context, c commit) (err error) {
 	if err := w.makeRoom(ctx, c); err != nil {
 		return err
 	}
+	if err := w.standingFor(ctx, c); err != nil {
+		return w.failed("append", err)
+	}
 	if err := w.stillAt(ctx, c); err != nil {
 		return err
 	}
@@ -108,6 +111,8 @@ func (w *writer) stillAt(ctx context.Context, c commit) error {
 		return w.endError(w.head)
 	case actual != c.base:
 		return &VersionMismatchError{Stream: w.Stream, Expected: c.base, Actual: actual, Metadata: c.metadata(w.streamHandle)}
+	case !c.follows(w.head):
+		return errAdopted
 	}
 	return nil
 }
@@ -146,11 +151,17 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 			if so.seen(etag); so.refused() {
 				return w.failed("append", so.last)
 			}
+			if !c.follows(h) {
+				return errAdopted
+			}
 			if so.useless() {
 				last = so.last
 				break
 			}
-			if last = w.makeRoom(ctx, c); last == nil && w.current() {
+			if last = w.makeRoom(ctx, c); last == nil {
+				last = w.standingFor(ctx, c)
+			}
+			if last == nil && w.current() {
 				if last = w.try(ctx, c); last != nil {
 					so.note(last, w.etag)
 				}
@@ -191,24 +202,23 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 // commit may still have taken effect.
 func (w *writer) try(ctx context.Context, c commit) error {
 	w.counts.attempts++
-	together := w.fitsTransaction(c)
-	if err := w.standing(ctx, !together); err != nil {
-		return err
-	}
 	next := head{version: c.version(), first: w.head.first, commit: c.id, time: time.Now(), size: c.largest(), ticket: w.ticketOf(c)}
-	if together {
+	if w.fitsTransaction(c) {
 		// The transaction also stores each record of the tail that it replaces. (Rule 3)
 		writes := w.eventWrites(append(w.carry(), c.events...))
 		if c.unproven {
 			w.createIDs(writes, c)
 		}
-		writes = append(writes, w.entryWrites(c)...)
+		withEntry := c.number.own != nil && w.carriesEntries()
+		if withEntry {
+			writes = append(writes, w.entryWrite(c))
+		}
 		swap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}
 		if err := w.sending(w.state.Commit(ctx, w.keys.partition, swap, writes)); err != nil {
 			return err
 		}
 		w.written(next)
-		w.unsettled, w.together = nil, true
+		w.unsettled, w.together = nil, withEntry
 		return nil
 	}
 	if err := w.proveUnused(ctx, &c); err != nil { // the tail has grown since planCommit

@@ -233,6 +233,8 @@
 //   - [WithObserver] observes operations, for metrics and traces. Package adapter/telemetry has an
 //     observer for OpenTelemetry.
 //   - [WithHashedIDs] keeps aggregate ids out of logs and errors.
+//   - [WithFeed] tells a feed of all commits, so that package feed can list and follow all streams.
+//     Such a provider is closed with [Provider.Close].
 //
 // # Examples
 //
@@ -256,4 +258,5 @@
 //   - example_rebuild_test.go: rebuild a lost head
 //   - example_observe_test.go: observe operations
 //   - example_hashids_test.go: keep aggregate ids out of logs and errors
+//   - example_feed_test.go: tell a feed of all commits
 package eventstore

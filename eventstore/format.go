@@ -1,7 +1,7 @@
 package eventstore
 
-// The kinds of records that are stored. Package frame describes their common form. Each kind has its
-// own file.
+// The kinds of records that are stored. Package frame describes their common form. Each kind has
+// its own file.
 const (
 	kindEvent       = "event"
 	kindHead        = "head"

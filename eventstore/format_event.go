@@ -111,6 +111,8 @@ func decodeEvent(stream Stream, name string, data []byte) (record, Metadata, Raw
 		return record{}, Metadata{}, Raw{}, err
 	case r.version < 1 || r.commit == "" || raw.Type == "":
 		return record{}, Metadata{}, Raw{}, errors.New("the header lacks version, commit or type")
+	case !r.ticket.IsZero() && r.ticket.To != r.version:
+		return record{}, Metadata{}, Raw{}, fmt.Errorf("version %d has a ticket for version %d", r.version, r.ticket.To)
 	}
 	raw.SchemaVersion, raw.Payload = int(schema), payload
 	m.Message.Type, m.Message.SchemaVersion = raw.Type, raw.SchemaVersion

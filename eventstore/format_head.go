@@ -129,6 +129,8 @@ func decodeHead(stream Stream, name string, data []byte) (head, error) {
 		return head{}, errors.New("the head lacks version, first or commit")
 	case h.deleted && (h.first <= h.version || len(h.tail) > 0):
 		return head{}, errors.New("the head of a deleted stream has events")
+	case h.ticket.To > h.version:
+		return head{}, fmt.Errorf("the head is at version %d, below its ticket for %s", h.version, h.ticket.Slot)
 	}
 	below := int64(0)
 	for i, want := range h.tail {

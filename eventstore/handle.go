@@ -35,7 +35,11 @@ const readAttempts = 8
 
 // get reads one key with the strongest consistency.
 func (h *streamHandle) get(ctx context.Context, operation, key string) (driver.Item, error) {
-	item, err := h.state.Get(ctx, h.keys.partition, key)
+	return h.getOf(ctx, operation, h.keys.partition, key)
+}
+
+func (h *streamHandle) getOf(ctx context.Context, operation, partition, key string) (driver.Item, error) {
+	item, err := h.state.Get(ctx, partition, key)
 	if err != nil {
 		return driver.Item{}, h.failed(operation, err)
 	}
@@ -45,11 +49,15 @@ func (h *streamHandle) get(ctx context.Context, operation, key string) (driver.I
 // getMany reads keys in one request. An item that failed fails the whole read. If the store's bulk
 // reads do not prove that a key is absent, getMany asks for each absent key alone.
 func (h *streamHandle) getMany(ctx context.Context, operation string, keys []string) ([]driver.Item, error) {
-	items, err := h.getManyUnproven(ctx, operation, keys)
+	return h.getManyOf(ctx, operation, h.keys.partition, keys)
+}
+
+func (h *streamHandle) getManyOf(ctx context.Context, operation, partition string, keys []string) ([]driver.Item, error) {
+	items, err := h.getManyUnprovenOf(ctx, operation, partition, keys)
 	if err != nil {
 		return nil, err
 	}
-	return items, h.prove(ctx, operation, items)
+	return items, h.proveOf(ctx, operation, partition, items)
 }
 
 // proveAtOnce is how many keys prove asks for at the same time.
@@ -59,6 +67,10 @@ const proveAtOnce = 32
 // It stops at the first key that cannot be read, so that a store that is down does not get a
 // thousand more requests.
 func (h *streamHandle) prove(ctx context.Context, operation string, items []driver.Item) error {
+	return h.proveOf(ctx, operation, h.keys.partition, items)
+}
+
+func (h *streamHandle) proveOf(ctx context.Context, operation, partition string, items []driver.Item) error {
 	if !h.caps.BulkMisses {
 		return nil
 	}
@@ -80,7 +92,7 @@ func (h *streamHandle) prove(ctx context.Context, operation string, items []driv
 		}
 		all.Go(func() {
 			defer func() { <-turns }()
-			found, err := h.get(ctx, operation, item.Key)
+			found, err := h.getOf(ctx, operation, partition, item.Key)
 			if err != nil {
 				once.Do(func() { first = err; stop() })
 				return
@@ -98,7 +110,11 @@ func (h *streamHandle) prove(ctx context.Context, operation string, items []driv
 // getManyUnproven reads keys in one request. The store may have missed a key that it calls absent,
 // see Capabilities.BulkMisses.
 func (h *streamHandle) getManyUnproven(ctx context.Context, operation string, keys []string) ([]driver.Item, error) {
-	items, err := h.state.GetMany(ctx, h.keys.partition, keys)
+	return h.getManyUnprovenOf(ctx, operation, h.keys.partition, keys)
+}
+
+func (h *streamHandle) getManyUnprovenOf(ctx context.Context, operation, partition string, keys []string) ([]driver.Item, error) {
+	items, err := h.state.GetMany(ctx, partition, keys)
 	if err != nil {
 		return nil, h.failed(operation, err)
 	}

@@ -79,10 +79,22 @@ func (in Inside) LogState(ctx context.Context, r *Reader) (journal.State, error)
 	return readLog(ctx, r)
 }
 
+// Root reads the root of the feed, and its ETag. It returns an [ArgumentError] if the store has a
+// feed of another name.
+func (in Inside) Root(ctx context.Context) (journal.Root, string, error) {
+	return in.p.journals.root(ctx)
+}
+
 // GetMany reads keys of any partitions, in as few requests as the store allows. It proves that a
 // key is absent, and fails as a whole if one key cannot be read.
 func (in Inside) GetMany(ctx context.Context, operation string, keys []string) ([]driver.Item, error) {
-	return in.p.journals.logHandle().getMany(ctx, operation, keys)
+	return in.p.journals.logHandle().getAnywhere(ctx, operation, keys, (*streamHandle).getManyOf)
+}
+
+// GetManyUnproven is GetMany for callers that ask again later. The store may have missed a key that
+// it calls absent.
+func (in Inside) GetManyUnproven(ctx context.Context, operation string, keys []string) ([]driver.Item, error) {
+	return in.p.journals.logHandle().getAnywhere(ctx, operation, keys, (*streamHandle).getManyUnprovenOf)
 }
 
 // StreamHead is what a stream's head tells about the stream.
@@ -150,14 +162,14 @@ func (in Inside) Derive(ctx context.Context, operation, name string, hd StreamHe
 		return nil, err
 	}
 	entries, err := h.derive(ctx, operation, hd.head, covers)
-	if err == errNotStanding {
+	if isA[*notStanding](err) {
 		err = nil // what is missing is in the log, or stands by the time it is derived again
 	}
 	return entries, err
 }
 
-// Adopt gives a stream a ticket for the versions that writers without a feed have written. It does
-// nothing if there are none. (Rule F5)
+// Adopt gives a stream a ticket for what writers without a feed have done to it. It does nothing if
+// they have done nothing, see [StreamHead.Ticketed]. (Rule F5)
 func (in Inside) Adopt(ctx context.Context, operation, name string) error {
 	h, err := in.named(name)
 	if err != nil {

@@ -2,6 +2,7 @@ package eventstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -28,11 +29,30 @@ func (w *writer) giveNumber(ctx context.Context, c *commit) error {
 	}
 	n, err := w.journals.give(ctx)
 	if err != nil {
-		return w.failed("append", err)
+		return w.noNumber("append", err)
 	}
 	c.number = n
 	c.ticket = journal.Ticket{Slot: n.Slot, From: w.notCovered(), To: c.version(), After: last.Slot}
 	return nil
+}
+
+// noNumber returns the error of an operation whose commit got no number.
+func (h *streamHandle) noNumber(operation string, err error) error {
+	if argument, ok := errors.AsType[*ArgumentError](err); ok {
+		return argument
+	}
+	return h.failed(operation, err)
+}
+
+// errAdopted says that the head got another ticket since a commit was planned. The commit's own
+// ticket is no longer right then. No attempt at the commit can succeed any more, because the ETag
+// of the head is another one too.
+var errAdopted = fmt.Errorf("the stream was taken into the feed meanwhile: append the events again: %w", driver.ErrRefused)
+
+// follows reports whether the ticket of a commit names the one that a head has. A head that has
+// lost its ticket to an older version of this library makes no difference.
+func (c commit) follows(h head) bool {
+	return c.number.own == nil || h.ticket.IsZero() || h.ticket.Slot == c.ticket.After
 }
 
 // notCovered returns the lowest version that no ticket of the stream covers.
@@ -76,28 +96,18 @@ func typesOf(drafts []draft) (types []string) {
 	return types
 }
 
-// entryWrites returns the write of a commit's entry, if the commit has one.
-func (w *writer) entryWrites(c commit) []driver.Write {
-	if c.number.own == nil {
-		return nil
-	}
-	return []driver.Write{w.journals.entryWrite(c.entry(w.keys.partition))}
+// entryWrite returns the write of a commit's entry. The provider that gave the commit its number
+// may be another one than that of the writer, see Session.Retry.
+func (w *writer) entryWrite(c commit) driver.Write {
+	return c.number.of.entryWrite(c.entry(w.keys.partition))
 }
 
-// A ticket has at most ticketBytes in a record.
+// carriesEntries reports whether a transaction of the store can hold the entry of its commit, whose
+// key is in another partition. (Rule F4)
+func (h *streamHandle) carriesEntries() bool { return h.caps.Atomic && h.caps.AnyPartition }
+
+// ticketBytes is how many bytes a ticket has in a record at most.
 const ticketBytes = 256
-
-// An entry's key has at most entryKeyBytes, unless the name of the feed is long.
-const entryKeyBytes = 256
-
-// entryBytes returns an upper bound of the bytes of an entry, without the name of its stream.
-func entryBytes(types []string) int {
-	n := 1024
-	for _, t := range types {
-		n += 3*len(t) + 8
-	}
-	return n
-}
 
 // sending notes that a commit was sent, unless it certainly was not.
 func (w *writer) sending(err error) error {
@@ -108,39 +118,59 @@ func (w *writer) sending(err error) error {
 // account tells the journal what became of a commit. A number is given again only if its commit
 // certainly never takes effect. (Rule F3)
 func (w *writer) account(c commit, err error) {
-	switch {
-	case c.number.own == nil:
-	case err == nil && w.together:
-		c.number.stands()
-		w.journals.stood.Ring()
-	case err == nil:
-		c.number.used(c.entry(w.keys.partition))
-	case !w.sent || isA[*VersionMismatchError](err) || isA[*StreamClosedError](err):
+	if c.number.own == nil {
+		return
+	}
+	certain := !w.sent || err == errAdopted
+	switch err.(type) { // errors of other types may wrap these
+	case nil:
+		if w.together {
+			c.number.stands()
+			c.number.of.stood.Ring()
+		} else {
+			c.number.used(c.entry(w.keys.partition))
+		}
+		return
+	case *VersionMismatchError, *StreamClosedError, *StorageError:
+		certain = true
+	}
+	if certain {
 		c.number.unused()
 	}
 }
 
-// standing makes sure that what must stand in a journal before the next commit does so: the entry
-// of a ticket that only the head carries, and, if nameFirst is true, the name of a stream that has
-// no ticket yet. Its errors match driver.ErrRefused, because nothing of the commit was sent. (Rules
+// standing makes sure that what must stand in a journal before the next commit does so. That is the
+// entry of a ticket that only the head carries. If nameFirst is true, it is also the name of a
+// stream that has no ticket yet. The errors of standing match driver.ErrRefused, because nothing of
+// the commit was sent. It may take so long that the ETag of the head is no longer current. (Rules
 // F2 and F10)
-func (w *writer) standing(ctx context.Context, nameFirst bool) error {
+func (w *writer) standing(ctx context.Context, j *journals, nameFirst bool) error {
 	last := w.head.ticket
 	switch {
-	case w.journals == nil:
+	case j == nil:
 		return nil
-	case last.Alone != "":
+	case last.Alone != "" && last.Slot != w.alone:
 		e := w.entryOfHead(w.head)
-		if err := w.state.Write(ctx, w.journals.feed.Partition(e.Journal), []driver.Write{w.journals.entryWrite(e)}); err != nil {
-			return fmt.Errorf("the feed %q cannot take the entry %s: %w: %w", string(w.journals.feed), e.Slot, driver.ErrRefused, err)
+		if err := w.state.Write(ctx, j.feed.Partition(e.Journal), []driver.Write{j.entryWrite(e)}); err != nil {
+			return fmt.Errorf("the feed %q cannot take the entry %s: %w: %w", string(j.feed), e.Slot, driver.ErrRefused, err)
 		}
+		w.alone = last.Slot
 	case last.IsZero() && nameFirst && !w.named:
-		if err := w.journals.name(ctx, w.keys.partition); err != nil {
-			return fmt.Errorf("%w: %w", driver.ErrRefused, err)
+		if err := j.name(ctx, w.keys.partition); err != nil {
+			return err
 		}
 		w.named = true
 	}
 	return nil
+}
+
+// standingFor is standing for a commit.
+func (w *writer) standingFor(ctx context.Context, c commit) error {
+	j := w.journals
+	if c.number.own != nil {
+		j = c.number.of
+	}
+	return w.standing(ctx, j, !w.carriesEntries() || !w.fitsWith(w.head.tail, c))
 }
 
 // entryOfHead returns the entry of a head's ticket that no event carries.

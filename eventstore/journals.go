@@ -19,25 +19,32 @@ import (
 // This file gives numbers to commits and names, and writes entries. The numbers of rules in
 // comments, F1 to F14, are those in ARCHITECTURE.md.
 
-const (
-	// rootCheck is how often a process that appends makes sure that the root still names its
-	// journals. After it was idle for as long, it also tells an indexer that it is back. (Rule F14)
-	rootCheck = time.Minute
-)
+// rootCheck is how often a process that appends makes sure that the root still names its journals.
+// After it was idle for as long, it also tells an indexer that it is back. (Rule F14)
+const rootCheck = time.Minute
+
+// maxWaiting is how many entries may wait to be written before an append waits for them to be
+// written, so that a store that takes no entries does not get one journal after the other.
+const maxWaiting = 1024
 
 // journals are the journals of one provider. They are safe for concurrent use.
 type journals struct {
 	feed      journal.Feed
 	state     driver.State
+	patience  time.Duration        // how long a change of the root may take
 	logHandle func() *streamHandle // of the feed's log, which is in no feed itself
 
-	// registering holds a token while a journal is added to the root, which takes requests.
+	// registering holds a token while the root is looked at or changed, which takes requests. Its
+	// holder may use pending, the id of a journal that the root may name already.
 	registering chan struct{}
+	pending     string
 
 	stood bell.Bell // rings when the entry of a commit is known to stand
 
 	mu      sync.Mutex
 	open    []*ownJournal
+	checked time.Time // when the root was known to name them all
+	used    time.Time // when a number was given last
 	flusher flusher
 }
 
@@ -49,17 +56,19 @@ type ownJournal struct {
 	given     int64                  // how often a number was given, also again
 	undecided map[int64]int64        // numbers of commits under way or of unknown outcome; values are as of given
 	unwritten map[int64]driver.Write // entries that are not known to stand
-	checked   time.Time              // when the root was known to name it
-	used      time.Time              // when a number was given last
+	ended     bool                   // it gives no more numbers, and its end is to be written
 }
 
-func newJournals(feed string, state driver.State) *journals {
-	j := &journals{feed: journal.Feed(feed), state: state, registering: make(chan struct{}, 1)}
+func newJournals(feed string, state driver.State, patience time.Duration) *journals {
+	j := &journals{feed: journal.Feed(feed), state: state, patience: patience, registering: make(chan struct{}, 1)}
 	j.flusher.kick = make(chan struct{}, 1)
 	return j
 }
 
 func (j *ownJournal) outstanding() int { return len(j.undecided) + len(j.unwritten) }
+
+// hasRoom reports whether the journal can give a number. (Rule F3)
+func (j *ownJournal) hasRoom() bool { return !j.ended && j.outstanding() < journal.Window-1 }
 
 // number is a number that was given. The zero number is for a writer without a feed.
 type number struct {
@@ -72,83 +81,92 @@ type number struct {
 	giving int64
 }
 
-// give gives a number. It registers a journal if this process has none with room.
+// give gives a number. It registers a journal if this process has none with room. Its errors match
+// driver.ErrRefused, because nothing of the commit was sent.
 func (j *journals) give(ctx context.Context) (number, error) {
 	for {
-		if n, ok, err := j.giveNow(ctx); ok || err != nil {
-			return n, err
+		if n, ok := j.giveNow(); ok {
+			return n, nil
 		}
 		select {
 		case j.registering <- struct{}{}:
 		case <-ctx.Done():
-			return number{}, contextErr(ctx)
+			return number{}, fmt.Errorf("%w: %w", driver.ErrRefused, contextErr(ctx))
 		}
 		var n number
-		ok, err := false, j.register(ctx)
+		ok, err := false, j.prepare(ctx)
 		if err == nil { // take a number before others take all
-			n, ok, err = j.giveNow(ctx)
+			n, ok = j.giveNow()
 		}
 		<-j.registering
-		if ok || err != nil {
-			return n, err
+		if ok {
+			return n, nil
+		}
+		if err != nil {
+			return number{}, fmt.Errorf("the feed %q gives no number: %w: %w", string(j.feed), driver.ErrRefused, err)
 		}
 	}
 }
 
-// giveNow gives a number of a journal that has room. It reports false if there is none.
-func (j *journals) giveNow(ctx context.Context) (number, bool, error) {
+// giveNow gives a number of a journal that has room. It reports false if there is none, or if it is
+// time to look at the root.
+func (j *journals) giveNow() (number, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	// All journals are looked up, also those without room: entries may still be written to them.
-	hasRoom := func(own *ownJournal) bool { return own.outstanding() < journal.Window-1 }
-	giving := slices.IndexFunc(j.open, hasRoom)
-	for i, own := range slices.Clone(j.open) {
-		if time.Since(own.checked) < rootCheck {
-			continue
-		}
-		idle := i == giving && time.Since(own.used) >= rootCheck
-		own.checked = time.Now()
-		j.mu.Unlock()
-		err := j.add(ctx, own.id, idle)
-		j.mu.Lock()
-		if err != nil {
-			own.checked = time.Time{}
-			return number{}, false, err
-		}
+	i := slices.IndexFunc(j.open, (*ownJournal).hasRoom)
+	if i < 0 || time.Since(j.checked) >= rootCheck {
+		return number{}, false
 	}
-	for _, own := range j.open {
-		if !hasRoom(own) {
-			continue
-		}
-		n := own.next
-		if len(own.free) > 0 {
-			n, own.free = own.free[0], own.free[1:]
-		} else {
-			own.next++
-		}
-		own.given++
-		own.undecided[n], own.used = own.given, time.Now()
-		return number{journal.Slot{Journal: own.id, Number: n}, j, own, own.given}, true, nil
+	own := j.open[i]
+	n := own.next
+	if len(own.free) > 0 {
+		n, own.free = own.free[0], own.free[1:]
+	} else {
+		own.next++
 	}
-	return number{}, false, nil
+	own.given++
+	own.undecided[n], j.used = own.given, time.Now()
+	return number{journal.Slot{Journal: own.id, Number: n}, j, own, own.given}, true
 }
 
-// register begins another journal. The root names it before anything stands in it. (Rule F1)
-func (j *journals) register(ctx context.Context) error {
+// prepare does what giveNow waits for, unless another goroutine has done it meanwhile. The caller
+// has the token of registering.
+func (j *journals) prepare(ctx context.Context) error {
 	j.mu.Lock()
-	room := slices.ContainsFunc(j.open, func(own *ownJournal) bool { return own.outstanding() < journal.Window-1 })
+	var ids []string
+	room := false
+	for _, own := range j.open {
+		ids = append(ids, own.id)
+		room = room || own.hasRoom()
+	}
+	due, idle := time.Since(j.checked) >= rootCheck, time.Since(j.used) >= rootCheck
+	waiting := j.waiting()
 	j.mu.Unlock()
-	if room { // another goroutine has registered one meanwhile
+	if room && !due {
 		return nil
 	}
-	id := newJournalID(ctx)
-	if err := j.add(ctx, id, false); err != nil {
+	if waiting >= maxWaiting {
+		return j.flush(ctx)
+	}
+	id := ""
+	if !room {
+		if j.pending == "" {
+			j.pending = newJournalID(ctx)
+		}
+		id = j.pending
+	}
+	if err := j.list(ctx, ids, due && idle, id); err != nil {
 		return err
 	}
-	j.logHandle().log.DebugContext(ctx, "a journal of the feed begins", "journal", id)
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.open = append(j.open, &ownJournal{id: id, next: 1, undecided: map[int64]int64{}, unwritten: map[int64]driver.Write{}, checked: time.Now(), used: time.Now()})
+	j.checked = time.Now()
+	if id == "" {
+		return nil
+	}
+	j.pending = ""
+	j.logHandle().log.DebugContext(ctx, "a journal of the feed begins", "journal", id)
+	j.open = append(j.open, &ownJournal{id: id, next: 1, undecided: map[int64]int64{}, unwritten: map[int64]driver.Write{}})
 	return nil
 }
 
@@ -159,35 +177,59 @@ func newJournalID(ctx context.Context) string {
 	return strconv.FormatInt(time.Now().Unix(), 36) + random[max(0, len(random)-8):]
 }
 
-// add makes the root name a journal. If wake is true and the root names it already, add tells an
-// indexer that the journal is no longer idle.
-func (j *journals) add(ctx context.Context, id string, wake bool) error {
+// list makes the root name journals before anything stands in them, and again if the store has lost
+// the root. If wake is true, it also tells an indexer that they are no longer idle. The journal
+// begins is to be named too, unless its id is empty. (Rules F1 and F14)
+func (j *journals) list(ctx context.Context, ids []string, wake bool, begins string) error {
+	caller := ctx
+	ctx, cancel := context.WithTimeout(ctx, j.patience)
+	defer cancel()
 	var last error
-	for n := 0; backoff(ctx, n); n++ {
-		item, err := j.state.Get(ctx, j.feed.Log(), j.feed.Root())
+	for n := 0; n == 0 && ctx.Err() == nil || n > 0 && wait(ctx, jitter.Of(ctx, min(20*time.Millisecond<<min(n-1, 10), time.Second))); n++ {
+		root, etag, err := j.root(ctx)
 		if err != nil {
-			last = err
-			continue
+			return err
 		}
-		root, err := journal.DecodeRoot(j.feed, item.Value)
-		if err != nil {
-			return &DamagedError{Stream: j.stream(), Key: j.feed.Root(), Cause: err}
+		next := root
+		for _, id := range ids {
+			if wake || !next.Names(id) {
+				next = next.With(id)
+			}
 		}
-		if root.Names(id) && !wake {
+		if begins != "" && !next.Names(begins) {
+			next = next.With(begins)
+		}
+		if slices.Equal(next, root) {
 			return nil
 		}
-		value := root.With(id).Encode(j.feed)
-		if last = j.state.Swap(ctx, j.feed.Log(), driver.Swap{Key: j.feed.Root(), Value: value, ETag: item.ETag}); last == nil {
+		last = j.state.Swap(ctx, journal.RootPartition, driver.Swap{Key: journal.RootKey, Value: next.Encode(j.feed), ETag: etag})
+		if last == nil {
 			return nil
 		}
 		if denied(last) || refused(last) {
 			break
 		}
 	}
-	if last == nil {
-		last = contextErr(ctx)
+	if caller.Err() != nil {
+		return contextErr(caller)
 	}
-	return fmt.Errorf("the feed %q cannot take a journal: %w: %w", string(j.feed), driver.ErrRefused, last)
+	return fmt.Errorf("the root takes no journal: %w", last)
+}
+
+// root reads the root of the feed.
+func (j *journals) root(ctx context.Context) (journal.Root, string, error) {
+	item, err := j.state.Get(ctx, journal.RootPartition, journal.RootKey)
+	if err != nil {
+		return nil, "", &StorageError{Stream: j.stream(), Operation: "read the root of the feed", Cause: err}
+	}
+	root, err := journal.DecodeRoot(j.feed, item.Value)
+	if other, ok := err.(*journal.OtherFeedError); ok {
+		return nil, "", &ArgumentError{Argument: "WithFeed", Reason: fmt.Sprintf("%q is not the feed of this store", string(j.feed)), Cause: other}
+	}
+	if err != nil {
+		return nil, "", &DamagedError{Stream: j.stream(), Key: journal.RootKey, Cause: err}
+	}
+	return root, item.ETag, nil
 }
 
 // stream returns the name of the log as a stream.
@@ -252,7 +294,7 @@ func (j *journals) name(ctx context.Context, stream string) error {
 	w := j.entryWrite(e)
 	if err := j.state.Write(ctx, w.Partition, []driver.Write{w}); err != nil {
 		n.used(e) // to be written again, because nothing tells whether it stands
-		return fmt.Errorf("the feed %q cannot take the name of the stream: %w", string(j.feed), err)
+		return fmt.Errorf("the feed %q cannot take the name of the stream: %w: %w", string(j.feed), driver.ErrRefused, err)
 	}
 	n.stands()
 	return nil
@@ -266,15 +308,22 @@ func (j *journals) close(ctx context.Context) error {
 		failed = append(failed, err)
 	}
 	j.mu.Lock()
-	ending := slices.DeleteFunc(slices.Clone(j.open), func(own *ownJournal) bool { return own.outstanding() > 0 })
-	j.open = slices.DeleteFunc(j.open, func(own *ownJournal) bool { return slices.Contains(ending, own) })
+	var ended []*ownJournal
+	for _, own := range j.open {
+		if own.ended = own.ended || own.outstanding() == 0; own.ended {
+			ended = append(ended, own)
+		}
+	}
 	j.mu.Unlock()
-	for _, own := range ending {
-		e := journal.Entry{Slot: journal.Slot{Journal: own.id, Number: own.next}, What: journal.Ended, Void: own.free}
-		w := j.entryWrite(e)
+	for _, own := range ended { // nothing changes them any more
+		w := j.entryWrite(journal.Entry{Slot: journal.Slot{Journal: own.id, Number: own.next}, What: journal.Ended, Void: own.free})
 		if err := j.state.Write(ctx, w.Partition, []driver.Write{w}); err != nil {
 			failed = append(failed, fmt.Errorf("the journal %s has no end: %w", own.id, err))
+			continue
 		}
+		j.mu.Lock()
+		j.open = slices.DeleteFunc(j.open, func(o *ownJournal) bool { return o == own })
+		j.mu.Unlock()
 	}
 	return errors.Join(failed...)
 }

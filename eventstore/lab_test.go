@@ -2,6 +2,7 @@ package eventstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
@@ -29,6 +31,8 @@ type lab struct {
 	faults []*fault
 	bytes  map[int64][]byte // of each version when it was committed
 	heads  [][]byte         // all heads so far; the first is nil
+
+	entries map[string][]byte // of journals, by key, also those that were deleted since
 }
 
 // around replaces a request in a test. The function next carries the request out.
@@ -72,7 +76,7 @@ func inLabs(t *testing.T, test func(t *testing.T, l *lab), kinds ...string) {
 var carefully = []string{"with counted ETags", "the careful way"}
 
 func newLab(t *testing.T, s *memstate.Store) *lab {
-	l := &lab{Store: s, t: t, keys: keysOf(labStream), bytes: map[int64][]byte{}, heads: [][]byte{nil}}
+	l := &lab{Store: s, t: t, keys: keysOf(labStream), bytes: map[int64][]byte{}, heads: [][]byte{nil}, entries: map[string][]byte{}}
 	s.Around = l.around
 	return l
 }
@@ -98,18 +102,35 @@ func (l *lab) around(_ context.Context, r *memstate.Request, next func() error) 
 	return f.do(r, checked)
 }
 
-// checkRequest checks that a request stays within the stream, and writes each key in its only mode.
+// checkRequest checks that a request stays within the stream and its feed, names the partition of
+// each key, and writes each key in its only mode.
 func (l *lab) checkRequest(r *memstate.Request) {
-	if r.Partition != l.keys.partition {
-		l.t.Errorf("%s carries partition %q", r, r.Partition)
-	}
-	for _, key := range r.Keys {
-		if !strings.HasPrefix(key, l.keys.prefix) {
-			l.t.Errorf("%s is about %s, a key of another stream", r, key)
+	partitions := map[string]string{} // of keys that are not in the partition of the request
+	for _, w := range r.Writes {
+		if w.Partition != "" && w.Partition != r.Partition {
+			partitions[w.Key] = w.Partition
 		}
 	}
+	for _, key := range r.Keys {
+		if !strings.HasPrefix(key, l.keys.prefix) && !strings.HasPrefix(key, "{:") {
+			l.t.Errorf("%s is about %s, a key of another stream", r, key)
+		}
+		partition := cmp.Or(partitions[key], r.Partition)
+		if anywhere := r.Op == "getmany" && l.Caps.AnyPartition; partition != partitionOf(key) && !anywhere {
+			l.t.Errorf("%s carries partition %q for %s", r, partition, key)
+		}
+	}
+	if len(partitions) > 0 && !l.Caps.AnyPartition {
+		l.t.Errorf("%s mixes partitions", r)
+	}
+	log := Stream{Type: "feed", ID: "all"}
 	swapped := func(key string) bool {
-		return key == l.keys.head() || key == l.keys.snapshots() || key == l.keys.lease()
+		for _, k := range []keys{l.keys, keysOf(log)} {
+			if key == k.head() || key == k.snapshots() || key == k.lease() {
+				return true
+			}
+		}
+		return key == journal.RootKey
 	}
 	if r.Swap.Key != "" && !swapped(r.Swap.Key) {
 		l.t.Errorf("%s swaps a key that is only ever written", r)
@@ -159,11 +180,70 @@ func (l *lab) checkStore(r *memstate.Request) {
 		}
 		delete(values, l.keys.event(version))
 	}
+	l.checkJournals(r, values, hd)
 	for key := range values {
-		if suffix := strings.TrimPrefix(key, l.keys.prefix); suffix[0] >= '0' && suffix[0] <= '9' {
+		if suffix, ok := strings.CutPrefix(key, l.keys.prefix); ok && suffix[0] >= '0' && suffix[0] <= '9' {
 			l.t.Errorf("after %s: version %s stands above the head, which is at %d", r, suffix, hd.version)
 		}
 	}
+}
+
+// checkJournals checks the rules of the feed that hold at every instant. The bytes of an entry
+// never change, so a number has one commit (rules F3 and F4). No entry stands before its commit
+// (rule F4). A stream that carries a ticket can be found, because its name or an entry stood before
+// (rule F2). What only a head told stands once the head is written over (rule F10).
+func (l *lab) checkJournals(r *memstate.Request, values map[string][]byte, hd head) {
+	var stood []string
+	if hd.ticket.IsZero() && !slices.ContainsFunc(slices.Collect(maps.Keys(values)), func(key string) bool { return strings.HasPrefix(key, "{:journal:") }) {
+		return
+	}
+	for key, data := range values {
+		if !strings.HasPrefix(key, "{:journal:") {
+			continue
+		}
+		if before := l.entries[key]; before == nil {
+			l.entries[key] = data
+		} else if !bytes.Equal(before, data) {
+			l.t.Errorf("after %s: %s holds\n%s\nand held\n%s", r, key, data, before)
+		}
+	}
+	for key, data := range l.entries {
+		e := entryAt(l.t, key, data)
+		if e.Stream != labStream.String() {
+			continue
+		}
+		stood = append(stood, e.Slot.String())
+		if e.What != journal.Named && e.To > hd.version {
+			l.t.Errorf("after %s: the entry %s stands, but the head is at %d", r, e.Slot, hd.version)
+		}
+	}
+	if !hd.ticket.IsZero() && len(stood) == 0 {
+		l.t.Errorf("after %s: nothing tells of the stream", r)
+	}
+	if len(l.heads) < 2 {
+		return
+	}
+	for _, data := range l.heads[1 : len(l.heads)-1] {
+		old, err := decodeHead(labStream, l.keys.partition, data)
+		if over := hd.commit != old.commit && hd.ticket != old.ticket; err == nil && over && old.ticket.Alone != "" && !slices.Contains(stood, old.ticket.Slot.String()) {
+			l.t.Errorf("after %s: the entry %s of an earlier head does not stand", r, old.ticket.Slot)
+		}
+	}
+}
+
+// entryAt decodes an entry.
+func entryAt(t *testing.T, key string, data []byte) journal.Entry {
+	t.Helper()
+	id, number, _ := strings.Cut(strings.TrimPrefix(key, "{:journal:all."), "}:")
+	slot, err := journal.ParseSlot(id + "/" + number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := journal.DecodeEntry("all", slot, data)
+	if err != nil {
+		t.Fatalf("%s: %v", key, err)
+	}
+	return e
 }
 
 // on calls do instead of the next requests that match: for as many as times says, or for all of

@@ -70,16 +70,6 @@ func (s *Session) deleteStream(ctx context.Context, o *observation, expected Exp
 	const operation = "delete the stream"
 	return s.endStream(ctx, operation, expected, func(ctx context.Context) error {
 		w := s.writer
-		if len(w.carry()) > 0 && !w.head.deleted {
-			// sweep finds idempotency keys through the events that are stored under their own keys.
-			// So the events that only the head carries are stored first.
-			if err := w.seen(ctx, operation); err != nil && err != errMoved {
-				return err
-			}
-			if err := w.writeUnsettled(ctx); err != nil {
-				return w.failed(operation, err)
-			}
-		}
 		id, err := uuid.NewV7()
 		if err != nil {
 			return w.failed(operation, err)
@@ -130,22 +120,23 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, w
 	if w.journals != nil {
 		var err error
 		if n, err = w.journals.give(ctx); err != nil {
-			return w.failed(operation, err)
+			return w.noNumber(operation, err)
 		}
 	}
 	w.sent, w.together = false, false
 	err := w.endNumbered(ctx, operation, expected, n, what, change)
-	ended := w.head.deleted || w.head.closed && what == journal.Closed
+	ticket := w.head.ticket
+	over := w.head.deleted || w.head.closed && what == journal.Closed
 	switch {
 	case n.own == nil:
-	case ended && w.head.ticket.After == n.Slot: // the entry stands, because the stream was deleted after that
-		n.stands()
-	case ended && w.head.ticket.Slot == n.Slot && w.together:
+	case ticket.Slot == n.Slot && w.together:
 		n.stands()
 		w.journals.stood.Ring()
-	case ended && w.head.ticket.Slot == n.Slot:
+	case ticket.Slot == n.Slot:
 		n.used(w.entryOfHead(w.head))
-	case !w.sent || ended: // another writer came first, for good
+	case ticket.After == n.Slot: // whoever deleted the stream after it was closed made the entry stand
+		n.stands()
+	case !w.sent || over && !ticket.IsZero(): // another writer came first, for good
 		n.unused()
 	}
 	return err
@@ -155,7 +146,12 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, w
 func (w *writer) endNumbered(ctx context.Context, operation string, expected Expected, n number, what journal.What, change func(now head) (next head, done bool, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, w.settings.CommitTimeout)
 	defer cancel()
-	var last error
+	var (
+		last    error
+		certain = true // the store turned down every attempt so far
+		written string // the commit whose head had its tail stored under its own keys
+	)
+	together := n.own != nil && w.carriesEntries()
 	for try := 0; backoff(ctx, try); try++ {
 		if !expected.any && expected.version != w.head.version || w.undecided() || w.head.version == 0 {
 			w.fresh = false // the session may be behind
@@ -182,16 +178,22 @@ func (w *writer) endNumbered(ctx context.Context, operation string, expected Exp
 			return &VersionMismatchError{Stream: w.Stream, Expected: expected.version, Actual: actual}
 		}
 		if denied(last) || refused(last) { // and the head has not changed
+			w.sent = w.sent && !certain
 			return w.failed(operation, last)
 		}
-		if what == journal.Deleted && len(w.carry()) > 0 {
-			// refresh has taken over a head whose tail the new head drops.
+		if last = w.standing(ctx, w.journals, !together); last != nil {
+			continue
+		}
+		if next.deleted && written != w.head.commit && w.current() && len(w.carry()) > 0 {
+			// What only the head carries would be lost with it. Sweep finds idempotency keys
+			// through the events, and the tickets of commits are in them. (Rule F10)
 			if last = w.writeUnsettled(ctx); last != nil {
 				continue
 			}
+			written = w.head.commit
 		}
-		together := n.own != nil && w.caps.Atomic
-		if last = w.standing(ctx, !together); last != nil {
+		if !w.current() {
+			w.fresh = false
 			continue
 		}
 		next.time = time.Now()
@@ -209,6 +211,7 @@ func (w *writer) endNumbered(ctx context.Context, operation string, expected Exp
 			w.together = together
 			return nil
 		}
+		certain = certain && (denied(last) || refused(last))
 		w.fresh = false
 	}
 	cause := contextErr(ctx)

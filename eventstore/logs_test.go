@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,8 +58,9 @@ func (t *tattler) UnmarshalJSON(data []byte) error {
 type confidant struct {
 	*memstate.Store
 	t        *testing.T
-	fault    func(r *memstate.Request, next func() error) error // nil means no fault
+	fault    atomic.Pointer[around] // nil means no fault
 	provider *Provider
+	feeding  *Provider    // the same with a feed
 	log      bytes.Buffer // JSON
 	text     bytes.Buffer // the same from another handler
 	errors   []error
@@ -67,8 +69,8 @@ type confidant struct {
 func newConfidant(t *testing.T, s *memstate.Store, options ...Option) *confidant {
 	c := &confidant{Store: s, t: t}
 	s.Around = func(_ context.Context, r *memstate.Request, next func() error) error {
-		if c.fault != nil {
-			return c.fault(r, next)
+		if fault := c.fault.Load(); fault != nil {
+			return (*fault)(r, next)
 		}
 		return next()
 	}
@@ -81,9 +83,14 @@ func newConfidant(t *testing.T, s *memstate.Store, options ...Option) *confidant
 	settings.OpenTimeout = 0
 	all := &slog.HandlerOptions{Level: slog.LevelDebug}
 	logger := slog.New(slog.NewMultiHandler(slog.NewJSONHandler(&c.log, all), slog.NewTextHandler(&c.text, all)))
-	if c.provider, err = NewProvider(s, append(options, WithRegistry(registry), WithSettings(settings), WithLogger(logger))...); err != nil {
+	options = append(options, WithRegistry(registry), WithSettings(settings), WithLogger(logger))
+	if c.provider, err = NewProvider(s, options...); err != nil {
 		t.Fatal(err)
 	}
+	if c.feeding, err = NewProvider(s, append(options, WithFeed("all"))...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { waitForFlusher(c.feeding) }) // in fake time
 	return c
 }
 
@@ -138,14 +145,15 @@ func (c *confidant) recorded(s *Session, raws ...Raw) int64 {
 
 // losing calls f while requests that match are lost.
 func (c *confidant) losing(match func(*memstate.Request) bool, f func()) {
-	c.fault = func(r *memstate.Request, next func() error) error {
+	fault := around(func(r *memstate.Request, next func() error) error {
 		if match(r) {
 			return errLost
 		}
 		return next()
-	}
+	})
+	c.fault.Store(&fault)
 	f()
-	c.fault = nil
+	c.fault.Store(nil)
 }
 
 // all provokes all log messages and all error types of the event store.
@@ -319,10 +327,26 @@ func (c *confidant) all() {
 	c.ok(c.provider.RebuildHead(ctx, labStream, nil))
 	c.ok(nil, (func() error { _, err := c.reader().Slice(ctx, 1, 2); return err })())
 
-	// Last come events that only a newer version of a service can read, and the end of a stream.
+	// Last come events that only a newer version of a service can read, a feed, and the end of a
+	// stream.
+	without, err := c.provider.Open(ctx, labStream, Shared())
+	c.ok(nil, err)
+	c.provider = c.feeding
 	s = c.open()
 	last = c.recorded(s, Raw{Type: "secret", SchemaVersion: 2, ContentType: "application/json", Payload: []byte(`{"Text":"` + sentinel + `"}`)})
 	c.fails(s.Event(ctx, last))
+	c.ok(nil, s.Close())
+	c.ok(without.Append(ctx, ExpectAny(), confided("9")))
+	c.fails(nil, without.DeleteStream(ctx, ExpectAny()))
+	pass(time.Second)
+	s = c.open()
+	c.losing(func(r *memstate.Request) bool { return r.Op == "write" }, func() {
+		c.ok(s.Append(ctx, ExpectAny(), confided("10")))
+		pass(20 * time.Second)
+	})
+	c.losing(everything, func() { c.fails(nil, c.provider.Close(ctx)) })
+	last, err = s.Version(ctx)
+	c.ok(nil, err)
 	c.ok(nil, s.CloseStream(ctx, ExpectVersion(last)))
 	c.fails(s.Append(ctx, ExpectAny(), confided("")))
 	c.losing(everything, func() { c.fails(nil, s.DeleteStream(ctx, ExpectVersion(last))) })
@@ -351,7 +375,7 @@ func TestNeitherLogsNorErrorsHoldPayloads(t *testing.T) {
 					if err := json.Unmarshal([]byte(line), &record); err != nil {
 						t.Fatal(err)
 					}
-					if record.Stream != labStream.String() {
+					if record.Stream != labStream.String() && record.Stream != ":feed:all" {
 						t.Errorf("the log does not say which stream: %s", line)
 					}
 					said[record.Msg] = true
@@ -407,7 +431,7 @@ func TestACodecsErrorSaysWhatIsWrongWithoutThePayload(t *testing.T) {
 
 // mayLog lists the files that may import log/slog. The adapters log warnings about a store as a
 // whole, when no stream is involved. Their own tests check that these contain no values.
-var mayLog = []string{"provider.go", "handle.go", "hashids.go", "../adapter/embedded/redis/redis.go", "../adapter/sidecar/state.go"}
+var mayLog = []string{"provider.go", "handle.go", "hashids.go", "inside.go", "../adapter/embedded/redis/redis.go", "../adapter/sidecar/state.go"}
 
 // inSource finds the messages of all log records about streams, and the types of errors, in the
 // source.

@@ -126,7 +126,11 @@ func TestAllThatTakesAContextIsObserved(t *testing.T) {
 				}
 				err := call(t.Context())
 				of, method := w.take(), name[strings.Index(name, ".")+1:]
-				if len(of) == 0 || of[0].inside != nil || of[0].Name != operationOf(method) || of[0].Stream != labStream {
+				operation, stream := operationOf(method), labStream
+				if name == "Provider.Close" {
+					operation, stream = OpCloseProvider, s.feeding.journals.stream()
+				}
+				if len(of) == 0 || of[0].inside != nil || of[0].Name != operation || of[0].Stream != stream {
 					t.Fatalf("observed were %v, want one operation %s of the stream first", of, operationOf(method))
 				}
 				if of[0].Err != err {

@@ -39,6 +39,8 @@ const (
 	OpDeleteRecorded = "delete_recorded" // [Session.DeleteRecorded]
 	OpRebuildHead    = "rebuild_head"    // [Provider.RebuildHead]
 
+	OpCloseProvider = "close_provider" // [Provider.Close] with [WithFeed]; its stream is the log of the feed
+
 	OpAggregateLoad   = "aggregate_load"   // Repository.Load and LoadWithin of package aggregate
 	OpAggregateUpdate = "aggregate_update" // Repository.Update of package aggregate
 )
@@ -47,6 +49,7 @@ const (
 type Operation struct {
 	// Name is one of the constants from [OpOpen] to [OpAggregateUpdate]. It is the method's name in
 	// lower case with underscores: "append", "version_of".
+	// [OpCloseProvider] is the exception, because sessions have a method Close too.
 	//
 	// [OpRead] begins when a loop over events begins, and ends with it. A loop that never begins is
 	// not an operation. [OpAggregateLoad], [OpAggregateUpdate] and [OpBuildSnapshots] contain the

@@ -37,7 +37,7 @@ func TestEveryOperationHasAConstant(t *testing.T) {
 	})
 	// The observer tests make every call that takes a context. Package aggregate has tests of its
 	// own.
-	observed := []string{OpClose, OpAggregateLoad, OpAggregateUpdate}
+	observed := []string{OpClose, OpCloseProvider, OpAggregateLoad, OpAggregateUpdate}
 	for _, call := range allCalls() {
 		observed = append(observed, operationOf(call[strings.Index(call, ".")+1:]))
 	}

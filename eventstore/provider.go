@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 )
 
 // Provider opens streams of one store. It is safe for concurrent use. It holds nothing open itself,
@@ -80,13 +81,20 @@ func WithLogger(logger *slog.Logger) Option {
 }
 
 // WithFeed makes the provider tell a feed of every commit, so that package feed can list and follow
-// all streams of the store. The feed needs a name, for example "all". A store has one feed, and all
-// services that share the store use it.
+// all streams of the store. The default is no feed. The name of the feed is not blank and has at
+// most 200 bytes, for example "all". A store has one feed, and all services that share the store
+// use its name. With another name, appends return an [ArgumentError].
 //
-// An append in a stream that is in the feed takes no additional request, but one more key. The
-// first append of a stream takes one more request on stores without real transactions. The first
-// append of the provider takes two. A provider without the option can write to the same streams.
-// Its events enter the feed later.
+// An append in a stream that is in the feed takes no additional request, but one more key. On
+// stores without real transactions, another request writes the keys of many appends, 10 ms after
+// the first of them. The first append of a stream takes one more request there. The first append of
+// the provider takes two more, and one more when it comes after a minute or more without appends.
+// The store then holds names of streams and types of events in more places, see docs/privacy.md.
+//
+// A provider without the option can write to the same streams. It logs a warning, once, when it
+// writes to a stream that is in the feed. Its events enter the feed with the next append of a
+// provider that has the option, or when the indexer of package feed looks at the stream. It cannot
+// delete such a stream: [Session.DeleteStream] returns an [ArgumentError].
 //
 // Call [Provider.Close] when the process ends.
 func WithFeed(name string) Option {
@@ -129,7 +137,12 @@ func NewProvider(state driver.State, options ...Option) (*Provider, error) {
 	}
 	p.state = boundedState{State: state, limit: p.settings.RequestTimeout}
 	if p.feed != "" {
-		p.journals = newJournals(p.feed, p.state)
+		feed, limit := journal.Feed(p.feed), state.Capabilities().MaxKeyBytes
+		if limit > 0 && feed.LongestKey() > limit {
+			return nil, &ArgumentError{Argument: "name of the feed",
+				Reason: fmt.Sprintf("with %q keys would have up to %d bytes, but the store takes at most %d", p.feed, feed.LongestKey(), limit)}
+		}
+		p.journals = newJournals(p.feed, p.state, p.settings.CommitTimeout)
 		p.journals.logHandle = func() *streamHandle {
 			h := p.newHandle(p.journals.stream())
 			h.journals = nil
@@ -249,16 +262,29 @@ func (p *Provider) openHandle(ctx context.Context, o *observation, h *streamHand
 }
 
 // Close sends what the feed was not told yet, and tells it that this provider has ended. Call it
-// when the process ends and no append is under way. Without it nothing is lost, but a feed takes
-// longer to find the last commits, and remembers the provider. A provider without [WithFeed] has
-// nothing to close.
+// when the process ends and no append is under way. Without it nothing is lost, but the feed takes
+// longer to find the last commits, and goes on looking for more of them. A provider without
+// [WithFeed] has nothing to close.
 //
-// Close returns an error if the store did not take everything. Calling it again tries again.
-func (p *Provider) Close(ctx context.Context) error {
+// Close takes one request, or one more if it has to send something. It returns a [StorageError] if
+// the store did not take everything, and calling it again tries again. Calling it twice does
+// nothing. The feed is not told of the end while the outcome of an append is unknown: complete it
+// with [Session.Retry] first. The provider can still be used after Close.
+func (p *Provider) Close(ctx context.Context) (err error) {
 	if p.journals == nil {
 		return nil
 	}
-	return p.journals.close(ctx)
+	const operation = "close the provider"
+	h := p.journals.logHandle()
+	ctx, o := observe(ctx, p.observer, p.hasher, Operation{Name: OpCloseProvider, Stream: h.Stream, Expected: -1})
+	defer o.end(&err)
+	if ctx.Err() != nil {
+		return h.notBegun(ctx, operation)
+	}
+	if err := p.journals.close(ctx); err != nil {
+		return h.failed(operation, err)
+	}
+	return nil
 }
 
 // Registry returns the registry that the provider was created with, or an empty one.
@@ -305,9 +331,13 @@ func (p *Provider) handle(stream Stream) (*streamHandle, error) {
 		return nil, err
 	}
 	h := p.newHandle(stream)
-	if limit := h.caps.MaxKeyBytes; limit > 0 && h.keys.longest() > limit {
+	longest := h.keys.longest()
+	if p.journals != nil {
+		longest = max(longest, len(p.journals.feed.Mark(h.keys.partition)))
+	}
+	if limit := h.caps.MaxKeyBytes; limit > 0 && longest > limit {
 		return nil, &ArgumentError{Argument: "stream name",
-			Reason: fmt.Sprintf("with %s keys would have up to %d bytes, but the store takes at most %d", stream, h.keys.longest(), limit)}
+			Reason: fmt.Sprintf("with %s keys would have up to %d bytes, but the store takes at most %d", stream, longest, limit)}
 	}
 	return h, nil
 }

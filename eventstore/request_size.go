@@ -9,7 +9,11 @@ import (
 )
 
 // fitsTransaction reports whether the commit fits into one transaction.
-func (w *writer) fitsTransaction(c commit) bool {
+func (w *writer) fitsTransaction(c commit) bool { return w.fitsWith(w.carry(), c) }
+
+// fitsWith reports whether the commit fits into one transaction together with the records of a
+// tail.
+func (w *writer) fitsWith(tail []record, c commit) bool {
 	if !w.caps.Atomic {
 		return false
 	}
@@ -17,11 +21,12 @@ func (w *writer) fitsTransaction(c commit) bool {
 		return true
 	}
 	writes, size := 0, w.headBytes()
-	if w.journals != nil {
+	if c.number.own != nil && w.carriesEntries() {
+		e := w.entryWrite(c)
 		writes++
-		size += w.requestBytes(entryKeyBytes, entryBytes(c.types))
+		size += w.requestBytes(len(e.Key)+len(e.Partition), len(e.Value))
 	}
-	for _, records := range [...][]record{w.carry(), c.events} {
+	for _, records := range [...][]record{tail, c.events} {
 		for _, r := range records {
 			writes++
 			size += w.requestBytes(w.keys.longest(), len(r.data))

@@ -2,6 +2,8 @@ package eventstore
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -193,5 +195,50 @@ func TestEachOperationTakesThatManyRequests(t *testing.T) {
 			}
 			s.Close()
 		}, map[string]int{"in one transaction": 2 + 1 + 1 + 1, "with counted ETags": 2 + 1 + 1 + 2, "the careful way": 2 + 1 + 1 + 3})
+	})
+}
+
+// These are the requests that a feed adds. Those of the flusher are counted apart: they come after
+// the appends, at most one in 10 ms.
+func TestAFeedCostsThatManyRequests(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		l.Caps.MaxRequestBytes = 4<<20 - 64<<10 // the limit of a sidecar
+		of := map[bool]*Provider{false: l.provider(WithSettings(DefaultSettings())), true: l.feeding(WithSettings(DefaultSettings()))}
+		l.Around = nil
+		cost := func(with bool, stream string, appends int) (requests []int) {
+			t.Helper()
+			s, err := of[with].Open(t.Context(), of[with].Stream("account", stream))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range appends {
+				l.Trace()
+				l.add(s, "x")
+				requests = append(requests, len(l.Trace()))
+			}
+			time.Sleep(2 * flushDelay)
+			if flushed := len(l.Trace()); flushed > 1 || flushed == 1 && (!with || l.carriesEntries()) {
+				t.Errorf("%d requests followed", flushed)
+			}
+			return requests
+		}
+		name := 1
+		if l.carriesEntries() {
+			name = 0
+		}
+		for n, first := range []int{2 + name, name, name} { // a process takes 2 at its first append
+			without, with := cost(false, fmt.Sprint("without ", n), 30), cost(true, fmt.Sprint("with ", n), 30)
+			without[0] += first
+			if !slices.Equal(with, without) {
+				t.Errorf("the appends in stream %d took %v requests, want %v", n, with, without)
+			}
+		}
+		l.Trace()
+		if err := of[true].Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if trace := l.Trace(); len(trace) != 1 {
+			t.Errorf("closing the provider took %q", trace)
+		}
 	})
 }

@@ -33,7 +33,7 @@ func (in Inside) Events(ctx context.Context, operation string, events []Committe
 		}
 		keys[i] = h.keys.event(e.Version)
 	}
-	items, err := in.p.journals.logHandle().getManyUnproven(ctx, operation, keys)
+	items, err := in.GetManyUnproven(ctx, operation, keys)
 	if err != nil {
 		return err
 	}

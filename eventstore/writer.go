@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 )
 
 // If a store can restart with less than it had, a writer relies on what an answer told for a moment
@@ -61,9 +63,13 @@ type writer struct {
 	counts commitCounts // of the operation under way
 
 	// sent says that the commit under way was sent, and together that an answer told that its entry
-	// stands since it was in the same transaction. named says that the name of the stream stands in
-	// a journal.
-	sent, together, named bool
+	// stands since it was in the same transaction.
+	sent, together bool
+
+	// named says that the name of the stream stands in a journal, and alone is the slot of a ticket
+	// that only the head carries and whose entry stands.
+	named bool
+	alone journal.Slot
 }
 
 func newWriter(h *streamHandle, o openedStream) *writer {

@@ -189,6 +189,7 @@ func NewState(ctx context.Context, client dapr.Client, store string, options ...
 			CountedETags:    redis,
 			UniqueETags:     randomETags[c.kind+" "+c.version],
 			BulkMisses:      !findsAll[c.kind],
+			AnyPartition:    statekind.AnyPartition(c.kind),
 			MaxRequestBytes: set.maxRequestBytes,
 			MaxKeyBytes:     maxKeyBytes(c, store),
 		},

@@ -71,8 +71,8 @@ type Write struct {
 	Key   string
 	Value []byte // nil deletes the key; deleting an absent key is no error
 
-	// Partition is the partition of the key if it is not that of the request. Only a Commit mixes
-	// partitions.
+	// Partition is the partition of the key if it is not that of the request. Only a Commit has
+	// writes of other partitions, and only if Capabilities.AnyPartition is true.
 	Partition string
 
 	// IfAbsent makes a Commit fail and change nothing if the key exists, whichever method wrote it.
@@ -111,6 +111,12 @@ type Capabilities struct {
 	// components do so when a connection breaks in the middle of an answer. Where that matters, the
 	// event store asks again with Get.
 	BulkMisses bool
+
+	// AnyPartition says that one request may be about keys of several partitions. GetMany then
+	// reads all of them, whatever partition it is given. A Commit may write keys of other
+	// partitions, see [Write].Partition. It is true for stores that do not place data by a
+	// partition key. If it is false, the event store sends one request for each partition.
+	AnyPartition bool
 
 	// MaxRequestBytes is the largest total size of keys and values in one Swap or Commit, in bytes;
 	// 0 means no limit. Write and GetMany split what does not fit into several requests.

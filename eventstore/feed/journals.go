@@ -40,7 +40,7 @@ const (
 
 // poll reads the root, and what stands in the journals beyond what the log has taken over.
 func (ix *indexer) poll(ctx context.Context) (candidates, error) {
-	root, _, err := ix.root(ctx)
+	root, _, err := ix.inside.Root(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (ix *indexer) poll(ctx context.Context) (candidates, error) {
 		for i, slot := range part {
 			keys[i] = ix.name.Key(slot)
 		}
-		items, err := ix.getMany(ctx, keys)
+		items, err := ix.inside.GetManyUnproven(ctx, indexing, keys) // the next round asks again for what was missed
 		if err != nil {
 			return nil, err
 		}
@@ -68,19 +68,6 @@ func (ix *indexer) poll(ctx context.Context) (candidates, error) {
 		}
 	}
 	return found, nil
-}
-
-// root reads the root.
-func (ix *indexer) root(ctx context.Context) (journal.Root, string, error) {
-	item, err := ix.inside.State().Get(ctx, ix.name.Log(), ix.name.Root())
-	if err != nil {
-		return nil, "", ix.failed(indexing, err)
-	}
-	root, err := journal.DecodeRoot(ix.name, item.Value)
-	if err != nil {
-		return nil, "", ix.damaged(ix.name.Root(), 0, err)
-	}
-	return root, item.ETag, nil
 }
 
 const indexing = "index the feed"
@@ -128,19 +115,11 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 	return slots
 }
 
-// getMany reads keys. A key that the bulk read missed counts as absent, because the next round asks
-// for it again.
-func (ix *indexer) getMany(ctx context.Context, keys []string) ([]driver.Item, error) {
-	items, err := ix.inside.State().GetMany(ctx, ix.name.Log(), keys)
-	if err != nil {
-		return nil, ix.failed(indexing, err)
-	}
-	for _, item := range items {
-		if item.Err != nil {
-			return nil, ix.failed(indexing, item.Err)
-		}
-	}
-	return items, nil
+// quiet reports whether nothing was found in a journal for a while. Then the log has taken over all
+// that stands in it.
+func (ix *indexer) quiet(id string) bool {
+	w := ix.journals[id]
+	return w == nil || time.Since(w.busy) > 2*fullEvery
 }
 
 // clear deletes the entries that the log has taken over. (Rule F9) If journals have ended, clear
@@ -162,12 +141,12 @@ func (ix *indexer) clear(ctx context.Context, batch journal.Batch) error {
 	if len(ended) == 0 {
 		return nil
 	}
-	root, etag, err := ix.root(ctx)
+	root, etag, err := ix.inside.Root(ctx)
 	if err != nil {
 		return err
 	}
-	swap := driver.Swap{Key: ix.name.Root(), Value: root.Without(ended...).Encode(ix.name), ETag: etag}
-	if err := ix.inside.State().Swap(ctx, ix.name.Log(), swap); err != nil {
+	swap := driver.Swap{Key: journal.RootKey, Value: root.Without(ended...).Encode(ix.name), ETag: etag}
+	if err := ix.inside.State().Swap(ctx, journal.RootPartition, swap); err != nil {
 		ix.log.DebugContext(ctx, "the root still names journals that have ended", "error", err)
 	}
 	return nil

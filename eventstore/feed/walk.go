@@ -114,6 +114,9 @@ func (ix *indexer) derive(ctx context.Context, streams []string, found candidate
 			// The chain may go through entries that were found, to one that was not.
 			entries, err := ix.inside.Derive(ctx, indexing, name, h, ix.state.Vector.Covers)
 			for _, e := range entries {
+				if impossible := ix.state.Vector.Check(e.Slot); impossible != nil && ix.quiet(e.Journal) {
+					err = &eventstore.DamagedError{Key: "{" + name + "}:head", Cause: impossible}
+				}
 				found[e.Slot] = e
 			}
 			errs = with(errs, i, err)

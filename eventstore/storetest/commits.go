@@ -144,3 +144,34 @@ func mustCommit(t *testing.T, s driver.State, n names, value, etag string) {
 		t.Fatal(err)
 	}
 }
+
+// testAnyPartition reads keys of two partitions at once. If the store has commits, it also commits
+// a head together with a key of another partition.
+func testAnyPartition(t *testing.T, s store) {
+	one, other := newNames(), newNames()
+	write(t, s, one, driver.Write{Key: one.key("1"), Value: []byte("one")})
+	write(t, s, other, driver.Write{Key: other.key("1"), Value: []byte("other")})
+	items, err := s.GetMany(contextOf(t), one.partition, []string{other.key("1"), one.key("1"), other.key("absent")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(items) != 3 {
+		t.Fatalf("GetMany returned %d items for 3 keys", len(items))
+	}
+	for i, want := range []string{"other", "one", ""} {
+		wantValue(t, items[i], want)
+	}
+	if !s.Capabilities().Atomic {
+		return
+	}
+	entry := driver.Write{Partition: other.partition, Key: other.key("2"), Value: []byte("entry")}
+	if err := commitHead(t, s, one, "", entry); err != nil {
+		t.Fatal(err)
+	}
+	wantValue(t, get(t, s, other, "2"), "entry")
+	entry.Key = other.key("3")
+	if err := commitHead(t, s, one, "", entry); err == nil {
+		t.Error("a commit whose ETag does not hold succeeded")
+	}
+	wantValue(t, get(t, s, other, "3"), "")
+}

@@ -21,6 +21,9 @@ func TestState(t *testing.T, s driver.State, limits Limits) {
 	if caps.Atomic {
 		rules = append(rules, commitRules...)
 	}
+	if caps.AnyPartition {
+		rules = append(rules, partitionRules...)
+	}
 	run(t, store{s, limits}, rules)
 }
 
@@ -57,6 +60,11 @@ var countedRules = []rule[store]{
 // limitRules holds the rules for a store that declares MaxRequestBytes.
 var limitRules = []rule[store]{
 	{"a swap that is too large is refused and changes nothing", "an event that is too large must be a clear error, not an unknown outcome", testSwapTooLarge},
+}
+
+// partitionRules holds the rules for a store that declares AnyPartition.
+var partitionRules = []rule[store]{
+	{"one request is about keys of several partitions", "declared as AnyPartition: a feed reads many streams at once, and its entries go with the commits that they are about", testAnyPartition},
 }
 
 // commitRules holds the rules for a store that declares Atomic.

@@ -146,7 +146,7 @@ func start(ctx context.Context, address string, c config) (*component.State, map
 		"redisType":     "node",
 		"enableTLS":     strconv.FormatBool(c.tls),
 	}
-	how := component.Config{Package: "redis", Capabilities: driver.Capabilities{Store: "state.redis", CountedETags: true}}
+	how := component.Config{Package: "redis", Capabilities: driver.Capabilities{Store: "state.redis", CountedETags: true, AnyPartition: true}}
 	if c.cluster { // its client follows moved keys, which needs repeated requests
 		properties["redisType"] = "cluster"
 	} else {

@@ -41,7 +41,7 @@ func openReadOnly(ctx context.Context, path string) (*component.State, error) {
 	}
 	return component.New(store, component.Config{
 		Package:      "sqlite",
-		Capabilities: driver.Capabilities{Store: "state.sqlite", Atomic: true},
+		Capabilities: driver.Capabilities{Store: "state.sqlite", Atomic: true, AnyPartition: true},
 	}), nil
 }
 

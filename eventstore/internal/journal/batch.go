@@ -83,6 +83,9 @@ func DecodeBatch(text []byte) (b Batch, err error) {
 		} else if value, ok := strings.CutPrefix(line, "time="); ok {
 			b.Time, err = parseMilliseconds(value)
 		} else if id, ok := strings.CutPrefix(line, "journal="); ok {
+			if !ValidID(id) {
+				err = errors.New("it is no id of a journal")
+			}
 			ids = append(ids, id)
 		} else {
 			var e Entry
@@ -124,10 +127,15 @@ func decodeLine(ids []string, line string) (e Entry, err error) {
 		e.Journal = ids[i]
 		e.Number, err = strconv.ParseInt(number, 10, 64)
 	}
+	if err == nil && e.Number < 1 {
+		err = errors.New("it has no number")
+	}
 	if err != nil || e.What == Ended {
 		return e, err
 	}
-	e.Stream = words[2]
+	if e.Stream = words[2]; e.Stream == "" {
+		return e, errors.New("it names no stream")
+	}
 	if e.What == Named {
 		return e, nil
 	}
@@ -135,6 +143,9 @@ func decodeLine(ids []string, line string) (e Entry, err error) {
 		if *n, err = strconv.ParseInt(words[3+i], 10, 64); err != nil {
 			return e, err
 		}
+	}
+	if e.From < 1 || e.To < e.From-1 {
+		return e, errors.New("its versions are not possible")
 	}
 	if e.Time, err = parseMilliseconds(words[5]); err != nil {
 		return e, err
@@ -163,6 +174,9 @@ func (s *State) Take(b Batch) error {
 		return fmt.Errorf("it begins at position %d, after position %d", b.First, s.Position)
 	}
 	for _, e := range b.Entries {
+		if err := s.Vector.Check(e.Slot); err != nil && e.What != Ended {
+			return err
+		}
 		s.Vector.Take(e)
 	}
 	s.Position = b.Last()
@@ -216,7 +230,9 @@ func DecodeState(text []byte) (State, error) {
 
 func (s *State) decodeLine(line string) (err error) {
 	if value, ok := strings.CutPrefix(line, "position="); ok {
-		s.Position, err = strconv.ParseInt(value, 10, 64)
+		if s.Position, err = strconv.ParseInt(value, 10, 64); err == nil && s.Position < 0 {
+			err = errors.New("it is negative")
+		}
 		return err
 	}
 	words := strings.Split(line, " ")
@@ -227,6 +243,9 @@ func (s *State) decodeLine(line string) (err error) {
 	if p.High, err = strconv.ParseInt(words[1], 10, 64); err != nil {
 		return err
 	}
+	if _, twice := s.Vector[words[0]]; twice || p.High < 1 {
+		return errors.New("its journal is listed twice, or nothing was read of it")
+	}
 	for _, word := range words[2:] {
 		if word == "ended" {
 			p.Ended = true
@@ -235,6 +254,9 @@ func (s *State) decodeLine(line string) (err error) {
 		n, err := strconv.ParseInt(word, 10, 64)
 		if err != nil {
 			return err
+		}
+		if last := len(p.Open) - 1; n < 1 || n >= p.High || last >= 0 && n <= p.Open[last] {
+			return errors.New("its open numbers are out of order")
 		}
 		p.Open = append(p.Open, n)
 	}

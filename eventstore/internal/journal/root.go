@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -22,6 +23,13 @@ type Listed struct {
 }
 
 const kindJournals = "journals"
+
+// An OtherFeedError says that the store has a feed of another name.
+type OtherFeedError struct{ Name string }
+
+func (e *OtherFeedError) Error() string {
+	return fmt.Sprintf("the feed of the store is called %q, and a store has one feed", e.Name)
+}
 
 // Names reports whether the root names a journal.
 func (r Root) Names(id string) bool {
@@ -48,7 +56,8 @@ func (r Root) Without(ids ...string) Root {
 
 // Encode returns the record of the root.
 func (r Root) Encode(feed Feed) []byte {
-	w := frame.New(kindJournals, feed.Log(), 24*len(r))
+	w := frame.New(kindJournals, RootPartition, 24*len(r))
+	w.Text("feed", string(feed))
 	for _, l := range r {
 		line := l.ID
 		if l.Wake > 0 {
@@ -59,27 +68,48 @@ func (r Root) Encode(feed Feed) []byte {
 	return w.Finish()
 }
 
-// DecodeRoot decodes the record of the root. A root that is absent is an empty value.
+// DecodeRoot decodes the record of the root. A root that is absent is an empty value. If the store
+// has another feed, DecodeRoot returns an [OtherFeedError].
 func DecodeRoot(feed Feed, data []byte) (r Root, err error) {
 	if len(data) == 0 {
 		return nil, nil
 	}
-	_, err = frame.Read(data, kindJournals, feed.Log(), func(field, value string) error {
-		if field != "journal" {
-			return nil
-		}
-		var l Listed
-		id, wake, woken := strings.Cut(value, " ")
-		if l.ID = id; !ValidID(id) {
-			return fmt.Errorf("%q is no id of a journal", id)
-		}
-		if woken {
-			if err := frame.ParseNumber(wake, &l.Wake); err != nil {
-				return err
+	name := ""
+	_, err = frame.Read(data, kindJournals, RootPartition, func(field, value string) error {
+		switch field {
+		case "feed":
+			name = value
+		case "journal":
+			l, err := parseListed(value)
+			if err == nil && r.Names(l.ID) {
+				err = errors.New("it is listed twice")
 			}
+			r = append(r, l)
+			return err
 		}
-		r = append(r, l)
 		return nil
 	})
-	return r, err
+	switch {
+	case err != nil:
+		return nil, err
+	case name == "":
+		return nil, errors.New("it does not name the feed")
+	case name != string(feed):
+		return nil, &OtherFeedError{name}
+	}
+	return r, nil
+}
+
+func parseListed(text string) (l Listed, err error) {
+	id, wake, woken := strings.Cut(text, " ")
+	if !ValidID(id) {
+		return Listed{}, fmt.Errorf("%q is no id of a journal", id)
+	}
+	l.ID = id
+	if woken {
+		if err := frame.ParseNumber(wake, &l.Wake); err != nil || l.Wake < 1 {
+			return Listed{}, fmt.Errorf("%q is no number of wakes", wake)
+		}
+	}
+	return l, nil
 }

@@ -45,8 +45,11 @@ func ValidID(id string) bool {
 			return false
 		}
 	}
-	return id != "" && len(id) <= 40
+	return id != "" && len(id) <= maxID
 }
+
+// maxID is how many bytes the id of a journal has at most.
+const maxID = 40
 
 // Feed is the name of a feed. It makes the keys of everything that belongs to the feed. Database
 // names are never empty, so none of these keys can be a key of a user's stream.
@@ -55,8 +58,12 @@ type Feed string
 // Log returns the name of the stream that is the feed's log.
 func (f Feed) Log() string { return ":feed:" + frame.Escape(string(f)) }
 
-// Root returns the key that lists the feed's journals. It belongs to the partition of the log.
-func (f Feed) Root() string { return "{" + f.Log() + "}:journals" }
+// The root lists the journals of the store's feed. Its key does not depend on the feed's name. So
+// the store has one root, which says what the one feed of the store is called.
+const (
+	RootKey       = "{" + RootPartition + "}:journals"
+	RootPartition = ":feed"
+)
 
 // Names returns the key of a page of the names of streams, counted from 0. It belongs to the
 // partition of the log.
@@ -68,6 +75,15 @@ func (f Feed) Names(page int64) string {
 func (f Feed) Partition(journal string) string {
 	return ":journal:" + frame.Escape(string(f)) + "." + journal
 }
+
+// LongestKey returns an upper bound of the length of the keys of the feed, except for those that
+// contain the name of a stream.
+func (f Feed) LongestKey() int {
+	return max(len("{"+f.Partition("")+"}:")+maxID+maxDigits, len("{"+f.Log()+"}:snapshot:")+maxDigits)
+}
+
+// maxDigits is how many digits a number has at most.
+const maxDigits = len("9223372036854775807")
 
 // Key returns the key of the entry of a slot.
 func (f Feed) Key(s Slot) string {

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 )
@@ -66,13 +67,26 @@ func (v Vector) Take(e Entry) {
 	v[e.Journal] = v[e.Journal].take(e.Number)
 }
 
+// maxGap limits how many numbers of a journal may be remembered as absent at once. Far fewer are
+// absent in practice: fewer than 64 of a process, and as many more as a store may have lost.
+const maxGap = 1 << 16
+
+// Check returns an error if the number of a slot is so high that it cannot be meant: the log has
+// taken over nothing near it. Taking over such an entry would remember all numbers below it.
+func (v Vector) Check(s Slot) error {
+	if high := v[s.Journal].High; s.Number < 1 || s.Number-high > maxGap {
+		return fmt.Errorf("the slot %s is not possible: the highest number that was read of the journal is %d", s, high)
+	}
+	return nil
+}
+
 // Ready reports whether the log may take over an entry now. It may after the entry that the ticket
 // names as the one before, and the end of a journal comes last. (Rules F7 and F11)
 func (v Vector) Ready(e Entry) bool {
 	if e.What == Ended {
 		return v[e.Journal].Complete(e.Number, e.Void)
 	}
-	return v.Covers(e.After)
+	return v.Covers(e.After) && v.Check(e.Slot) == nil
 }
 
 // Clone returns a copy that shares nothing that changes.

@@ -119,14 +119,14 @@ func (s *Store) remember(key string) {
 // Transactional returns a store like Dapr's in-memory, SQLite and PostgreSQL stores. A commit
 // applies all or nothing, and ETags have no meaning.
 func Transactional() *Store {
-	return &Store{Caps: driver.Capabilities{Store: "memstate.transactional", Atomic: true, UniqueETags: true}, items: map[string]entry{}}
+	return &Store{Caps: driver.Capabilities{Store: "memstate.transactional", Atomic: true, UniqueETags: true, AnyPartition: true}, items: map[string]entry{}}
 }
 
 // Redis returns a store like Dapr's Redis, including its oddities. ETags count. A swap of an absent
 // key succeeds with any ETag. A key that was once swapped cannot be written unconditionally. A key
 // that was never swapped can be created again by a swap. The store has no commit.
 func Redis() *Store {
-	return &Store{Caps: driver.Capabilities{Store: "memstate.redis", CountedETags: true}, redis: true, items: map[string]entry{}}
+	return &Store{Caps: driver.Capabilities{Store: "memstate.redis", CountedETags: true, AnyPartition: true}, redis: true, items: map[string]entry{}}
 }
 
 // Trace returns the requests since its last call, in order, and forgets them.
