@@ -14,6 +14,13 @@ func (h head) ticketed() bool {
 	return h.deleted || h.ticket.To >= h.version && (!h.closed || h.ticket.Alone == journal.Closed)
 }
 
+// replaces reports whether a head is certainly a later one than another. A different ETag does not
+// prove that, because a read may be stale.
+func (h head) replaces(other head) bool {
+	return h.version > other.version ||
+		h.version == other.version && (len(h.tail) < len(other.tail) || h.closed && !other.closed)
+}
+
 // adopt swaps the head for one whose ticket tells everything, if the present one does not. The swap
 // changes neither version nor commit, so to a session it is like a trim. (Rule F5)
 func (h *streamHandle) adopt(ctx context.Context, operation string) error {
@@ -38,12 +45,12 @@ func (h *streamHandle) adopt(ctx context.Context, operation string) error {
 		n.unused() // another writer came first, and the walk comes by again
 		return nil
 	}
-	next, before := w.head, w.etag
+	next := w.head
 	next.ticket = journal.Ticket{Slot: n.Slot, From: w.notCovered(), To: next.version, After: hd.ticket.Slot, Alone: journal.Adopted}
 	if next.closed {
 		next.ticket.Alone = journal.Closed
 	}
-	err = h.state.Swap(ctx, h.keys.partition, driver.Swap{Key: h.keys.head(), Value: next.encode(h.keys.partition), ETag: before})
+	err = h.state.Swap(ctx, h.keys.partition, driver.Swap{Key: h.keys.head(), Value: next.encode(h.keys.partition), ETag: w.etag})
 	switch {
 	case err == nil:
 		n.used(h.entryOfHead(next))
@@ -52,14 +59,14 @@ func (h *streamHandle) adopt(ctx context.Context, operation string) error {
 		n.unused()
 		return h.failed(operation, err)
 	}
-	now, etag, readErr := h.readHead(ctx, operation)
+	now, _, readErr := h.readHead(ctx, operation)
 	if readErr != nil {
 		return h.failed(operation, err)
 	}
 	switch last := hd.ticket; {
 	case now.ticket.Slot == n.Slot || now.ticket.After == n.Slot:
 		n.used(h.entryOfHead(next))
-	case !last.IsZero() && (now.ticket == last && etag != before || now.ticket.After == last.Slot):
+	case !last.IsZero() && (now.ticket == last && now.replaces(next) || now.ticket.After == last.Slot):
 		n.unused() // another swap took the place of this one
 	}
 	// Otherwise the number stays undecided, because the swap may still take effect, or may have
