@@ -52,7 +52,7 @@ var faults = []planted{
 	{"3", "the tail of another writer's head is taken for stored",
 		"\t\tw.take(h, etag)\n\t}\n\tswitch {", "\t\tw.take(h, etag)\n\t\tw.unsettled = nil\n\t}\n\tswitch {"},
 	{"4", "another attempt writes other bytes",
-		"if last = w.makeRoom(ctx, c); last == nil && w.current() {", "c.id += \"x\"\n\t\t\tif last = w.makeRoom(ctx, c); last == nil && w.current() {"},
+		"if last = w.makeRoom(ctx, c); last == nil {", "c.id += \"x\"\n\t\t\tif last = w.makeRoom(ctx, c); last == nil {"},
 	{"5", "an item of a bulk read that failed is taken for absent",
 		"if item.Err != nil {", "if false {"},
 	{"5", "a key that a bulk read may have missed is taken for absent",

@@ -274,7 +274,7 @@ func (f *following) record(p *process, format string, args ...any) {
 func (f *following) failed(p *process, operation string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.stale || f.misses || p.crashed || f.violation != nil || !errors.As(err, new(*eventstore.DamagedError)) {
+	if f.stale || p.crashed || f.violation != nil || !errors.As(err, new(*eventstore.DamagedError)) {
 		return
 	}
 	f.violation = fmt.Errorf("p%d %s: %w", p.id, operation, err)
