@@ -343,7 +343,7 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 	// The store misbehaves.
 	for operation, body := range all {
 		d.state.mood.Store(away)
-		// An update of an account in memory is sent at once, and then its outcome may be unknown. After
+		// An update of an account in memory is sent at once, and its outcome may be unknown. After
 		// that the account is no longer in memory, so the next update reads it first.
 		d.handler.ServeHTTP(httptest.NewRecorder(), newRequest(t, operation, body))
 		d.ask(t, 503, operation, body)
