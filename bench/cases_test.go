@@ -341,7 +341,7 @@ func read10000(l *lab) []side {
 
 // reading returns the side that reads a whole stream in a session.
 func (l *lab) reading(name string, provider *eventstore.Provider, id string) side {
-	s := must(provider.Open(l.t.Context(), provider.Stream(aggregate, id)))(l.t)
+	s := must(provider.Open(l.t.Context(), provider.Stream(aggregate, id), eventstore.Shared()))(l.t)
 	l.t.Cleanup(func() { _ = s.Close() })
 	return side{name, func(ctx context.Context) (time.Duration, int, error) {
 		var n int

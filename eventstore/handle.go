@@ -187,8 +187,7 @@ func (h *streamHandle) open(ctx context.Context, operation string, withList bool
 // missingHead returns the head of a stream whose head was not found, or perhaps only missed. It is
 // absent if nothing else of the stream exists. (Rule 7)
 func (h *streamHandle) missingHead(ctx context.Context, operation string, missed bool) (driver.Item, error) {
-	// The stream is probably empty. A bulk read that does not prove it
-	// would only cost a request.
+	// The stream is probably empty. A bulk read that does not prove it would only cost a request.
 	others := []driver.Item{{Key: h.keys.snapshots()}, {Key: h.keys.event(1)}}
 	var err error
 	if h.caps.BulkMisses {

@@ -74,11 +74,11 @@ func TestAnotherProcessForgetsWithinTheTimeOfItsMemory(t *testing.T) {
 		if _, err := here.Find(t.Context(), "s"); !errors.As(err, new(*sealed.ForgottenError)) {
 			t.Errorf("here: %v", err)
 		}
-		time.Sleep(sealed.DefaultCacheTime - time.Nanosecond) // on the fake clock
+		<-time.After(sealed.DefaultCacheTime - time.Nanosecond) // on the fake clock
 		if _, err := there.Find(t.Context(), "s"); err != nil {
 			t.Errorf("there, before the time: %v", err)
 		}
-		time.Sleep(time.Nanosecond)
+		<-time.After(time.Nanosecond)
 		if _, err := there.Find(t.Context(), "s"); !errors.As(err, new(*sealed.ForgottenError)) {
 			t.Errorf("there: %v", err)
 		}

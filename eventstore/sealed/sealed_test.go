@@ -344,7 +344,7 @@ func TestAnAggregateInMemoryIsErasedWhenItIsDropped(t *testing.T) {
 		if got := update(bought{"pen", 2}); got.Name == sealed.Marker {
 			t.Errorf("at once it is %+v", got)
 		}
-		time.Sleep(30 * time.Second) // on the fake clock
+		<-time.After(30 * time.Second) // on the fake clock
 		if got := update(bought{"ink", 4}); got.Name != sealed.Marker {
 			t.Errorf("after 30 s it is %+v", got)
 		}
