@@ -33,7 +33,9 @@ func ExpectAny() Expected { return Expected{any: true} }
 // sees them.
 //
 // In a session that was opened with [Shared], an append with [ExpectAny] tries again when another
-// append came first, until ctx or the session ends.
+// append came first, until ctx or the session ends. Appends with ExpectAny that wait for each other
+// in one session are stored together, in the order of their calls, at most 100 events or 256 KiB at
+// a time. Each of them returns its own version or error.
 //
 // Append returns one of these errors. If several apply, it returns the first in the order session,
 // arguments, idempotency, version.
@@ -71,18 +73,32 @@ func (s *Session) appendObserved(ctx context.Context, o *observation, expected E
 	if err != nil {
 		return 0, err
 	}
-	err = s.exclusively(ctx, "append", func(ctx context.Context) error {
-		s.writer.counts = commitCounts{}
-		defer s.writer.counts.tell(o)
-		version, err = s.appendDrafts(ctx, expected, drafts)
-		return err
-	})
+	alone := func() (int64, commitCounts, error) { return s.appendAlone(ctx, expected, drafts) }
+	var counts commitCounts
+	if expected.any && !recorded && !numbered(drafts) {
+		version, counts, err = s.gathering.join(ctx, drafts, alone, s.storeGathered)
+		err = s.handle.leftError(err)
+	} else {
+		version, counts, err = alone()
+	}
+	counts.tell(o)
 	if err != nil {
 		return 0, err
 	}
 	o.result.Version, o.result.Events = version, len(events)
 	s.handle.log.DebugContext(ctx, "appended", "session", s.id, "version", version, "count", len(events), "duration", time.Since(began))
 	return version, nil
+}
+
+// appendAlone appends the drafts of one call.
+func (s *Session) appendAlone(ctx context.Context, expected Expected, drafts []draft) (version int64, counts commitCounts, err error) {
+	err = s.exclusively(ctx, "append", func(ctx context.Context) error {
+		s.writer.counts = commitCounts{}
+		version, err = s.appendDrafts(ctx, expected, drafts)
+		counts = s.writer.counts
+		return err
+	})
+	return version, counts, err
 }
 
 // appendDrafts plans and commits the drafts. If any version will do, it tries again as long as
@@ -100,18 +116,36 @@ func (s *Session) appendDrafts(ctx context.Context, expected Expected, drafts []
 		if !errors.As(err, &mismatch) {
 			return c.version(), err
 		}
-		s.writer.behind = mismatch.Actual > s.writer.head.version
-		numbered := slices.ContainsFunc(drafts, func(d draft) bool { return d.metadata.Context.SequenceNumber != 0 })
-		switch {
-		case !expected.any || numbered:
+		if !expected.any || numbered(drafts) {
+			s.writer.behind = mismatch.Actual > s.writer.head.version
 			return 0, s.writer.repeated(ctx, idempotencyIDs(drafts), err)
-		case s.writer.behind && !s.writer.shared:
-			return 0, s.writer.repeated(ctx, idempotencyIDs(drafts), errMoved)
-		case !pauseBefore(ctx, n):
-			return 0, s.handle.failed("append", fmt.Errorf("%w: other appends kept coming first: %w", driver.ErrRefused, contextErr(ctx)))
 		}
-		s.writer.fresh = false
+		if err := s.overtaken(ctx, n, drafts, err); err != nil {
+			return 0, err
+		}
 	}
+}
+
+// numbered reports whether one of the drafts names its sequence number.
+func numbered(drafts []draft) bool {
+	return slices.ContainsFunc(drafts, func(d draft) bool { return d.metadata.Context.SequenceNumber != 0 })
+}
+
+// overtaken prepares the next try of an append that takes any version, after another append came
+// first. It returns an error if there cannot be another try.
+func (s *Session) overtaken(ctx context.Context, n int, drafts []draft, mismatch error) error {
+	var first *VersionMismatchError
+	if errors.As(mismatch, &first) {
+		s.writer.behind = first.Actual > s.writer.head.version
+	}
+	switch {
+	case s.writer.behind && !s.writer.shared:
+		return s.writer.repeated(ctx, idempotencyIDs(drafts), errMoved)
+	case !pauseBefore(ctx, n):
+		return s.handle.failed("append", fmt.Errorf("%w: other appends kept coming first: %w", driver.ErrRefused, contextErr(ctx)))
+	}
+	s.writer.fresh = false
+	return nil
 }
 
 // Retry completes an append whose outcome was unknown. It looks up what became of the append. If
@@ -154,6 +188,9 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (vers
 		return 0, err
 	}
 	o.result.Version, o.result.Events = unknown.commit.version(), len(unknown.commit.events)
+	if unknown.version != 0 { // other appends took part in the commit
+		o.result.Version = unknown.version
+	}
 	return o.result.Version, nil
 }
 
@@ -184,7 +221,7 @@ func (s *Session) planCommit(ctx context.Context, expected Expected, drafts []dr
 		return commit{}, s.handle.failed("append", err)
 	}
 	base := w.head.version
-	c := commit{id: id.String(), base: base, after: w.head.commit, events: make([]record, len(drafts))}
+	c := commit{stream: s.handle.Stream, id: id.String(), base: base, after: w.head.commit, events: make([]record, len(drafts))}
 	for i, d := range drafts {
 		d.metadata.Context.SequenceNumber = base + int64(i) + 1
 		c.events[i] = encodeEvent(s.handle.keys.partition, c.id, d.metadata, d.raw)
