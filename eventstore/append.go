@@ -157,7 +157,7 @@ func (s *Session) overtaken(ctx context.Context, n int, drafts []draft, mismatch
 func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (version int64, err error) {
 	again := Operation{Name: OpRetry, Expected: -1}
 	if unknown != nil {
-		again.Events, again.Expected = len(unknown.commit.events), unknown.Base
+		again.Events, again.Expected = len(unknown.events()), unknown.Base
 	}
 	ctx, o := s.observeAt(ctx, again)
 	defer o.end(&err)
@@ -170,6 +170,7 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (vers
 	if unknown.Stream != s.handle.Stream {
 		return 0, &ArgumentError{Argument: "unknown", Reason: fmt.Sprintf("it is for stream %s, but the session is on stream %s", unknown.Stream, s.handle.Stream)}
 	}
+	own := commit{events: unknown.events()}
 	err = s.exclusively(ctx, "append", func(ctx context.Context) error {
 		s.writer.counts = commitCounts{}
 		defer s.writer.counts.tell(&o)
@@ -180,18 +181,35 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (vers
 		}
 		if isA[*VersionMismatchError](err) {
 			s.writer.behind = true
-			return s.writer.repeated(ctx, unknown.commit.idempotencyIDs(), err)
+			return s.writer.repeated(ctx, own.idempotencyIDs(), err)
+		}
+		var used *IdempotencyIDUsedError
+		if errors.As(err, &used) && !slices.Contains(own.idempotencyIDs(), used.IdempotencyID) {
+			return s.handle.failed("append", fmt.Errorf("%w: another append was part of its commit, and %v", driver.ErrRefused, used))
 		}
 		return err
 	})
 	if err != nil {
 		return 0, err
 	}
-	o.result.Version, o.result.Events = unknown.commit.version(), len(unknown.commit.events)
-	if unknown.version != 0 { // other appends took part in the commit
-		o.result.Version = unknown.version
-	}
+	o.result.Version, o.result.Events = unknown.version(), len(own.events)
 	return o.result.Version, nil
+}
+
+// events returns the events of this append in the commit.
+func (e *OutcomeUnknownError) events() []record {
+	if e.own != nil {
+		return e.own
+	}
+	return e.commit.events
+}
+
+// version returns the version of the last event of this append.
+func (e *OutcomeUnknownError) version() int64 {
+	if e.own != nil {
+		return e.own[len(e.own)-1].version
+	}
+	return e.commit.version()
 }
 
 // planCommit determines the version of the first draft, checks everything that depends on it, and

@@ -38,19 +38,21 @@ type joined struct {
 	counts  commitCounts
 	err     error
 
-	// Guarded by gathered.mu:
-	returned bool // because its context ended
-	left     bool // likewise, and before its events were on their way
+	returned bool // because its context ended; guarded by gathered.mu
 }
 
-// gathered is a batch of appends that one commit stores.
+// gathered is a batch of appends that one commit stores. If they do not fit into one request, each
+// has a commit of its own.
 type gathered struct {
+	first *joined
+	size  int // how many members it had at first
+
 	mu      sync.Mutex
-	first   *joined
-	members []*joined
-	size    int     // how many members it had at first
-	waiting int     // how many of them have not returned
-	flying  *commit // holds the events of the members, and may take effect
+	members []*joined // whose outcome is not known
+	aboard  []*joined // those whose events are in the present try
+	flying  *commit   // holds the events of those aboard, and may take effect
+	singly  bool      // each member has a commit of its own
+	waiting int       // how many members have not returned
 	cancel  context.CancelFunc
 }
 
@@ -143,7 +145,7 @@ func (g *gathering) pass() {
 	}
 	next := slices.Clone(g.line[:n])
 	g.line = slices.Delete(g.line, 0, n)
-	b := &gathered{first: next[0], members: slices.Clone(next), size: n, waiting: n}
+	b := &gathered{first: next[0], size: n, members: slices.Clone(next), waiting: n}
 	for _, j := range next {
 		j.turn <- b
 	}
@@ -163,7 +165,7 @@ func (b *gathered) wait(j *joined) (int64, commitCounts, error) {
 		}
 		j.returned = true
 		b.gone()
-		if j.left = b.flying == nil; j.left {
+		if b.flying == nil || !slices.Contains(b.aboard, j) {
 			return 0, j.counts, &notStored{contextErr(j.ctx)}
 		}
 		return 0, j.counts, b.unknown(j, contextErr(j.ctx))
@@ -171,14 +173,18 @@ func (b *gathered) wait(j *joined) (int64, commitCounts, error) {
 	return j.version, j.counts, j.err
 }
 
-// begin returns the drafts of the members that take part in the next attempt. They may leave until
-// send.
+// begin returns the drafts of the members that take part in the next try. They may leave until
+// send. A member that has returned takes no part, even if it was in a try before, because it was
+// told of that commit alone.
 func (b *gathered) begin() (drafts []draft) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.flying = nil
-	b.members = slices.DeleteFunc(b.members, func(j *joined) bool { return j.left })
-	for _, j := range b.members {
+	b.members = slices.DeleteFunc(b.members, func(j *joined) bool { return j.returned })
+	b.aboard = slices.Clone(b.members)
+	if b.singly && len(b.aboard) > 1 {
+		b.aboard = b.aboard[:1]
+	}
+	for _, j := range b.aboard {
 		drafts = append(drafts, j.drafts...)
 	}
 	return drafts
@@ -189,11 +195,18 @@ func (b *gathered) begin() (drafts []draft) {
 func (b *gathered) send(c *commit) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if slices.ContainsFunc(b.members, func(j *joined) bool { return j.left }) {
+	if slices.ContainsFunc(b.aboard, func(j *joined) bool { return j.returned }) {
 		return false
 	}
 	b.flying = c
 	return true
+}
+
+// lost notes that the commit will not take effect.
+func (b *gathered) lost() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.flying = nil
 }
 
 // gone notes that a member returns. When the last one does, the commit may stop. The caller holds
@@ -204,13 +217,9 @@ func (b *gathered) gone() {
 	}
 }
 
-// tell sets the outcome of a member, unless it is set. The caller holds b.mu.
+// tell sets the outcome of a member. The caller holds b.mu.
 func (b *gathered) tell(j *joined, version int64, counts commitCounts, err error) {
-	select {
-	case <-j.told:
-		return
-	default:
-	}
+	b.members = slices.DeleteFunc(b.members, func(other *joined) bool { return other == j })
 	j.version, j.counts, j.err = version, counts, err
 	close(j.told)
 	if !j.returned {
@@ -218,58 +227,53 @@ func (b *gathered) tell(j *joined, version int64, counts commitCounts, err error
 	}
 }
 
-// stored tells the members that the commit has taken effect.
-func (b *gathered) stored(c commit, counts commitCounts) {
+// settle tells members how the try has ended. It returns false if it has told all of them. If the
+// try has not begun, err is the error of each.
+func (b *gathered) settle(err error, counts commitCounts) (more bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	version := c.base
-	for _, j := range b.members {
-		version += int64(len(j.drafts))
-		b.tell(j, version, counts, nil)
+	concerned := b.aboard
+	if len(concerned) == 0 {
+		concerned = slices.Clone(b.members)
 	}
-}
-
-// refuse tells the members with that idempotency id that it is used, and takes them out. It returns
-// false if there is no such member.
-func (b *gathered) refuse(used *IdempotencyIDUsedError, counts commitCounts) (found bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.flying = nil
-	b.members = slices.DeleteFunc(b.members, func(j *joined) bool {
-		if !slices.Contains(idempotencyIDs(j.drafts), used.IdempotencyID) {
-			return false
-		}
-		b.tell(j, 0, counts, used)
-		found = true
-		return true
-	})
-	return found
-}
-
-// fail tells all members that are left why nothing was stored, or that this is not known.
-func (b *gathered) fail(err error, counts commitCounts) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	var used *IdempotencyIDUsedError
 	var unknown *OutcomeUnknownError
-	for _, j := range b.members {
-		err := err
-		if errors.As(err, &unknown) && b.flying != nil {
-			err = b.unknown(j, unknown.Cause)
-		}
-		b.tell(j, 0, counts, err)
+	switch {
+	case isA[*BatchTooLargeError](err) && len(concerned) > 1:
+		b.singly, concerned = true, nil
+	case errors.As(err, &used):
+		concerned = slices.DeleteFunc(concerned, func(j *joined) bool {
+			return !slices.Contains(idempotencyIDs(j.drafts), used.IdempotencyID)
+		})
 	}
+	for _, j := range concerned {
+		switch {
+		case err == nil:
+			own := b.own(j)
+			b.tell(j, own[len(own)-1].version, counts, nil)
+		case errors.As(err, &unknown) && b.flying != nil:
+			b.tell(j, 0, counts, b.unknown(j, unknown.Cause))
+		default:
+			b.tell(j, 0, counts, err)
+		}
+	}
+	b.flying, b.aboard = nil, nil
+	return len(b.members) > 0
+}
+
+// own returns the events of a member in the commit. The caller holds b.mu.
+func (b *gathered) own(j *joined) []record {
+	from := 0
+	for _, before := range b.aboard[:slices.Index(b.aboard, j)] {
+		from += len(before.drafts)
+	}
+	return b.flying.events[from : from+len(j.drafts)]
 }
 
 // unknown returns the error of a member whose events may be stored. The caller holds b.mu.
 func (b *gathered) unknown(j *joined, cause error) error {
-	version := b.flying.base
-	for _, other := range b.members {
-		version += int64(len(other.drafts))
-		if other == j {
-			break
-		}
-	}
-	return &OutcomeUnknownError{Stream: b.flying.stream, CommitID: b.flying.id, Base: b.flying.base, Cause: cause, commit: *b.flying, version: version}
+	c := *b.flying
+	return &OutcomeUnknownError{Stream: c.stream, CommitID: c.id, Base: c.base, Cause: cause, commit: c, own: b.own(j)}
 }
 
 // crashed ends a batch whose goroutine panicked or ended. The members do not panic, because the
@@ -279,8 +283,8 @@ func (b *gathered) crashed() {
 	err := fmt.Errorf("the append did not return: %v", value)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, j := range b.members {
-		if b.flying != nil {
+	for _, j := range slices.Clone(b.members) {
+		if b.flying != nil && slices.Contains(b.aboard, j) {
 			b.tell(j, 0, commitCounts{}, b.unknown(j, err))
 		} else {
 			b.tell(j, 0, commitCounts{}, &notStored{err})
@@ -289,42 +293,43 @@ func (b *gathered) crashed() {
 }
 
 // storeGathered stores the events of a batch at whatever version the stream has. Each member is told
-// its outcome.
+// its outcome. When the last one is told, nothing of the batch uses the session any more.
 func (s *Session) storeGathered(ctx context.Context, b *gathered) {
-	var counts commitCounts
-	err := s.exclusively(ctx, "append", func(ctx context.Context) error {
-		w := s.writer
-		w.counts = commitCounts{}
-		defer func() { counts = w.counts }()
-		for n := 0; ; n++ {
-			drafts := b.begin()
-			if len(drafts) == 0 {
-				return nil
-			}
-			c, err := s.planCommit(ctx, ExpectAny(), drafts)
-			if err == nil && !b.send(&c) {
-				continue
-			}
-			if err == nil {
-				err = w.commit(ctx, c)
-			}
-			var used *IdempotencyIDUsedError
-			switch {
-			case err == nil:
-				b.stored(c, w.counts)
-				return nil
-			case errors.As(err, &used) && b.refuse(used, w.counts):
-				continue
-			case !isA[*VersionMismatchError](err):
-				return err
-			}
-			if err := s.overtaken(ctx, n, drafts, err); err != nil {
-				return err
-			}
+	for more := true; more; {
+		var counts commitCounts
+		err := s.exclusively(ctx, "append", func(ctx context.Context) error {
+			s.writer.counts = commitCounts{}
+			defer func() { counts = s.writer.counts }()
+			return s.tryGathered(ctx, b)
+		})
+		more = b.settle(err, counts)
+	}
+}
+
+// tryGathered makes one commit of a batch, again and again as long as other appends come first.
+func (s *Session) tryGathered(ctx context.Context, b *gathered) error {
+	for n := 0; ; n++ {
+		drafts := b.begin()
+		if len(drafts) == 0 {
+			return nil
 		}
-	})
-	if err != nil {
-		b.fail(err, counts)
+		if err := s.tooLarge(drafts); err != nil {
+			return err
+		}
+		c, err := s.planCommit(ctx, ExpectAny(), drafts)
+		if err == nil && !b.send(&c) {
+			continue
+		}
+		if err == nil {
+			err = s.writer.commit(ctx, c)
+		}
+		if !isA[*VersionMismatchError](err) {
+			return err
+		}
+		b.lost()
+		if err := s.overtaken(ctx, n, drafts, err); err != nil {
+			return err
+		}
 	}
 }
 

@@ -72,8 +72,14 @@ func (a *appending) of(name string) appended {
 
 // inBoth runs a test with appends of one shared session and with those of a provider.
 func inBoth(t *testing.T, test func(t *testing.T, l *lab, a *appending)) {
+	inBothWith(t, 0, test)
+}
+
+// inBothWith is inBoth with a store that limits requests, unless maxRequest is 0.
+func inBothWith(t *testing.T, maxRequest int, test func(t *testing.T, l *lab, a *appending)) {
 	t.Run("session", func(t *testing.T) {
 		inLabs(t, func(t *testing.T, l *lab) {
+			l.Caps.MaxRequestBytes = maxRequest
 			s := l.shared()
 			test(t, l, &appending{outcomes: map[string]appended{}, append: func(ctx context.Context, events ...any) (int64, error) {
 				return s.Append(ctx, ExpectAny(), events...)
@@ -82,6 +88,7 @@ func inBoth(t *testing.T, test func(t *testing.T, l *lab, a *appending)) {
 	})
 	t.Run("provider", func(t *testing.T) {
 		inLabs(t, func(t *testing.T, l *lab) {
+			l.Caps.MaxRequestBytes = maxRequest
 			p := l.provider()
 			test(t, l, &appending{outcomes: map[string]appended{}, append: func(ctx context.Context, events ...any) (int64, error) {
 				return p.Append(ctx, labStream, ExpectAny(), events...)
@@ -218,7 +225,9 @@ func TestAFailureConcernsAllAppendsOfTheCommit(t *testing.T) {
 		a.begin(t.Context(), "a", noted{"a"})
 		a.begin(t.Context(), "b", noted{"b"})
 		refused := func(*memstate.Request, func() error) error { return driver.ErrRefused }
-		l.on(func(r *memstate.Request) bool { return r.Op == "commit" && r.Has(":3") || r.Op == "swap" && len(r.Swap.Value) > 500 }, 1, refused)
+		l.on(func(r *memstate.Request) bool {
+			return r.Op == "commit" && r.Has(":3") || r.Op == "swap" && len(r.Swap.Value) > 500
+		}, 1, refused)
 		close(held.open)
 		a.wg.Wait()
 		for _, name := range []string{"a", "b"} {
@@ -274,5 +283,230 @@ func TestAppendsOfAClosedStreamAllFail(t *testing.T) {
 		if i := slices.IndexFunc(names, func(name string) bool { return !isA[*StreamClosedError](a.of(name).err) }); i >= 0 {
 			t.Errorf("%s: %v", names[i], a.of(names[i]).err)
 		}
+	})
+}
+
+// onTheWay begins an append, and others that wait for it. It returns when the commit of the others
+// is on its way, and holds that commit until it is released.
+func (a *appending) onTheWay(t *testing.T, l *lab, others func()) (release func()) {
+	first := l.gate(commits)
+	a.begin(t.Context(), "0", noted{"0"})
+	others()
+	second := l.gate(func(r *memstate.Request) bool { return commits(r) && isClosed(first.open) })
+	close(first.open)
+	synctest.Wait()
+	return func() {
+		close(second.open)
+		a.wg.Wait()
+	}
+}
+
+func TestAnAppendThatGaveUpOnTheWayIsNotInALaterCommit(t *testing.T) {
+	inBoth(t, func(t *testing.T, l *lab, a *appending) {
+		ctx, cancel := context.WithCancel(t.Context())
+		release := a.onTheWay(t, l, func() {
+			a.begin(ctx, "a", noted{"a"})
+			a.begin(t.Context(), "b", noted{"b"})
+		})
+		cancel()
+		synctest.Wait()
+		unknown := want[*OutcomeUnknownError](t, a.of("a").err)
+		l.add(l.open(), "other") // so the commit loses
+		release()
+		if got := a.of("b"); got.err != nil || got.version != 3 {
+			t.Errorf("the other one: version %d, %v", got.version, got.err)
+		}
+		_, err := l.shared().Retry(t.Context(), unknown)
+		want[*VersionMismatchError](t, err)
+		l.holds("0", "other", "b")
+	})
+}
+
+func TestAnAppendThatGivesUpBetweenCommitsIsNotOfUnknownOutcome(t *testing.T) {
+	inBoth(t, func(t *testing.T, l *lab, a *appending) {
+		ctx, cancel := context.WithCancel(t.Context())
+		release := a.onTheWay(t, l, func() {
+			a.begin(ctx, "a", noted{"a"})
+			a.begin(t.Context(), "b", noted{"b"})
+		})
+		lost := 0
+		var before around
+		before = func(_ *memstate.Request, next func() error) error {
+			l.add(l.open(), fmt.Sprint("other ", lost))
+			if lost++; lost < 2 {
+				l.on(commits, 1, before)
+			} else {
+				time.AfterFunc(500*time.Microsecond, cancel) // in the pause before the next try
+			}
+			return next()
+		}
+		l.on(commits, 1, before)
+		release()
+		if err := a.of("a").err; !isA[*StorageError](err) || !errors.Is(err, driver.ErrRefused) {
+			t.Errorf("%v", err)
+		}
+		l.holds("0", "other 0", "other 1", "b")
+	})
+}
+
+func TestAnAppendIsNotToldOfTheIdempotencyIDOfAnother(t *testing.T) {
+	t.Run("when the session is lost", func(t *testing.T) {
+		inLabs(t, func(t *testing.T, l *lab) {
+			s := l.open()
+			a := &appending{outcomes: map[string]appended{}, append: func(ctx context.Context, events ...any) (int64, error) {
+				return s.Append(ctx, ExpectAny(), events...)
+			}}
+			release := a.onTheWay(t, l, func() {
+				a.begin(t.Context(), "a", noted{"a"})
+				a.begin(t.Context(), "b", once("used", "b"))
+			})
+			if _, err := l.open().Append(t.Context(), ExpectAny(), once("used", "other")); err != nil {
+				t.Fatal(err)
+			}
+			release()
+			want[*SessionLostError](t, a.of("a").err)
+			want[*IdempotencyIDUsedError](t, a.of("b").err)
+			l.holds("0", "other")
+		})
+	})
+	t.Run("by Retry", func(t *testing.T) {
+		inBoth(t, func(t *testing.T, l *lab, a *appending) {
+			ctx, cancel := context.WithCancel(t.Context())
+			release := a.onTheWay(t, l, func() {
+				a.begin(ctx, "a", noted{"a"})
+				a.begin(t.Context(), "b", once("used", "b"))
+			})
+			cancel()
+			synctest.Wait()
+			unknown := want[*OutcomeUnknownError](t, a.of("a").err)
+			if _, err := l.open().Append(t.Context(), ExpectAny(), once("used", "other")); err != nil {
+				t.Fatal(err)
+			}
+			release()
+			want[*IdempotencyIDUsedError](t, a.of("b").err)
+			_, err := l.shared().Retry(t.Context(), unknown)
+			want[*VersionMismatchError](t, err)
+			if isA[*IdempotencyIDUsedError](err) {
+				t.Errorf("Retry: %v", err)
+			}
+			l.holds("0", "other")
+		})
+	})
+	t.Run("by Retry of a commit that creates ids", func(t *testing.T) {
+		inLabs(t, func(t *testing.T, l *lab) {
+			l.Caps.BulkMisses = true
+			s := l.shared()
+			l.add(s, "0")
+			if _, err := l.shared().Append(t.Context(), ExpectAny(), once("used", "other")); err != nil {
+				t.Fatal(err)
+			}
+			// The bulk read misses both ids, and then the commit does not arrive.
+			l.on(func(r *memstate.Request) bool { return r.Op == "getmany" && strings.Contains(r.String(), "idem") }, 1, func(r *memstate.Request, next func() error) error {
+				err := next()
+				for i := range r.Items {
+					r.Items[i].Value, r.Items[i].ETag = nil, ""
+				}
+				return err
+			})
+			first := &joined{ctx: t.Context(), told: make(chan struct{})}
+			second := &joined{ctx: t.Context(), told: make(chan struct{})}
+			var err error
+			if first.drafts, err = s.drafts(t.Context(), ExpectAny(), []any{once("own", "a")}, false); err != nil {
+				t.Fatal(err)
+			}
+			if second.drafts, err = s.drafts(t.Context(), ExpectAny(), []any{once("used", "b")}, false); err != nil {
+				t.Fatal(err)
+			}
+			b := &gathered{first: first, members: []*joined{first, second}, size: 2, waiting: 2, cancel: func() {}}
+			l.on(commits, 1, func(*memstate.Request, func() error) error {
+				l.on(everything, -1, lost)
+				return errLost
+			})
+			s.storeGathered(t.Context(), b)
+			l.heal()
+			_, err = l.shared().Retry(t.Context(), want[*OutcomeUnknownError](t, first.err))
+			if want[*StorageError](t, err); isA[*IdempotencyIDUsedError](err) || Advise(err) != AdviceRetry {
+				t.Errorf("Retry: %v", err)
+			}
+			_, err = l.shared().Retry(t.Context(), want[*OutcomeUnknownError](t, second.err))
+			want[*IdempotencyIDUsedError](t, err)
+			l.holds("0", "other")
+		}, "in one transaction")
+	})
+}
+
+func TestAppendsThatDoNotFitIntoOneRequestAreStoredOneByOne(t *testing.T) {
+	inBothWith(t, 10_000, func(t *testing.T, l *lab, a *appending) {
+		held := l.gate(commits)
+		want := []string{"0"}
+		a.begin(t.Context(), "0", noted{"0"})
+		for _, name := range []string{"a", "b", "c"} {
+			text := strings.Repeat(name, 4_000)
+			want = append(want, text)
+			a.begin(t.Context(), name, noted{text})
+		}
+		a.begin(t.Context(), "large", noted{strings.Repeat("y", 12_000)})
+		a.begin(t.Context(), "d", noted{"d"})
+		close(held.open)
+		a.wg.Wait()
+		for i, name := range []string{"a", "b", "c", "d"} {
+			if got := a.of(name); got.err != nil || got.version != int64(i+2) {
+				t.Errorf("%s: version %d, %v", name, got.version, got.err)
+			}
+		}
+		if err := a.of("large").err; !isA[*BatchTooLargeError](err) {
+			t.Errorf("large: %v", err)
+		}
+		l.holds(append(want, "d")...)
+	})
+}
+
+func TestAnAppendHasEndedWhenItReturns(t *testing.T) {
+	for range 300 {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, memstate.Redis())
+			settings := DefaultSettings()
+			settings.TailEvents = 8
+			s := l.open(WithSettings(settings))
+			var all sync.WaitGroup
+			for range 3 {
+				all.Go(func() {
+					if _, err := tryAdd(s, "x"); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			if l.Values()[l.keys.event(3)] == nil {
+				t.Fatal("Close has not stored the events that only the head has")
+			}
+		})
+	}
+}
+
+func TestAPanicOfTheDriverEndsTheAppendsOfItsCommitOnly(t *testing.T) {
+	inBoth(t, func(t *testing.T, l *lab, a *appending) {
+		held := l.gate(commits)
+		a.begin(t.Context(), "0", noted{"0"})
+		a.begin(t.Context(), "a", noted{"a"})
+		a.begin(t.Context(), "b", noted{"b"})
+		l.on(func(r *memstate.Request) bool { return commits(r) && isClosed(held.open) && len(l.heads) > 1 }, 1, func(*memstate.Request, func() error) error {
+			panic("the driver fails")
+		})
+		close(held.open)
+		a.wg.Wait()
+		for _, name := range []string{"a", "b"} {
+			if err := a.of(name).err; !isA[*OutcomeUnknownError](err) || !strings.Contains(err.Error(), "the driver fails") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		a.begin(t.Context(), "c", noted{"c"})
+		if got := a.of("c"); got.err != nil || got.version != 2 {
+			t.Errorf("the next one: version %d, %v", got.version, got.err)
+		}
+		l.holds("0", "c")
 	})
 }

@@ -217,7 +217,7 @@ func (p *Provider) appendAny(ctx context.Context, o *observation, stream Stream,
 	together := func(ctx context.Context, b *gathered) {
 		s, err := p.openHandle(ctx, &observation{}, h, noLock{}, openConfig{shared: true}, id.String())
 		if err != nil {
-			b.fail(err, commitCounts{})
+			b.settle(err, commitCounts{})
 			return
 		}
 		s.storeGathered(ctx, b)
