@@ -146,7 +146,7 @@ func count(t *testing.T, seed uint64, updates bool, counts *tally, log func(stri
 func ends(seed uint64, updates bool) bool { return seed%4 == 3 && !updates }
 
 // tally counts what happened in histories.
-type tally struct{ appends, updates, batched, decided, repeats, unknown, refused, reads, crashes, restarts, events int64 }
+type tally struct{ appends, gathered, updates, batched, decided, repeats, unknown, refused, reads, crashes, restarts, events int64 }
 
 func (c *tally) of(w *world) {
 	c.crashes = int64(w.born - w.clients)
@@ -172,11 +172,12 @@ func (c *tally) of(w *world) {
 			c.appends++
 		}
 	}
-	c.batched = w.batched()
+	c.batched, c.gathered = w.batched("p"), w.batched("a")
 }
 
 func (c *tally) add(other tally) {
 	c.appends += other.appends
+	c.gathered += other.gathered
 	c.updates += other.updates
 	c.batched += other.batched
 	c.decided += other.decided
@@ -192,7 +193,7 @@ func (c *tally) add(other tally) {
 func (c tally) String() string {
 	updates := ""
 	if c.updates > 0 {
-		updates = fmt.Sprintf("updates=%d batched=%d decided=%d repeats=%d ", c.updates, c.batched, c.decided, c.repeats)
+		updates = fmt.Sprintf("updates=%d batched=%d decided=%d repeats=%d gathered=%d ", c.updates, c.batched, c.decided, c.repeats, c.gathered)
 	}
 	return updates + fmt.Sprintf("appends=%d unknown=%d refused=%d reads=%d crashes=%d restarts=%d events=%d",
 		c.appends, c.unknown, c.refused, c.reads, c.crashes, c.restarts, c.events)
