@@ -113,9 +113,13 @@ func (p *process) serve(provider *eventstore.Provider) {
 	p.mu.Lock()
 	made := p.tick()
 	p.mu.Unlock()
-	shared := p.openShared(provider)
+	callers := 1 + p.rng.IntN(4)
+	var shared *eventstore.Session
+	if p.together {
+		callers, shared = callers+2, p.openShared(provider)
+	}
 	var all sync.WaitGroup
-	for n := range 1 + p.rng.IntN(4) {
+	for n := range callers {
 		c := &caller{process: p, repository: repository, number: n + 1, rng: rand.New(rand.NewPCG(p.rng.Uint64(), p.rng.Uint64())), evicts: evicts, made: made, shared: shared, opened: made}
 		all.Go(func() { c.live(provider) })
 	}
@@ -149,7 +153,7 @@ func (c *caller) live(provider *eventstore.Provider) {
 			c.load()
 		case c.evicts && c.rng.IntN(4) == 0:
 			c.updateOther()
-		case c.rng.IntN(3) == 0:
+		case c.together && c.rng.IntN(4) > 0:
 			c.append(provider)
 		default:
 			c.update(provider, "")
@@ -211,7 +215,7 @@ func (c *caller) append(provider *eventstore.Provider) {
 		}
 	}
 	c.updates++
-	if !c.stale && c.rng.IntN(3) == 0 {
+	if !c.stale && c.rng.IntN(2) == 0 {
 		call.idem = fmt.Sprintf("i%d", c.rng.IntN(6))
 	}
 	size := c.rng.IntN(c.payload)

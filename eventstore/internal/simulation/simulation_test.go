@@ -20,6 +20,7 @@ var (
 	first = flag.Uint64("first", 0, "the first seed")
 	one   = flag.Int64("seed", -1, "run this one history and print it")
 
+	joint  = flag.Bool("together", false, "run only histories in which goroutines of one process append together")
 	ending = flag.Bool("ending", false, "run only histories in which the stream may be closed and deleted")
 )
 
@@ -52,7 +53,7 @@ func histories(t *testing.T, updates bool) {
 				if seed >= *first+*seeds {
 					return
 				}
-				if *ending && !ends(seed, updates) {
+				if *ending && !ends(seed, updates) || *joint && !together(seed, updates) {
 					continue
 				}
 				var counts tally
@@ -109,6 +110,7 @@ func count(t *testing.T, seed uint64, updates bool, counts *tally, log func(stri
 		w := &world{setting: newSetting(rng), rng: rng, log: log}
 		w.updates = updates
 		w.ends = ends(seed, updates)
+		w.together = together(seed, updates)
 		if w.forgets = seed%4 == 1; w.forgets {
 			w.stale = false
 			if rng.IntN(3) == 0 {
@@ -144,6 +146,9 @@ func count(t *testing.T, seed uint64, updates bool, counts *tally, log func(stri
 
 // ends reports whether the stream of a history may be closed and deleted.
 func ends(seed uint64, updates bool) bool { return seed%4 == 3 && !updates }
+
+// together reports whether the goroutines of one process append together in a history.
+func together(seed uint64, updates bool) bool { return updates && (seed%4 == 2 || seed%16 == 5) }
 
 // tally counts what happened in histories.
 type tally struct{ appends, gathered, updates, batched, decided, repeats, unknown, refused, reads, crashes, restarts, events int64 }
