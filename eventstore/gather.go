@@ -292,8 +292,8 @@ func (b *gathered) crashed() {
 	}
 }
 
-// storeGathered stores the events of a batch at whatever version the stream has. Each member is told
-// its outcome. When the last one is told, nothing of the batch uses the session any more.
+// storeGathered stores the events of a batch at whatever version the stream has, and tells each
+// member its outcome. When the last one is told, nothing of the batch uses the session any more.
 func (s *Session) storeGathered(ctx context.Context, b *gathered) {
 	for more := true; more; {
 		var counts commitCounts
