@@ -33,7 +33,9 @@ func ExpectAny() Expected { return Expected{any: true} }
 // sees them.
 //
 // In a session that was opened with [Shared], an append with [ExpectAny] tries again when another
-// append came first, until ctx or the session ends.
+// append came first, until ctx or the session ends. Appends with ExpectAny that wait for each other
+// in one session are stored together, in the order of their calls, at most 100 events or 256 KiB at
+// a time. Each of them returns its own version or error.
 //
 // Append returns one of these errors. If several apply, it returns the first in the order session,
 // arguments, idempotency, version.
@@ -71,18 +73,32 @@ func (s *Session) appendObserved(ctx context.Context, o *observation, expected E
 	if err != nil {
 		return 0, err
 	}
-	err = s.exclusively(ctx, "append", func(ctx context.Context) error {
-		s.writer.counts = commitCounts{}
-		defer s.writer.counts.tell(o)
-		version, err = s.appendDrafts(ctx, expected, drafts)
-		return err
-	})
+	alone := func() (int64, commitCounts, error) { return s.appendAlone(ctx, expected, drafts) }
+	var counts commitCounts
+	if expected.any && !recorded && !numbered(drafts) {
+		version, counts, err = s.gathering.join(ctx, drafts, alone, s.storeGathered)
+		err = s.handle.leftError(err)
+	} else {
+		version, counts, err = alone()
+	}
+	counts.tell(o)
 	if err != nil {
 		return 0, err
 	}
 	o.result.Version, o.result.Events = version, len(events)
 	s.handle.log.DebugContext(ctx, "appended", "session", s.id, "version", version, "count", len(events), "duration", time.Since(began))
 	return version, nil
+}
+
+// appendAlone appends the drafts of one call.
+func (s *Session) appendAlone(ctx context.Context, expected Expected, drafts []draft) (version int64, counts commitCounts, err error) {
+	err = s.exclusively(ctx, "append", func(ctx context.Context) error {
+		s.writer.counts = commitCounts{}
+		version, err = s.appendDrafts(ctx, expected, drafts)
+		counts = s.writer.counts
+		return err
+	})
+	return version, counts, err
 }
 
 // appendDrafts plans and commits the drafts. If any version will do, it tries again as long as
@@ -106,18 +122,36 @@ func (s *Session) appendDrafts(ctx context.Context, expected Expected, drafts []
 			}
 			return c.version(), err
 		}
-		s.writer.behind = mismatch.Actual > s.writer.head.version
-		numbered := slices.ContainsFunc(drafts, func(d draft) bool { return d.metadata.Context.SequenceNumber != 0 })
-		switch {
-		case !expected.any || numbered:
+		if !expected.any || numbered(drafts) {
+			s.writer.behind = mismatch.Actual > s.writer.head.version
 			return 0, s.writer.repeated(ctx, idempotencyIDs(drafts), err)
-		case s.writer.behind && !s.writer.shared:
-			return 0, s.writer.repeated(ctx, idempotencyIDs(drafts), errMoved)
-		case !pauseBefore(ctx, n):
-			return 0, s.handle.failed("append", fmt.Errorf("%w: other appends kept coming first: %w", driver.ErrRefused, contextErr(ctx)))
 		}
-		s.writer.fresh = false
+		if err := s.overtaken(ctx, n, drafts, err); err != nil {
+			return 0, err
+		}
 	}
+}
+
+// numbered reports whether one of the drafts names its sequence number.
+func numbered(drafts []draft) bool {
+	return slices.ContainsFunc(drafts, func(d draft) bool { return d.metadata.Context.SequenceNumber != 0 })
+}
+
+// overtaken prepares the next try of an append that takes any version, after another append came
+// first. It returns an error if there cannot be another try.
+func (s *Session) overtaken(ctx context.Context, n int, drafts []draft, mismatch error) error {
+	var first *VersionMismatchError
+	if errors.As(mismatch, &first) {
+		s.writer.behind = first.Actual > s.writer.head.version
+	}
+	switch {
+	case s.writer.behind && !s.writer.shared:
+		return s.writer.repeated(ctx, idempotencyIDs(drafts), errMoved)
+	case !pauseBefore(ctx, n):
+		return s.handle.failed("append", fmt.Errorf("%w: other appends kept coming first: %w", driver.ErrRefused, contextErr(ctx)))
+	}
+	s.writer.fresh = false
+	return nil
 }
 
 // Retry completes an append whose outcome was unknown. It looks up what became of the append. If
@@ -129,7 +163,7 @@ func (s *Session) appendDrafts(ctx context.Context, expected Expected, drafts []
 func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (version int64, err error) {
 	again := Operation{Name: OpRetry, Expected: -1}
 	if unknown != nil {
-		again.Events, again.Expected = len(unknown.commit.events), unknown.Base
+		again.Events, again.Expected = len(unknown.events()), unknown.Base
 	}
 	ctx, o := s.observeAt(ctx, again)
 	defer o.end(&err)
@@ -142,6 +176,7 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (vers
 	if unknown.Stream != s.handle.Stream {
 		return 0, &ArgumentError{Argument: "unknown", Reason: fmt.Sprintf("it is for stream %s, but the session is on stream %s", unknown.Stream, s.handle.Stream)}
 	}
+	own := commit{events: unknown.events()}
 	err = s.exclusively(ctx, "append", func(ctx context.Context) error {
 		s.writer.counts = commitCounts{}
 		defer s.writer.counts.tell(&o)
@@ -157,15 +192,35 @@ func (s *Session) Retry(ctx context.Context, unknown *OutcomeUnknownError) (vers
 		}
 		if isA[*VersionMismatchError](err) {
 			s.writer.behind = true
-			return s.writer.repeated(ctx, unknown.commit.idempotencyIDs(), err)
+			return s.writer.repeated(ctx, own.idempotencyIDs(), err)
+		}
+		var used *IdempotencyIDUsedError
+		if errors.As(err, &used) && !slices.Contains(own.idempotencyIDs(), used.IdempotencyID) {
+			return s.handle.failed("append", fmt.Errorf("%w: another append was part of its commit, and %v", driver.ErrRefused, used))
 		}
 		return err
 	})
 	if err != nil {
 		return 0, err
 	}
-	o.result.Version, o.result.Events = unknown.commit.version(), len(unknown.commit.events)
+	o.result.Version, o.result.Events = unknown.version(), len(own.events)
 	return o.result.Version, nil
+}
+
+// events returns the events of this append in the commit.
+func (e *OutcomeUnknownError) events() []record {
+	if e.own != nil {
+		return e.own
+	}
+	return e.commit.events
+}
+
+// version returns the version of the last event of this append.
+func (e *OutcomeUnknownError) version() int64 {
+	if e.own != nil {
+		return e.own[len(e.own)-1].version
+	}
+	return e.commit.version()
 }
 
 // planCommit determines the version of the first draft, checks everything that depends on it, and
@@ -195,7 +250,7 @@ func (s *Session) planCommit(ctx context.Context, expected Expected, drafts []dr
 		return commit{}, s.handle.failed("append", err)
 	}
 	base := w.head.version
-	c := commit{id: id.String(), base: base, after: w.head.commit, events: make([]record, len(drafts)), types: typesOf(drafts)}
+	c := commit{stream: s.handle.Stream, id: id.String(), base: base, after: w.head.commit, events: make([]record, len(drafts)), types: typesOf(drafts)}
 	if err := w.giveNumber(ctx, &c); err != nil {
 		return commit{}, err
 	}
@@ -210,6 +265,7 @@ func (s *Session) planCommit(ctx context.Context, expected Expected, drafts []dr
 	ids := idempotencyIDs(drafts)
 	c.unproven = w.caps.BulkMisses && len(ids) > 1 && w.fitsTransaction(c)
 	if err := w.checkUnused(ctx, w.head, ids, !c.unproven); err != nil {
+		c.number.unused()
 		return commit{}, err
 	}
 	return c, nil

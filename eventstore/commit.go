@@ -27,6 +27,7 @@ import (
 
 // commit is one append on its way. Its bytes never change between attempts.
 type commit struct {
+	stream Stream
 	id     string
 	base   int64  // the stream's version before the commit
 	after  string // id of the commit that made base; empty if the stream was empty, or if it is not known

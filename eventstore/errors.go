@@ -325,7 +325,8 @@ type OutcomeUnknownError struct {
 	Base     int64  // the stream's version before the append
 	Cause    error
 
-	commit commit // for Retry
+	commit commit   // for Retry
+	own    []record // the events of this append, if the commit has those of other appends too
 }
 
 func (e *OutcomeUnknownError) Error() string {

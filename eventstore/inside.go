@@ -38,7 +38,7 @@ func (in Inside) OpenLog(ctx context.Context, lease, atMost time.Duration) (s *S
 	caller := ctx
 	ctx, o := observe(ctx, in.p.observer, in.p.hasher, Operation{Name: OpOpen, Stream: h.Stream, Expected: -1})
 	defer o.end(&err)
-	if s, err = in.p.openHandle(ctx, &o, h, in.p.locker, openConfig{withSnapshots: true}); err != nil {
+	if s, err = in.p.openOn(ctx, &o, h, in.p.locker, openConfig{withSnapshots: true}); err != nil {
 		return nil, err
 	}
 	s.openContext = context.WithoutCancel(caller)

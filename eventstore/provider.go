@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -18,8 +19,9 @@ type Provider struct {
 	state  driver.State
 	queues queues // for the locks of streams
 
-	journals *journals // nil: the provider has no feed
-	feedless sync.Once
+	journals   *journals // nil: the provider has no feed
+	feedless   sync.Once
+	gatherings gatherings // of the appends of Append
 }
 
 // config is what the options of a provider set.
@@ -212,7 +214,8 @@ func (p *Provider) Open(ctx context.Context, stream Stream, options ...OpenOptio
 }
 
 // Append appends events to a stream in a new shared session, see [Shared] and [Session.Append]. It
-// takes one request more than an append in an open session.
+// takes one request more than an append in an open session. Calls for one stream with [ExpectAny]
+// that wait for each other are stored together, as in a session.
 //
 // Append returns the errors of [Provider.Open] and of [Session.Append]. After an
 // [OutcomeUnknownError], pass the error to [Session.Retry] in a new session. If the events have
@@ -223,11 +226,63 @@ func (p *Provider) Append(ctx context.Context, stream Stream, expected Expected,
 	if err := p.registry.checkEvents(stream, events); err != nil { // before the stream is read
 		return 0, err
 	}
+	if expected.any {
+		return p.appendAny(ctx, &o, stream, events)
+	}
 	s, err := p.openObserved(ctx, &o, stream, noLock{}, openConfig{shared: true})
 	if err != nil {
 		return 0, err
 	}
 	return s.appendObserved(ctx, &o, expected, events, false)
+}
+
+// appendAny appends events at whatever version the stream has, together with those of other calls
+// that wait.
+func (p *Provider) appendAny(ctx context.Context, o *observation, stream Stream, events []any) (version int64, err error) {
+	h, err := p.handle(stream)
+	if err != nil {
+		return 0, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return 0, h.failed("open", err)
+	}
+	drafts, err := (&Session{id: id.String(), Reader: newReader(h)}).drafts(ctx, ExpectAny(), events, false)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	alone := func() (int64, commitCounts, error) {
+		s, err := p.openHandle(ctx, o, h, noLock{}, openConfig{shared: true}, id.String())
+		if err != nil {
+			return 0, commitCounts{}, err
+		}
+		return s.appendAlone(ctx, ExpectAny(), drafts)
+	}
+	together := func(ctx context.Context, b *gathered) {
+		s, err := p.openHandle(ctx, &observation{}, h, noLock{}, openConfig{shared: true}, id.String())
+		if err != nil {
+			b.settle(err, commitCounts{})
+			return
+		}
+		s.storeGathered(ctx, b)
+	}
+	var counts commitCounts
+	if numbered(drafts) {
+		version, counts, err = alone()
+	} else {
+		g, done := p.gatherings.use(stream)
+		defer done()
+		version, counts, err = g.join(ctx, drafts, alone, together)
+	}
+	counts.tell(o)
+	if err = h.leftError(err); err != nil {
+		return 0, err
+	}
+	o.operation.Session = id.String()
+	o.result.Version, o.result.Events = version, len(events)
+	h.log.DebugContext(ctx, "appended", "session", id, "version", version, "count", len(events), "duration", time.Since(began))
+	return version, nil
 }
 
 func (p *Provider) open(caller context.Context, operation string, stream Stream, locker driver.Locker, config openConfig) (s *Session, err error) {
@@ -246,19 +301,24 @@ func (p *Provider) openObserved(ctx context.Context, o *observation, stream Stre
 	if err != nil {
 		return nil, err
 	}
-	return p.openHandle(ctx, o, h, locker, config)
+	return p.openOn(ctx, o, h, locker, config)
 }
 
-// openHandle is openObserved for a stream that has a handle.
-func (p *Provider) openHandle(ctx context.Context, o *observation, h *streamHandle, locker driver.Locker, config openConfig) (*Session, error) {
+// openOn is openObserved for a stream that has a handle.
+func (p *Provider) openOn(ctx context.Context, o *observation, h *streamHandle, locker driver.Locker, config openConfig) (*Session, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, h.failed("open", err)
 	}
-	o.operation.Session = id.String()
+	return p.openHandle(ctx, o, h, locker, config, id.String())
+}
+
+// openHandle is openOn for a session that has its handle and its id.
+func (p *Provider) openHandle(ctx context.Context, o *observation, h *streamHandle, locker driver.Locker, config openConfig, id string) (*Session, error) {
+	o.operation.Session = id
 	ctx, cancel := context.WithTimeoutCause(ctx, h.settings.openLimit(), errOpenTooLong)
 	defer cancel()
-	return openSession(ctx, h, locker, config, o.operation.Session, o)
+	return openSession(ctx, h, locker, config, id, o)
 }
 
 // Close sends what the feed was not told yet, and tells it that this provider has ended. Call it

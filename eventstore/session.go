@@ -28,6 +28,7 @@ type Session struct {
 	locker    driver.Locker
 	writer    *writer
 	turn      chan struct{} // holds a token while writer is in use
+	gathering gathering     // of the appends that take any version
 
 	openContext context.Context // the context of Open without its end, for Close, which has no context parameter
 

@@ -14,7 +14,7 @@ import (
 
 // planted is a fault in the event store's code: it leaves out a rule of the protocol.
 type planted struct {
-	rule     string // number, as in ARCHITECTURE.md, or a step of an update there
+	rule     string // number, as in ARCHITECTURE.md, a step of an update there, or together: of appends in one commit
 	fault    string
 	old, new string // a text that the code has once, and what replaces it
 }
@@ -143,6 +143,20 @@ var faults = []planted{
 		"case errors.As(err, new(*eventstore.OutcomeUnknownError)):\n", afterUnknown},
 	{"step 4", "a state in memory is young enough however old it is",
 		"if !found || l.known.Before(from) {", "if !found {"},
+	{"together", "an append that has left keeps its events in the commit",
+		"if slices.ContainsFunc(b.aboard, func(j *joined) bool { return j.returned }) {", "if false {"},
+	{"together", "an append that left while its events were on their way takes part in the next commit",
+		"j.returned = true\n\t\tb.gone()\n", "j.returned = b.flying == nil || !slices.Contains(b.aboard, j)\n"},
+	{"together", "each append is told the version of the whole commit",
+		"b.tell(j, own[len(own)-1].version, counts, nil)", "_ = own\n\t\t\tb.tell(j, b.flying.version(), counts, nil)"},
+	{"together", "an idempotency id that is used refuses all appends of the commit",
+		"return !slices.Contains(idempotencyIDs(j.drafts), used.IdempotencyID)", "return false"},
+	{"together", "a commit that lost the race is taken for stored",
+		"\t\tb.lost()\n", "\t\tif true {\n\t\t\treturn nil\n\t\t}\n"},
+	{"together", "Retry is told of an idempotency id of another append",
+		"s.writer.repeated(ctx, own.idempotencyIDs(), err)", "s.writer.repeated(ctx, unknown.commit.idempotencyIDs(), err)"},
+	{"together", "Retry returns the version of the whole commit",
+		"unknown.version(), len(own.events)", "unknown.commit.version(), len(own.events)"},
 	{"step 5", "after a conflict, an update stores what it decided before",
 		"\tu.decide = func(state S) ([]any, error) {\n\t\tdecided++\n", decidedOnce},
 }
@@ -202,12 +216,15 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 	for _, p := range faults {
 		t.Run(p.rule+" "+p.fault, func(t *testing.T) {
 			test, seeds := "TestNothingIsLostTornOrDoubled", "100000"
-			if strings.HasPrefix(p.rule, "step") {
+			if strings.HasPrefix(p.rule, "step") || p.rule == "together" {
 				test, seeds = "TestNothingIsLostByUpdates", "20000"
 			}
 			args := []string{"-test.run=" + test, "-seeds=" + seeds}
 			if p.rule == "10" { // it is about streams that end
 				args = append(args, "-ending")
+			}
+			if p.rule == "together" {
+				args = append(args, "-together")
 			}
 			out, err := p.run(t, false, args...)
 			caught := failing.FindStringSubmatch(out)

@@ -49,6 +49,7 @@ type unknownAppend struct {
 // call is one operation as its caller saw it.
 type call struct {
 	process  int
+	caller   int    // which of the goroutines of the process, if it has several
 	kind     string // "append", "update", "read", "outcome", "close" or "delete"
 	expected int64  // by an append; -1 for any
 	reached  int64  // the version that the session had brought the stream to before
@@ -513,6 +514,9 @@ func (c *call) String() string {
 	switch c.kind {
 	case "append":
 		s := "append " + strings.Join(c.names, " ")
+		if c.caller > 0 {
+			s = fmt.Sprintf("caller %d: ", c.caller) + s
+		}
 		if c.expected >= 0 {
 			s += fmt.Sprintf(" expecting %d", c.expected)
 		}

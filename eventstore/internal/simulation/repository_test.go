@@ -68,7 +68,9 @@ type caller struct {
 	evicts     bool       // it also updates another aggregate
 	version    int64      // that it last heard of
 	updates    int
-	made       int64 // when the repository was made, by world.tick
+	made       int64               // when the repository was made, by world.tick
+	shared     *eventstore.Session // that the callers append in; nil: with Provider.Append
+	opened     int64               // when it was opened, by world.tick
 }
 
 // updated is what an update was to do, and how it ended for its caller.
@@ -111,15 +113,34 @@ func (p *process) serve(provider *eventstore.Provider) {
 	p.mu.Lock()
 	made := p.tick()
 	p.mu.Unlock()
+	callers := 1 + p.rng.IntN(4)
+	var shared *eventstore.Session
+	if p.together {
+		callers, shared = callers+2, p.openShared(provider)
+	}
 	var all sync.WaitGroup
-	for n := range 1 + p.rng.IntN(4) {
-		c := &caller{process: p, repository: repository, number: n + 1, rng: rand.New(rand.NewPCG(p.rng.Uint64(), p.rng.Uint64())), evicts: evicts, made: made}
+	for n := range callers {
+		c := &caller{process: p, repository: repository, number: n + 1, rng: rand.New(rand.NewPCG(p.rng.Uint64(), p.rng.Uint64())), evicts: evicts, made: made, shared: shared, opened: made}
 		all.Go(func() { c.live(provider) })
 	}
 	all.Wait()
 }
 
-// live makes some updates.
+// openShared opens the session that the callers of a process share, or none.
+func (p *process) openShared(provider *eventstore.Provider) *eventstore.Session {
+	if p.rng.IntN(2) == 0 {
+		return nil
+	}
+	ctx := jitter.WithSource(context.Background(), rand.New(rand.NewPCG(p.rng.Uint64(), p.rng.Uint64())))
+	s, err := provider.Open(ctx, provider.Stream(aggregateType, aggregateID), eventstore.Shared())
+	p.damaged("open", err)
+	if err != nil {
+		return nil
+	}
+	return s
+}
+
+// live makes some updates and appends.
 func (c *caller) live(provider *eventstore.Provider) {
 	for range 1 + c.rng.IntN(5) {
 		// No two callers begin at the same moment, but most begin while others are under way.
@@ -132,6 +153,8 @@ func (c *caller) live(provider *eventstore.Provider) {
 			c.load()
 		case c.evicts && c.rng.IntN(4) == 0:
 			c.updateOther()
+		case c.together && c.rng.IntN(4) > 0:
+			c.append(provider)
 		default:
 			c.update(provider, "")
 		}
@@ -176,6 +199,75 @@ func (c *caller) load() {
 	}
 	c.damaged("load", err)
 	c.ended(r, err)
+}
+
+// append appends at whatever version the stream has. Appends of several callers that wait for each
+// other are stored by one commit.
+func (c *caller) append(provider *eventstore.Provider) {
+	call := &call{kind: "append", expected: -1, caller: c.number}
+	store := func(ctx context.Context, events ...any) (int64, error) {
+		return provider.Append(ctx, provider.Stream(aggregateType, aggregateID), eventstore.ExpectAny(), events...)
+	}
+	if c.shared != nil && c.rng.IntN(3) > 0 {
+		call.opened = c.opened
+		store = func(ctx context.Context, events ...any) (int64, error) {
+			return c.shared.Append(ctx, eventstore.ExpectAny(), events...)
+		}
+	}
+	c.updates++
+	if !c.stale && c.rng.IntN(2) == 0 {
+		call.idem = fmt.Sprintf("i%d", c.rng.IntN(6))
+	}
+	size := c.rng.IntN(c.payload)
+	var events []any
+	for i := range 1 + c.rng.IntN(2) {
+		name := fmt.Sprintf("a%d.%d.%d.%d", c.id, c.number, c.updates, i)
+		call.names = append(call.names, name)
+		e := eventstore.Event{Data: happened(name + " " + strings.Repeat("x", size))}
+		if i == 0 {
+			e.Metadata.Context.IdempotencyID = call.idem
+		}
+		events = append(events, e)
+	}
+	ctx, cancel := c.context()
+	defer cancel()
+	c.began(call)
+	version, err := store(ctx, events...)
+	pass(time.Duration(1 + c.rng.Int64N(int64(100*time.Microsecond)))) // no two callers end at the same moment
+	c.damaged("append", err)
+	call.version = version
+	if err == nil {
+		c.version = version
+	}
+	var unknown *eventstore.OutcomeUnknownError
+	if !errors.As(err, &unknown) {
+		c.ended(call, err)
+		return
+	}
+	if c.rng.IntN(2) == 0 {
+		c.retryAppend(provider, call, unknown)
+	}
+}
+
+// retryAppend completes an append, whose commit may hold the events of others.
+func (c *caller) retryAppend(provider *eventstore.Provider, call *call, unknown *eventstore.OutcomeUnknownError) {
+	ctx, cancel := c.context()
+	defer cancel()
+	c.mu.Lock()
+	call.tried = c.tick()
+	c.mu.Unlock()
+	s, err := provider.Open(ctx, provider.Stream(aggregateType, aggregateID), eventstore.Shared())
+	if err != nil {
+		return
+	}
+	version, err := s.Retry(ctx, unknown)
+	pass(time.Duration(1 + c.rng.Int64N(int64(100*time.Microsecond))))
+	c.damaged("retry", err)
+	_ = s.Close()
+	if errors.As(err, new(*eventstore.VersionMismatchError)) || errors.As(err, new(*eventstore.IdempotencyIDUsedError)) || err == nil {
+		call.version = version
+		c.ended(call, err)
+	}
 }
 
 // update makes one update. It repeats the command with that idempotency id, if there is one.
@@ -429,11 +521,12 @@ func (w *world) decided() error {
 	return nil
 }
 
-// batched returns the number of updates that were stored in one append with others.
-func (w *world) batched() (n int64) {
+// batched returns the number of calls that were stored by one commit with others: updates, whose
+// events begin with p, or appends, whose events begin with a.
+func (w *world) batched(prefix string) (n int64) {
 	of := map[string]map[string]bool{} // by commit
 	for version, name := range namesIn(w.audit.committed) {
-		if !strings.HasPrefix(name, "p") || strings.Count(name, ".") != 3 {
+		if !strings.HasPrefix(name, prefix) || strings.Count(name, ".") != 3 {
 			continue
 		}
 		commit := field(w.audit.committed[int64(version+1)], "commit")

@@ -20,6 +20,7 @@ var (
 	first = flag.Uint64("first", 0, "the first seed")
 	one   = flag.Int64("seed", -1, "run this one history and print it")
 
+	joint  = flag.Bool("together", false, "run only histories in which goroutines of one process append together")
 	ending = flag.Bool("ending", false, "run only histories in which the stream may be closed and deleted")
 )
 
@@ -42,7 +43,7 @@ func histories(t *testing.T, updates bool) {
 		totalMu sync.Mutex
 	)
 	failed, ok := lowest(*seeds, func(seed uint64) error {
-		if *ending && !ends(seed, updates) {
+		if *ending && !ends(seed, updates) || *joint && !together(seed, updates) {
 			return nil
 		}
 		var counts tally
@@ -121,6 +122,7 @@ func count(t *testing.T, seed uint64, updates bool, counts *tally, log func(stri
 		w := &world{setting: newSetting(rng), rng: rng, log: log}
 		w.updates = updates
 		w.ends = ends(seed, updates)
+		w.together = together(seed, updates)
 		if w.forgets = seed%4 == 1; w.forgets {
 			w.stale = false
 			if rng.IntN(3) == 0 {
@@ -159,8 +161,11 @@ func count(t *testing.T, seed uint64, updates bool, counts *tally, log func(stri
 // ends reports whether the stream of a history may be closed and deleted.
 func ends(seed uint64, updates bool) bool { return seed%4 == 3 && !updates }
 
+// together reports whether the goroutines of one process append together in a history.
+func together(seed uint64, updates bool) bool { return updates && (seed%4 == 2 || seed%16 == 5) }
+
 // tally counts what happened in histories.
-type tally struct{ appends, updates, batched, decided, repeats, unknown, refused, reads, crashes, restarts, events int64 }
+type tally struct{ appends, gathered, updates, batched, decided, repeats, unknown, refused, reads, crashes, restarts, events int64 }
 
 func (c *tally) of(w *world) {
 	c.crashes = int64(w.born - w.clients)
@@ -186,11 +191,12 @@ func (c *tally) of(w *world) {
 			c.appends++
 		}
 	}
-	c.batched = w.batched()
+	c.batched, c.gathered = w.batched("p"), w.batched("a")
 }
 
 func (c *tally) add(other tally) {
 	c.appends += other.appends
+	c.gathered += other.gathered
 	c.updates += other.updates
 	c.batched += other.batched
 	c.decided += other.decided
@@ -206,7 +212,7 @@ func (c *tally) add(other tally) {
 func (c tally) String() string {
 	updates := ""
 	if c.updates > 0 {
-		updates = fmt.Sprintf("updates=%d batched=%d decided=%d repeats=%d ", c.updates, c.batched, c.decided, c.repeats)
+		updates = fmt.Sprintf("updates=%d batched=%d decided=%d repeats=%d gathered=%d ", c.updates, c.batched, c.decided, c.repeats, c.gathered)
 	}
 	return updates + fmt.Sprintf("appends=%d unknown=%d refused=%d reads=%d crashes=%d restarts=%d events=%d",
 		c.appends, c.unknown, c.refused, c.reads, c.crashes, c.restarts, c.events)

@@ -79,6 +79,7 @@ type setting struct {
 	misses     bool    // a bulk read may report keys as absent that it did not get to, like Dapr's SQL stores
 	tail       int     // events that a head may carry; 0: 1 or 8, by process
 	updates    bool    // most processes have a repository
+	together   bool    // the goroutines of these processes also append, at whatever version the stream has
 
 	outage func(*flight) bool // requests that do not get through now
 }
@@ -107,8 +108,8 @@ func (s setting) String() string {
 	if s.redis {
 		store = "redis"
 	}
-	return fmt.Sprintf("store=%s clients=%d lives=%d faults=%.0f%% stale=%v locked=%v component=%v punctual=%v payload=%d request=%d ends=%v forgets=%v misses=%v tail=%d",
-		store, s.clients, s.lives, 100*s.faults, s.stale, s.locked, s.component, s.punctual, s.payload, s.maxRequest, s.ends, s.forgets, s.misses, s.tail)
+	return fmt.Sprintf("store=%s clients=%d lives=%d faults=%.0f%% stale=%v locked=%v component=%v punctual=%v payload=%d request=%d ends=%v forgets=%v misses=%v tail=%d together=%v",
+		store, s.clients, s.lives, 100*s.faults, s.stale, s.locked, s.component, s.punctual, s.payload, s.maxRequest, s.ends, s.forgets, s.misses, s.tail, s.together)
 }
 
 // flight is one request under way.
