@@ -28,7 +28,7 @@ func TestAbsentKeysAreAskedForAgainInFewRequests(t *testing.T) {
 		counted("opening a new stream", 3, func() { s = l.open() })
 		l.add(s, "a", "b")
 		l.settleHead()
-		counted("a rebuild of a sound head", 1+1+5, func() {
+		counted("a rebuild of a sound head", 1+1+4, func() {
 			if found, err := l.rebuild(); err != nil || found.Damage != nil || found.Version != 2 {
 				t.Errorf("%+v, %v", found, err)
 			}
@@ -36,7 +36,7 @@ func TestAbsentKeysAreAskedForAgainInFewRequests(t *testing.T) {
 		l.Set(l.keys.head(), nil)
 		// Both looks prove that the head, the snapshots and event 3 are absent. Then 999 versions
 		// more are proven to be absent, before the head is written.
-		looks := (1 + 2 + 7 + 1) + (1 + 2 + 5 + 1)
+		looks := (1 + 2 + 7 + 1) + (1 + 2 + 4 + 1)
 		counted("a rebuild of a missing head", looks+999+1, func() {
 			if found, err := l.rebuild(); err != nil || found.Version != 2 {
 				t.Errorf("%+v, %v", found, err)
@@ -69,7 +69,7 @@ func TestAbsentKeysAreAskedForAgainInFewRequests(t *testing.T) {
 		}
 		// It opens the session, reads the keys, at most 1,000 in a request, and the list of
 		// snapshots.
-		chunks := 4 + 10
+		chunks := 3 + 10
 		if l.Caps.Atomic {
 			chunks++ // for the events with idempotency ids
 		}

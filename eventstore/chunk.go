@@ -15,7 +15,7 @@ const (
 	chunkEvents = 1000    // at most this many events in one bulk read
 	chunkBytes  = 1 << 20 // and about this many bytes
 
-	firstEvents   = 16 // events in the first chunk; fewer if events are known to be large
+	firstEvents   = 32 // events in the first chunk; fewer if events are known to be large
 	unknownEvents = 2  // the same, if nothing is known of their size
 	blindEvents   = 64 // events in the chunk after an empty one, which says nothing about sizes
 	growth        = 3  // a chunk is at most this many times as large as the one before

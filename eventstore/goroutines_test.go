@@ -87,7 +87,7 @@ var uses = map[string]func(t *testing.T, l *lab){
 	"a read that is broken off while the next events are asked for": func(t *testing.T, l *lab) {
 		l.many(2 * chunkEvents)
 		s := l.mustLease()
-		stuck(l, func(r *memstate.Request) bool { return r.Has(":17") })
+		stuck(l, func(r *memstate.Request) bool { return r.Has(":33") })
 		began := time.Now()
 		for range s.Read(t.Context()) {
 			break

@@ -56,12 +56,12 @@ func TestReadingTakesAsFewRequestsAsChunks(t *testing.T) {
 			tail = 1 // the last event is in the tail
 		}
 		read()
-		want := []string{"get of 1", "getmany of 16", "getmany of 48", "getmany of 144", "getmany of 432", "getmany of 1000", fmt.Sprint("getmany of ", 860-tail)}
+		want := []string{"get of 1", "getmany of 32", "getmany of 96", "getmany of 288", "getmany of 864", "getmany of 1000", fmt.Sprint("getmany of ", 220-tail)}
 		if got := l.ops(); !slices.Equal(got, want) {
 			t.Errorf("requests: %q", got)
 		}
 		read(Backwards(), FromVersion(1200))
-		want = []string{"get of 1", fmt.Sprint("getmany of ", 16-tail), "getmany of 48", "getmany of 144", "getmany of 432", "getmany of 661"}
+		want = []string{"get of 1", fmt.Sprint("getmany of ", 32-tail), "getmany of 96", "getmany of 288", "getmany of 864", "getmany of 21"}
 		if got := l.ops(); !slices.Equal(got, want) {
 			t.Errorf("requests: %q", got)
 		}
@@ -125,7 +125,7 @@ func TestTheNextChunkIsUnderWayWhileOneIsLookedAt(t *testing.T) {
 func TestBreakingOffAReadEndsTheRequestUnderWay(t *testing.T) {
 	inLabs(t, func(t *testing.T, l *lab) {
 		l.fill(3000)
-		stuck(l, func(r *memstate.Request) bool { return r.Has("}:17") })
+		stuck(l, func(r *memstate.Request) bool { return r.Has("}:33") })
 		began := time.Now()
 		for event, err := range l.reader().Read(context.Background()) {
 			if event.Version == 10 || err != nil {
@@ -152,9 +152,9 @@ func TestAReadEndsWithItsError(t *testing.T) {
 			}
 			return n, failure
 		}
-		l.on(func(r *memstate.Request) bool { return r.Has("}:641") }, 1, lost)
+		l.on(func(r *memstate.Request) bool { return r.Has("}:417") }, 1, lost)
 		n, err := count(l.reader(), t.Context())
-		if want[*StorageError](t, err); n != 640 || !errors.Is(err, errLost) {
+		if want[*StorageError](t, err); n != 416 || !errors.Is(err, errLost) {
 			t.Errorf("%d events, then %v", n, err)
 		}
 		// It also stops when the context has ended.

@@ -105,9 +105,9 @@ func TestEachOperationTakesThatManyRequests(t *testing.T) {
 			// An append that finds more than 64 KiB of tail needs one more request to drop the tail
 			// from the head.
 			map[string]int{"in one transaction": 2, "with counted ETags": 3, "the careful way": 5})
-		// Reads begin with 16 events. As long as their sizes are unknown, each request asks for up
+		// Reads begin with 32 events. As long as their sizes are unknown, each request asks for up
 		// to three times as many as the previous one.
-		counted("a read of what the session appended", func() { reads(t, s.Reader, 100) }, all(3))
+		counted("a read of what the session appended", func() { reads(t, s.Reader, 100) }, all(2))
 		counted("an event read in the session", func() {
 			if _, err := s.Event(t.Context(), 50); err != nil {
 				t.Fatal(err)
@@ -138,7 +138,7 @@ func TestEachOperationTakesThatManyRequests(t *testing.T) {
 		s = open("1000")
 		counted("an append of 1,000", func() { appends(t, s, 1000) },
 			map[string]int{"in one transaction": 1, "with counted ETags": 3, "the careful way": 4})
-		counted("a read of 1,000 in the session", func() { reads(t, s.Reader, 1000) }, all(5))
+		counted("a read of 1,000 in the session", func() { reads(t, s.Reader, 1000) }, all(4))
 		s.Close()
 
 		s = open("1000 with ids")
@@ -164,7 +164,7 @@ func TestEachOperationTakesThatManyRequests(t *testing.T) {
 		}
 		s.Close()
 		reader := p.Reader(p.Stream(labStream.Type, "10000"))
-		counted("a read of 10,000 without a session", func() { reads(t, reader, 10_000) }, all(1+14))
+		counted("a read of 10,000 without a session", func() { reads(t, reader, 10_000) }, all(1+13))
 		counted("a load from a snapshot without a session", func() {
 			snapshot, rest, err := reader.Load(t.Context())
 			if err != nil {
@@ -180,7 +180,7 @@ func TestEachOperationTakesThatManyRequests(t *testing.T) {
 			if snapshot.Version != 9_900 || n != 100 {
 				t.Errorf("loaded from version %d and %d events", snapshot.Version, n)
 			}
-		}, all(1+3))
+		}, all(1+2))
 		counted("the version without a session", func() {
 			if _, err := reader.Version(t.Context()); err != nil {
 				t.Fatal(err)

@@ -152,12 +152,12 @@ func TestAVerificationTellsItsProgressAndEndsWithTheStore(t *testing.T) {
 		l.fill(2499)
 		var told []string
 		found, err := l.reader().Verify(t.Context(), func(checked, of int64) { told = append(told, fmt.Sprint(checked, "/", of)) })
-		if err != nil || !found.Sound() || !slices.Equal(told, []string{"16/2500", "64/2500", "208/2500", "640/2500", "1640/2500", "2500/2500"}) {
+		if err != nil || !found.Sound() || !slices.Equal(told, []string{"32/2500", "128/2500", "416/2500", "1280/2500", "2280/2500", "2500/2500"}) {
 			t.Errorf("%v, %v, told %q", found, err, told)
 		}
 		l.on(func(r *memstate.Request) bool { return r.Has(":1500") }, -1, lost)
 		found, err = l.reader().Verify(t.Context(), nil)
-		if want[*StorageError](t, err); !errors.Is(err, errLost) || found.Events != 640 || found.Version != 2500 {
+		if want[*StorageError](t, err); !errors.Is(err, errLost) || found.Events != 1280 || found.Version != 2500 {
 			t.Errorf("%+v, %v", found, err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -40,8 +40,8 @@ type chronicle struct {
 	staleReads bool // reads may be stale, so the catalogue may have a name again on a later page
 	gap        bool // entries were lost, so the numbers of a journal may have a gap beyond the window
 
-	seen                                            [followers]map[string]int64
-	entries, adopted, delivered, lateEntries, chain int64
+	seen                                     [followers]map[string]int64
+	entries, adopted, delivered, lateEntries int64
 }
 
 // told is what is known of one stream.
