@@ -45,8 +45,10 @@ func (l *lab) session(p *Provider, options ...OpenOption) *Session {
 	return s
 }
 
-// waitForFlusher waits, in fake time, until the provider's flusher has nothing to do or gave up.
+// waitForFlusher waits, in fake time, until the provider's flusher has nothing to do or gave up,
+// and until nothing is to be rung.
 func waitForFlusher(p *Provider) {
+	defer p.journals.ringer.wait(context.Background())
 	for running := true; running; {
 		p.journals.mu.Lock()
 		running = p.journals.flusher.running

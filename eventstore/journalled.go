@@ -126,7 +126,7 @@ func (w *writer) account(c commit, err error) {
 	case nil:
 		if w.together {
 			c.number.stands()
-			c.number.of.stood.Ring()
+			c.number.of.tell()
 		} else {
 			c.number.used(c.entry(w.keys.partition))
 		}

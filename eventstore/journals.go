@@ -39,7 +39,8 @@ type journals struct {
 	registering chan struct{}
 	pending     string
 
-	stood bell.Bell // rings when the entry of a commit is known to stand
+	stood  bell.Bell // rings when the entry of a commit is known to stand
+	ringer *ringer   // rings then for other processes; nil: it does not
 
 	mu      sync.Mutex
 	open    []*ownJournal
@@ -328,6 +329,12 @@ func (j *journals) close(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
+// tell tells indexers that entries stand.
+func (j *journals) tell() {
+	j.stood.Ring()
+	j.ringer.ring(NewsOfJournals)
+}
+
 // flush writes the entries that are not known to stand.
 func (j *journals) flush(ctx context.Context) error {
 	j.mu.Lock()
@@ -354,7 +361,7 @@ func (j *journals) flush(ctx context.Context) error {
 			delete(own.unwritten, n)
 		}
 		j.mu.Unlock()
-		j.stood.Ring()
+		j.tell()
 	}
 	return errors.Join(failed...)
 }

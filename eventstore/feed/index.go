@@ -17,6 +17,7 @@ import (
 // warnings. It returns an [eventstore.DamagedError] if the log itself is damaged.
 func (f *Feed) Index(ctx context.Context) error {
 	ix := &indexer{Feed: f}
+	defer f.listen(ctx)()
 	for failures := 0; ctx.Err() == nil; {
 		err := ix.turn(ctx)
 		switch {
@@ -70,6 +71,7 @@ func (ix *indexer) turn(ctx context.Context) (err error) {
 			err = closed
 		}
 	}()
+	defer ix.inside.Indexing()()
 	if err := ix.load(ctx, s); err != nil {
 		return err
 	}
@@ -216,6 +218,7 @@ func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch jour
 	}
 	ix.version = version
 	ix.news.tell(version)
+	ix.inside.Ring(eventstore.NewsOfLog)
 	if err := ix.clear(ctx, batch); err != nil {
 		return err
 	}

@@ -142,6 +142,9 @@ func (f *Feed) forward(ctx context.Context, at place, live bool) iter.Seq2[run, 
 				return
 			}
 		}
+		if live {
+			defer f.listen(ctx)()
+		}
 		log := f.inside.LogReader()
 		for delay := pollLeast; ; {
 			news := f.news.waiter()
