@@ -131,11 +131,13 @@ func (w *writer) account(c commit, err error) {
 			c.number.used(c.entry(w.keys.partition))
 		}
 		return
-	case *VersionMismatchError, *StreamClosedError, *StorageError:
+	case *VersionMismatchError, *StreamClosedError, *StorageError, *IdempotencyIDUsedError:
 		certain = true
 	}
 	if certain {
 		c.number.unused()
+	} else {
+		c.number.unknown(c)
 	}
 }
 

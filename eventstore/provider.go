@@ -166,6 +166,7 @@ func NewProvider(state driver.State, options ...Option) (*Provider, error) {
 				Reason: fmt.Sprintf("with %q keys would have up to %d bytes, but the store takes at most %d", p.feed, feed.LongestKey(), limit)}
 		}
 		p.journals = newJournals(p.feed, p.state, p.settings.CommitTimeout)
+		p.journals.handle = p.newHandle
 		p.journals.logHandle = func() *streamHandle {
 			h := p.newHandle(p.journals.stream())
 			h.journals = nil
@@ -352,10 +353,11 @@ func (p *Provider) openHandle(ctx context.Context, o *observation, h *streamHand
 // longer to find the last commits, and goes on looking for more of them. A provider without
 // [WithFeed] has nothing to close.
 //
-// Close takes one request, or one more if it has to send something. It returns a [StorageError] if
-// the store did not take everything, and calling it again tries again. Calling it twice does
-// nothing. The feed is not told of the end while the outcome of an append is unknown: complete it
-// with [Session.Retry] first. The provider can still be used after Close.
+// Close takes one request, or one more if it has to send something, and one for each append of
+// unknown outcome. It returns a [StorageError] if the store did not take everything, and calling it
+// again tries again. Calling it twice does nothing. Close looks up what became of appends of
+// unknown outcome. The feed is not told of the end while one of them may still take effect:
+// complete it with [Session.Retry] first. The provider can still be used after Close.
 func (p *Provider) Close(ctx context.Context) (err error) {
 	if p.journals == nil {
 		return nil
