@@ -63,7 +63,7 @@ var feedFaults = []planted{
 	{"F14", "a process does not look whether the root still names its journal",
 		"if i < 0 || time.Since(j.checked) >= rootCheck {", "if i < 0 {"},
 	{"names", "names of the last page that have no mark are not marked after a crash",
-		"if err := ix.mark(ctx, ix.names.at.Names); err != nil {", "if err := error(nil); err != nil {"},
+		"if err := ix.mark(ctx, unmarked); err != nil {", "_ = unmarked\n\tif err := error(nil); err != nil {"},
 	{"names", "the catalogue does not catch up with the log after a crash",
 		"done >= ix.state.Position {", "true {"},
 }
