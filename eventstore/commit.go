@@ -70,10 +70,17 @@ func (c commit) metadata(h *streamHandle) Metadata {
 // errMoved says that the head holds a commit of another writer.
 var errMoved = errors.New("another writer has written to the stream")
 
-// commit makes c take effect once, at its base version, or returns why it did not.
-func (w *writer) commit(ctx context.Context, c commit) (err error) {
+// commit makes c take effect once, at its base version, or returns why it did not. If the store's
+// driver panics, the number of c stays undecided.
+func (w *writer) commit(ctx context.Context, c commit) error {
 	w.sent, w.together = false, false
-	defer func() { w.account(c, err) }()
+	err := w.commitNumbered(ctx, c)
+	w.account(c, err)
+	return err
+}
+
+// commitNumbered is commit, except that it does not tell the journal what became of c.
+func (w *writer) commitNumbered(ctx context.Context, c commit) error {
 	w.quick = w.appended && time.Since(w.ended) < etagTrust
 	if err := w.makeRoom(ctx, c); err != nil {
 		return err
@@ -84,7 +91,7 @@ func (w *writer) commit(ctx context.Context, c commit) (err error) {
 	if err := w.stillAt(ctx, c); err != nil {
 		return err
 	}
-	err = w.try(ctx, c)
+	err := w.try(ctx, c)
 	if err != nil {
 		if used := w.used(ctx, c, err); used != nil {
 			return used

@@ -45,8 +45,10 @@ func (l *lab) session(p *Provider, options ...OpenOption) *Session {
 	return s
 }
 
-// waitForFlusher waits, in fake time, until the provider's flusher has nothing to do or gave up.
+// waitForFlusher waits, in fake time, until the provider's flusher has nothing to do or gave up,
+// and until nothing is to be rung.
 func waitForFlusher(p *Provider) {
+	defer p.journals.ringer.wait(context.Background())
 	for running := true; running; {
 		p.journals.mu.Lock()
 		running = p.journals.flusher.running
@@ -1299,4 +1301,112 @@ func TestAnEndThatTheStoreTurnsDownGivesItsNumberBack(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestAnAppendThatRepeatsAnIDGivesItsNumberBack(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		p := l.feeding()
+		once := func(id, text string) Event {
+			return Event{Data: noted{text}, Metadata: Metadata{Context: ContextMetadata{IdempotencyID: id}}}
+		}
+		s := l.session(p, Shared())
+		if _, err := s.Append(t.Context(), ExpectAny(), once("x", "a")); err != nil {
+			t.Fatal(err)
+		}
+		appends := map[string]func() error{
+			"at any version":     func() error { _, err := s.Append(t.Context(), ExpectAny(), once("x", "b")); return err },
+			"at its version":     func() error { _, err := s.Append(t.Context(), ExpectVersion(1), once("x", "b")); return err },
+			"of several":         func() error { _, err := s.Append(t.Context(), ExpectAny(), once("y", "b"), once("x", "b")); return err },
+			"in another session": func() error { _, err := p.Append(t.Context(), labStream, ExpectAny(), once("x", "b")); return err },
+			"missed at first": func() error {
+				l.on(func(r *memstate.Request) bool { return r.Op == "get many" }, 1, func(r *memstate.Request, next func() error) error {
+					err := next()
+					for i, key := range r.Keys {
+						if strings.Contains(key, ":idem:") {
+							r.Items[i].Value, r.Items[i].ETag = nil, ""
+						}
+					}
+					return err
+				})
+				defer l.heal()
+				_, err := l.session(p, Shared()).Append(t.Context(), ExpectAny(), once("y", "b"), once("x", "b"))
+				return err
+			},
+		}
+		for _, name := range slices.Sorted(maps.Keys(appends)) {
+			if err := appends[name](); !isA[*IdempotencyIDUsedError](err) {
+				t.Errorf("%s: %v", name, err)
+			}
+			l.flushed(p)
+			if got := numbers(p); !strings.HasSuffix(got, "undecided [];") {
+				t.Errorf("%s: the numbers are %s", name, got)
+			}
+		}
+		l.holds("a")
+	})
+}
+
+func TestAPanicOfTheDriverLeavesNoEntryOfACommitThatIsNotThere(t *testing.T) {
+	inLabs(t, func(t *testing.T, l *lab) {
+		p := l.feeding()
+		s := l.session(p, Shared())
+		l.add(s, "a")
+		l.flushed(p)
+		before := len(l.standing())
+		l.on(commits, 1, func(*memstate.Request, func() error) error { panic("the driver fails") })
+		func() {
+			defer func() { _ = recover() }()
+			_, err := s.Append(t.Context(), ExpectVersion(1), noted{"b"})
+			t.Errorf("it returned %v", err)
+		}()
+		time.Sleep(time.Minute)
+		if n := len(l.standing()); n != before {
+			t.Errorf("an entry stands for what was not committed: %s", told(l.standing()[n-1]))
+		}
+	})
+}
+
+func TestClosingAProviderDecidesWhatNobodyRetries(t *testing.T) {
+	for name, effect := range map[string]bool{"it took effect": true, "another came first": false} {
+		t.Run(name, func(t *testing.T) {
+			inLabs(t, func(t *testing.T, l *lab) {
+				p := l.feeding()
+				l.add(l.session(p, Shared()), "a")
+				s := l.session(p, Shared())
+				l.on(everything, -1, func(r *memstate.Request, next func() error) error {
+					if effect && commits(r) {
+						_ = next()
+					}
+					return errLost
+				})
+				if _, err := tryAdd(s, "b"); !isA[*OutcomeUnknownError](err) {
+					t.Fatal(err)
+				}
+				err := p.Close(t.Context())
+				if !isA[*StorageError](err) {
+					t.Errorf("closing while the store is down: %v", err)
+				}
+				l.heal()
+				l.add(l.session(l.provider(), Shared()), "c")
+				if err := p.Close(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if got := numbers(p); got != "" {
+					t.Errorf("these journals have not ended: %s", got)
+				}
+				var ended, second []journal.Entry
+				for _, e := range l.standing() {
+					switch {
+					case e.What == journal.Ended:
+						ended = append(ended, e)
+					case e.What == journal.Appended && e.From == 2:
+						second = append(second, e)
+					}
+				}
+				if len(ended) != 1 || effect != (len(ended[0].Void) == 0) || effect != (len(second) == 1) {
+					t.Errorf("the end is %v, and of version 2 these entries stand: %v", ended, second)
+				}
+			})
+		})
+	}
 }

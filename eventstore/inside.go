@@ -69,6 +69,29 @@ func (v LogView) Read(ctx context.Context, from, to int64, backwards bool) iter.
 // Committed rings when a commit of this provider is known to stand in a journal.
 func (in Inside) Committed() *bell.Bell { return &in.p.journals.stood }
 
+// Ring tells other processes of news, if the provider has a bell.
+func (in Inside) Ring(what News) { in.p.journals.ringer.ring(what) }
+
+// HasBell reports whether the provider has a bell.
+func (in Inside) HasBell() bool { return in.p.journals.ringer != nil }
+
+// Listen calls written or logged when another process tells of such news, until ctx ends. The
+// provider must have a bell.
+func (in Inside) Listen(ctx context.Context, written, logged func()) {
+	in.p.journals.ringer.listen(ctx, written, logged)
+}
+
+// Indexing notes that an indexer of the provider works, until done is called. It needs no bell to
+// know what the provider has written.
+func (in Inside) Indexing() (done func()) {
+	r := in.p.journals.ringer
+	if r == nil {
+		return func() {}
+	}
+	r.indexing.Add(1)
+	return func() { r.indexing.Add(-1) }
+}
+
 // LogKey returns the key of a version of the log.
 func (in Inside) LogKey(version int64) string {
 	return in.p.journals.logHandle().keys.event(version)

@@ -126,16 +126,18 @@ func (w *writer) account(c commit, err error) {
 	case nil:
 		if w.together {
 			c.number.stands()
-			c.number.of.stood.Ring()
+			c.number.of.tell()
 		} else {
 			c.number.used(c.entry(w.keys.partition))
 		}
 		return
-	case *VersionMismatchError, *StreamClosedError, *StorageError:
+	case *VersionMismatchError, *StreamClosedError, *StorageError, *IdempotencyIDUsedError:
 		certain = true
 	}
 	if certain {
 		c.number.unused()
+	} else {
+		c.number.unknown(c)
 	}
 }
 

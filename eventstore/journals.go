@@ -33,13 +33,15 @@ type journals struct {
 	state     driver.State
 	patience  time.Duration        // how long a change of the root may take
 	logHandle func() *streamHandle // of the feed's log, which is in no feed itself
+	handle    func(Stream) *streamHandle
 
 	// registering holds a token while the root is looked at or changed, which takes requests. Its
 	// holder may use pending, the id of a journal that the root may name already.
 	registering chan struct{}
 	pending     string
 
-	stood bell.Bell // rings when the entry of a commit is known to stand
+	stood  bell.Bell // rings when the entry of a commit is known to stand
+	ringer *ringer   // rings then for other processes; nil: it does not
 
 	mu      sync.Mutex
 	open    []*ownJournal
@@ -55,6 +57,7 @@ type ownJournal struct {
 	free      []int64                // numbers whose commit certainly never takes effect, ascending
 	given     int64                  // how often a number was given, also again
 	undecided map[int64]int64        // numbers of commits under way or of unknown outcome; values are as of given
+	unknown   map[int64]commit       // commits of unknown outcome, without their events
 	unwritten map[int64]driver.Write // entries that are not known to stand
 	ended     bool                   // it gives no more numbers, and its end is to be written
 }
@@ -166,7 +169,7 @@ func (j *journals) prepare(ctx context.Context) error {
 	}
 	j.pending = ""
 	j.logHandle().log.DebugContext(ctx, "a journal of the feed begins", "journal", id)
-	j.open = append(j.open, &ownJournal{id: id, next: 1, undecided: map[int64]int64{}, unwritten: map[int64]driver.Write{}})
+	j.open = append(j.open, &ownJournal{id: id, next: 1, undecided: map[int64]int64{}, unknown: map[int64]commit{}, unwritten: map[int64]driver.Write{}})
 	return nil
 }
 
@@ -245,9 +248,26 @@ func (n number) unused() {
 	if n.own.undecided[n.Number] != n.giving {
 		return
 	}
-	delete(n.own.undecided, n.Number)
+	n.own.decided(n.Number)
 	i, _ := slices.BinarySearch(n.own.free, n.Number)
 	n.own.free = slices.Insert(n.own.free, i, n.Number)
+}
+
+// unknown notes that it is not known what became of the number's commit, which close looks up
+// unless the caller retries before.
+func (n number) unknown(c commit) {
+	n.of.mu.Lock()
+	defer n.of.mu.Unlock()
+	if n.own.undecided[n.Number] == n.giving {
+		c.events = nil
+		n.own.unknown[n.Number] = c
+	}
+}
+
+// decided notes that it is known what became of the commit of a number.
+func (j *ownJournal) decided(n int64) {
+	delete(j.undecided, n)
+	delete(j.unknown, n)
 }
 
 // stands notes that the number's entry stands.
@@ -258,7 +278,7 @@ func (n number) stands() {
 	n.of.mu.Lock()
 	defer n.of.mu.Unlock()
 	if n.own.undecided[n.Number] == n.giving {
-		delete(n.own.undecided, n.Number)
+		n.own.decided(n.Number)
 	}
 	delete(n.own.unwritten, n.Number)
 }
@@ -274,7 +294,7 @@ func (n number) used(e journal.Entry) {
 	if n.own.undecided[n.Number] != n.giving {
 		return
 	}
-	delete(n.own.undecided, n.Number)
+	n.own.decided(n.Number)
 	n.own.unwritten[n.Number] = n.of.entryWrite(e)
 	n.of.flushSoon()
 }
@@ -300,10 +320,40 @@ func (j *journals) name(ctx context.Context, stream string) error {
 	return nil
 }
 
+// decide looks up what became of commits of unknown outcome, which their callers have not retried.
+// What may still take effect stays undecided.
+func (j *journals) decide(ctx context.Context) error {
+	j.mu.Lock()
+	var all []commit
+	for _, own := range j.open {
+		for _, n := range slices.Sorted(maps.Keys(own.unknown)) {
+			all = append(all, own.unknown[n])
+		}
+	}
+	j.mu.Unlock()
+	for _, c := range all {
+		h := j.handle(c.stream)
+		found, err := h.lookup(ctx, c)
+		switch {
+		case isA[*StorageError](err):
+			return err
+		case err != nil: // what the stream has lost, or no longer has, does not tell
+		case found.outcome == OutcomeCommitted:
+			c.number.used(c.entry(h.keys.partition))
+		case found.outcome == OutcomeRejected:
+			c.number.unused()
+		}
+	}
+	return nil
+}
+
 // close writes what is not known to stand, and ends the journals in which nothing is undecided.
 // (Rule F11)
 func (j *journals) close(ctx context.Context) error {
 	var failed []error
+	if err := j.decide(ctx); err != nil {
+		failed = append(failed, err)
+	}
 	if err := j.flush(ctx); err != nil {
 		failed = append(failed, err)
 	}
@@ -326,6 +376,12 @@ func (j *journals) close(ctx context.Context) error {
 		j.mu.Unlock()
 	}
 	return errors.Join(failed...)
+}
+
+// tell tells indexers that entries stand.
+func (j *journals) tell() {
+	j.stood.Ring()
+	j.ringer.ring(NewsOfJournals)
 }
 
 // flush writes the entries that are not known to stand.
@@ -354,7 +410,7 @@ func (j *journals) flush(ctx context.Context) error {
 			delete(own.unwritten, n)
 		}
 		j.mu.Unlock()
-		j.stood.Ring()
+		j.tell()
 	}
 	return errors.Join(failed...)
 }

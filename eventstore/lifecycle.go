@@ -131,7 +131,7 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, w
 	case n.own == nil:
 	case ticket.Slot == n.Slot && w.together:
 		n.stands()
-		w.journals.stood.Ring()
+		w.journals.tell()
 	case ticket.Slot == n.Slot:
 		n.used(w.entryOfHead(w.head))
 	case ticket.After == n.Slot: // whoever deleted the stream after it was closed made the entry stand

@@ -22,7 +22,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hexalith/eventstores-go/eventstore/internal/bell"
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
+	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
 )
 
 // sentinel occurs only in payloads, snapshots and a user's metadata. It is also a number, because
@@ -64,6 +66,7 @@ type confidant struct {
 	log      bytes.Buffer // JSON
 	text     bytes.Buffer // the same from another handler
 	errors   []error
+	silent   atomic.Bool // whether the bell of the feed works
 }
 
 func newConfidant(t *testing.T, s *memstate.Store, options ...Option) *confidant {
@@ -87,7 +90,12 @@ func newConfidant(t *testing.T, s *memstate.Store, options ...Option) *confidant
 	if c.provider, err = NewProvider(s, options...); err != nil {
 		t.Fatal(err)
 	}
-	if c.feeding, err = NewProvider(s, append(options, WithFeed("all"))...); err != nil {
+	if c.feeding, err = NewProvider(s, append(options, WithFeed("all"), WithBell(&bell.Shared{Fails: func() error {
+		if c.silent.Load() {
+			return errLost
+		}
+		return nil
+	}}))...); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { waitForFlusher(c.feeding) }) // in fake time
@@ -345,6 +353,16 @@ func (c *confidant) all() {
 		pass(20 * time.Second)
 	})
 	c.losing(everything, func() { c.fails(nil, c.provider.Close(ctx)) })
+	c.silent.Store(true)
+	listening, stop := context.WithTimeout(ctx, time.Minute)
+	c.ok(s.Append(ctx, ExpectAny(), confided("11")))
+	c.provider.Inside(permit.Permit{}).Listen(listening, nil, nil)
+	stop()
+	c.silent.Store(false)
+	c.fails(nil, s.Close()) // it lasted too long
+	s = c.open()
+	c.ok(s.Append(ctx, ExpectAny(), confided("12")))
+	pass(time.Second)
 	last, err = s.Version(ctx)
 	c.ok(nil, err)
 	c.ok(nil, s.CloseStream(ctx, ExpectVersion(last)))

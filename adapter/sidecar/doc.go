@@ -1,9 +1,10 @@
 // Package sidecar connects the event store to a Dapr sidecar with Dapr's Go SDK. [State] uses the
-// state API, and [Locker] uses the lock API.
+// state API, [Locker] the lock API, and [Bell] the pub/sub API.
 //
 //	client, err := dapr.NewClient(sidecar.DialOptions()...) // github.com/dapr/go-sdk/client
 //	state, err := sidecar.NewState(ctx, client, "statestore")
 //	locker, err := sidecar.NewLocker(ctx, client, "lockstore") // optional
+//	bell, err := sidecar.NewBell(ctx, client, "pubsub", "eventstores") // optional, for a feed
 //
 // The sidecar puts a prefix before every key, by default its app id. Services that share streams
 // need keyPrefix: name, or none, in the files of both components.
@@ -25,6 +26,7 @@
 //
 //   - example_test.go: connect to a sidecar, with locks
 //   - example_aggregate_test.go: aggregates through a sidecar
+//   - example_bell_test.go: a feed whose processes wake each other
 //   - example_start_test.go: dial options; start without writing
 //   - example_keywrapper_test.go: personal keys, encrypted by a vault
 package sidecar

@@ -23,6 +23,7 @@ import (
 type fakeSidecar struct {
 	pb.UnimplementedDaprServer
 	components []*pb.RegisteredComponents
+	topic      topics
 
 	mu       sync.Mutex
 	requests []proto.Message

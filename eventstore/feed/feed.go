@@ -21,6 +21,7 @@ type Feed struct {
 
 	news news      // of the log
 	rung bell.Bell // for the indexer
+	ears ears      // for the provider's bell
 }
 
 // Open returns the feed of a provider. It sends nothing. It returns an [eventstore.ArgumentError]
@@ -50,8 +51,9 @@ func (f *Feed) Name() string { return string(f.name) }
 
 // Ring makes the readers of this Feed that follow it [Live] look for news at once, and its indexer
 // too. In one process they learn of news by themselves. Across processes they look for news every
-// 20 ms to 1 s, depending on how much there is. If that is too slow, call Ring when a message of
-// another process says that there is news. A message that is lost only costs time.
+// 20 ms to 1 s, depending on how much there is. If that is too slow, see [eventstore.WithBell], or
+// call Ring when a message of another process says that there is news. A message that is lost only
+// costs time.
 func (f *Feed) Ring() {
 	f.rung.Ring()
 	f.news.ring()

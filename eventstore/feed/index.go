@@ -17,6 +17,7 @@ import (
 // warnings. It returns an [eventstore.DamagedError] if the log itself is damaged.
 func (f *Feed) Index(ctx context.Context) error {
 	ix := &indexer{Feed: f}
+	defer f.listen(ctx)()
 	for failures := 0; ctx.Err() == nil; {
 		err := ix.turn(ctx)
 		switch {
@@ -24,6 +25,11 @@ func (f *Feed) Index(ctx context.Context) error {
 			failures = 0
 			continue
 		case isA[*eventstore.OpenTimeoutError](err): // another indexer works
+			continue
+		case lapsed(err) && failures == 0: // a round took longer than the lease
+			f.log.DebugContext(ctx, "indexing the feed took longer than its lease", "error", err)
+			ix.forget()
+			failures++
 			continue
 		case !unsure(ctx, err) && ctx.Err() == nil:
 			return err
@@ -42,7 +48,8 @@ type indexer struct {
 	*Feed
 
 	state   journal.State
-	version int64 // of the log; state is as of then
+	version int64     // of the log; state is as of then
+	time    time.Time // of the newest batch
 	loaded  bool
 
 	journals map[string]*watched
@@ -52,6 +59,12 @@ type indexer struct {
 	walk     walk
 	suspects map[string]suspect // by the names of their streams
 	batches  int                // since the last snapshot
+}
+
+// lapsed reports whether the session on the log has ended before its time. Another indexer may work
+// by now.
+func lapsed(err error) bool {
+	return isA[*eventstore.SessionExpiredError](err) || isA[*eventstore.SessionLostError](err)
 }
 
 // forget makes the indexer read everything again that it knows.
@@ -70,6 +83,7 @@ func (ix *indexer) turn(ctx context.Context) (err error) {
 			err = closed
 		}
 	}()
+	defer ix.inside.Indexing()()
 	if err := ix.load(ctx, s); err != nil {
 		return err
 	}
@@ -134,6 +148,7 @@ func (ix *indexer) load(ctx context.Context, s *eventstore.Session) error {
 		if err != nil {
 			return err
 		}
+		ix.time = last.Time
 		if err := ix.clear(ctx, last.Batch); err != nil {
 			return err
 		}
@@ -205,7 +220,11 @@ func (ix *indexer) order(found candidates) journal.Batch {
 
 // append commits a batch to the log, and does what may only be done after that. (Rules F6 and F9)
 func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch journal.Batch) error {
-	batch.Time = time.UnixMilli(time.Now().UnixMilli()).UTC()
+	// Times never go back, although clocks do, so that Since finds its place by them.
+	if now := time.UnixMilli(time.Now().UnixMilli()).UTC(); now.After(ix.time) {
+		ix.time = now
+	}
+	batch.Time = ix.time
 	raw := eventstore.Raw{Type: kindBatch, ContentType: "text/plain; charset=utf-8", Payload: batch.Encode()}
 	version, err := s.Append(ctx, eventstore.ExpectVersion(ix.version), raw)
 	if err != nil {
@@ -216,6 +235,7 @@ func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch jour
 	}
 	ix.version = version
 	ix.news.tell(version)
+	ix.inside.Ring(eventstore.NewsOfLog)
 	if err := ix.clear(ctx, batch); err != nil {
 		return err
 	}

@@ -104,10 +104,17 @@ type place struct {
 // end returns the place at the end of the log.
 func (f *Feed) end(ctx context.Context, log eventstore.LogView) (place, error) {
 	if log.Version == 0 {
-		return place{version: 1}, nil
+		return place{version: 1}, f.checkName(ctx)
 	}
 	last, err := f.batch(ctx, log, log.Version)
 	return place{position: last.Last(), version: log.Version + 1, end: last.Last()}, err
+}
+
+// checkName returns an error if the store has a feed of another name. Whoever finds the log empty
+// calls it.
+func (f *Feed) checkName(ctx context.Context) error {
+	_, _, err := f.inside.Root(ctx)
+	return err
 }
 
 // sinceTime returns the place before all that the log took over at or after a time.
@@ -142,7 +149,10 @@ func (f *Feed) forward(ctx context.Context, at place, live bool) iter.Seq2[run, 
 				return
 			}
 		}
-		log := f.inside.LogReader()
+		if live {
+			defer f.listen(ctx)()
+		}
+		log, checked := f.inside.LogReader(), false
 		for delay := pollLeast; ; {
 			news := f.news.waiter()
 			view, err := f.inside.ViewLog(ctx, log)
@@ -152,6 +162,9 @@ func (f *Feed) forward(ctx context.Context, at place, live bool) iter.Seq2[run, 
 					delay = pollLeast
 				}
 				err = f.search(ctx, view, &at)
+			}
+			if err == nil && view.Version == 0 && !checked {
+				checked, err = true, f.checkName(ctx)
 			}
 			if err == nil && view.Version < at.version-1 {
 				err = &eventstore.LostWritesError{Stream: f.stream(), Version: at.version - 1, Actual: view.Version}

@@ -53,10 +53,15 @@ func (ix *indexer) catchUpNames(ctx context.Context, s *eventstore.Session) erro
 	if ix.names.at, ix.names.etag, err = ix.pageTagged(ctx, last); err != nil {
 		return err
 	}
-	if err := ix.mark(ctx, ix.names.at.Names); err != nil {
+	unmarked, err := ix.unmarked(ctx, ix.names.at.Names)
+	if err != nil {
 		return err
 	}
-	done := max(ix.names.at.Position, ix.state.Kept) // the log gets a snapshot after the names are added
+	if err := ix.mark(ctx, unmarked); err != nil {
+		return err
+	}
+	ix.names.at.Position = min(ix.names.at.Position, ix.state.Position) // the store may have lost a part of the log
+	done := max(ix.names.at.Position, ix.state.Kept)                    // the log gets a snapshot after the names are added
 	if done >= ix.state.Position {
 		return nil
 	}
@@ -193,6 +198,34 @@ func (ix *indexer) notListed(ctx context.Context, batch journal.Batch) (lines []
 		lines = append(lines, all[i])
 	}
 	return lines, nil
+}
+
+// unmarked returns those of some names whose marks are missing, or do not say that the stream has
+// begun.
+func (ix *indexer) unmarked(ctx context.Context, listed []journal.Name) (missing []journal.Name, err error) {
+	if len(listed) == 0 {
+		return nil, nil
+	}
+	keys := make([]string, len(listed))
+	for i, n := range listed {
+		keys[i] = ix.name.Mark(n.Stream)
+	}
+	items, err := ix.inside.GetManyUnproven(ctx, indexing, keys) // to mark a name twice does no harm
+	if err != nil {
+		return nil, err
+	}
+	for i, item := range items {
+		begun := false
+		if item.Found() {
+			if begun, err = journal.DecodeMark(ix.name, item.Value); err != nil {
+				return nil, ix.damaged(item.Key, 0, err)
+			}
+		}
+		if !item.Found() || listed[i].Begun && !begun {
+			missing = append(missing, listed[i])
+		}
+	}
+	return missing, nil
 }
 
 // mark notes for each name that a page has it.

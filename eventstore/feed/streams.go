@@ -122,6 +122,9 @@ func (l *listing) fetch(ctx context.Context, send func([]StreamInfo) error) erro
 		if err != nil {
 			return err
 		}
+		if !items[0].Found() && number == 0 {
+			return l.checkName(ctx)
+		}
 		var part []StreamInfo
 		more := true
 		for _, item := range items {

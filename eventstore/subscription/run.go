@@ -417,8 +417,12 @@ func (r *run) end() {
 
 // join makes sure that the subscription exists, and that this instance agrees with it.
 func (r *run) join(ctx context.Context) error {
+	end, err := r.feed.End(ctx) // before anything is written: it fails if the store has another feed
+	if err != nil {
+		return err
+	}
 	// The name comes first, so that each subscription is in the list.
-	err := r.update(ctx, running, directory(r.feed.Name()), directoryKey(r.feed.Name()), func(value []byte) ([]byte, error) {
+	err = r.update(ctx, running, directory(r.feed.Name()), directoryKey(r.feed.Name()), func(value []byte) ([]byte, error) {
 		names, err := namesOf(r.feed, value)
 		i, found := slices.BinarySearch(names, r.name)
 		if err != nil || found {
@@ -431,9 +435,7 @@ func (r *run) join(ctx context.Context) error {
 	}
 	position := r.start.position
 	if r.start.atEnd {
-		if position, err = r.feed.End(ctx); err != nil {
-			return err
-		}
+		position = end
 	}
 	sh, err := r.updateShared(ctx, running, func(sh *shared) (bool, error) {
 		if !sh.dropped {

@@ -54,6 +54,8 @@ var feedFaults = []planted{
 		"if next.deleted && written != w.head.commit && w.current() && len(w.carry()) > 0 {", "if false && written == \"\" {"},
 	{"F11", "a journal ends although numbers are undecided",
 		"own.ended = own.ended || own.outstanding() == 0; own.ended {", "own.ended = own.ended || len(own.unwritten) == 0; own.ended {"},
+	{"F11", "a journal ends although a commit of unknown outcome may still take effect",
+		"case found.outcome == OutcomeRejected:\n\t\t\tc.number.unused()", "default:\n\t\t\tc.number.unused()"},
 	{"F11", "the end of a journal is taken over before the rest",
 		"return v[e.Journal].Complete(e.Number, e.Void)", "return true"},
 	{"F12", "a follower keeps its position before it makes the effects",
@@ -61,7 +63,7 @@ var feedFaults = []planted{
 	{"F14", "a process does not look whether the root still names its journal",
 		"if i < 0 || time.Since(j.checked) >= rootCheck {", "if i < 0 {"},
 	{"names", "names of the last page that have no mark are not marked after a crash",
-		"if err := ix.mark(ctx, ix.names.at.Names); err != nil {", "if err := error(nil); err != nil {"},
+		"if err := ix.mark(ctx, unmarked); err != nil {", "_ = unmarked\n\tif err := error(nil); err != nil {"},
 	{"names", "the catalogue does not catch up with the log after a crash",
 		"done >= ix.state.Position {", "true {"},
 }

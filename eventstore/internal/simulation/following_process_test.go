@@ -178,7 +178,11 @@ func (w *writer) session() {
 	}
 	w.unknown[stream] = nil
 	for range 1 + w.rng.IntN(4) {
-		w.append(s, foreign)
+		if w.gathers {
+			w.appendTogether(provider, s, foreign)
+		} else {
+			w.append(s, foreign)
+		}
 		if w.ends && !(foreign && w.mixed == "older") && w.rng.IntN(12) == 0 {
 			w.end(s)
 		}
@@ -191,12 +195,7 @@ func (w *writer) session() {
 func (w *writer) append(s *eventstore.Session, foreign bool) {
 	ctx, cancel := w.context()
 	defer cancel()
-	var events []any
-	for range 1 + w.rng.IntN(3) {
-		w.appended++
-		payload := fmt.Sprintf("%s.%d", w.name, w.appended)
-		events = append(events, eventstore.Raw{Type: "e", ContentType: "text/plain", Payload: []byte(payload)})
-	}
+	events := w.events()
 	expected := eventstore.ExpectAny()
 	if w.rng.IntN(4) == 0 {
 		expected = eventstore.ExpectVersion(int64(w.rng.IntN(8)))
@@ -204,8 +203,60 @@ func (w *writer) append(s *eventstore.Session, foreign bool) {
 	_, err := s.Append(ctx, expected, events...)
 	w.failed(w.p, "append", err)
 	w.record(w.p, "%s appends to %s: %s", w.name, s.Stream(), short(err))
+	if !foreign {
+		w.complete(s, err)
+	}
+}
+
+// events returns some new events.
+func (w *writer) events() (events []any) {
+	for range 1 + w.rng.IntN(3) {
+		w.appended++
+		payload := fmt.Sprintf("%s.%d", w.name, w.appended)
+		events = append(events, eventstore.Raw{Type: "e", ContentType: "text/plain", Payload: []byte(payload)})
+	}
+	return events
+}
+
+// appendTogether makes appends that take any version and wait for each other, so that one commit
+// stores several of them.
+func (w *writer) appendTogether(provider *eventstore.Provider, s *eventstore.Session, foreign bool) {
+	errs := make([]error, 2+w.rng.IntN(2))
+	inSession := w.rng.IntN(2) == 0
+	var all sync.WaitGroup
+	for i := range errs {
+		rng := rand.New(rand.NewPCG(w.rng.Uint64(), w.rng.Uint64()))
+		events := w.events()
+		all.Go(func() {
+			// No two begin at the same moment, but most begin while others are under way.
+			pass(time.Duration(1 + rng.Int64N(int64(2*time.Millisecond))))
+			ctx, cancel := context.WithCancel(jitter.WithSource(context.Background(), rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64()))))
+			defer cancel()
+			if rng.IntN(8) == 0 {
+				time.AfterFunc(time.Duration(1+rng.IntN(200))*time.Millisecond, cancel)
+			}
+			if inSession {
+				_, errs[i] = s.Append(ctx, eventstore.ExpectAny(), events...)
+			} else {
+				_, errs[i] = provider.Append(ctx, s.Stream(), eventstore.ExpectAny(), events...)
+			}
+			pass(time.Duration(1 + rng.Int64N(int64(100*time.Microsecond)))) // no two end at the same moment
+			w.failed(w.p, "append", errs[i])
+			w.record(w.p, "%s appends to %s with others: %s", w.name, s.Stream(), short(errs[i]))
+		})
+	}
+	all.Wait()
+	for _, err := range errs {
+		if !foreign {
+			w.complete(s, err)
+		}
+	}
+}
+
+// complete deals with an append of unknown outcome: it retries it at once, later or never.
+func (w *writer) complete(s *eventstore.Session, err error) {
 	var unknown *eventstore.OutcomeUnknownError
-	if !errors.As(err, &unknown) || foreign {
+	if !errors.As(err, &unknown) {
 		return
 	}
 	switch w.rng.IntN(3) {

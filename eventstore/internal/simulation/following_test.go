@@ -47,12 +47,13 @@ type feedSetting struct {
 	mixed     string // "", "feedless" or "older": processes that also append
 	unsettled bool   // the store takes entries only now and then
 	careless  bool   // writers assume nothing of the store
+	gathers   bool   // appends wait for each other, so that one commit stores several
 	keepsLate bool   // requests may still arrive late while everything is put in order
 }
 
 func (f *following) String() string {
-	return fmt.Sprintf("%s streams=%d writing=%d threads=%d indexing=%d mixed=%q unsettled=%v careless=%v",
-		f.setting, f.streams, f.writing, f.threads, f.indexing, f.mixed, f.unsettled, f.careless)
+	return fmt.Sprintf("%s streams=%d writing=%d threads=%d indexing=%d mixed=%q unsettled=%v careless=%v gathers=%v",
+		f.setting, f.streams, f.writing, f.threads, f.indexing, f.mixed, f.unsettled, f.careless, f.gathers)
 }
 
 func newFollowing(seed uint64, log func(string, ...any)) *following {
@@ -79,6 +80,7 @@ func newFollowing(seed uint64, log func(string, ...any)) *following {
 		unsettled: rng.IntN(5) == 0,
 		careless:  rng.IntN(3) == 0,
 		keepsLate: rng.IntN(2) == 0,
+		gathers:   seed%3 == 2,
 	}
 	if rng.IntN(10) == 0 {
 		f.streams += rng.IntN(6)
