@@ -33,6 +33,10 @@ type commit struct {
 	after  string // id of the commit that made base; empty if the stream was empty, or if it is not known
 	events []record
 
+	// leaves, if set, is called just before the commit is sent for the first time. It returns false
+	// if the commit must not be sent.
+	leaves func() bool
+
 	number number         // in a journal of this process; zero without a feed
 	ticket journal.Ticket // likewise
 	types  []string       // of the events, each once
@@ -67,20 +71,22 @@ func (c commit) metadata(h *streamHandle) Metadata {
 	return m
 }
 
+// errLeft says that a commit was not sent, because an append of it has returned.
+var errLeft = errors.New("an append of the commit has returned")
+
 // errMoved says that the head holds a commit of another writer.
 var errMoved = errors.New("another writer has written to the stream")
 
-// commit makes c take effect once, at its base version, or returns why it did not. If the store's
-// driver panics, the number of c stays undecided.
+// commit makes c take effect once, at its base version, or returns why it did not.
 func (w *writer) commit(ctx context.Context, c commit) error {
 	w.sent, w.together = false, false
-	err := w.commitNumbered(ctx, c)
-	w.account(c, err)
+	err := w.carryOut(ctx, c)
+	w.account(c, err) // not if the driver panics, because then the outcome is unknown
 	return err
 }
 
-// commitNumbered is commit, except that it does not tell the journal what became of c.
-func (w *writer) commitNumbered(ctx context.Context, c commit) error {
+// carryOut is commit, but for what the journal is told.
+func (w *writer) carryOut(ctx context.Context, c commit) (err error) {
 	w.quick = w.appended && time.Since(w.ended) < etagTrust
 	if err := w.makeRoom(ctx, c); err != nil {
 		return err
@@ -91,7 +97,10 @@ func (w *writer) commitNumbered(ctx context.Context, c commit) error {
 	if err := w.stillAt(ctx, c); err != nil {
 		return err
 	}
-	err := w.try(ctx, c)
+	if c.leaves != nil && !c.leaves() {
+		return errLeft
+	}
+	err = w.try(ctx, c)
 	if err != nil {
 		if used := w.used(ctx, c, err); used != nil {
 			return used
@@ -120,7 +129,7 @@ func (w *writer) stillAt(ctx context.Context, c commit) error {
 	case actual != c.base:
 		return &VersionMismatchError{Stream: w.Stream, Expected: c.base, Actual: actual, Metadata: c.metadata(w.streamHandle)}
 	case !c.follows(w.head):
-		return errAdopted
+		return errAdopted // nothing was sent
 	}
 	return nil
 }
@@ -146,7 +155,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 		case err != nil:
 			last = err
 			so.notSeen(err)
-		case outcome == OutcomePending && h.version < w.head.version:
+		case outcome == OutcomePending && (h.version < w.head.version || c.older(h)):
 			last = errors.New("the store answered with an older head than before")
 		case outcome == OutcomePending:
 			w.adopt(h, etag, sent)
@@ -201,6 +210,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 				last = fmt.Errorf("%w; %w", last, contextErr(caller))
 			}
 			w.log.WarnContext(ctx, "outcome of an append is unknown", "version", c.base, "commit", c.id, "error", last)
+			c.number.keep()
 			return &OutcomeUnknownError{Stream: w.Stream, CommitID: c.id, Base: c.base, Cause: fmt.Errorf("%w; then: %w", cause, last), commit: c}
 		}
 	}

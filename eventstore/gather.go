@@ -165,7 +165,7 @@ func (b *gathered) wait(j *joined) (int64, commitCounts, error) {
 		}
 		j.returned = true
 		b.gone()
-		if b.flying == nil || !slices.Contains(b.aboard, j) {
+		if b.flying == nil || !slices.Contains(b.aboard, j) || !b.flying.number.keep() {
 			return 0, j.counts, &notStored{contextErr(j.ctx)}
 		}
 		return 0, j.counts, b.unknown(j, contextErr(j.ctx))
@@ -190,8 +190,9 @@ func (b *gathered) begin() (drafts []draft) {
 	return drafts
 }
 
-// send notes that a commit with the drafts of begin is going to be sent. It returns false if one of
-// the members has left since.
+// send notes that a commit with the drafts of begin is sent now. It returns false if one of the
+// members has left since. From then on a member that leaves may send the commit too. So it must not
+// be called before all that can fail without a look at what became of the commit.
 func (b *gathered) send(c *commit) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -273,6 +274,7 @@ func (b *gathered) own(j *joined) []record {
 // unknown returns the error of a member whose events may be stored. The caller holds b.mu.
 func (b *gathered) unknown(j *joined, cause error) error {
 	c := *b.flying
+	c.leaves = nil
 	return &OutcomeUnknownError{Stream: c.stream, CommitID: c.id, Base: c.base, Cause: cause, commit: c, own: b.own(j)}
 }
 
@@ -317,12 +319,12 @@ func (s *Session) tryGathered(ctx context.Context, b *gathered) error {
 			return err
 		}
 		c, err := s.planCommit(ctx, ExpectAny(), drafts)
-		if err == nil && !b.send(&c) {
-			c.number.unused()
-			continue
-		}
 		if err == nil {
+			c.leaves = func() bool { return b.send(&c) }
 			err = s.writer.commit(ctx, c)
+		}
+		if err == errLeft {
+			continue
 		}
 		if err != errAdopted && !isA[*VersionMismatchError](err) {
 			return err

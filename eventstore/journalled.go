@@ -55,6 +55,13 @@ func (c commit) follows(h head) bool {
 	return c.number.own == nil || h.ticket.IsZero() || h.ticket.Slot == c.ticket.After
 }
 
+// older reports whether a head of the commit's base is certainly an earlier one than the head that
+// the commit was planned for. An adoption makes a later head of the same version, and its ticket
+// says so. Any other ticket that the commit does not follow was there before. (Rule F5)
+func (c commit) older(h head) bool {
+	return !c.follows(h) && (h.ticket.Alone == "" || h.ticket.To < c.base)
+}
+
 // notCovered returns the lowest version that no ticket of the stream covers.
 func (w *writer) notCovered() int64 { return max(w.head.ticket.To+1, w.head.first) }
 
@@ -121,7 +128,7 @@ func (w *writer) account(c commit, err error) {
 	if c.number.own == nil {
 		return
 	}
-	certain := !w.sent || err == errAdopted
+	certain := !w.sent
 	switch err.(type) { // errors of other types may wrap these
 	case nil:
 		if w.together {
@@ -131,14 +138,19 @@ func (w *writer) account(c commit, err error) {
 			c.number.used(c.entry(w.keys.partition))
 		}
 		return
-	case *VersionMismatchError, *StreamClosedError, *StorageError, *IdempotencyIDUsedError:
+	case *VersionMismatchError, *StreamClosedError:
+		c.number.rejected()
+		return
+	case *StorageError, *IdempotencyIDUsedError:
 		certain = true
 	}
-	if certain {
+	switch {
+	case err == errAdopted:
+		c.number.rejected()
+	case certain:
 		c.number.unused()
-	} else {
-		c.number.unknown(c)
 	}
+	c.number.unknown(c) // unless it was given back
 }
 
 // standing makes sure that what must stand in a journal before the next commit does so. That is the

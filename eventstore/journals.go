@@ -55,8 +55,7 @@ type ownJournal struct {
 	id        string
 	next      int64                  // the number that was never given
 	free      []int64                // numbers whose commit certainly never takes effect, ascending
-	given     int64                  // how often a number was given, also again
-	undecided map[int64]int64        // numbers of commits under way or of unknown outcome; values are as of given
+	undecided map[int64]*giving      // numbers of commits under way or of unknown outcome
 	unknown   map[int64]commit       // commits of unknown outcome, without their events
 	unwritten map[int64]driver.Write // entries that are not known to stand
 	ended     bool                   // it gives no more numbers, and its end is to be written
@@ -79,9 +78,14 @@ type number struct {
 	of  *journals
 	own *ownJournal
 
-	// giving tells apart several times at which one number was given. A caller may retry an append
-	// again whose number has been given to another commit since.
-	giving int64
+	*giving
+}
+
+// giving is one time at which a number was given. A caller may retry an append again whose number
+// has been given to another commit since. Its fields are guarded by journals.mu.
+type giving struct {
+	kept bool // a caller has the commit, and may send it at any time
+	free bool // the number was given back
 }
 
 // give gives a number. It registers a journal if this process has none with room. Its errors match
@@ -127,9 +131,9 @@ func (j *journals) giveNow() (number, bool) {
 	} else {
 		own.next++
 	}
-	own.given++
-	own.undecided[n], j.used = own.given, time.Now()
-	return number{journal.Slot{Journal: own.id, Number: n}, j, own, own.given}, true
+	g := &giving{}
+	own.undecided[n], j.used = g, time.Now()
+	return number{journal.Slot{Journal: own.id, Number: n}, j, own, g}, true
 }
 
 // prepare does what giveNow waits for, unless another goroutine has done it meanwhile. The caller
@@ -169,7 +173,7 @@ func (j *journals) prepare(ctx context.Context) error {
 	}
 	j.pending = ""
 	j.logHandle().log.DebugContext(ctx, "a journal of the feed begins", "journal", id)
-	j.open = append(j.open, &ownJournal{id: id, next: 1, undecided: map[int64]int64{}, unknown: map[int64]commit{}, unwritten: map[int64]driver.Write{}})
+	j.open = append(j.open, &ownJournal{id: id, next: 1, undecided: map[int64]*giving{}, unknown: map[int64]commit{}, unwritten: map[int64]driver.Write{}})
 	return nil
 }
 
@@ -238,28 +242,47 @@ func (j *journals) root(ctx context.Context) (journal.Root, string, error) {
 // stream returns the name of the log as a stream.
 func (j *journals) stream() Stream { return Stream{Type: "feed", ID: string(j.feed)} }
 
-// unused gives a number back. Its commit certainly never takes effect.
-func (n number) unused() {
+// keep notes that a caller gets the commit with the number, and may send it at any time. It returns
+// false if the number was given back. Then the commit never took effect, and no caller may send it.
+func (n number) keep() bool {
+	if n.own == nil {
+		return true
+	}
+	n.of.mu.Lock()
+	defer n.of.mu.Unlock()
+	n.kept = true
+	return !n.free
+}
+
+// rejected gives a number back. Its commit never takes effect, whoever sends it.
+func (n number) rejected() { n.giveBack(true) }
+
+// unused gives a number back whose commit has not taken effect and is not under way, unless a
+// caller may send the commit.
+func (n number) unused() { n.giveBack(false) }
+
+func (n number) giveBack(forGood bool) {
 	if n.own == nil {
 		return
 	}
 	n.of.mu.Lock()
 	defer n.of.mu.Unlock()
-	if n.own.undecided[n.Number] != n.giving {
+	if n.own.undecided[n.Number] != n.giving || n.kept && !forGood {
 		return
 	}
+	n.free = true
 	n.own.decided(n.Number)
 	i, _ := slices.BinarySearch(n.own.free, n.Number)
 	n.own.free = slices.Insert(n.own.free, i, n.Number)
 }
 
-// unknown notes that it is not known what became of the number's commit, which close looks up
-// unless the caller retries before.
+// unknown notes that it is not known what became of the number's commit, if the number is
+// undecided. Then close looks it up, unless the caller retries before.
 func (n number) unknown(c commit) {
 	n.of.mu.Lock()
 	defer n.of.mu.Unlock()
 	if n.own.undecided[n.Number] == n.giving {
-		c.events = nil
+		c.events, c.leaves = nil, nil
 		n.own.unknown[n.Number] = c
 	}
 }
@@ -341,7 +364,7 @@ func (j *journals) decide(ctx context.Context) error {
 		case found.outcome == OutcomeCommitted:
 			c.number.used(c.entry(h.keys.partition))
 		case found.outcome == OutcomeRejected:
-			c.number.unused()
+			c.number.rejected()
 		}
 	}
 	return nil
