@@ -14,8 +14,8 @@ import (
 // are. Nothing is known of the events of a deleted stream, so only its ends count there.
 //
 // The log has each version of a stream once and in order. Only where a writer without the feed took
-// part may a version come again. A stream that was written only without the feed enters it later, so
-// nothing is asked of it unless the catalogue has it.
+// part may a version come again. Nothing is asked of a stream that was written only without the
+// feed, unless the catalogue has it.
 //
 // Followers get items at least once, so an item may come again at any time, from the same process
 // or another. What must be in order is the first delivery of each item, by the machine's clock: it
