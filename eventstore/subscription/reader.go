@@ -221,7 +221,7 @@ func (r *run) dispatch(g group, item feed.Item) (took bool) {
 	if w := g[k]; w != nil && w.needs(item) {
 		select {
 		case w.queue <- item:
-			w.newest = offered{item.Entry(permit.Permit{}), item.Version}
+			w.newest = offered{item.Entry(permit.Permit{}), placeOf(item)}
 			took = true
 		default:
 			delete(g, k)
@@ -239,16 +239,29 @@ func (r *run) dispatch(g group, item feed.Item) (took bool) {
 // needs reports whether an item was not put into the queue before.
 //
 // All items of a commit but the last have the position before the commit. So a pass may begin
-// within a commit, and then the versions tell what is new.
+// within a commit, and then their places in the stream tell what is new.
 func (w *worker) needs(item feed.Item) bool {
 	entry := item.Entry(permit.Permit{})
-	return int64(entry) > w.through.Load() && (entry != w.newest.entry || item.Version > w.newest.version)
+	return int64(entry) > w.through.Load() && (entry != w.newest.entry || w.newest.place.before(placeOf(item)))
 }
 
 // offered is an item that was put into a queue.
 type offered struct {
-	entry   feed.Position
+	entry feed.Position
+	place place
+}
+
+// place is where an item comes in its stream. A stream that is closed has the version of its last
+// event, and the closing comes after that event. One entry may tell of both.
+type place struct {
 	version int64
+	closing bool
+}
+
+func placeOf(item feed.Item) place { return place{item.Version, item.What == feed.Closed} }
+
+func (p place) before(other place) bool {
+	return p.version < other.version || p.version == other.version && !p.closing && other.closing
 }
 
 // advance notes that every item up to a position was offered.

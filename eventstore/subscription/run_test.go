@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 	"github.com/hexalith/eventstores-go/eventstore/subscription"
@@ -60,6 +61,27 @@ func TestEachItemIsDeliveredOnceInTheOrderOfItsStream(t *testing.T) {
 		l.complete(versions)
 		if l.count() != total(versions) {
 			l.t.Errorf("%d items were delivered, not %d: some came again without a crash", l.count(), total(versions))
+		}
+	})
+}
+
+func TestAClosingComesAfterTheEventsThatItTellsOf(t *testing.T) {
+	t.Parallel()
+	bench(t, func(l *lab) {
+		apart, err := eventstore.NewProvider(l.store, eventstore.WithRegistry(l.main.provider.Registry()))
+		l.must(err)
+		l.append("x", "1")
+		_, err = apart.Append(l.t.Context(), l.stream("x"), eventstore.ExpectAny(), noted{"2"}, noted{"3"}) // without the feed
+		l.must(err)
+		s, err := l.main.provider.Open(l.t.Context(), l.stream("x"))
+		l.must(err)
+		l.must(s.CloseStream(l.t.Context(), eventstore.ExpectAny()))
+		l.must(s.Close())
+		r := l.main.run(l.main.note)
+		time.Sleep(10 * time.Second)
+		r.end()
+		if got, want := l.got("x"), []string{"1a", "2a", "3a", "3c"}; !slices.Equal(got, want) {
+			l.t.Errorf("delivered were %v, not %v", got, want)
 		}
 	})
 }

@@ -27,9 +27,10 @@ type auditConfig struct {
 
 // audited is what the auditor found about one stream.
 type audited struct {
-	Stream string
-	Events []stored
-	Error  string // what is wrong with it
+	Stream          string
+	Events          []stored // none if it was deleted
+	Closed, Deleted bool
+	Error           string // what is wrong with it
 }
 
 const auditTimeout = 10 * time.Minute
@@ -84,6 +85,10 @@ func audit() {
 func (a *audited) read(ctx context.Context, provider *eventstore.Provider) error {
 	reader := provider.Reader(provider.Stream(aggregateType, a.Stream))
 	for event, err := range reader.Read(ctx, eventstore.AsRaw()) {
+		if errors.As(err, new(*eventstore.StreamDeletedError)) {
+			a.Deleted = true
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -104,6 +109,7 @@ func (a *audited) read(ctx context.Context, provider *eventstore.Provider) error
 		}
 		return errors.Join(damage...)
 	}
+	a.Closed = found.Closed
 	if found.Version != int64(len(a.Events)) || found.Events != found.Version {
 		return fmt.Errorf("Verify found %d events up to version %d, reading gave %d", found.Events, found.Version, len(a.Events))
 	}

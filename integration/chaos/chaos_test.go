@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -30,13 +29,14 @@ var (
 const limit = 8 * time.Minute
 
 func TestMain(m *testing.M) {
-	switch {
-	case os.Getenv(writerVariable) != "":
-		write()
-		os.Exit(0)
-	case os.Getenv(auditorVariable) != "":
-		audit()
-		os.Exit(0)
+	for variable, main := range map[string]func(){
+		writerVariable: write, auditorVariable: audit,
+		indexerVariable: index, followerVariable: follow, feedAuditorVariable: auditFeed,
+	} {
+		if os.Getenv(variable) != "" {
+			main()
+			os.Exit(0)
+		}
 	}
 	os.Exit(m.Run())
 }
@@ -51,12 +51,17 @@ type store struct {
 }
 
 func TestNothingAcknowledgedIsLostTornOrDoubledWhateverDies(t *testing.T) {
+	onStores(t, chaos)
+}
+
+// onStores runs a test on each store.
+func onStores(t *testing.T, test func(*testing.T, store)) {
 	if *duration == 0 && *appends == 0 {
 		t.Fatal("set -duration or -appends")
 	}
 	t.Run("Redis", func(t *testing.T) {
 		r := servers.StartRedis(t, servers.Durable())
-		chaos(t, store{
+		test(t, store{
 			kind: "state.redis", part: r.Part, addr: r.Addr,
 			components: func(addr string) []string {
 				return []string{servers.RedisState("statestore", r.Through(addr)), servers.RedisLock("lockstore", r.Through(addr))}
@@ -66,7 +71,7 @@ func TestNothingAcknowledgedIsLostTornOrDoubledWhateverDies(t *testing.T) {
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		p := servers.StartPostgres(t)
-		chaos(t, store{
+		test(t, store{
 			kind: "state.postgresql", part: p.Part, addr: p.Addr,
 			components: func(addr string) []string {
 				return []string{servers.PostgresState("statestore", p.Through(addr), "v2")}
@@ -76,9 +81,10 @@ func TestNothingAcknowledgedIsLostTornOrDoubledWhateverDies(t *testing.T) {
 	})
 }
 
-// run is one run of the test: a store with its writers.
+// run is one run of a test: a store with the processes that use it.
 type run struct {
 	t        *testing.T
+	name     string // of the test, for what it prints
 	store    store
 	seed     uint64
 	history  *history
@@ -86,78 +92,39 @@ type run struct {
 	trouble  trouble
 }
 
-// station is a writer process, its sidecar, and the links between them.
-type station struct {
-	run       *run
-	number    int
-	toStore   *link
-	sidecar   *servers.Daprd
-	toSidecar *link
-
-	writer   *child
-	restarts int
+func chaos(t *testing.T, s store) {
+	r := newRun(t, "chaos", s)
+	for i := range *writers {
+		r.man("writer", i, func(at *station) (*child, error) {
+			return startChild(t, writerVariable, r.writer(at), r.history.follow)
+		})
+	}
+	r.disturb()
+	r.end(r.stations)
+	r.judge(r.audit())
 }
 
-func chaos(t *testing.T, s store) {
-	r := &run{t: t, store: s, seed: *seed, history: newHistory()}
+func newRun(t *testing.T, name string, s store) *run {
+	r := &run{t: t, name: name, store: s, seed: *seed, history: newHistory()}
 	if r.seed == 0 {
 		r.seed = rand.Uint64() >> 32
 	}
 	r.trouble = trouble{began: time.Now(), busy: map[string]bool{}}
-	for i := range *writers {
-		at := &station{run: r, number: i}
-		at.toStore = startLink(t, fmt.Sprintf("store-%d", i), s.addr)
-		at.sidecar = servers.StartDaprd(t, servers.DaprdConfig{AppID: fmt.Sprintf("writer-%d", i), Components: s.components(at.toStore.addr())})
-		at.toSidecar = startLink(t, fmt.Sprintf("sidecar-%d", i), at.sidecar.GRPCAddr())
-		r.stations = append(r.stations, at)
-		if err := at.start(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r.disturb()
-	r.end()
-	r.judge(r.audit())
+	return r
 }
 
-// start starts the writer process. After each restart the writer has another name.
-func (at *station) start() error {
-	r := at.run
-	config := writerConfig{
-		Name:        fmt.Sprintf("w%d.%d", at.number, at.restarts),
-		Sidecar:     at.toSidecar.addr(),
-		Sessions:    r.store.sessions[at.number%len(r.store.sessions)],
-		Seed:        r.seed + uint64(at.number)<<32 + uint64(at.restarts)<<40,
-		Generations: r.history.generations(slots),
-	}
-	at.restarts++
-	var err error
-	at.writer, err = startChild(r.t, writerVariable, config, r.history.follow)
-	return err
-}
-
-func (at *station) kill() error {
-	if err := at.alive(); err != nil {
-		return err
-	}
-	if err := at.writer.cmd.Process.Kill(); err != nil {
-		return err
-	}
-	<-at.writer.done
-	return at.writer.read
-}
-
-// alive returns an error if the writer process has ended, although nothing has killed it.
-func (at *station) alive() error {
-	select {
-	case <-at.writer.done:
-		return fmt.Errorf("writer %d has ended unexpectedly: %w", at.number, at.writer.err)
-	default:
-		return nil
+// writer returns the configuration of a writer process. After each restart the writer has another
+// name.
+func (r *run) writer(at *station) writerConfig {
+	return writerConfig{
+		Name:         fmt.Sprintf("w%d.%d", at.number, at.restarts),
+		Sidecar:      at.toSidecar.addr(),
+		Sessions:     at.sessions(),
+		Seed:         at.seed(),
+		Generations:  r.history.generations(slots),
+		StreamEvents: streamEvents,
 	}
 }
-
-func (at *station) stop() error { return at.writer.cmd.Process.Signal(syscall.SIGSTOP) }
-func (at *station) goOn() error { return at.writer.cmd.Process.Signal(syscall.SIGCONT) }
 
 // disturb injects faults until the run has reached its counts or its duration.
 func (r *run) disturb() {
@@ -188,7 +155,7 @@ func (r *run) disturb() {
 		case <-minute.C:
 			acked, _ := r.history.count()
 			n, _ := r.trouble.count()
-			fmt.Printf("chaos store=%s after=%.0fs acked=%d faults=%d\n", r.store.kind, time.Since(r.trouble.began).Seconds(), acked, n)
+			fmt.Printf("%s store=%s after=%.0fs acked=%d faults=%d\n", r.name, r.store.kind, time.Since(r.trouble.began).Seconds(), acked, n)
 		case <-end.C:
 			if *duration == 0 {
 				acked, _ := r.history.count()
@@ -205,21 +172,21 @@ func (r *run) disturb() {
 	}
 }
 
-// end lets the writers end, and then stops everything that may still have requests under way.
-func (r *run) end() {
-	for _, at := range r.stations {
-		_ = at.writer.stdin.Close()
+// end lets processes end, and then stops everything that may still have requests under way.
+func (r *run) end(stations []*station) {
+	for _, at := range stations {
+		_ = at.process.stdin.Close()
 	}
 	patience := time.NewTimer(time.Minute)
 	defer patience.Stop()
-	for _, at := range r.stations {
+	for _, at := range stations {
 		select {
-		case <-at.writer.done:
-			if at.writer.err != nil {
-				r.t.Errorf("writer %d: %v", at.number, at.writer.err)
+		case <-at.process.done:
+			if at.process.err != nil {
+				r.t.Errorf("%s: %v", at.name, at.process.err)
 			}
 		case <-patience.C:
-			r.t.Fatalf("writer %d does not end", at.number)
+			r.t.Fatalf("%s does not end", at.name)
 		}
 		at.toSidecar.cut()
 		at.sidecar.Kill(r.t)
@@ -290,15 +257,22 @@ func (r *run) judge(found map[string]audited) {
 	}
 	acked, notAcked, refusals := r.history.outcomes()
 	n, _ := r.trouble.count()
-	kinds, missing := r.trouble.kinds()
-	fmt.Printf("chaos faults store=%s %s\n", r.store.kind, strings.Join(kinds, " "))
+	r.printFaults()
 	fmt.Printf("chaos store=%s appends acked=%d unknown=%d faults=%d lost=%d torn=%d doubled=%d linearizable=%t changed=%d refused=%d reads=%d streams=%d seconds=%.0f seed=%d\n",
 		r.store.kind, acked, notAcked, n, total.lost, total.torn, total.doubled, !total.notLinearizable, total.changed, refusals, r.history.reads, len(names), took.Seconds(), r.seed)
-	if *duration == 0 && len(missing) > 0 && n >= 2*len(faultKinds) {
-		r.t.Errorf("seed %d: none of the %d faults was of these kinds: %s", r.seed, n, strings.Join(missing, ", "))
-	}
 	if acked == 0 || n == 0 || r.history.reads == 0 {
 		r.t.Errorf("seed %d: the run is too short: %d appends were acknowledged, %d faults injected, %d reads made", r.seed, acked, n, r.history.reads)
+	}
+}
+
+// printFaults prints how often each kind of fault came. In a run that ends by counts, each has to
+// come.
+func (r *run) printFaults() {
+	n, _ := r.trouble.count()
+	kinds, missing := r.trouble.kinds()
+	fmt.Printf("%s faults store=%s %s\n", r.name, r.store.kind, strings.Join(kinds, " "))
+	if *duration == 0 && len(missing) > 0 && n >= 2*len(faultKinds) {
+		r.t.Errorf("seed %d: none of the %d faults was of these kinds: %s", r.seed, n, strings.Join(missing, ", "))
 	}
 }
 

@@ -12,6 +12,13 @@
 //
 //	chaos store=state.redis appends acked=… unknown=… faults=… lost=0 torn=0 doubled=0 linearizable=true …
 //
+// A second run has a feed. Its writers close and delete streams as well, and one of them sometimes
+// writes without the feed. Two indexers make the log, and three followers share a subscription. All
+// of them are killed, stopped and cut off. Then the test compares the streams, the log, the
+// catalogue, and what the followers got:
+//
+//	feed state.redis committed=… logged=… delivered=… redelivered=… faults=… missed=0 disordered=0 …
+//
 // A failure is printed with the seed, the faults and the history of the stream. The seed decides
 // which faults come and what the writers do. The machine decides when things happen, so a seed does
 // not replay a run exactly. The simulation of the core does that.

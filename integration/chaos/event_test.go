@@ -25,7 +25,7 @@ type written struct {
 type prefix struct{ Digest string }
 
 // newProvider returns a provider. Without a locker its sessions use the lease.
-func newProvider(s driver.State, l driver.Locker, settings eventstore.Settings) (*eventstore.Provider, error) {
+func newProvider(s driver.State, l driver.Locker, settings eventstore.Settings, more ...eventstore.Option) (*eventstore.Provider, error) {
 	registry, err := eventstore.NewRegistry(eventstore.Type[written]("written"), eventstore.Type[prefix]("prefix"))
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func newProvider(s driver.State, l driver.Locker, settings eventstore.Settings) 
 	if l != nil {
 		options = append(options, eventstore.WithLocker(l))
 	}
-	return eventstore.NewProvider(s, options...)
+	return eventstore.NewProvider(s, append(options, more...)...)
 }
 
 // stored is an event as the stream holds it.

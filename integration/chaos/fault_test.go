@@ -19,7 +19,7 @@ import (
 // faultKinds are all kinds of faults, and what each can happen to.
 var faultKinds = []struct {
 	name  string
-	store bool // it happens to the store, otherwise to one of the writers
+	store bool // it happens to the store, otherwise to one of the stations
 	draw  func(f *fault, at *station, rng *rand.Rand)
 }{
 	{name: "sidecar killed", draw: func(f *fault, at *station, rng *rand.Rand) {
@@ -31,11 +31,11 @@ var faultKinds = []struct {
 		f.inject = func() error { return attempt(f.t, at.sidecar.Pause) }
 		f.heal = func() error { return attempt(f.t, at.sidecar.Resume) }
 	}},
-	{name: "writer killed", draw: func(f *fault, at *station, rng *rand.Rand) {
+	{name: "process killed", draw: func(f *fault, at *station, rng *rand.Rand) {
 		f.target, f.holds = "itself", upTo(rng, 500*time.Millisecond)
 		f.inject, f.heal = at.kill, at.start
 	}},
-	{name: "writer stopped", draw: func(f *fault, at *station, rng *rand.Rand) { // for longer than its sessions last
+	{name: "process stopped", draw: func(f *fault, at *station, rng *rand.Rand) { // for longer than its sessions and leases last
 		f.target, f.holds = "itself", sessionTimeout+between(rng, 100*time.Millisecond, 1500*time.Millisecond)
 		f.inject, f.heal = at.stop, at.goOn
 	}},
@@ -69,10 +69,7 @@ var faultKinds = []struct {
 	}},
 }
 
-const (
-	faultsAtATime = 2
-	restartLimit  = time.Minute // for a part that was killed
-)
+const restartLimit = time.Minute // for a part that was killed
 
 // fault is one fault, which lasts for a while.
 type fault struct {
@@ -99,7 +96,7 @@ func (f *fault) part(p *servers.Part, target string) {
 	f.heal = func() error { return revive(f.t, p) }
 }
 
-// link chooses one of the two links of a writer.
+// link chooses one of the two links of a station.
 func (f *fault) link(at *station, rng *rand.Rand, detail string) *link {
 	l := pick(rng, at.toSidecar, at.toStore)
 	f.target, f.detail = "the way to its sidecar", detail
@@ -191,15 +188,15 @@ func (tr *trouble) make(ctx context.Context, r *run, rng *rand.Rand) {
 		kind, at := faultKinds[coming[0]], r.stations[rng.IntN(len(r.stations))]
 		if kind.store && round%2 == 0 {
 			coming = coming[1:]
-			continue // only every other round: it stops all writers, so that nothing else happens meanwhile
+			continue // only every other round: it stops all stations, so that nothing else happens meanwhile
 		}
 		f := &fault{t: r.t, kind: kind.name}
 		kind.draw(f, at, rng)
 		if !kind.store {
-			f.target = fmt.Sprintf("writer %d, %s", at.number, f.target)
+			f.target = at.name + ", " + f.target
 		}
 		tr.mu.Lock()
-		free := !tr.busy[f.target] && len(tr.busy) < faultsAtATime
+		free := !tr.busy[f.target] && len(tr.busy) < 1+len(r.stations)/3
 		if free {
 			tr.busy[f.target] = true
 		}

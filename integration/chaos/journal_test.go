@@ -24,6 +24,20 @@ const (
 	appendEnded entryKind = "ended"
 	readEnded   entryKind = "read"
 	broken      entryKind = "broken" // an error that must never occur
+
+	mixed           entryKind = "mixed" // a session without the feed begins
+	endBegan        entryKind = "end"   // of a stream
+	endAcknowledged entryKind = "end acknowledged"
+	delivered       entryKind = "delivered" // an item of a feed to a follower
+)
+
+// what says what happened to a stream.
+type what string
+
+const (
+	appendedEvent what = ""
+	closed        what = "closed"
+	deleted       what = "deleted"
 )
 
 type outcome string
@@ -45,6 +59,7 @@ type entry struct {
 	Events   int    `json:",omitempty"`
 	Expected int64  `json:",omitempty"` // the version; -1 for any
 	Idem     string `json:",omitempty"`
+	Apart    bool   `json:",omitempty"` // without the feed that other appends go to
 
 	Outcome outcome `json:",omitempty"`
 	Version int64   `json:",omitempty"` // of the last event, where acknowledged
@@ -52,6 +67,9 @@ type entry struct {
 	Error   string  `json:",omitempty"`
 
 	Read *read `json:",omitempty"`
+
+	What what `json:",omitempty"` // of an end, and of an item
+	Part int  `json:",omitempty"` // of an item: which event of its append it is
 }
 
 // read is what a client saw of a stream: events From to To.
@@ -71,6 +89,7 @@ type appended struct {
 	events   int
 	expected int64
 	idem     string
+	apart    bool
 	began    int64
 
 	outcome outcome
@@ -105,6 +124,11 @@ func (j *journal) write(e entry) {
 type streamHistory struct {
 	appends []*appended
 	reads   []*read
+
+	mixed      bool // writers without the feed may have appended
+	endsBegan  map[what]bool
+	ends       map[what]bool // acknowledged
+	deliveries []item        // in the order of their times
 }
 
 // String returns all operations as text, in the order in which they began.
@@ -147,6 +171,7 @@ type history struct {
 	byName       map[string]*appended
 	acknowledged int
 	reads        int
+	deliveries   int
 	broken       []string
 }
 
@@ -181,7 +206,7 @@ func (h *history) add(e entry) error {
 	defer h.mu.Unlock()
 	s := h.streams[e.Stream]
 	if s == nil {
-		s = &streamHistory{}
+		s = &streamHistory{endsBegan: map[what]bool{}, ends: map[what]bool{}}
 		h.streams[e.Stream] = s
 	}
 	switch e.Kind {
@@ -189,7 +214,7 @@ func (h *history) add(e entry) error {
 		if h.byName[e.Append] != nil {
 			return fmt.Errorf("append %s began twice", e.Append)
 		}
-		a := &appended{name: e.Append, client: e.Client, events: e.Events, expected: e.Expected, idem: e.Idem, began: e.At}
+		a := &appended{name: e.Append, client: e.Client, events: e.Events, expected: e.Expected, idem: e.Idem, apart: e.Apart, began: e.At}
 		h.byName[a.name] = a
 		s.appends = append(s.appends, a)
 	case appendEnded:
@@ -208,6 +233,15 @@ func (h *history) add(e entry) error {
 		e.Read.client = e.Client
 		s.reads = append(s.reads, e.Read)
 		h.reads++
+	case mixed:
+		s.mixed = true
+	case endBegan:
+		s.endsBegan[e.What] = true
+	case endAcknowledged:
+		s.ends[e.What] = true
+	case delivered:
+		s.deliveries = append(s.deliveries, item{What: e.What, Version: e.Version, Append: e.Append, Part: e.Part, at: e.At, client: e.Client})
+		h.deliveries++
 	case broken:
 		h.broken = append(h.broken, fmt.Sprintf("%s on stream %s: %s", e.Client, e.Stream, e.Error))
 	default:

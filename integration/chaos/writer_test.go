@@ -38,7 +38,7 @@ const (
 const (
 	slots           = 24  // streams in use at a time
 	hot             = 4   // of them, which many clients use
-	streamEvents    = 300 // after about this many the next stream is begun
+	streamEvents    = 300 // after about this many the next stream is begun, unless a run is about other lengths
 	clientsOfWriter = 8   // which work at the same time in a process
 	sessionTimeout  = 2 * time.Second
 	patience        = 3 * time.Second // of a client, for one operation
@@ -51,6 +51,10 @@ type writerConfig struct {
 	Sessions    sessions
 	Seed        uint64
 	Generations []int // of the streams in use, by slot
+
+	StreamEvents int64  // after about this many events the next stream is begun
+	Feed         string // the feed that it writes to, if any; then it closes and deletes streams as well
+	Mixed        bool   // some of its sessions write without the feed
 }
 
 // writerProcess is a service that uses the event store.
@@ -58,6 +62,7 @@ type writerProcess struct {
 	writerConfig
 	journal  *journal
 	provider *eventstore.Provider
+	apart    *eventstore.Provider // without the feed
 
 	mu          sync.Mutex
 	generations []int
@@ -90,22 +95,47 @@ func write() {
 		all.Go(func() { c.live(ctx) })
 	}
 	all.Wait()
+	if w.provider != nil {
+		closing, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		_ = w.provider.Close(closing) // what it did not tell the feed is found without it
+	}
 }
 
 func (w *writerProcess) connect(ctx context.Context) error {
+	state, locker, err := dial(ctx, w.Sidecar, w.Sessions)
+	if err != nil {
+		return err
+	}
+	settings := eventstore.DefaultSettings()
+	settings.OpenTimeout, settings.SessionTimeout, settings.CommitTimeout = time.Second, sessionTimeout, time.Second
+	if w.apart, err = newProvider(state, locker, settings); err != nil {
+		fatal(err)
+	}
+	w.provider = w.apart
+	if w.Feed != "" {
+		if w.provider, err = newProvider(state, locker, settings, eventstore.WithFeed(w.Feed)); err != nil {
+			fatal(err)
+		}
+	}
+	return nil
+}
+
+// dial connects to a sidecar, which may be down.
+func dial(ctx context.Context, address string, by sessions) (driver.State, driver.Locker, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	conn, err := dapr.NewClientWithAddressContext(ctx, w.Sidecar, grpc.WithConnectParams(grpc.ConnectParams{
+	conn, err := dapr.NewClientWithAddressContext(ctx, address, grpc.WithConnectParams(grpc.ConnectParams{
 		Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
 		MinConnectTimeout: time.Second,
 	}))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	state, err := sidecar.NewState(ctx, conn, "statestore")
 	var locker driver.Locker
 	if err == nil {
-		switch w.Sessions {
+		switch by {
 		case byLock:
 			locker, err = sidecar.NewLocker(ctx, conn, "lockstore")
 		case byNone:
@@ -114,15 +144,9 @@ func (w *writerProcess) connect(ctx context.Context) error {
 	}
 	if err != nil {
 		conn.Close()
-		return err
+		return nil, nil, err
 	}
-	settings := eventstore.DefaultSettings()
-	settings.OpenTimeout, settings.SessionTimeout, settings.CommitTimeout = time.Second, sessionTimeout, time.Second
-	w.provider, err = newProvider(state, locker, settings)
-	if err != nil {
-		fatal(err)
-	}
-	return nil
+	return state, locker, nil
 }
 
 // wait waits for d, or until the writer has to stop.
@@ -147,7 +171,7 @@ func (w *writerProcess) reached(stream string, version int64) {
 	slot, generation := parseStreamID(stream)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if version >= streamEvents && w.generations[slot] == generation {
+	if version >= w.StreamEvents && w.generations[slot] == generation {
 		w.generations[slot]++
 	}
 }
@@ -179,9 +203,12 @@ func (c *client) live(ctx context.Context) {
 			stream = slices.Min(slices.Collect(maps.Keys(c.owed)))
 		}
 		var err error
-		if c.rng.IntN(5) == 0 {
+		switch n := c.rng.IntN(10); {
+		case n < 2:
 			err = c.look(stream)
-		} else {
+		case n < 4 && c.Feed != "":
+			err = c.append(nil, stream, false)
+		default:
 			err = c.session(ctx, stream)
 		}
 		if err != nil {
@@ -208,13 +235,21 @@ func (c *client) check(stream, operation string, err error) error {
 			c.journal.write(entry{Kind: broken, Client: c.name, Stream: stream, Error: operation + ": " + err.Error()})
 		}
 	}
+	if errors.As(err, new(*eventstore.StreamClosedError)) || errors.As(err, new(*eventstore.StreamDeletedError)) {
+		c.reached(stream, c.StreamEvents)
+	}
 	return err
 }
 
 func (c *client) session(ctx context.Context, stream string) error {
 	opening, cancel := c.operation()
 	defer cancel()
-	s, err := c.provider.Open(opening, c.provider.Stream(aggregateType, stream))
+	provider := c.provider
+	if c.Mixed && c.rng.IntN(12) == 0 {
+		provider = c.apart
+		c.journal.write(entry{Kind: mixed, Client: c.name, Stream: stream})
+	}
+	s, err := provider.Open(opening, provider.Stream(aggregateType, stream))
 	if c.check(stream, "open", err) != nil {
 		return err
 	}
@@ -225,8 +260,10 @@ func (c *client) session(ctx context.Context, stream string) error {
 			err = c.readIn(s, stream)
 		case n == 1:
 			err = c.snapshot(s, stream)
+		case c.Feed != "" && c.known[stream] > 0 && (n == 2 && c.rng.IntN(4) == 0 || c.known[stream] >= c.StreamEvents && n < 20):
+			err = c.endStream(s, stream, provider == c.provider)
 		default:
-			err = c.append(s, stream)
+			err = c.append(s, stream, provider != c.provider)
 		}
 		if err != nil {
 			break
@@ -238,12 +275,32 @@ func (c *client) session(ctx context.Context, stream string) error {
 	return err
 }
 
-// append appends one to five events, sometimes many more.
-func (c *client) append(s *eventstore.Session, stream string) error {
+// endStream closes or deletes a stream. Only a provider with the feed can delete.
+func (c *client) endStream(s *eventstore.Session, stream string, withFeed bool) error {
+	ctx, cancel := c.operation()
+	defer cancel()
+	e := entry{Kind: endBegan, Client: c.name, Stream: stream, What: closed}
+	end := s.CloseStream
+	if withFeed && c.rng.IntN(5) == 0 {
+		e.What, end = deleted, s.DeleteStream
+	}
+	c.journal.write(e)
+	err := c.check(stream, "make "+string(e.What), end(ctx, eventstore.ExpectAny()))
+	if err == nil {
+		e.Kind = endAcknowledged
+		c.journal.write(e)
+		c.reached(stream, c.StreamEvents)
+	}
+	return err
+}
+
+// append appends one to five events, sometimes many more. Without a session, the events may be
+// stored together with those of other clients. The session may be one without the feed.
+func (c *client) append(s *eventstore.Session, stream string, apart bool) error {
 	c.appends++
 	e := entry{
 		Kind: appendBegan, Client: c.name, Stream: stream,
-		Append: fmt.Sprintf("%s-%d", c.name, c.appends), Events: 1 + c.rng.IntN(5), Expected: -1,
+		Append: fmt.Sprintf("%s-%d", c.name, c.appends), Events: 1 + c.rng.IntN(5), Expected: -1, Apart: apart,
 	}
 	size := c.rng.IntN(300)
 	if c.rng.IntN(50) == 0 {
@@ -273,7 +330,13 @@ func (c *client) append(s *eventstore.Session, stream string) error {
 	ctx, cancel := c.operation()
 	defer cancel()
 	c.journal.write(e)
-	version, err := s.Append(ctx, expected, events...)
+	var version int64
+	var err error
+	if s != nil {
+		version, err = s.Append(ctx, expected, events...)
+	} else {
+		version, err = c.provider.Append(ctx, c.provider.Stream(aggregateType, stream), expected, events...)
+	}
 	_ = c.check(stream, "append", err)
 	var lost *eventstore.OutcomeUnknownError
 	if errors.As(err, &lost) {
@@ -304,15 +367,16 @@ func (c *client) ended(stream, name string, version int64, err error) {
 	c.reached(stream, version)
 }
 
-// unknown handles an append of unknown outcome in one of the possible ways.
+// unknown handles an append of unknown outcome in one of the possible ways. An append without a
+// session can be a part of a commit, so only Retry tells at which version it is.
 func (c *client) unknown(s *eventstore.Session, stream string, e entry, lost *eventstore.OutcomeUnknownError) error {
 	o := &owed{name: e.Append, events: e.Events, unknown: lost}
 	switch n := c.rng.IntN(10); {
-	case n < 3 && c.retry(s, stream, o):
+	case n < 3 && s != nil && c.retry(s, stream, o):
 		return nil
 	case n < 6:
 		c.owed[stream] = append(c.owed[stream], o)
-	case n < 8 && c.outcome(s.Reader, stream, o):
+	case n < 8 && s != nil && c.outcome(s.Reader, stream, o):
 	default: // give up
 		c.journal.write(entry{Kind: appendEnded, Client: c.name, Stream: stream, Append: o.name, Error: lost.Error()})
 		if e.Idem != "" && c.rng.IntN(2) == 0 {
@@ -338,7 +402,11 @@ func (c *client) retry(s *eventstore.Session, stream string, o *owed) bool {
 	ctx, cancel := c.operation()
 	defer cancel()
 	version, err := s.Retry(ctx, o.unknown)
-	if c.check(stream, "retry", err) != nil && !errors.As(err, new(*eventstore.VersionMismatchError)) {
+	if c.check(stream, "retry", err) != nil && !errors.As(err, new(*eventstore.VersionMismatchError)) && !errors.As(err, new(*eventstore.StreamClosedError)) {
+		if errors.As(err, new(*eventstore.StreamDeletedError)) { // it may have been stored before that
+			c.journal.write(entry{Kind: appendEnded, Client: c.name, Stream: stream, Append: o.name, Error: err.Error()})
+			return true
+		}
 		return false
 	}
 	c.ended(stream, o.name, version, err)
