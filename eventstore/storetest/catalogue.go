@@ -173,6 +173,7 @@ func testPages(t *testing.T, target Target) {
 	next := w.indexer()
 	end := items[len(items)-1].Position
 	next.add("0", closed{})
+	next.take(1, feed.After(end))
 	next.add("one more", opened{})
 	if got := shown(next.take(2, feed.After(end))); got != "0/2, one more/1" {
 		t.Errorf("another indexer went on with %s", got)

@@ -144,6 +144,7 @@ func testFeedOfStreamsThatEnd(t *testing.T, target Target) {
 	end("closed", closing)
 	reader.take(5, feed.After(at))
 	end("deleted", deleting)
+	reader.take(4, feed.After(at)) // without the events that are deleted
 	end("closed", deleting)
 	for range 2 { // also once all is swept
 		items := reader.take(3, feed.After(at))
