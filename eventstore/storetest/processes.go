@@ -11,101 +11,13 @@ import (
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
-	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 )
 
-// This file has what the cases of feeds share: a store of their own, and processes on it.
+// This file has what the cases of feeds share: processes on a store of their own.
 
 // patience is how long a case waits for what has to come. It is long, because a store may be busy.
 var patience = 20 * time.Second
-
-// apart is a part of a store that looks like a store of its own. A store has one feed, and the
-// cases must not get in the way of each other or of a feed that is there.
-type apart struct {
-	driver.State
-	tag string // ends each partition
-}
-
-// key adds the tag to the partition of a key.
-func (a apart) key(key string) string {
-	partition, rest, _ := strings.Cut(key, "}:")
-	return partition + a.tag + "}:" + rest
-}
-
-func (a apart) writes(writes []driver.Write) []driver.Write {
-	all := make([]driver.Write, len(writes))
-	for i, w := range writes {
-		if w.Key = a.key(w.Key); w.Partition != "" {
-			w.Partition += a.tag
-		}
-		all[i] = w
-	}
-	return all
-}
-
-func (a apart) Capabilities() driver.Capabilities {
-	caps := a.State.Capabilities()
-	if caps.MaxKeyBytes > 0 {
-		caps.MaxKeyBytes -= len(a.tag)
-	}
-	return caps
-}
-
-func (a apart) Get(ctx context.Context, partition, key string) (driver.Item, error) {
-	item, err := a.State.Get(ctx, partition+a.tag, a.key(key))
-	item.Key = key
-	return item, err
-}
-
-func (a apart) GetMany(ctx context.Context, partition string, keys []string) ([]driver.Item, error) {
-	tagged := make([]string, len(keys))
-	for i, key := range keys {
-		tagged[i] = a.key(key)
-	}
-	items, err := a.State.GetMany(ctx, partition+a.tag, tagged)
-	for i := range items {
-		items[i].Key = keys[i]
-	}
-	return items, err
-}
-
-func (a apart) Swap(ctx context.Context, partition string, swap driver.Swap) error {
-	swap.Key = a.key(swap.Key)
-	return a.State.Swap(ctx, partition+a.tag, swap)
-}
-
-func (a apart) Write(ctx context.Context, partition string, writes []driver.Write) error {
-	return a.State.Write(ctx, partition+a.tag, a.writes(writes))
-}
-
-func (a apart) Commit(ctx context.Context, partition string, swap driver.Swap, writes []driver.Write) error {
-	swap.Key = a.key(swap.Key)
-	return a.State.Commit(ctx, partition+a.tag, swap, a.writes(writes))
-}
-
-// apartLocks are the locks of a part of a store.
-type apartLocks struct {
-	driver.Locker
-	tag string
-}
-
-func (a apartLocks) TryLock(ctx context.Context, resource, owner string, expiry time.Duration) (driver.Lock, error) {
-	return a.Locker.TryLock(ctx, resource+a.tag, owner, expiry)
-}
-
-func (a apartLocks) Unlock(ctx context.Context, resource, owner string) (driver.UnlockStatus, error) {
-	return a.Locker.Unlock(ctx, resource+a.tag, owner)
-}
-
-// headAlone is a store whose transactions are not used.
-type headAlone struct{ driver.State }
-
-func (s headAlone) Capabilities() driver.Capabilities {
-	caps := s.State.Capabilities()
-	caps.Atomic = false
-	return caps
-}
 
 // world is a store with processes.
 type world struct {
@@ -184,15 +96,15 @@ func (p *process) die() {
 	p.link.set(func(string, string) error { return errLost }, nil)
 }
 
-// keepQuiet makes the process die at the first note of a commit that it writes after the commit.
-// Before that, it may still note the name of a stream.
-func (p *process) keepQuiet(streams int) {
+// keepQuiet makes the process note nothing more of its commits after they are made. It can still
+// note the names of so many streams before they begin.
+func (p *process) keepQuiet(names int) {
 	var mu sync.Mutex
 	p.link.set(func(op, key string) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if op == "write" && strings.HasPrefix(key, "{:journal:") {
-			if streams--; streams < 0 {
+			if names--; names < 0 {
 				return errLost
 			}
 		}
