@@ -17,7 +17,7 @@ import (
 // This file has what the cases of feeds share: processes on a store of their own.
 
 // patience is how long a case waits for what has to come. It is long, because a store may be busy.
-var patience = 20 * time.Second
+var patience = 30 * time.Second
 
 // world is a store with processes.
 type world struct {
