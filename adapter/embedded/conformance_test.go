@@ -29,4 +29,5 @@ func conform(t *testing.T, s store) {
 	})
 	t.Run("state", func(t *testing.T) { storetest.TestState(t, s, storetest.Limits{}) })
 	t.Run("event store", func(t *testing.T) { storetest.TestEventStore(t, storetest.Target{State: s}) })
+	t.Run("feed", func(t *testing.T) { storetest.TestFeed(t, storetest.Target{State: s}) })
 }

@@ -248,6 +248,9 @@ func TestEachCaseFindsAStoreThatBreaksItsRule(t *testing.T) {
 	if name := os.Getenv(brokenCase); name != "" {
 		if l, ok := brokenLocks[name]; ok {
 			storetest.TestLocker(t, l)
+		} else if f, ok := brokenFeeds[name]; ok {
+			storetest.Hurry(2 * time.Second)
+			storetest.TestFeed(t, storetest.Target{State: f(memstate.Transactional())})
 		} else {
 			storetest.TestState(t, broken[name](memstate.Transactional()), storetest.Limits{})
 		}
@@ -258,6 +261,10 @@ func TestEachCaseFindsAStoreThatBreaksItsRule(t *testing.T) {
 	if len(names) != 24 {
 		t.Errorf("%d cases have a store or lock that breaks them, want 24", len(names))
 	}
+	if !slices.Equal(keys(brokenFeeds), storetest.FeedCases()) {
+		t.Errorf("these cases of a feed have a store that breaks them: %q\nwant one for each of %q", keys(brokenFeeds), storetest.FeedCases())
+	}
+	names = append(names, keys(brokenFeeds)...)
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

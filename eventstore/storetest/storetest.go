@@ -4,12 +4,14 @@
 //	storetest.TestState(t, state, storetest.Limits{})
 //	storetest.TestLocker(t, locker) // if there is one
 //	storetest.TestEventStore(t, storetest.Target{State: state, Locker: locker})
+//	storetest.TestFeed(t, storetest.Target{State: state, Locker: locker})
 //
 // Each failed case says which rule is broken and why the event store needs it. The store may hold
 // other data, because every run uses new names. The package follows testing/slogtest and
 // testing/fstest.
 //
 // Every rule is one function. The lists of rules are in eventstore.go, state.go and locker.go.
+// Those of feeds are in feed.go, catalogue.go, indexers.go and subscriptions.go.
 package storetest
 
 import (

@@ -40,6 +40,9 @@ func TestASoundStorePasses(t *testing.T) {
 			t.Run("event store", func(t *testing.T) {
 				storetest.TestEventStore(t, storetest.Target{State: kind()})
 			})
+			t.Run("feed", func(t *testing.T) {
+				storetest.TestFeed(t, storetest.Target{State: kind()})
+			})
 		})
 	}
 }

@@ -55,7 +55,7 @@ func examineApart(t *testing.T, r row) report {
 var verdict = regexp.MustCompile(`(?m)^\s*--- (PASS|FAIL|SKIP): (\S+) \(`)
 
 // suites matches the tests that contain the cases of the conformance suite.
-var suites = regexp.MustCompile(`^(state|lock|event_store_with_the_(lock|lease))/`)
+var suites = regexp.MustCompile(`^(state|lock|(event_store|feed)_with_the_(lock|lease))/`)
 
 // count counts the results of the conformance suite's cases in the output of a test. A test that
 // contains other tests is not a case.

@@ -78,8 +78,10 @@ func examine(t *testing.T, r row, path string) {
 		t.Run("event store with the lock", func(t *testing.T) {
 			storetest.TestEventStore(t, storetest.Target{State: state, Locker: locker})
 		})
+		t.Run("feed with the lock", func(t *testing.T) { storetest.TestFeed(t, storetest.Target{State: state, Locker: locker}) })
 	}
 	t.Run("event store with the lease", func(t *testing.T) { storetest.TestEventStore(t, storetest.Target{State: state}) })
+	t.Run("feed with the lease", func(t *testing.T) { storetest.TestFeed(t, storetest.Target{State: state}) })
 
 	report := report{Server: s.version, Atomic: state.Capabilities().Atomic}
 	t.Run("race", func(t *testing.T) { report.Race = race(t, r, s, first) })

@@ -50,7 +50,9 @@ var of = []struct {
 	// Disk full, table full, out of memory, too many connections, packet too large, read-only, data
 	// too long, no such table.
 	{regexp.MustCompile(`Error (?:1021|1037|1038|1040|1041|1114|1146|1153|1197|1203|1226|1290|1366|1406|1792|1836)(?: \(|: )`), Denied},
-	{regexp.MustCompile(`Error (?:1205|1213)(?: \(|: )`), Passing},
+	// Lock wait timeouts and deadlocks. A deadlock on the counter of the rows has a number of its
+	// own (1467).
+	{regexp.MustCompile(`Error (?:1205|1213|1467)(?: \(|: )`), Passing},
 
 	// SQLite, by its words and their number. A retry succeeds if a snapshot is too old for a write
 	// (517).

@@ -61,6 +61,7 @@ func TestWhatServersSay(t *testing.T) {
 		saving + "Error 1045 (28000): Access denied for user 'events'@'localhost' (using password: YES)":    refusal.KeptOut,
 		saving + "Error 1142 (42000): INSERT command denied to user 'events'@'localhost' for table `state`": refusal.KeptOut,
 		saving + "Error 1213 (40001): Deadlock found when trying to get lock; try restarting transaction":   refusal.Passing,
+		inTx + "Error 1467 (HY000): Failed to read auto-increment value from storage engine":                refusal.Passing,
 		saving + "invalid connection":                                              refusal.Unclear,
 		saving + "database or disk is full (13)":                                   refusal.Denied,
 		saving + "attempt to write a readonly database (8)":                        refusal.Denied,
