@@ -31,12 +31,14 @@ func (in Inside) Locker() driver.Locker { return in.p.locker }
 func (in Inside) Log() *slog.Logger { return in.p.journals.logHandle().log }
 
 // OpenLog opens a session on the feed's log, which lasts as long as lease. It waits for at most
-// atMost until other sessions on the log have ended.
+// atMost until other sessions on the log have ended. The session is not observed, because sessions
+// on the log come and go although nothing happens.
 func (in Inside) OpenLog(ctx context.Context, lease, atMost time.Duration) (s *Session, err error) {
 	h := in.p.journals.logHandle()
 	h.settings.SessionTimeout, h.settings.OpenTimeout = lease, atMost
+	h.observer = nil
 	caller := ctx
-	ctx, o := observe(ctx, in.p.observer, in.p.hasher, Operation{Name: OpOpen, Stream: h.Stream, Expected: -1})
+	ctx, o := observe(ctx, nil, in.p.hasher, Operation{Name: OpOpen, Stream: h.Stream, Expected: -1})
 	defer o.end(&err)
 	if s, err = in.p.openOn(ctx, &o, h, in.p.locker, openConfig{withSnapshots: true}); err != nil {
 		return nil, err
@@ -44,6 +46,28 @@ func (in Inside) OpenLog(ctx context.Context, lease, atMost time.Duration) (s *S
 	s.openContext = context.WithoutCancel(caller)
 	return s, nil
 }
+
+// Observe begins an operation, and returns its context and what ends it.
+func (in Inside) Observe(ctx context.Context, operation Operation) (context.Context, func(OperationResult)) {
+	if in.p.observer == nil {
+		return ctx, func(OperationResult) {}
+	}
+	ctx, o := observe(ctx, in.p.observer, in.p.hasher, operation)
+	return ctx, func(result OperationResult) {
+		o.result = result
+		o.end(&result.Err)
+	}
+}
+
+// Reports reports whether somebody wants to know how the feed is doing.
+func (in Inside) Reports() bool { _, ok := in.p.observer.(FeedObserver); return ok }
+
+// Report tells the provider's observer how the feed is doing.
+func (in Inside) Report(ctx context.Context, r FeedReport) { report(ctx, in.p.observer, r) }
+
+// CheckIndexed warns if no indexer takes over what this provider has committed. It takes at most
+// one request a minute.
+func (in Inside) CheckIndexed(ctx context.Context) { in.p.journals.checkIndexed(ctx) }
 
 // LogReader returns a reader of the feed's log.
 func (in Inside) LogReader() *Reader { return newReader(in.p.journals.logHandle()) }

@@ -34,6 +34,7 @@ type journals struct {
 	patience  time.Duration        // how long a change of the root may take
 	logHandle func() *streamHandle // of the feed's log, which is in no feed itself
 	handle    func(Stream) *streamHandle
+	observer  Observer // or nil
 
 	// registering holds a token while the root is looked at or changed, which takes requests. Its
 	// holder may use pending, the id of a journal that the root may name already.
@@ -48,6 +49,7 @@ type journals struct {
 	checked time.Time // when the root was known to name them all
 	used    time.Time // when a number was given last
 	flusher flusher
+	sample  sample
 }
 
 // ownJournal is a journal of this process. Only this process gives its numbers.
@@ -107,6 +109,7 @@ func (j *journals) give(ctx context.Context) (number, error) {
 		}
 		<-j.registering
 		if ok {
+			j.checkIndexed(ctx)
 			return n, nil
 		}
 		if err != nil {
@@ -304,6 +307,7 @@ func (n number) stands() {
 		n.own.decided(n.Number)
 	}
 	delete(n.own.unwritten, n.Number)
+	n.of.sample.stands(n.Slot)
 }
 
 // used notes that the number's commit took effect, and sees to it that its entry will stand. (Rule
@@ -431,6 +435,7 @@ func (j *journals) flush(ctx context.Context) error {
 		j.mu.Lock()
 		for _, n := range numbers {
 			delete(own.unwritten, n)
+			j.sample.stands(journal.Slot{Journal: own.id, Number: n})
 		}
 		j.mu.Unlock()
 		j.tell()

@@ -346,7 +346,7 @@ func (c *confidant) all() {
 	c.ok(nil, s.Close())
 	c.ok(without.Append(ctx, ExpectAny(), confided("9")))
 	c.fails(nil, without.DeleteStream(ctx, ExpectAny()))
-	pass(time.Second)
+	pass(indexedWithin)
 	s = c.open()
 	c.losing(func(r *memstate.Request) bool { return r.Op == "write" }, func() {
 		c.ok(s.Append(ctx, ExpectAny(), confided("10")))

@@ -41,6 +41,9 @@ const (
 
 	OpCloseProvider = "close_provider" // [Provider.Close] with [WithFeed]; its stream is the log of the feed
 
+	OpIndex   = "index"   // a round of Feed.Index of package feed that takes something over; its stream is the log
+	OpDeliver = "deliver" // one item that a subscription passes to its handler, with all tries
+
 	OpAggregateLoad   = "aggregate_load"   // Repository.Load and LoadWithin of package aggregate
 	OpAggregateUpdate = "aggregate_update" // Repository.Update of package aggregate
 )
@@ -68,6 +71,9 @@ type Operation struct {
 
 	// Expected is the version at which the stream is expected. -1 stands for any version.
 	Expected int64
+
+	// Delivery is what [OpDeliver] is about. For other operations it is nil.
+	Delivery *Delivery
 }
 
 // OperationResult is how an operation ended.
@@ -82,13 +88,16 @@ type OperationResult struct {
 	// Events is how many events the operation has read, or has appended for certain.
 	Events int
 
-	// Attempts is how often an append sent its commit, an open or a rebuild asked for the lock, or
-	// an update of an aggregate made its decision. Lookups is how often an append looked up what
+	// Attempts is how often an append sent its commit, an open or a rebuild asked for the lock, an
+	// update of an aggregate made its decision, or a delivery called its handler. Lookups is how often an append looked up what
 	// had become of its commit, after the commit failed or was not answered.
 	Attempts, Lookups int
 
 	// Waited is how long an open waited for other sessions.
 	Waited time.Duration
+
+	// Disposition is what became of a delivery. For other operations it is empty.
+	Disposition Disposition
 
 	// Err is what the operation returns. For a loop it is the error that the loop was given, or nil
 	// if the caller left the loop early. If the operation panics or ends by runtime.Goexit, as

@@ -36,8 +36,8 @@ func TestEveryOperationHasAConstant(t *testing.T) {
 		return true
 	})
 	// The observer tests make every call that takes a context. Package aggregate has tests of its
-	// own.
-	observed := []string{OpClose, OpCloseProvider, OpAggregateLoad, OpAggregateUpdate}
+	// own, and packages feed and subscription as well.
+	observed := []string{OpClose, OpCloseProvider, OpIndex, OpDeliver, OpAggregateLoad, OpAggregateUpdate}
 	for _, call := range allCalls() {
 		observed = append(observed, operationOf(call[strings.Index(call, ".")+1:]))
 	}

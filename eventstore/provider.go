@@ -91,7 +91,7 @@ func WithLogger(logger *slog.Logger) Option {
 // An append in a stream that is in the feed takes no additional request, but one more key. On
 // stores without real transactions, another request writes the keys of many appends, 10 ms after
 // the first of them. The first append of a stream takes one more request there. The first append of
-// the provider takes two more, and one more when it comes after a minute or more without appends.
+// the provider takes two more. Once a minute, an append takes two more.
 // The store then holds names of streams and types of events in more places, see docs/privacy.md.
 //
 // A provider without the option can write to the same streams. It logs a warning, once, when it
@@ -167,6 +167,7 @@ func NewProvider(state driver.State, options ...Option) (*Provider, error) {
 		}
 		p.journals = newJournals(p.feed, p.state, p.settings.CommitTimeout)
 		p.journals.handle = p.newHandle
+		p.journals.observer = p.observer
 		p.journals.logHandle = func() *streamHandle {
 			h := p.newHandle(p.journals.stream())
 			h.journals = nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	exporter "go.opentelemetry.io/otel/exporters/prometheus"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
@@ -29,6 +30,7 @@ func scraped(t *testing.T) map[string]map[string]bool {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var families []*dto.MetricFamily
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, telemetry.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(e))))
 		walk(l, func(_ string, operation func(context.Context)) { operation(t.Context()) })
@@ -37,11 +39,15 @@ func scraped(t *testing.T) map[string]map[string]bool {
 			operation := eventstore.Operation{Name: name}
 			o.End(o.Begin(t.Context(), operation), operation, eventstore.OperationResult{Waited: time.Second, Attempts: 2})
 		}
+		following(l)
+		now := must(telemetry.NewObserver(l.options...)).(eventstore.FeedObserver)
+		for _, report := range reports {
+			now.ObserveFeed(t.Context(), report)
+		}
+		if families, err = registry.Gather(); err != nil { // while the reports are fresh
+			t.Fatal(err)
+		}
 	})
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
 	metrics := map[string]map[string]bool{}
 	for _, family := range families {
 		if family.GetName() == "target_info" {

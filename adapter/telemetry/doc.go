@@ -37,6 +37,25 @@
 //	eventstore.waited             seconds of waiting for other sessions
 //	error.type
 //
+// An item that a subscription passes to its handler is a span of kind consumer, "deliver
+// BankAccount". The spans of the handler are its children, those of all tries. It has these
+// attributes besides:
+//
+//	eventstore.feed.name
+//	eventstore.feed.position             of the item
+//	eventstore.subscription.name
+//	eventstore.subscription.partition
+//	eventstore.subscription.disposition  as in eventstore.Disposition: "handled", "parked"
+//
+// If the event's metadata has a W3C traceparent among its custom texts, the span is linked to it.
+// This puts the trace of ctx there:
+//
+//	propagation.TraceContext{}.Inject(ctx, propagation.MapCarrier(metadata.Custom))
+//
+// A round of Feed.Index that takes something over is a span "index feed". Requests that an indexer,
+// a live loop or a subscription sends although nothing happens have no spans, even if the caller
+// has one. They count in the metrics.
+//
 // Requests have these attributes: db.system.name, db.operation.name, db.collection.name (the
 // component), db.operation.batch.size, db.response.status_code (the gRPC code) and error.type.
 // Keys, values, payloads and metadata of events are in no attribute.
@@ -55,6 +74,36 @@
 //	eventstore.append.lookups             {lookup}   lookups after lost answers
 //	eventstore.aggregate.update.retries   {attempt}  repeated decisions of updates; by aggregate.type
 //	db.client.operation.duration          s          requests, by the attributes of their spans except the batch size
+//
+// These are of feeds, by feed.name. The index metrics are of the process that indexes.
+//
+//	eventstore.feed.indexed               {entry}    entries that the log took over
+//	eventstore.feed.derived               {entry}    those that no journal showed, so that they came from their streams
+//	eventstore.feed.index.delay           s          from the oldest commit of a round until the log had it
+//	eventstore.feed.position              {entry}    end of the log
+//	eventstore.feed.unindexed             {entry}    entries in journals that the last round did not take over
+//	eventstore.feed.open_numbers          {number}   numbers that were passed over and may still be used
+//	eventstore.feed.journals              {journal}  that have not ended
+//	eventstore.feed.walk.age              s          the indexer has looked at every stream since then
+//	eventstore.feed.waiting               {entry}    of this process, from the oldest that is known to wait for an indexer
+//	eventstore.feed.waiting.age           s          how long that one has waited
+//	eventstore.feed.read                  {item}     given to loops over the feed
+//	eventstore.feed.read.delay            s          from a commit until a live loop was given it
+//
+// These are of subscriptions, by subscription.name. The gauges are of the partitions that the
+// process has.
+//
+//	eventstore.subscription.items         {item}       delivered; by subscription.disposition
+//	eventstore.subscription.redelivered   {delivery}   calls of a handler for an item for which it was called before
+//	eventstore.subscription.delay         s            from a commit until it was handled
+//	eventstore.subscription.lag           {entry}      how far the slowest partition is behind
+//	eventstore.subscription.lag.age       s            since the commit of the oldest item that waits
+//	eventstore.subscription.parked        {stream}
+//	eventstore.subscription.partitions    {partition}
+//
+// The metrics "position" to "waiting.age" and "lag" to "partitions" are gauges. A gauge has no value
+// if the process no longer indexes or runs the subscription, or if nothing was reported for two
+// minutes. So it does not go on showing what a process saw before it hung.
 //
 // Streams and sessions are in no metric, because each of them would be a time series of its own.
 //

@@ -39,6 +39,8 @@ type lab struct {
 	tracer   trace.Tracer
 	state    *flaky
 	options  []telemetry.Option
+	stored   driver.State        // of the provider
+	given    []eventstore.Option // to the provider
 	provider *eventstore.Provider
 	log      strings.Builder
 }
@@ -66,6 +68,13 @@ func (f *flaky) ask(ctx context.Context, operation string) error {
 		return nil
 	}
 	return f.fail(operation)
+}
+
+// requests returns how many there were.
+func (f *flaky) requests() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.seen)
 }
 
 func (f *flaky) Get(ctx context.Context, partition, key string) (driver.Item, error) {
@@ -157,16 +166,15 @@ func newLab(t *testing.T, options ...telemetry.Option) *lab {
 	}
 	settings := eventstore.DefaultSettings()
 	settings.OpenTimeout, settings.CommitTimeout = 0, time.Millisecond
-	l.provider, err = eventstore.NewProvider(must(telemetry.State(l.state, options...)),
+	l.stored = must(telemetry.State(l.state, options...))
+	l.given = []eventstore.Option{
 		eventstore.WithRegistry(registry),
 		eventstore.WithSettings(settings),
 		eventstore.WithLocker(must(telemetry.Locker(free{}, append(slices.Clone(options), telemetry.WithComponent("lockstore"))...))),
 		eventstore.WithObserver(must(telemetry.NewObserver(options...))),
 		eventstore.WithLogger(slog.New(telemetry.LogHandler(slog.NewJSONHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})))),
-	)
-	if err != nil {
-		t.Fatal(err)
 	}
+	l.provider = must(eventstore.NewProvider(l.stored, l.given...))
 	return l
 }
 
@@ -190,8 +198,9 @@ func (l *lab) take() string {
 	l.spans.Reset()
 	inside := map[trace.SpanID][]sdktrace.ReadWriteSpan{}
 	known := map[trace.SpanID]bool{}
+	names := map[trace.SpanID]string{}
 	for _, s := range spans {
-		known[s.SpanContext().SpanID()] = true
+		known[s.SpanContext().SpanID()], names[s.SpanContext().SpanID()] = true, s.Name()
 	}
 	for _, s := range spans {
 		parent := s.Parent().SpanID()
@@ -210,6 +219,9 @@ func (l *lab) take() string {
 			}
 			if s.InstrumentationScope().Name != "test" {
 				writeAttributes(&tree, s.Attributes())
+			}
+			for _, link := range s.Links() {
+				fmt.Fprintf(&tree, " linked to %q", names[link.SpanContext.SpanID()])
 			}
 			if s.Status().Code != codes.Unset {
 				fmt.Fprintf(&tree, " %s", s.Status().Code)
@@ -258,6 +270,17 @@ func (l *lab) measured() string {
 			case metricdata.Sum[int64]:
 				for _, point := range data.DataPoints {
 					line(point.Attributes, point.Value)
+				}
+			case metricdata.Gauge[int64]:
+				for _, point := range data.DataPoints {
+					line(point.Attributes, point.Value)
+				}
+			case metricdata.Gauge[float64]:
+				for _, point := range data.DataPoints {
+					if point.Value < 0 || point.Value > 60 {
+						l.t.Errorf("%s is %v s", m.Name, point.Value)
+					}
+					line(point.Attributes, "…")
 				}
 			case metricdata.Histogram[float64]:
 				for _, point := range data.DataPoints {

@@ -31,6 +31,7 @@ const (
 type observer struct {
 	tracer     trace.Tracer
 	withoutIDs bool
+	feeds      feeds
 
 	duration, wait                                       metric.Float64Histogram
 	appended, read                                       metric.Int64Counter
@@ -38,7 +39,8 @@ type observer struct {
 }
 
 // NewObserver returns an observer that traces and measures operations, for
-// [eventstore.WithObserver]. It is safe for concurrent use, and several providers can share it.
+// [eventstore.WithObserver]. It is an [eventstore.FeedObserver], so it also measures feeds and
+// subscriptions. It is safe for concurrent use, and several providers can share it.
 func NewObserver(options ...Option) (eventstore.Observer, error) {
 	c, err := newConfig(options)
 	if err != nil {
@@ -48,6 +50,7 @@ func NewObserver(options ...Option) (eventstore.Observer, error) {
 	return &observer{
 		tracer:     c.tracer(),
 		withoutIDs: c.withoutIDs,
+		feeds:      newFeeds(i),
 
 		duration:      i.seconds("eventstore.operation.duration", "Duration of operations of the event store."),
 		wait:          i.seconds("eventstore.open.wait.duration", "Time that opens waited for other sessions."),
@@ -71,7 +74,13 @@ func (o *observer) Begin(ctx context.Context, operation eventstore.Operation) co
 	if operation.Expected >= 0 {
 		attributes = append(attributes, expectedKey.Int64(operation.Expected))
 	}
-	ctx, _ = o.tracer.Start(ctx, operation.Name+" "+operation.Stream.Type, trace.WithAttributes(attributes...))
+	options := []trace.SpanStartOption{}
+	if operation.Delivery != nil {
+		attributes = append(attributes, ofDelivery(operation.Delivery)...)
+		options = append(options, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(linksTo(operation.Delivery)...))
+	}
+	options = append(options, trace.WithAttributes(attributes...))
+	ctx, _ = o.tracer.Start(ctx, operation.Name+" "+operation.Stream.Type, options...)
 	return ctx
 }
 
@@ -105,6 +114,9 @@ func (o *observer) End(ctx context.Context, operation eventstore.Operation, resu
 	}
 	if result.Waited > 0 {
 		span.SetAttributes(waitedKey.Float64(result.Waited.Seconds()))
+	}
+	if result.Disposition != "" {
+		span.SetAttributes(dispositionKey.String(string(result.Disposition)))
 	}
 	if failure == "" {
 		return
@@ -152,6 +164,8 @@ func (o *observer) measure(ctx context.Context, operation eventstore.Operation, 
 		count(o.read, result.Events, aggregateType)
 	case eventstore.OpAggregateUpdate:
 		count(o.updateRetries, result.Attempts-1, aggregateType)
+	case eventstore.OpDeliver:
+		o.feeds.delivered(ctx, operation, result)
 	}
 }
 

@@ -136,6 +136,29 @@ func (i instruments) seconds(name, description string) metric.Float64Histogram {
 	return h
 }
 
+// gauges measures by a callback, which OpenTelemetry calls when it collects metrics.
+func (i instruments) gauges(callback metric.Callback, gauges ...metric.Observable) {
+	if _, err := i.RegisterCallback(callback, gauges...); err != nil {
+		otel.Handle(err)
+	}
+}
+
+func (i instruments) number(name, unit, description string) metric.Int64ObservableGauge {
+	g, err := i.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(description))
+	if err != nil {
+		otel.Handle(err)
+	}
+	return g
+}
+
+func (i instruments) age(name, description string) metric.Float64ObservableGauge {
+	g, err := i.Float64ObservableGauge(name, metric.WithUnit("s"), metric.WithDescription(description))
+	if err != nil {
+		otel.Handle(err)
+	}
+	return g
+}
+
 func (i instruments) counter(name, unit, description string) metric.Int64Counter {
 	c, err := i.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(description))
 	if err != nil {

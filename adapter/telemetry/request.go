@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/internal/polling"
 )
 
 // requests traces and measures the requests to one component.
@@ -45,14 +46,18 @@ func newRequests(system string, options []Option) (requests, error) {
 	return r, nil
 }
 
-// request traces and measures one request, which consists of size operations on keys.
+// request traces and measures one request, which consists of size operations on keys. A request
+// that goes on although nothing happens is only measured.
 func request[T any](ctx context.Context, r *requests, operation string, size int, send func(context.Context) (T, error)) (T, error) {
 	name := operation
 	if r.component != "" {
 		name += " " + r.component
 	}
 	attributes := append(r.target[:len(r.target):len(r.target)], semconv.DBOperationName(operation))
-	ctx, span := r.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
+	span := trace.SpanFromContext(context.Background()) // does nothing
+	if !polling.Is(ctx) {
+		ctx, span = r.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
+	}
 	defer span.End()
 	if size > 1 { // a single operation is no batch
 		span.SetAttributes(semconv.DBOperationBatchSize(size))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
+	"github.com/hexalith/eventstores-go/internal/polling"
 )
 
 // Index makes the log of the feed, until ctx ends. Run it in every instance of every service, or in
@@ -16,8 +17,10 @@ import (
 // Index returns nil when ctx has ended. It goes on after errors of the store, which it logs as
 // warnings. It returns an [eventstore.DamagedError] if the log itself is damaged.
 func (f *Feed) Index(ctx context.Context) error {
-	ix := &indexer{Feed: f}
+	ctx = polling.Mark(ctx)
+	ix := &indexer{Feed: f, walk: walk{whole: time.Now()}}
 	defer f.listen(ctx)()
+	defer func() { ix.reportEnd(ctx) }()
 	for failures := 0; ctx.Err() == nil; {
 		err := ix.turn(ctx)
 		switch {
@@ -25,6 +28,8 @@ func (f *Feed) Index(ctx context.Context) error {
 			failures = 0
 			continue
 		case isA[*eventstore.OpenTimeoutError](err): // another indexer works
+			ix.reportEnd(ctx)
+			ix.walk.whole = time.Now()
 			continue
 		case lapsed(err) && failures == 0: // a round took longer than the lease
 			f.log.DebugContext(ctx, "indexing the feed took longer than its lease", "error", err)
@@ -53,12 +58,15 @@ type indexer struct {
 	loaded  bool
 
 	journals map[string]*watched
+	live     int                  // journals that have not ended
 	blocked  map[journal.Slot]int // rounds in which an entry waited for the one before
 	names    names
 	pages    pages
 	walk     walk
-	suspects map[string]suspect // by the names of their streams
-	batches  int                // since the last snapshot
+	suspects map[string]suspect    // by the names of their streams
+	batches  int                   // since the last snapshot
+	reported bool                  // an observer was told that this process indexes
+	derived  map[journal.Slot]bool // entries of this round that no journal shows
 }
 
 // lapsed reports whether the session on the log has ended before its time. Another indexer may work
@@ -69,7 +77,7 @@ func lapsed(err error) bool {
 
 // forget makes the indexer read everything again that it knows.
 func (ix *indexer) forget() {
-	*ix = indexer{Feed: ix.Feed}
+	*ix = indexer{Feed: ix.Feed, walk: walk{whole: ix.walk.whole}, reported: ix.reported}
 }
 
 // turn indexes for as long as one session on the log lasts.
@@ -161,6 +169,7 @@ func (ix *indexer) load(ctx context.Context, s *eventstore.Session) error {
 
 // round takes over what stands in the journals now. It returns how many entries that were.
 func (ix *indexer) round(ctx context.Context, s *eventstore.Session) (int, error) {
+	ix.derived = map[journal.Slot]bool{}
 	found, err := ix.poll(ctx)
 	if err != nil {
 		return 0, err
@@ -174,12 +183,13 @@ func (ix *indexer) round(ctx context.Context, s *eventstore.Session) (int, error
 		}
 	}
 	batch := ix.order(found)
-	if len(batch.Entries) == 0 {
-		return 0, nil
+	if len(batch.Entries) > 0 {
+		err = ix.appendObserved(ctx, s, batch)
 	}
-	if err := ix.append(ctx, s, batch); err != nil {
+	if err != nil {
 		return 0, err
 	}
+	ix.report(ctx, batch, len(found))
 	return len(batch.Entries), nil
 }
 

@@ -85,11 +85,13 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 		}
 	}
 	now := time.Now()
+	ix.live = 0
 	for _, id := range slices.Sorted(maps.Keys(wakes)) {
 		p := ix.state.Vector[id]
 		if p.Ended {
 			continue
 		}
+		ix.live++
 		w := ix.journals[id]
 		if w == nil {
 			w = &watched{busy: now}

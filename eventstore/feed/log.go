@@ -10,6 +10,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
+	"github.com/hexalith/eventstores-go/internal/polling"
 )
 
 // kindBatch is the type of the log's events.
@@ -153,9 +154,10 @@ func (f *Feed) forward(ctx context.Context, at place, live bool) iter.Seq2[run, 
 			defer f.listen(ctx)()
 		}
 		log, checked := f.inside.LogReader(), false
+		looking := ctx
 		for delay := pollLeast; ; {
 			news := f.news.waiter()
-			view, err := f.inside.ViewLog(ctx, log)
+			view, err := f.inside.ViewLog(looking, log)
 			if err == nil {
 				f.news.seen(view.Version)
 				if delay = min(2*delay, pollMost); at.version <= view.Version {
@@ -203,7 +205,12 @@ func (f *Feed) forward(ctx context.Context, at place, live bool) iter.Seq2[run, 
 				yield(run{}, f.beyond("After", at.position, at.end))
 				return
 			}
-			if !yield(run{first: at.position, end: true}, nil) || !live || !news.wait(ctx, view.Version, delay) {
+			if !yield(run{first: at.position, end: true}, nil) || !live {
+				return
+			}
+			looking = polling.Mark(ctx)
+			f.inside.CheckIndexed(looking)
+			if !news.wait(ctx, view.Version, delay) {
 				return
 			}
 		}

@@ -162,6 +162,7 @@ func (r *reading) run(ctx context.Context) error {
 
 // pass decodes the events of a chunk, and yields its items.
 func (r *reading) pass(ctx context.Context, c chunk) error {
+	r.report(ctx, c)
 	for first := 0; first < len(c.items); {
 		next := first + 1
 		for next < len(c.items) && c.items[next].entry == c.items[first].entry {

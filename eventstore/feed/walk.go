@@ -16,6 +16,9 @@ import (
 type walk struct {
 	page int64
 	last time.Time
+
+	began time.Time // the lap
+	whole time.Time // the last lap that is complete; before the first one, when this process began to index
 }
 
 // due reports whether the next step of the walk is due.
@@ -62,6 +65,9 @@ func (ix *indexer) walkOn(ctx context.Context, found candidates) error {
 	}
 	slices.Sort(late)
 	ix.suspects = map[string]suspect{}
+	if ix.walk.page == 0 {
+		ix.walk.began = ix.walk.last
+	}
 	page, err := ix.page(ctx, ix.walk.page)
 	if err != nil {
 		return err
@@ -69,6 +75,9 @@ func (ix *indexer) walkOn(ctx context.Context, found candidates) error {
 	ix.walk.page++
 	if len(page.Names) == 0 {
 		ix.walk.page = 0
+		if ix.walk.began.After(ix.walk.whole) {
+			ix.walk.whole = ix.walk.began
+		}
 	}
 	names := make([]string, len(page.Names))
 	for i, n := range page.Names {
@@ -116,6 +125,9 @@ func (ix *indexer) derive(ctx context.Context, streams []string, found candidate
 			for _, e := range entries {
 				if impossible := ix.state.Vector.Check(e.Slot); impossible != nil && ix.quiet(e.Journal) {
 					err = &eventstore.DamagedError{Key: "{" + name + "}:head", Cause: impossible}
+				}
+				if _, shown := found[e.Slot]; !shown {
+					ix.derived[e.Slot] = true
 				}
 				found[e.Slot] = e
 			}

@@ -17,7 +17,7 @@ const hangingAfter = 5 * time.Second
 
 // try calls the handler until the item is handled, and returns how often it called it. The error is
 // a HandlerError if it was called often enough, and else why the worker must end.
-func (w *worker) try(item feed.Item) (int, error) {
+func (w *worker) try(ctx context.Context, item feed.Item) (int, error) {
 	if item.Err != nil {
 		return 0, w.unhandled(item, 0, item.Err)
 	}
@@ -26,7 +26,7 @@ func (w *worker) try(item feed.Item) (int, error) {
 		if err := w.mayGoOn(); err != nil {
 			return n - 1, err
 		}
-		err := w.call(item)
+		err := w.call(ctx, item)
 		switch {
 		case err == nil:
 			return n, nil
@@ -36,12 +36,12 @@ func (w *worker) try(item feed.Item) (int, error) {
 			return n, err
 		}
 		if p, ok := errors.AsType[*PanicError](err); ok {
-			w.log.WarnContext(w.ctx, "the handler panicked", w.about(item, "error", err, "stack", string(p.Stack))...)
+			w.log.WarnContext(ctx, "the handler panicked", w.about(item, "error", err, "stack", string(p.Stack))...)
 		}
 		if n > w.retries {
 			return n, w.unhandled(item, n, err)
 		}
-		w.log.DebugContext(w.ctx, "the handler failed and is called again", w.about(item, "attempts", n, "error", err)...)
+		w.log.DebugContext(ctx, "the handler failed and is called again", w.about(item, "attempts", n, "error", err)...)
 		timer := time.NewTimer(jitter.Of(w.ctx, wait))
 		select {
 		case <-timer.C:
@@ -59,9 +59,9 @@ func (w *worker) unhandled(item feed.Item, attempts int, cause error) error {
 }
 
 // call calls the handler once. It waits until the handler returns, but not for ever.
-func (w *worker) call(item feed.Item) error {
+func (w *worker) call(ctx context.Context, item feed.Item) error {
 	began := time.Now()
-	ctx, cancel := context.WithTimeoutCause(w.ctx, w.limit, errHandlerTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, w.limit, errHandlerTimeout)
 	defer cancel()
 	done := make(chan error, 1)
 	returned := make(chan struct{})
@@ -160,7 +160,7 @@ func (w *worker) retry(p *parked) (bool, error) {
 			return p.over(), nil
 		}
 		if item.Err != nil || w.wants(item) {
-			attempts, err := w.try(item)
+			attempts, err := w.deliver(item, p.attempts > 0)
 			if failed, ok := errors.AsType[*HandlerError](err); ok {
 				w.log.WarnContext(w.ctx, "a stream stays parked", w.about(item, "attempts", attempts, "error", failed.Cause)...)
 				p.attempts, p.reason, p.position = int64(attempts), reasonOf(failed.Cause), item.Position
@@ -175,8 +175,9 @@ func (w *worker) retry(p *parked) (bool, error) {
 	return p.over(), nil
 }
 
-// drop removes the first item that is held back.
+// drop removes the first item that is held back. The handler was not called for the one after it.
 func (p *parked) drop() {
+	p.attempts = 0
 	switch {
 	case p.from <= p.to:
 		p.from++

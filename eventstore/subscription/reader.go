@@ -162,6 +162,7 @@ func (r *run) pass(ctx context.Context, g group, from feed.Position, live bool) 
 		if end < from { // the store has lost writes since the partition was taken
 			return 0, false, &AheadError{r.name, slices.Min(slices.Collect(maps.Keys(g))), from, end}
 		}
+		r.knows(end)
 	}
 	for item, err := range r.feed.Read(reading, options...) {
 		if err != nil {
@@ -171,6 +172,7 @@ func (r *run) pass(ctx context.Context, g group, from feed.Position, live bool) 
 			return n, false, item.Err
 		}
 		read++
+		r.knows(max(item.Position, item.Entry(permit.Permit{})))
 		if item.What == feed.Progress { // the items up to here are left out
 			for _, w := range g {
 				w.advance(item.Position)

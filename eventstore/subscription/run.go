@@ -13,6 +13,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
+	"github.com/hexalith/eventstores-go/internal/polling"
 )
 
 const running = "run a subscription"
@@ -29,7 +30,7 @@ func (s *Subscription) Run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	inner, cancel := context.WithCancel(ctx)
+	inner, cancel := context.WithCancel(polling.Mark(ctx))
 	defer cancel()
 	r := &run{
 		Subscription: s, id: newInstanceID(ctx), ctx: inner, cancel: cancel,
@@ -49,6 +50,7 @@ func (s *Subscription) Run(ctx context.Context) error {
 	r.all.Go(func() { r.read(inner) })
 	err := r.manage(inner)
 	r.end()
+	s.inside.Report(ctx, eventstore.SubscriptionReport{Feed: s.feed.Name(), Subscription: s.name, Ended: true})
 	if err == nil {
 		err = r.hung
 	}
@@ -75,6 +77,7 @@ type run struct {
 	lapse   *time.Timer
 
 	until atomic.Pointer[time.Time] // the lease of this instance
+	known atomic.Int64              // the highest position of the feed that this instance knows of
 
 	wake   chan struct{} // for the reader: a worker has room
 	poked  chan struct{} // for manage: something has changed
@@ -123,6 +126,7 @@ func (r *run) manage(ctx context.Context) error {
 	failures := 0
 	for {
 		err := r.beat(ctx)
+		r.report(ctx)
 		next := r.lease / 3
 		switch {
 		case ctx.Err() != nil:
@@ -278,6 +282,7 @@ func (r *run) share(ctx context.Context, sh shared, all []partition, dead []stri
 			if end, err = r.feed.End(ctx); err != nil {
 				return err
 			}
+			r.knows(end)
 		}
 		if p.position > 0 && p.position > end {
 			return &AheadError{r.name, p.number, p.position, end}

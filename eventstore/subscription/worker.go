@@ -10,6 +10,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
 )
 
 const (
@@ -41,6 +42,11 @@ type worker struct {
 	through atomic.Int64 // every item up to this position is in the queue, or was
 	starved atomic.Bool  // an item found no room
 
+	// For reports:
+	begins  feed.Position
+	at      atomic.Pointer[progress]
+	streams atomic.Int64 // how many are parked
+
 	// Of the reader:
 	newest offered
 	served time.Time
@@ -59,10 +65,11 @@ func newWorker(r *run, sh shared, p partition) *worker {
 	w := &worker{
 		run: r, number: p.number, term: p.term, shared: sh, began: time.Now(),
 		release: make(chan struct{}), asked: make(chan struct{}, 1), queue: make(chan feed.Item, queued),
-		position: p.position, saved: p.position, parked: p.parked,
+		position: p.position, begins: p.position, saved: p.position, parked: p.parked,
 	}
 	w.ctx, w.cancel = context.WithCancelCause(r.ctx)
 	w.through.Store(int64(p.position))
+	w.streams.Store(int64(len(p.parked)))
 	w.saveDue = w.began.Add(moveEvery)
 	if p.asked() {
 		signal(w.asked)
@@ -147,6 +154,7 @@ func (w *worker) step(due <-chan time.Time) error {
 			signal(w.wake)
 		}
 		w.busy = true
+		w.at.Store(&progress{position: item.Entry(permit.Permit{}) - 1, committed: item.Time})
 		return w.take(item)
 	}
 }
@@ -173,7 +181,7 @@ func (w *worker) take(item feed.Item) error {
 		w.handled(item)
 		return nil
 	}
-	attempts, err := w.try(item)
+	attempts, err := w.deliver(item, false)
 	if err == nil {
 		w.handled(item)
 		return nil
@@ -208,11 +216,13 @@ func (w *worker) take(item feed.Item) error {
 func (w *worker) handled(item feed.Item) {
 	w.busy = false
 	w.position = item.Position
+	w.at.Store(&progress{position: item.Entry(permit.Permit{}), committed: item.Time, over: true})
 	w.note()
 }
 
 // note notes that there is something to save.
 func (w *worker) note() {
+	w.streams.Store(int64(len(w.parked)))
 	if w.unsaved++; w.unsaved == 1 {
 		w.saveDue = time.Now().Add(w.saveEvery)
 	}
