@@ -259,4 +259,5 @@
 //   - example_observe_test.go: observe operations
 //   - example_hashids_test.go: keep aggregate ids out of logs and errors
 //   - example_feed_test.go: tell a feed of all commits
+//   - example_feed_observe_test.go: observe how a feed and its subscriptions are doing
 package eventstore

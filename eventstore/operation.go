@@ -89,8 +89,9 @@ type OperationResult struct {
 	Events int
 
 	// Attempts is how often an append sent its commit, an open or a rebuild asked for the lock, an
-	// update of an aggregate made its decision, or a delivery called its handler. Lookups is how often an append looked up what
-	// had become of its commit, after the commit failed or was not answered.
+	// update of an aggregate made its decision, or a delivery called its handler. Lookups is how
+	// often an append looked up what had become of its commit, after the commit failed or was not
+	// answered.
 	Attempts, Lookups int
 
 	// Waited is how long an open waited for other sessions.

@@ -101,9 +101,9 @@
 //	eventstore.subscription.parked        {stream}
 //	eventstore.subscription.partitions    {partition}
 //
-// The metrics "position" to "waiting.age" and "lag" to "partitions" are gauges. A gauge has no value
-// if the process no longer indexes or runs the subscription, or if nothing was reported for two
-// minutes. So it does not go on showing what a process saw before it hung.
+// The metrics from "position" to "waiting.age" and from "lag" to "partitions" are gauges. A gauge
+// has no value if the process no longer indexes or runs the subscription, or if nothing was
+// reported for two minutes. So it does not go on showing what a process saw before it hung.
 //
 // Streams and sessions are in no metric, because each of them would be a time series of its own.
 //

@@ -124,8 +124,8 @@ func (l *latest) note(by reporter, report eventstore.FeedReport, ended bool) {
 	l.reports[by] = reported{report, time.Now()}
 }
 
-// observe creates the gauges. One that nobody has reported for a while has no value, so that it
-// does not go on showing what a process saw before it hung.
+// observe creates the gauges. One that was not reported for a while has no value, so that it does
+// not go on showing what a process saw before it hung.
 func (l *latest) observe(i instruments) {
 	position := i.number("eventstore.feed.position", "{entry}", "End of the log of the feed.")
 	unindexed := i.number("eventstore.feed.unindexed", "{entry}", "Entries in journals that the last round of the indexer did not take over.")

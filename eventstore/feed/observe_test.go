@@ -83,7 +83,7 @@ func inWatchedLab(t *testing.T, test func(l *lab, w *witness)) {
 		t.Run(kind, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				// The ids of commits tell the time, and never go back within this process.
-				time.Sleep(time.Duration(labs.Add(1)) * 10 * time.Hour)
+				time.Sleep(time.Duration(labs.Add(1)) * 10_000 * time.Hour)
 				w := &witness{}
 				l := &lab{T: t, store: store(), stop: func() {}}
 				var err error
