@@ -243,8 +243,8 @@ func TestACatalogueThatIsAheadOfTheLogTakesNewNames(t *testing.T) {
 	})
 }
 
-// Each bubble of synctest begins at the same time. So the processes of a second one have clocks that
-// are behind.
+// Each bubble of synctest begins at the same time. So the processes of a second one have clocks
+// that are behind.
 func TestSinceMissesNothingAfterTheClockWasSetBack(t *testing.T) {
 	store := memstate.Transactional()
 	inLabOn(t, store, func(l *lab) {
