@@ -45,13 +45,16 @@ type indexer struct {
 	version int64 // of the log; state is as of then
 	loaded  bool
 
-	journals map[string]*watched
-	blocked  map[journal.Slot]int // rounds in which an entry waited for the one before
-	names    names
-	pages    pages
-	walk     walk
-	suspects map[string]suspect // by the names of their streams
-	batches  int                // since the last snapshot
+	journals  map[string]*watched
+	idleSince time.Time            // when idleLeft was set
+	idleLeft  int                  // numbers of idle journals that may be looked at until a second later
+	tidied    time.Time            // when journals that had ended were removed from the root
+	blocked   map[journal.Slot]int // rounds in which an entry waited for the one before
+	names     names
+	pages     pages
+	walk      walk
+	suspects  map[string]suspect // by the names of their streams
+	batches   int                // since the last snapshot
 }
 
 // forget makes the indexer read everything again that it knows.
