@@ -57,16 +57,19 @@ type indexer struct {
 	time    time.Time // of the newest batch
 	loaded  bool
 
-	journals map[string]*watched
-	live     int                  // journals that have not ended
-	blocked  map[journal.Slot]int // rounds in which an entry waited for the one before
-	names    names
-	pages    pages
-	walk     walk
-	suspects map[string]suspect    // by the names of their streams
-	batches  int                   // since the last snapshot
-	reported bool                  // an observer was told that this process indexes
-	derived  map[journal.Slot]bool // entries of this round that no journal shows
+	journals  map[string]*watched
+	live      int                  // journals that have not ended
+	idleSince time.Time            // when idleLeft was set
+	idleLeft  int                  // numbers of idle journals that may be looked at until a second later
+	tidied    time.Time            // when journals that had ended were removed from the root
+	blocked   map[journal.Slot]int // rounds in which an entry waited for the one before
+	names     names
+	pages     pages
+	walk      walk
+	suspects  map[string]suspect    // by the names of their streams
+	batches   int                   // since the last snapshot
+	reported  bool                  // an observer was told that this process indexes
+	derived   map[journal.Slot]bool // entries of this round that no journal shows
 }
 
 // lapsed reports whether the session on the log has ended before its time. Another indexer may work
@@ -178,7 +181,9 @@ func (ix *indexer) round(ctx context.Context, s *eventstore.Session) (int, error
 		return 0, err
 	}
 	if len(found) == 0 || ix.walk.due(ix.walkEvery) {
-		if err := ix.walkOn(ctx, found); err != nil {
+		if err := ix.walkOn(ctx, found); unsure(ctx, err) {
+			ix.log.WarnContext(ctx, "the feed cannot look at some streams", "error", err) // it comes by again
+		} else if err != nil {
 			return 0, err
 		}
 	}

@@ -24,9 +24,11 @@ func (c candidates) sorted() []journal.Slot {
 
 // watched is how an indexer looks at one journal.
 type watched struct {
-	wake int64     // as the root told last
-	busy time.Time // when an entry was found last, or the journal's process woke up
-	full time.Time // when the whole window was looked at last
+	wake   int64     // as the root told last
+	busy   time.Time // when an entry was found last, or the journal's process woke up
+	found  time.Time // when an entry was found last
+	looked time.Time // when it was looked at last
+	full   time.Time // when the whole window was looked at last
 }
 
 const (
@@ -36,14 +38,20 @@ const (
 	fullEvery = time.Second      // how often it looks at the whole window all the same
 	idleAfter = 2 * time.Minute  // when it no longer looks at a journal in each round,
 	idleEvery = 30 * time.Second // but only this often
+
+	// A process that is killed leaves its journal behind for ever. These limits keep a round short,
+	// however many there are. What is beyond them waits its turn.
+	lookAtOnce = 4000 // numbers in a round
+	idleAtOnce = 1000 // numbers of idle journals in a second
 )
 
 // poll reads the root, and what stands in the journals beyond what the log has taken over.
 func (ix *indexer) poll(ctx context.Context) (candidates, error) {
-	root, _, err := ix.inside.Root(ctx)
+	root, etag, err := ix.inside.Root(ctx)
 	if err != nil {
 		return nil, err
 	}
+	ix.tidy(ctx, root, etag)
 	slots := ix.wanted(root)
 	found := candidates{}
 	for part := range slices.Chunk(slots, 1000) {
@@ -64,7 +72,9 @@ func (ix *indexer) poll(ctx context.Context) (candidates, error) {
 				return nil, ix.damaged(item.Key, 0, err)
 			}
 			found[part[i]] = e
-			ix.journals[e.Journal].busy = time.Now()
+			w := ix.journals[e.Journal]
+			w.busy = time.Now()
+			w.found = w.busy
 		}
 	}
 	return found, nil
@@ -86,9 +96,9 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 	}
 	now := time.Now()
 	ix.live = 0
-	for _, id := range slices.Sorted(maps.Keys(wakes)) {
-		p := ix.state.Vector[id]
-		if p.Ended {
+	var ids []string
+	for id, wake := range wakes {
+		if ix.state.Vector[id].Ended {
 			continue
 		}
 		ix.live++
@@ -97,21 +107,45 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 			w = &watched{busy: now}
 			ix.journals[id] = w
 		}
-		if wakes[id] != w.wake {
-			w.wake, w.busy = wakes[id], now
+		if wake != w.wake {
+			w.wake, w.busy = wake, now
 		}
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b string) int { // ids begin with a time, and the newest journals are likely to be in use
+		v, w := ix.journals[a], ix.journals[b]
+		return cmp.Or(-cmp.Compare(v.found.Unix(), w.found.Unix()), v.looked.Compare(w.looked), -cmp.Compare(a, b))
+	})
+	if now.Sub(ix.idleSince) >= time.Second {
+		ix.idleSince, ix.idleLeft = now, idleAtOnce
+	}
+	for _, id := range ids {
+		w, p := ix.journals[id], ix.state.Vector[id]
 		every, n := fullEvery, int64(glance)
-		if now.Sub(w.busy) >= idleAfter {
+		idle := now.Sub(w.busy) >= idleAfter
+		if idle {
 			every, n = idleEvery, 0
 		}
-		if now.Sub(w.full) >= every || now.Sub(w.busy) < fullEvery {
-			w.full, n = now, int64(journal.Window)
+		full := now.Sub(w.full) >= every || now.Sub(w.busy) < fullEvery
+		if full {
+			n = int64(journal.Window)
+		}
+		if n == 0 || len(slots) >= lookAtOnce || idle && ix.idleLeft <= 0 {
+			continue
+		}
+		w.looked = now
+		before := len(slots)
+		if full {
+			w.full = now
 			for _, open := range p.Open {
 				slots = append(slots, journal.Slot{Journal: id, Number: open})
 			}
 		}
 		for i := range n {
 			slots = append(slots, journal.Slot{Journal: id, Number: p.High + 1 + i})
+		}
+		if idle {
+			ix.idleLeft -= len(slots) - before
 		}
 	}
 	return slots
@@ -124,32 +158,35 @@ func (ix *indexer) quiet(id string) bool {
 	return w == nil || time.Since(w.busy) > 2*fullEvery
 }
 
-// clear deletes the entries that the log has taken over. (Rule F9) If journals have ended, clear
-// removes them from the root. (Rule F11)
+// clear deletes the entries that the log has taken over. (Rule F9)
 func (ix *indexer) clear(ctx context.Context, batch journal.Batch) error {
 	writes := map[string][]driver.Write{}
-	var ended []string
 	for _, e := range batch.Entries {
 		writes[e.Journal] = append(writes[e.Journal], driver.Write{Key: ix.name.Key(e.Slot)})
-		if e.What == journal.Ended {
-			ended = append(ended, e.Journal)
-		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(writes)) {
 		if err := ix.inside.State().Write(ctx, ix.name.Partition(id), writes[id]); err != nil {
 			return ix.failed(indexing, err)
 		}
 	}
-	if len(ended) == 0 {
-		return nil
+	return nil
+}
+
+// tidy removes journals from the root that have ended. (Rule F11) If that fails, it is tried again
+// a second later.
+func (ix *indexer) tidy(ctx context.Context, root journal.Root, etag string) {
+	var ended []string
+	for _, l := range root {
+		if ix.state.Vector[l.ID].Ended {
+			ended = append(ended, l.ID)
+		}
 	}
-	root, etag, err := ix.inside.Root(ctx)
-	if err != nil {
-		return err
+	if len(ended) == 0 || time.Since(ix.tidied) < time.Second {
+		return
 	}
+	ix.tidied = time.Now()
 	swap := driver.Swap{Key: journal.RootKey, Value: root.Without(ended...).Encode(ix.name), ETag: etag}
 	if err := ix.inside.State().Swap(ctx, journal.RootPartition, swap); err != nil {
 		ix.log.DebugContext(ctx, "the root still names journals that have ended", "error", err)
 	}
-	return nil
 }

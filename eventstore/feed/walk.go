@@ -83,7 +83,7 @@ func (ix *indexer) walkOn(ctx context.Context, found candidates) error {
 	for i, n := range page.Names {
 		names[i] = n.Stream
 	}
-	heads, errs, err := ix.inside.Heads(ctx, indexing, names)
+	heads, errs, err := ix.heads(ctx, names)
 	if err != nil {
 		return err
 	}
@@ -95,6 +95,34 @@ func (ix *indexer) walkOn(ctx context.Context, found candidates) error {
 		}
 	}
 	return ix.derive(ctx, late, found)
+}
+
+// heads reads the heads of streams. If the store does not return one of them, its error is in errs,
+// so that it does not keep the indexer from all the others. If it does not return several, the
+// error is that of heads.
+func (ix *indexer) heads(ctx context.Context, names []string) (heads []eventstore.StreamHead, errs map[int]error, err error) {
+	heads, errs, err = ix.inside.Heads(ctx, indexing, names)
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return heads, errs, err
+	case len(names) == 1:
+		return make([]eventstore.StreamHead, 1), map[int]error{0: err}, nil
+	}
+	half := len(names) / 2
+	heads, errs, err = ix.inside.Heads(ctx, indexing, names[:half])
+	rest, failed, restErr := ix.inside.Heads(ctx, indexing, names[half:])
+	switch {
+	case err != nil && restErr != nil:
+		return nil, nil, err
+	case err != nil:
+		heads, errs, err = ix.heads(ctx, names[:half])
+	case restErr != nil:
+		rest, failed, err = ix.heads(ctx, names[half:])
+	}
+	for i, err := range failed {
+		errs = with(errs, half+i, err)
+	}
+	return append(heads, rest...), errs, err
 }
 
 // suspect is a stream whose head the log did not cover when the walk saw it. The walk derives what
@@ -109,7 +137,7 @@ func (ix *indexer) derive(ctx context.Context, streams []string, found candidate
 	if len(streams) == 0 {
 		return nil
 	}
-	heads, errs, err := ix.inside.Heads(ctx, indexing, streams)
+	heads, errs, err := ix.heads(ctx, streams)
 	if err != nil {
 		return err
 	}
@@ -137,7 +165,7 @@ func (ix *indexer) derive(ctx context.Context, streams []string, found candidate
 			}
 		}
 		if err := errs[i]; err != nil {
-			if !isA[*eventstore.DamagedError](err) {
+			if ctx.Err() != nil {
 				return err
 			}
 			ix.log.WarnContext(ctx, "the feed cannot look at a stream", "of", name, "error", err)

@@ -168,6 +168,7 @@ func (r *run) beat(ctx context.Context) error {
 			return err
 		}
 	}
+	r.beats++ // also if the last one may not have arrived, since others look for another number
 	began := time.Now()
 	dead := []string{}
 	sh, err := r.updateShared(ctx, running, func(sh *shared) (bool, error) {
@@ -176,7 +177,7 @@ func (r *run) beat(ctx context.Context) error {
 		}
 		dead = r.observe(sh, time.Now())
 		i, found := sh.find(r.id)
-		me := member{id: r.id, beat: r.beats + 1, lease: r.lease}
+		me := member{id: r.id, beat: r.beats, lease: r.lease}
 		if !found {
 			sh.instances = slices.Insert(sh.instances, i, me)
 		}
@@ -186,7 +187,6 @@ func (r *run) beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.beats++
 	until := began.Add(r.lease)
 	r.until.Store(&until)
 	r.lapse.Reset(time.Until(until))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -66,6 +67,11 @@ func New(f *feed.Feed, name string, handle Handler, options ...Option) (*Subscri
 		}
 		if err := option(&s.config); err != nil {
 			return nil, err
+		}
+	}
+	for _, t := range provider.Registry().Types() { // as feed.OfEventType does
+		if slices.Contains(s.events, t.Name) {
+			s.events = append(s.events, t.Aliases...)
 		}
 	}
 	return s, nil

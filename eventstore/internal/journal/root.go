@@ -74,17 +74,17 @@ func DecodeRoot(feed Feed, data []byte) (r Root, err error) {
 	if len(data) == 0 {
 		return nil, nil
 	}
-	name := ""
+	name, listed := "", map[string]bool{}
 	_, err = frame.Read(data, kindJournals, RootPartition, func(field, value string) error {
 		switch field {
 		case "feed":
 			name = value
 		case "journal":
 			l, err := parseListed(value)
-			if err == nil && r.Names(l.ID) {
+			if err == nil && listed[l.ID] {
 				err = errors.New("it is listed twice")
 			}
-			r = append(r, l)
+			r, listed[l.ID] = append(r, l), true
 			return err
 		}
 		return nil
