@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,6 +72,16 @@ type lab struct {
 	stop  func() // the indexer
 }
 
+var newest atomic.Int64 // the time at which the last test ended, in nanoseconds since 1970
+
+// goOn makes the fake time of a test begin where that of the tests before ended. The ids of commits
+// tell the time, and never go back within this process.
+func goOn(t *testing.T) {
+	t.Helper()
+	time.Sleep(time.Until(time.Unix(0, newest.Load())))
+	t.Cleanup(func() { newest.Store(max(newest.Load(), time.Now().UnixNano())) })
+}
+
 // inLab runs a test on a store of each kind.
 func inLab(t *testing.T, test func(l *lab)) {
 	for kind, store := range kinds {
@@ -81,6 +92,7 @@ func inLab(t *testing.T, test func(l *lab)) {
 func inLabOn(t *testing.T, store *memstate.Store, test func(l *lab)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
+		goOn(t)
 		l := &lab{T: t, store: store}
 		l.p, l.f = open(t, store)
 		l.index()

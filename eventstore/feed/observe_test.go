@@ -75,15 +75,12 @@ func of[R eventstore.FeedReport](reports []eventstore.FeedReport) (found []R) {
 	return found
 }
 
-var labs atomic.Int64
-
 // inWatchedLab runs a test on a store of each kind. No indexer runs when it begins.
 func inWatchedLab(t *testing.T, test func(l *lab, w *witness)) {
 	for kind, store := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				// The ids of commits tell the time, and never go back within this process.
-				time.Sleep(time.Duration(labs.Add(1)) * 10_000 * time.Hour)
+				goOn(t)
 				w := &witness{}
 				l := &lab{T: t, store: store(), stop: func() {}}
 				var err error
