@@ -28,8 +28,8 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 
-	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/cmd/demo/bank/banktest"
 	"github.com/hexalith/eventstores-go/cmd/demo/service"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -116,19 +116,12 @@ const (
 // newDescribed returns a service in this process with a store that works.
 func newDescribed(t *testing.T) (*service.Service, *described) {
 	t.Helper()
-	inMemory := memory.New()
-	t.Cleanup(func() { _ = inMemory.Close() })
-	registry, err := eventstore.NewRegistry(bank.Types()...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	inMemory := banktest.NewMemory(t)
+	banktest.Index(t, banktest.In(t, banktest.NewProvider(t, inMemory))) // another instance, whose store works
 	d := &described{state: &moodyState{State: inMemory}, seen: map[string]bool{}}
 	settings := eventstore.DefaultSettings()
 	settings.OpenTimeout, settings.CommitTimeout = 0, 100*time.Millisecond
-	d.provider, err = eventstore.NewProvider(d.state, eventstore.WithRegistry(registry), eventstore.WithSettings(settings), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	d.provider = banktest.NewProvider(t, d.state, eventstore.WithSettings(settings))
 	keys, err := service.ParseKeys("reader read " + readKey + "\nboss admin " + adminKey)
 	if err != nil {
 		t.Fatal(err)
@@ -248,10 +241,7 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 	d.ask(t, 503, "GET /readyz", "")
 	d.ask(t, 200, "GET /openapi.yaml", "")
 
-	kept, err := bank.NewAccounts(d.provider)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kept := banktest.In(t, d.provider)
 	s.Connect(t.Context(), func(context.Context) (service.Bank, error) {
 		return service.Bank{Accounts: kept, Reach: func(ctx context.Context) error {
 			if _, err := d.state.Get(ctx, "ready", "ready"); err != nil {
@@ -535,7 +525,9 @@ func TestTheServiceRunsBesideASidecarAndSaysWhenTheStoreIsAway(t *testing.T) {
 	one.ask(t, 409, `"actualVersion":2`, "POST /api/v1/accounts/A1/withdrawals", `{"amount":50000,"expectedVersion":1}`)
 	one.ask(t, 422, "insufficient-funds", "POST /api/v1/accounts/A1/withdrawals", `{"amount":200001}`)
 	two.ask(t, 200, `"balance":150000`, "GET /api/v1/accounts/A1?version=1", "")
-	two.ask(t, 200, `"numbers":["A1"]`, "GET /api/v1/accounts", "")
+	for _, instance := range []*demoService{one, two} { // whichever of them indexes
+		instance.ask(t, 200, `"numbers":["A1"]`, "GET /api/v1/accounts", "")
+	}
 	one.ask(t, 200, `"type":"FundsDeposited"`, "GET /api/v1/accounts/A1/events?from=2", "")
 
 	r.Kill(t)
