@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -482,6 +483,37 @@ func eventually(t *testing.T, try func() error) {
 	}
 }
 
+// watch returns a function that waits for the next event of a page's live updates, and checks it.
+func (d *demoService) watch(t *testing.T, path string) (told func(want string)) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Body.Close() })
+	lines := bufio.NewScanner(w.Body)
+	return func(want string) {
+		t.Helper()
+		event := ""
+		for lines.Scan() {
+			if name, is := strings.CutPrefix(lines.Text(), "event: "); is {
+				event = name
+			}
+			if data, is := strings.CutPrefix(lines.Text(), "data: "); is {
+				if got := event + " " + data; got != want {
+					t.Errorf("told %q, want %q", got, want)
+				}
+				return
+			}
+		}
+		t.Errorf("the live updates end with %v, want %q", lines.Err(), want)
+	}
+}
+
 // ends tells the service to end, and checks that it ends without an error.
 func (d *demoService) ends(t *testing.T) {
 	t.Helper()
@@ -555,11 +587,16 @@ func TestTheServiceWaitsForASidecarThatComesLaterAndForOneThatComesBack(t *testi
 	sidecar.Restart(t)
 	s.until(t, "GET /readyz", 200, "ready")
 	s.ask(t, 201, `"version":1`, "POST /api/v1/accounts", `{"number":"A1","owner":"Ada","amount":150000}`)
+	told := s.watch(t, "/accounts/A1/live")
+	told("version 1")
 	sidecar.Kill(t)
 	s.until(t, "GET /readyz", 503, `"away":"sidecar"`)
+	told("away ")
 	sidecar.Restart(t)
 	s.until(t, "GET /readyz", 200, "ready")
+	told("version 1")
 	s.ask(t, 200, `"version":2`, "POST /api/v1/accounts/A1/deposits", `{"amount":1}`)
+	told("version 2")
 	s.ends(t)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -17,6 +18,8 @@ type Accounts struct {
 	provider *eventstore.Provider
 	accounts *aggregate.Repository[Account]
 	feed     *feed.Feed
+
+	listedWithin time.Duration
 }
 
 // EventsPerSnapshot is the number of events between two snapshots of an account. It is small so
@@ -35,7 +38,7 @@ func NewAccounts(provider *eventstore.Provider) (*Accounts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Accounts{provider: provider, accounts: accounts, feed: of}, nil
+	return &Accounts{provider: provider, accounts: accounts, feed: of, listedWithin: listedWithin}, nil
 }
 
 // The errors of the bank.
@@ -77,7 +80,7 @@ func (c Command) options() []aggregate.UpdateOption {
 type Status = aggregate.Aggregate[Account]
 
 // Open opens an account. It returns [ErrAccountExists] if the account exists, unless the same
-// command opened it. Open waits up to 2 seconds until the list has the account, so that whoever
+// command opened it. Open waits up to 5 seconds until the list has the account, so that whoever
 // opened it finds it there, at any instance. Without an indexer the list has it later.
 func (a *Accounts) Open(ctx context.Context, number, owner string, amount Money, c Command) (Status, error) {
 	switch {

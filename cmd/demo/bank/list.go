@@ -42,14 +42,14 @@ func (a *Accounts) List(ctx context.Context, after feed.Position, limit int) (ac
 	return accounts, false, nil
 }
 
-// listedWithin is how long an account may take until it is listed, while an indexer works. An
-// indexer in another process, after a pause, looks once a second.
-const listedWithin = 2 * time.Second
+// listedWithin is how long Open waits until the list has the account. With an indexer in another
+// process that takes up to a second, after a pause. If it takes longer, there may be no indexer.
+const listedWithin = 5 * time.Second
 
 // untilListed waits until the list has an account that begins after a position, for at most
-// listedWithin.
+// a.listedWithin.
 func (a *Accounts) untilListed(ctx context.Context, number string, after feed.Position) {
-	ctx, cancel := context.WithTimeout(ctx, listedWithin)
+	ctx, cancel := context.WithTimeout(ctx, a.listedWithin)
 	defer cancel()
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
 		timer := time.NewTimer(wait)

@@ -91,12 +91,13 @@ func TestTheListComesInPagesAndKeepsAccountsThatWereClosedOrDeleted(t *testing.T
 func TestWithoutAnIndexerAccountsAreOpenedAndListedLater(t *testing.T) {
 	t.Parallel()
 	a, ctx := bankIn(t, newMemory(t)), t.Context()
+	a.listedWithin = 200 * time.Millisecond
 	began := time.Now()
 	if _, err := a.Open(ctx, "A", "Ada", 1, anyVersion); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took < listedWithin {
-		t.Errorf("it waited %v for the list, want %v", took, listedWithin)
+	if took := time.Since(began); took < a.listedWithin {
+		t.Errorf("it waited %v for the list, want %v", took, a.listedWithin)
 	}
 	if got := numbers(t, a); len(got) > 0 {
 		t.Errorf("listed: %v", got)
@@ -104,9 +105,9 @@ func TestWithoutAnIndexerAccountsAreOpenedAndListedLater(t *testing.T) {
 	if again, err := a.Open(ctx, "B", "Ada", 1, Command{ID: "c", ExpectedVersion: -1}); err != nil || again.Version != 1 {
 		t.Errorf("%+v, %v", again, err)
 	}
-	began = time.Now()
-	if again, err := a.Open(ctx, "B", "Ada", 1, Command{ID: "c", ExpectedVersion: -1}); err != nil || again.RepeatOf != 1 || time.Since(began) >= listedWithin {
-		t.Errorf("the same command again waits: %+v, %v", again, err)
+	a.listedWithin = time.Hour
+	if again, err := a.Open(ctx, "B", "Ada", 1, Command{ID: "c", ExpectedVersion: -1}); err != nil || again.RepeatOf != 1 {
+		t.Errorf("the same command again, which does not wait: %+v, %v", again, err)
 	}
 	index(t, a)
 	if _, err := a.Open(ctx, "C", "Ada", 1, anyVersion); err != nil {
