@@ -535,15 +535,17 @@ func TestOnlyTheRouteOfLiveUpdatesOutlivesTheServersTimeouts(t *testing.T) {
 			t.Errorf("%s is taken for what it is not", target)
 		}
 		w := &deadlined{ResponseRecorder: httptest.NewRecorder(), began: make(chan struct{}, 100)}
+		var deletion sync.WaitGroup
 		if outlives { // it goes on until the account is gone
-			go func() {
+			deletion.Go(func() {
 				<-w.began
 				if err := s.Delete(ctx, "A1", -1); err != nil {
 					t.Error(err)
 				}
-			}()
+			})
 		}
 		s.ServeHTTP(w, r)
+		deletion.Wait() // the viewer may know before it has ended
 		cancel()
 		if outlives != (len(w.read) == 1 && w.read[0].IsZero()) || outlives != (len(w.write) > 0) {
 			t.Errorf("%s: read deadlines %v, write deadlines %v", target, w.read, w.write)
