@@ -87,6 +87,11 @@ func TestDaprRunServesTheBankTwice(t *testing.T) {
 
 	// An account opened at one instance is there at the other.
 	call(t, client, http.MethodPost, instances[0]+"/api/v1/accounts", `{"number":"123456000","owner":"Ada","amount":0}`, http.StatusCreated)
+	for _, instance := range instances {
+		if list := call(t, client, http.MethodGet, instance+"/api/v1/accounts", "", http.StatusOK); string(list) != `{"numbers":["123456000"]}`+"\n" {
+			t.Errorf("the list at %s is %s", instance, list)
+		}
+	}
 	const deposits = 25
 	var all sync.WaitGroup
 	for _, instance := range instances {

@@ -100,7 +100,7 @@ func TestTheDemoRunsBesideASidecarInMemory(t *testing.T) {
 	demo, dir := buildDemo(t), t.TempDir()
 	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: componentFiles(t, filepath.Join(root(t), "components", "in-memory"), nil)})
 	out, err := besideSidecar(t, d, dir, demo)
-	says(t, out, err, `app "bank"`, "(state.in-memory)", `no lock component "lockstore"`, "Earlier runs left no accounts.")
+	says(t, out, err, `app "bank"`, "(state.in-memory)", `no lock component "lockstore"`, "Earlier runs left no accounts.", "   123456000 is at version 5\n")
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("with a sidecar the demo leaves files behind: %v, %v", left, err)
 	}
@@ -118,7 +118,8 @@ func TestTheDemoRunsBesideSidecarsWithRedis(t *testing.T) {
 	out, err := besideSidecar(t, bank, dir, demo)
 	says(t, out, err, `app "bank"`, "(state.redis)", `Sessions use the lock component "lockstore"`, "Earlier runs left no accounts.")
 	out, err = besideSidecar(t, audit, dir, demo)
-	says(t, out, err, `app "audit"`, "Accounts opened by earlier runs: 1.", "The last one is 123456000,", "has exclusive access to account 123456001")
+	says(t, out, err, `app "audit"`, "Accounts opened by earlier runs: 1.", "The last one is 123456000,", "has exclusive access to account 123456001",
+		"   123456000 is at version 5\n   123456001 is at version 5\n")
 
 	provider, err := eventstore.NewProvider(state(t, bank), eventstore.WithLocker(locker(t, bank)))
 	if err != nil {

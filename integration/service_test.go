@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -28,8 +29,8 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 
-	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/cmd/demo/bank/banktest"
 	"github.com/hexalith/eventstores-go/cmd/demo/service"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -116,19 +117,12 @@ const (
 // newDescribed returns a service in this process with a store that works.
 func newDescribed(t *testing.T) (*service.Service, *described) {
 	t.Helper()
-	inMemory := memory.New()
-	t.Cleanup(func() { _ = inMemory.Close() })
-	registry, err := eventstore.NewRegistry(bank.Types()...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	inMemory := banktest.NewMemory(t)
+	banktest.Index(t, banktest.In(t, banktest.NewProvider(t, inMemory))) // another instance, whose store works
 	d := &described{state: &moodyState{State: inMemory}, seen: map[string]bool{}}
 	settings := eventstore.DefaultSettings()
 	settings.OpenTimeout, settings.CommitTimeout = 0, 100*time.Millisecond
-	d.provider, err = eventstore.NewProvider(d.state, eventstore.WithRegistry(registry), eventstore.WithSettings(settings), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	d.provider = banktest.NewProvider(t, d.state, eventstore.WithSettings(settings))
 	keys, err := service.ParseKeys("reader read " + readKey + "\nboss admin " + adminKey)
 	if err != nil {
 		t.Fatal(err)
@@ -248,10 +242,7 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 	d.ask(t, 503, "GET /readyz", "")
 	d.ask(t, 200, "GET /openapi.yaml", "")
 
-	kept, err := bank.NewAccounts(d.provider)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kept := banktest.In(t, d.provider)
 	s.Connect(t.Context(), func(context.Context) (service.Bank, error) {
 		return service.Bank{Accounts: kept, Reach: func(ctx context.Context) error {
 			if _, err := d.state.Get(ctx, "ready", "ready"); err != nil {
@@ -492,6 +483,37 @@ func eventually(t *testing.T, try func() error) {
 	}
 }
 
+// watch returns a function that waits for the next event of a page's live updates, and checks it.
+func (d *demoService) watch(t *testing.T, path string) (told func(want string)) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Body.Close() })
+	lines := bufio.NewScanner(w.Body)
+	return func(want string) {
+		t.Helper()
+		event := ""
+		for lines.Scan() {
+			if name, is := strings.CutPrefix(lines.Text(), "event: "); is {
+				event = name
+			}
+			if data, is := strings.CutPrefix(lines.Text(), "data: "); is {
+				if got := event + " " + data; got != want {
+					t.Errorf("told %q, want %q", got, want)
+				}
+				return
+			}
+		}
+		t.Errorf("the live updates end with %v, want %q", lines.Err(), want)
+	}
+}
+
 // ends tells the service to end, and checks that it ends without an error.
 func (d *demoService) ends(t *testing.T) {
 	t.Helper()
@@ -535,7 +557,9 @@ func TestTheServiceRunsBesideASidecarAndSaysWhenTheStoreIsAway(t *testing.T) {
 	one.ask(t, 409, `"actualVersion":2`, "POST /api/v1/accounts/A1/withdrawals", `{"amount":50000,"expectedVersion":1}`)
 	one.ask(t, 422, "insufficient-funds", "POST /api/v1/accounts/A1/withdrawals", `{"amount":200001}`)
 	two.ask(t, 200, `"balance":150000`, "GET /api/v1/accounts/A1?version=1", "")
-	two.ask(t, 200, `"numbers":["A1"]`, "GET /api/v1/accounts", "")
+	for _, instance := range []*demoService{one, two} { // whichever of them indexes
+		instance.ask(t, 200, `"numbers":["A1"]`, "GET /api/v1/accounts", "")
+	}
 	one.ask(t, 200, `"type":"FundsDeposited"`, "GET /api/v1/accounts/A1/events?from=2", "")
 
 	r.Kill(t)
@@ -563,11 +587,16 @@ func TestTheServiceWaitsForASidecarThatComesLaterAndForOneThatComesBack(t *testi
 	sidecar.Restart(t)
 	s.until(t, "GET /readyz", 200, "ready")
 	s.ask(t, 201, `"version":1`, "POST /api/v1/accounts", `{"number":"A1","owner":"Ada","amount":150000}`)
+	told := s.watch(t, "/accounts/A1/live")
+	told("version 1")
 	sidecar.Kill(t)
 	s.until(t, "GET /readyz", 503, `"away":"sidecar"`)
+	told("away ")
 	sidecar.Restart(t)
 	s.until(t, "GET /readyz", 200, "ready")
+	told("version 1")
 	s.ask(t, 200, `"version":2`, "POST /api/v1/accounts/A1/deposits", `{"amount":1}`)
+	told("version 2")
 	s.ends(t)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"path/filepath"
 	"regexp"
@@ -62,13 +63,15 @@ func TestTheTourRunsAgainOnTheSameFileAndShowsWhatWasThere(t *testing.T) {
 		}
 		for _, says := range []string{
 			file, c.earlier,
-			"\n11. ", "Every step had the expected result.",
+			"\n13. ", "Every step had the expected result.",
 			"stored as version 4; the balance is 1,500.00",
 			"is at version 4, not 3",
 			"could not be opened: session",
 			"loaded from the snapshot at version 4 and 0 events after it",
 			"the second time nothing is stored, because version 5 has the command; the balance is 1,300.00",
 			"insufficient funds; the balance is still 1,300.00",
+			fmt.Sprintf(": %d appended AccountOpened\n", 123456000+n), fmt.Sprintf(": %d appended FundsDeposited\n", 123456000+n),
+			"   123456000 is at version 5\n", fmt.Sprintf("   %d is at version 5\n", 123456000+n),
 		} {
 			if !strings.Contains(out, says) {
 				t.Errorf("run %d does not say %q:\n%s", n, says, out)

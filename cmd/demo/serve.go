@@ -24,8 +24,11 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// grace is how long a shutdown waits for active requests.
-const grace = 10 * time.Second
+const (
+	grace      = 10 * time.Second // how long a shutdown waits for active requests
+	feedGrace  = 2 * time.Second  // and then until the feed knows that this instance has ended
+	indexAgain = 10 * time.Second // pause after indexing has failed
+)
 
 // serve runs the subcommand of that name: the bank as a service, until ctx ends. It returns the
 // exit code.
@@ -116,13 +119,15 @@ keys. BANK_HOSTS contains host names, separated by commas.
 	stop := make(chan struct{})
 	go func() {
 		defer close(closed)
-		var opened store
-		if s.Connect(connecting, func(ctx context.Context) (b service.Bank, err error) {
-			opened, b, err = openBank(ctx, open, log)
-			return b, err
+		var b *openedBank
+		if s.Connect(connecting, func(ctx context.Context) (_ service.Bank, err error) {
+			if b, err = openBank(ctx, open, log); err != nil {
+				return service.Bank{}, err
+			}
+			return service.Bank{Accounts: b.accounts, Reach: b.reach}, nil
 		}) {
-			<-stop
-			opened.close()
+			b.index(stop, log)
+			b.close()
 		}
 	}()
 
@@ -188,11 +193,18 @@ func readKeys(file string) (*service.Keys, error) {
 	return keys, nil
 }
 
+// openedBank is a bank with its store.
+type openedBank struct {
+	store
+	provider *eventstore.Provider
+	accounts *bank.Accounts
+}
+
 // openBank opens the store and the bank in it.
-func openBank(ctx context.Context, open func(context.Context) (store, error), log *slog.Logger) (_ store, _ service.Bank, err error) {
+func openBank(ctx context.Context, open func(context.Context) (store, error), log *slog.Logger) (_ *openedBank, err error) {
 	s, err := open(ctx)
 	if err != nil {
-		return store{}, service.Bank{}, err
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -201,17 +213,50 @@ func openBank(ctx context.Context, open func(context.Context) (store, error), lo
 	}()
 	observer, err := telemetry.NewObserver()
 	if err != nil {
-		return store{}, service.Bank{}, err
+		return nil, err
 	}
 	provider, err := newProvider(s, openTimeout(2*time.Second), eventstore.WithLogger(log), eventstore.WithObserver(observer))
 	if err != nil {
-		return store{}, service.Bank{}, err
+		return nil, err
 	}
 	accounts, err := bank.NewAccounts(provider)
 	if err != nil {
-		return store{}, service.Bank{}, err
+		return nil, err
 	}
-	return s, service.Bank{Accounts: accounts, Reach: s.reach}, nil
+	return &openedBank{s, provider, accounts}, nil
+}
+
+// index indexes the bank until stop is closed, and then ends this instance's part in the feed. If
+// that takes longer than feedGrace, the feed finds out by itself.
+//
+// If the feed is damaged, index logs it and tries again, because an operator may bring back what is
+// damaged. The instance remains ready, because accounts can be used without the feed.
+func (b *openedBank) index(stop <-chan struct{}, log *slog.Logger) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			if err := b.accounts.Index(ctx); err != nil {
+				log.Error("the list of accounts and the live updates stand still", "error", err.Error())
+				select {
+				case <-ctx.Done():
+				case <-time.After(indexAgain):
+				}
+			}
+		}
+	}()
+	<-stop
+	cancel()
+	ending, done := context.WithTimeout(context.Background(), feedGrace)
+	defer done()
+	select {
+	case <-ended:
+	case <-ending.Done():
+	}
+	if err := b.provider.Close(ending); err != nil {
+		log.Warn("the feed does not know that this instance has ended", "error", err.Error())
+	}
 }
 
 // reach reads a key that does not exist. If the store answers, other requests work, too.

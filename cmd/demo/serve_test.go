@@ -119,7 +119,7 @@ func TestTheServiceKeepsItsAccountsInAFileAndEndsWhenItIsTold(t *testing.T) {
 		if code := <-s.ended; code != 0 {
 			t.Errorf("run %d: exit code %d: %s", n, code, s.log)
 		}
-		if !strings.Contains(s.log.String(), `"msg":"ended"`) || strings.Contains(s.log.String(), "cutting off") {
+		if !strings.Contains(s.log.String(), `"msg":"ended"`) || strings.Contains(s.log.String(), "the feed") {
 			t.Errorf("run %d: %s", n, s.log)
 		}
 	}

@@ -108,7 +108,7 @@ func newProvider(s store, options ...eventstore.Option) (*eventstore.Provider, e
 	if err != nil {
 		return nil, err
 	}
-	options = append(options, eventstore.WithRegistry(registry))
+	options = append(options, eventstore.WithRegistry(registry), eventstore.WithFeed(bank.FeedName))
 	if s.locker != nil {
 		locker, err := telemetry.Locker(s.locker, telemetry.WithComponent(lockComponent))
 		if err != nil {

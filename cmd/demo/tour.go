@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
+	"github.com/hexalith/eventstores-go/eventstore/feed"
 )
 
 // firstNumber is the number of the first account. Every tour opens a new account with the next
@@ -22,6 +24,8 @@ const firstNumber = 123456000
 type tour struct {
 	provider *eventstore.Provider
 	accounts *aggregate.Repository[bank.Account]
+	feed     *feed.Feed
+	begin    feed.Position // the end of the feed when the tour began
 	out      io.Writer
 	outErr   error // the first error of writing to out
 
@@ -41,7 +45,15 @@ func takeTour(ctx context.Context, s store, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	t := &tour{provider: provider, accounts: accounts, out: out}
+	all, err := feed.Open(provider)
+	if err != nil {
+		return err
+	}
+	begin, err := all.End(ctx)
+	if err != nil {
+		return err
+	}
+	t := &tour{provider: provider, accounts: accounts, feed: all, begin: begin, out: out}
 	t.say("A bank account on the event store, step by step\n\n%s\n", s.about)
 	if err := t.showEarlier(ctx); err != nil {
 		return err
@@ -62,6 +74,8 @@ func takeTour(ctx context.Context, s store, out io.Writer) error {
 		{"Close the session, so that others can use the account", t.close},
 		{"Withdraw 200.00 by a command that is delivered twice", t.command},
 		{"Withdraw more than the balance: the account refuses", t.overdraw},
+		{"Follow what happened in the whole store since this run began", t.follow},
+		{"List the accounts of the store", t.list},
 	} {
 		t.say("\n%d. %s\n", i+1, step.says)
 		if err := step.do(ctx); err != nil {
@@ -276,6 +290,65 @@ func (t *tour) overdraw(ctx context.Context) error {
 	}
 	t.say("   %v; the balance is still %s\n", err, after.State.Balance)
 	return nil
+}
+
+// index indexes the feed while a step runs. A service does that as long as it runs.
+func (t *tour) index(ctx context.Context, step func(context.Context) error) error {
+	indexing, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- t.feed.Index(indexing) }()
+	err := step(ctx)
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+// follow waits for what the feed tells, up to the last event of the account.
+func (t *tour) follow(ctx context.Context) error {
+	return t.index(ctx, func(ctx context.Context) error {
+		own := int64(0) // events of this run's account
+		for item, err := range t.feed.Read(ctx, feed.After(t.begin), feed.OfType(bank.AccountType), feed.Live()) {
+			if err != nil {
+				return err
+			}
+			t.say("   position %d: %s %s %s\n", item.Position, item.Stream.ID, item.What, item.Event.Metadata.Message.Type)
+			if item.Stream == t.session.Stream() {
+				if own++; item.Version != own || item.Err != nil {
+					return fmt.Errorf("the feed tells version %d, %v; want version %d", item.Version, item.Err, own)
+				}
+			}
+			if own == 5 {
+				return nil
+			}
+		}
+		return ctx.Err()
+	})
+}
+
+// list lists the newest accounts. The list follows the feed, so it is read again until it has the
+// account.
+func (t *tour) list(ctx context.Context) error {
+	return t.index(ctx, func(ctx context.Context) error {
+		for {
+			var lines []string
+			listed := false
+			for s, err := range t.feed.Streams(ctx, feed.OfType(bank.AccountType), feed.WithDetails()) {
+				if err != nil {
+					return err
+				}
+				lines = append(lines[max(0, len(lines)-2):], fmt.Sprintf("   %s is at version %d\n", s.Stream.ID, s.Version))
+				listed = listed || s.Stream == t.session.Stream()
+			}
+			if listed {
+				t.say("%s", strings.Join(lines, ""))
+				return t.provider.Close(ctx)
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	})
 }
 
 func (t *tour) close(context.Context) error {

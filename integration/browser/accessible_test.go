@@ -19,7 +19,7 @@ var views = []struct {
 	name  string
 	reach func(b *tab)
 }{
-	{"no accounts", func(b *tab) { b.visit("/?page=1") }},
+	{"no accounts", func(b *tab) { b.visit("/?from=1") }},
 	{"accounts", func(b *tab) { b.visit("/") }},
 	{"account", func(b *tab) {
 		b.visit("/accounts/1001?version=20&stored=36")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/cmd/demo/bank/banktest"
 	"github.com/hexalith/eventstores-go/cmd/demo/page"
 	"github.com/hexalith/eventstores-go/eventstore"
 )
@@ -27,20 +28,9 @@ func serve(t *testing.T) served {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = state.Close() })
-	registry, err := eventstore.NewRegistry(bank.Types()...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	quiet := slog.New(slog.DiscardHandler)
-	provider, err := eventstore.NewProvider(state, eventstore.WithRegistry(registry), eventstore.WithLogger(quiet))
-	if err != nil {
-		t.Fatal(err)
-	}
-	accounts, err := bank.NewAccounts(provider)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(page.New(accounts, quiet))
+	accounts := banktest.In(t, banktest.NewProvider(t, state))
+	banktest.Index(t, accounts)
+	server := httptest.NewServer(page.New(accounts, slog.New(slog.DiscardHandler)))
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()

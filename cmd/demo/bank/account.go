@@ -46,8 +46,6 @@ func Types() []eventstore.TypeDefinition {
 		eventstore.Type[FundsDeposited]("FundsDeposited"),
 		eventstore.Type[FundsWithdrawn]("FundsWithdrawn"),
 		eventstore.Type[Account]("Account"),
-		eventstore.Type[AccountListed]("AccountListed"),
-		eventstore.Type[Directory]("DirectorySize"), // "Directory" was an earlier type that held all numbers
 	}
 }
 

@@ -3,38 +3,42 @@ package bank
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
+	"github.com/hexalith/eventstores-go/eventstore/feed"
 )
 
 // Accounts gives access to the accounts of a bank in an event store. It is safe for concurrent use.
 type Accounts struct {
-	provider  *eventstore.Provider
-	accounts  *aggregate.Repository[Account]
-	directory *aggregate.Repository[Directory]
+	provider *eventstore.Provider
+	accounts *aggregate.Repository[Account]
+	feed     *feed.Feed
+
+	listedWithin time.Duration
 }
 
 // EventsPerSnapshot is the number of events between two snapshots of an account. It is small so
 // that the demo shows some.
 const EventsPerSnapshot = 10
 
-// NewAccounts returns the accounts in a provider's store. The provider's registry must have
-// [Types].
+// NewAccounts returns the accounts in a provider's store. The provider must have a feed, see
+// [eventstore.WithFeed], and its registry must have [Types]. The list of accounts and their changes
+// need an instance that runs [Accounts.Index].
 func NewAccounts(provider *eventstore.Provider) (*Accounts, error) {
 	accounts, err := aggregate.NewRepository(provider, AccountType, Account.Apply, aggregate.WithSnapshotEvery(EventsPerSnapshot))
 	if err != nil {
 		return nil, err
 	}
-	directory, err := aggregate.NewRepository(provider, directoryType, Directory.Apply, aggregate.WithSnapshotEvery(100))
+	of, err := feed.Open(provider)
 	if err != nil {
 		return nil, err
 	}
-	return &Accounts{provider: provider, accounts: accounts, directory: directory}, nil
+	return &Accounts{provider: provider, accounts: accounts, feed: of, listedWithin: listedWithin}, nil
 }
 
 // The errors of the bank.
@@ -76,7 +80,8 @@ func (c Command) options() []aggregate.UpdateOption {
 type Status = aggregate.Aggregate[Account]
 
 // Open opens an account. It returns [ErrAccountExists] if the account exists, unless the same
-// command opened it.
+// command opened it. Open waits up to 5 seconds until the list has the account, so that whoever
+// opened it finds it there, at any instance. Without an indexer the list has it later.
 func (a *Accounts) Open(ctx context.Context, number, owner string, amount Money, c Command) (Status, error) {
 	switch {
 	case !validNumber(number):
@@ -86,17 +91,17 @@ func (a *Accounts) Open(ctx context.Context, number, owner string, amount Money,
 	case amount < 0:
 		return Status{}, ErrBadAmount
 	}
-	if _, err := a.directory.Update(ctx, directoryID, func(Directory) ([]any, error) {
-		return []any{AccountListed{Number: number}}, nil
-	}, aggregate.WithIdempotencyID(number), aggregate.WithMetadata(eventstore.Metadata{Context: c.Context})); err != nil {
-		return Status{}, fmt.Errorf("list the account: %w", err)
-	}
-	return a.accounts.Update(ctx, number, func(account Account) ([]any, error) {
+	end, endErr := a.feed.End(ctx)
+	opened, err := a.accounts.Update(ctx, number, func(account Account) ([]any, error) {
 		if account != (Account{}) {
 			return nil, ErrAccountExists
 		}
 		return []any{AccountOpened{Owner: owner, Amount: amount}}, nil
 	}, c.options()...)
+	if err == nil && endErr == nil && opened.RepeatOf == 0 {
+		a.untilListed(ctx, number, end)
+	}
+	return opened, err
 }
 
 // Deposit adds an amount to an account.
@@ -269,44 +274,6 @@ func (a *Accounts) reader(number string) (*eventstore.Reader, error) {
 		return nil, ErrBadNumber
 	}
 	return a.provider.Reader(a.provider.Stream(AccountType, number)), nil
-}
-
-// Numbers returns all registered account numbers, the oldest first. A number has no account if
-// opening the account was interrupted.
-func (a *Accounts) Numbers(ctx context.Context) ([]string, error) {
-	const atOnce = 1000
-	var numbers []string
-	for {
-		page, total, err := a.List(ctx, int64(len(numbers))+1, atOnce)
-		if err != nil {
-			return nil, err
-		}
-		numbers = append(numbers, page...)
-		if len(page) == 0 || int64(len(numbers)) >= total {
-			return numbers, nil
-		}
-	}
-}
-
-// List returns up to limit registered account numbers, starting at position from in their order, 1
-// or more. It also returns the total count. It reads no other numbers.
-func (a *Accounts) List(ctx context.Context, from int64, limit int) (numbers []string, total int64, err error) {
-	reader := a.provider.Reader(a.provider.Stream(directoryType, directoryID))
-	if total, err = reader.Version(ctx); err != nil || from > total {
-		return nil, total, err
-	}
-	events, err := reader.Slice(ctx, from, from+min(int64(limit), total-from+1)-1)
-	if err != nil {
-		return nil, total, err
-	}
-	for _, event := range events { // each event is one number, and its version is its position
-		number, err := listed(event)
-		if err != nil {
-			return nil, total, err
-		}
-		numbers = append(numbers, number)
-	}
-	return numbers, total, nil
 }
 
 func validNumber(number string) bool {

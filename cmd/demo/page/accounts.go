@@ -2,7 +2,6 @@ package page
 
 import (
 	"errors"
-	"math"
 	"mime"
 	"net/http"
 	"net/url"
@@ -12,23 +11,20 @@ import (
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 	"github.com/hexalith/eventstores-go/cmd/demo/service"
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/feed"
 )
 
 // accountsPerPage is the number of accounts on one page. The page loads each of them.
 const accountsPerPage = 50
 
-// accountsView is the page of all accounts.
+// accountsView is a page of the list of accounts.
 type accountsView struct {
 	Accounts []listed
-	Total    int
-	Page     int
-	Pages    int
+	Later    bool  // the list begins earlier than this page
+	Next     int64 // where the next page begins; 0 if there is none
 	Form     openForm
 	Forms    bool // the viewer may open an account
 }
-
-func (v accountsView) Before() int { return v.Page - 1 }
-func (v accountsView) After() int  { return v.Page + 1 }
 
 // listed is one account in the list.
 type listed struct {
@@ -51,31 +47,35 @@ func (p *page) listAccounts(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *page) renderAccounts(w http.ResponseWriter, r *http.Request, status int, form openForm) {
-	v := accountsView{Page: 1, Form: form, Forms: mayWrite(r)}
-	if text := r.URL.Query().Get("page"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > math.MaxInt/accountsPerPage {
+	v := accountsView{Form: form, Forms: mayWrite(r)}
+	from := int64(1)
+	if text := r.URL.Query().Get("from"); text != "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n < 1 {
 			p.fail(w, r, errNoPage)
 			return
 		}
-		v.Page = n
+		from, v.Later = n, n > 1
 	}
-	numbers, total, err := p.accounts.List(r.Context(), int64(v.Page-1)*accountsPerPage+1, accountsPerPage)
+	accounts, more, err := p.accounts.List(r.Context(), feed.Position(from-1), accountsPerPage)
 	if err != nil {
 		p.fail(w, r, err)
 		return
 	}
-	v.Total, v.Pages = int(total), max(1, int((total+accountsPerPage-1)/accountsPerPage))
-	if v.Page > v.Pages {
+	if v.Later && len(accounts) == 0 {
 		p.fail(w, r, errNoPage)
 		return
 	}
-	for _, number := range numbers {
+	if more {
+		v.Next = int64(accounts[len(accounts)-1].Position) + 1
+	}
+	for _, account := range accounts {
+		number := account.Number
 		entry := listed{Number: number, Path: accountPath(number)}
 		account, err := p.accounts.Account(r.Context(), number)
 		switch {
 		case errors.Is(err, bank.ErrNoAccount):
-			entry.Trouble = "the number is registered, but the account is not open yet"
+			entry.Trouble = "lost by the store"
 		case errors.As(err, new(*eventstore.StreamDeletedError)):
 			entry.Trouble = "deleted"
 		case errors.As(err, new(*eventstore.DamagedError)):

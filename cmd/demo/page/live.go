@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
@@ -16,12 +19,16 @@ import (
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
 	"github.com/hexalith/eventstores-go/cmd/demo/service"
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/feed"
 )
 
 const (
-	pollEvery   = time.Second      // interval at which the store is asked for the version of a watched account
-	pollTimeout = 5 * time.Second  // time limit of such a request
-	beatEvery   = 15 * time.Second // interval at which an idle connection sends something, so that it is not considered dead
+	askTimeout = 5 * time.Second        // time limit of asking for the version of an account
+	askAgain   = time.Second            // pause before the store is asked again after an error
+	askAtOnce  = 16                     // number of accounts that are asked for at the same time
+	readAgain  = 500 * time.Millisecond // the same for the feed; each further pause is twice as long,
+	readRarely = 5 * time.Second        // up to this
+	beatEvery  = 15 * time.Second       // interval at which an idle connection sends something, so that it is not considered dead
 
 	sendTimeout = 10 * time.Second // time limit of one write to a viewer
 	watchFor    = time.Hour        // time limit of one watching request; the browser then sends another
@@ -65,25 +72,27 @@ var (
 		Detail: "The service has reached its limit of watchers. The page works without live updates, and tries again."}
 )
 
-// news is the result of a poll.
+// news is what a watcher is told.
 type news struct {
-	version int64
-	err     error // error of the store
+	version  int64
+	position feed.Position // of the change in the feed; 0 if the account was asked for
+	err      error         // of the store
 }
 
-func (n news) equal(o news) bool {
-	return n.version == o.version && (n.err == nil) == (o.err == nil)
-}
-
-// live tells the watchers of an account when its version has changed. One poller serves all
-// watchers of an account. It starts with the first and ends with the last.
+// live tells the watchers of an account when its version has changed. One read of the feed serves
+// all watchers of all accounts. An account is asked for its version only when the first comes to
+// watch it, because the feed tells the rest.
 type live struct {
 	version func(ctx context.Context, number string) (int64, error)
+	follow  func(ctx context.Context, after feed.Position, wants func(number string) bool) iter.Seq2[bank.Changed, error]
+	log     *slog.Logger
+	asking  chan struct{} // holds a token for each account that is asked for
 
-	mu      sync.Mutex
-	polls   map[string]*poll
-	clients map[string]int // number of watchers per client
-	all     int
+	mu       sync.Mutex
+	accounts map[string]*watched
+	reader   *reader        // nil while no one watches
+	clients  map[string]int // number of watchers per client
+	all      int
 
 	perClient, inAll int
 	watching         metric.Int64UpDownCounter
@@ -92,14 +101,22 @@ type live struct {
 	servers map[*http.Server]chan struct{} // closed when the server shuts down
 }
 
-// poll is the polling of one account.
-type poll struct {
+// watched is an account that is watched.
+type watched struct {
+	ctx      context.Context // ends when the last watcher leaves
 	stop     context.CancelFunc
 	watchers map[chan news]bool
-	latest   *news // nil until the first answer
+	latest   *news // nil until the account is known
 }
 
-func newLive(version func(context.Context, string) (int64, error)) *live {
+// reader is a read of the feed. It starts with the first watcher and ends with the last.
+type reader struct {
+	stop  context.CancelFunc
+	began bool // the feed tells what happens from now on
+	away  bool // the feed could not be read, and has not begun again
+}
+
+func newLive(accounts *bank.Accounts, log *slog.Logger) *live {
 	meter := otel.Meter("github.com/hexalith/eventstores-go/cmd/demo/page")
 	watching, err := meter.Int64UpDownCounter("bank.event_streams", metric.WithDescription("Open event streams, one per watching page."))
 	if err != nil {
@@ -111,20 +128,19 @@ func newLive(version func(context.Context, string) (int64, error)) *live {
 	}
 	watching.Add(context.Background(), 0) // so that the metrics exist from the start
 	refused.Add(context.Background(), 0)
-	return &live{
+	l := &live{
+		log:       log,
+		asking:    make(chan struct{}, askAtOnce),
 		perClient: WatchersPerClient, inAll: WatchersInAll,
 		watching: watching, refused: refused,
-		clients: map[string]int{},
-		version: func(ctx context.Context, number string) (int64, error) {
-			version, err := version(ctx, number)
-			if err == nil && version == 0 {
-				err = bank.ErrNoAccount
-			}
-			return version, err
-		},
-		polls:   map[string]*poll{},
-		servers: map[*http.Server]chan struct{}{},
+		clients:  map[string]int{},
+		accounts: map[string]*watched{},
+		servers:  map[*http.Server]chan struct{}{},
 	}
+	if accounts != nil {
+		l.version, l.follow = accounts.Version, accounts.Follow
+	}
+	return l
 }
 
 // watch returns a channel with the news of an account. It starts with the latest news, if there are
@@ -132,60 +148,185 @@ func newLive(version func(context.Context, string) (int64, error)) *live {
 func (l *live) watch(number string) (watcher chan news, leave func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	watcher = make(chan news, 1)
-	at := l.polls[number]
-	if at == nil {
+	if l.reader == nil {
 		ctx, stop := context.WithCancel(context.Background())
-		at = &poll{stop: stop, watchers: map[chan news]bool{}}
-		l.polls[number] = at
-		go l.run(ctx, number, at)
+		l.reader = &reader{stop: stop}
+		go l.read(ctx, l.reader)
 	}
+	at := l.accounts[number]
+	if at == nil {
+		at = &watched{watchers: map[chan news]bool{}}
+		at.ctx, at.stop = context.WithCancel(context.Background())
+		l.accounts[number] = at
+		if l.reader.began { // otherwise it is asked for when the read begins
+			go l.ask(number, at)
+		}
+	}
+	watcher = make(chan news, 1)
 	at.watchers[watcher] = true
-	if at.latest != nil {
+	if l.reader.away {
+		watcher <- news{err: errNoFeed}
+	} else if at.latest != nil {
 		watcher <- *at.latest
 	}
 	return watcher, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		delete(at.watchers, watcher)
-		if len(at.watchers) == 0 && l.polls[number] == at {
+		if len(at.watchers) == 0 && l.accounts[number] == at {
 			at.stop()
-			delete(l.polls, number)
+			delete(l.accounts, number)
+		}
+		if len(l.accounts) == 0 && l.reader != nil {
+			l.reader.stop()
+			l.reader = nil
 		}
 	}
 }
 
-func (l *live) run(ctx context.Context, number string, at *poll) {
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
-	for {
-		l.ask(ctx, number, at)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// ask asks the store once, and tells all watchers what is new.
-func (l *live) ask(ctx context.Context, number string, at *poll) {
-	asking, cancel := context.WithTimeout(ctx, pollTimeout)
-	defer cancel()
-	version, err := l.version(asking, number)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n := news{version: version, err: err}
-	if ctx.Err() != nil || at.latest != nil && n.equal(*at.latest) {
-		return
-	}
-	at.latest = &n
+// tell tells all watchers of an account. The caller holds l.mu.
+func (at *watched) tell(n news) {
 	for watcher := range at.watchers {
 		select {
 		case <-watcher: // drops news that was not received
 		default:
 		}
 		watcher <- n
+	}
+}
+
+// errNoFeed is told while the feed cannot be read. The log says why.
+var errNoFeed = errors.New("the feed cannot be read")
+
+// read reads the feed until ctx ends. After an error of the store it goes on where it was.
+func (l *live) read(ctx context.Context, r *reader) {
+	after := bank.FromNow
+	for failures := 0; ctx.Err() == nil; failures++ {
+		fresh, err := after == bank.FromNow, error(nil)
+		var changed bank.Changed
+		for changed, err = range l.follow(ctx, after, l.watches) {
+			if err != nil {
+				break
+			}
+			l.begin(r, fresh)
+			fresh, failures = false, 0
+			after = changed.Position
+			l.change(changed)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		l.fail(ctx, r, err)
+		if !errors.As(err, new(*eventstore.StorageError)) {
+			after = bank.FromNow // the store may have lost a part of the feed
+		}
+		pause(ctx, min(readAgain<<min(failures, 10), readRarely))
+	}
+}
+
+// watches reports whether an account is watched.
+func (l *live) watches(number string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.accounts[number] != nil
+}
+
+// begin notes that the feed can be read. If the read is a fresh one, it does not tell what happened
+// before, so all accounts are asked for.
+func (l *live) begin(r *reader, fresh bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.reader != r || r.began {
+		return
+	}
+	r.began, r.away = true, false
+	for number, at := range l.accounts {
+		if fresh {
+			at.latest = nil
+		}
+		if at.latest != nil {
+			at.tell(*at.latest) // what was told last is that the feed is away
+		} else {
+			go l.ask(number, at)
+		}
+	}
+}
+
+// fail tells all watchers that the feed cannot be read.
+func (l *live) fail(ctx context.Context, r *reader, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.reader != r || r.away {
+		return
+	}
+	l.log.WarnContext(ctx, "the live updates pause, because the feed cannot be read", "error", err)
+	r.began, r.away = false, true
+	for _, at := range l.accounts {
+		at.tell(news{err: errNoFeed})
+	}
+}
+
+// change tells the watchers of an account what the feed has told.
+func (l *live) change(changed bank.Changed) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.accounts[changed.Number]
+	switch {
+	case at == nil:
+	case changed.Version == 0:
+		at.latest = nil
+		go l.ask(changed.Number, at)
+	case at.latest == nil || changed.Version > at.latest.version: // otherwise the account was asked for in between
+		at.latest = &news{version: changed.Version, position: changed.Position}
+		at.tell(*at.latest)
+	}
+}
+
+// ask asks for the version of an account until there is an answer, and tells it.
+func (l *live) ask(number string, at *watched) {
+	for at.ctx.Err() == nil {
+		version, err := l.askOnce(at.ctx, number)
+		again := err != nil && !final(err)
+		l.mu.Lock()
+		switch {
+		case at.ctx.Err() != nil:
+		case again:
+			at.tell(news{err: err})
+		case err != nil || at.latest == nil || version > at.latest.version: // otherwise the feed was faster
+			at.latest = &news{version: version, err: err}
+			at.tell(*at.latest)
+		}
+		l.mu.Unlock()
+		if !again {
+			return
+		}
+		pause(at.ctx, askAgain)
+	}
+}
+
+func (l *live) askOnce(ctx context.Context, number string) (int64, error) {
+	select {
+	case l.asking <- struct{}{}:
+		defer func() { <-l.asking }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	version, err := l.version(ctx, number)
+	if err == nil && version == 0 {
+		err = bank.ErrNoAccount
+	}
+	return version, err
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 
@@ -253,7 +394,9 @@ func (l *live) ending(r *http.Request) <-chan struct{} {
 }
 
 // watch sends server-sent events: "version" with the version of an account, "away" while the store
-// does not answer, and "gone" when the account cannot be read any more.
+// does not answer, and "gone" when the account cannot be read any more. The id of an event is its
+// position in the feed. A viewer that comes back with the id of the last event is not told the same
+// again, nor what was before.
 func (p *page) watch(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		w.Header().Set("Connection", "close")
@@ -279,6 +422,10 @@ func (p *page) watch(w http.ResponseWriter, r *http.Request) {
 	_ = sender.SetReadDeadline(time.Time{})                                     // requests may have a deadline; not every writer supports one
 	defer func() { _ = sender.SetWriteDeadline(time.Now().Add(sendTimeout)) }() // for the end of the answer
 
+	seen, err := strconv.ParseInt(r.Header.Get("Last-Event-ID"), 10, 64)
+	if err != nil {
+		seen = 0
+	}
 	begun := false
 	for {
 		text := ": still here\n\n"
@@ -301,9 +448,15 @@ func (p *page) watch(w http.ResponseWriter, r *http.Request) {
 				text = "event: gone\ndata: \n\n"
 			case n.err != nil:
 				text = "event: away\ndata: \n\n"
+			case n.position > 0 && n.position <= feed.Position(seen):
+				text = ": nothing new\n\n"
 			default:
 				text = fmt.Sprintf("event: version\ndata: %d\n\n", n.version)
+				if n.position > 0 {
+					text = fmt.Sprintf("id: %d\n", n.position) + text
+				}
 			}
+			seen = 0 // what comes now is new, even if the positions are those of another store
 		}
 		if !begun {
 			begun = true

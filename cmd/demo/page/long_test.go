@@ -3,13 +3,13 @@ package page
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"strings"
+	"regexp"
+	"sync"
 	"testing"
 
-	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/cmd/demo/bank/banktest"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
@@ -43,24 +43,18 @@ func (m *measured) count(items ...driver.Item) {
 // long opens an account at a version, with snapshots where the tests read from.
 func long(t *testing.T, last int64) (site, *measured) {
 	t.Helper()
-	inMemory := memory.New()
-	t.Cleanup(func() { _ = inMemory.Close() })
-	registry, err := eventstore.NewRegistry(bank.Types()...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &measured{State: inMemory}
-	provider, err := eventstore.NewProvider(m, eventstore.WithRegistry(registry), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := siteOf(t, provider)
-	s.open("Ada", 1)
+	m := &measured{State: banktest.NewMemory(t)}
+	provider := banktest.NewProvider(t, m)
+	s := siteOf(t, banktest.In(t, provider))
 	session, err := provider.Open(t.Context(), provider.Stream(bank.AccountType, "A1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for version := int64(1); version < last; {
+	version, err := session.Append(t.Context(), eventstore.ExpectVersion(0), bank.AccountOpened{Owner: "Ada", Amount: 1_00})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for version < last {
 		batch := make([]any, min(500, last-version))
 		for i := range batch {
 			batch[i] = bank.FundsDeposited{Amount: 1}
@@ -117,53 +111,34 @@ func TestThePageOfAnAccountReadsNoMoreOfALongHistoryThanOfAShortOne(t *testing.T
 	}
 }
 
-func TestOpeningAnAccountAndListingSomeTakesNoMoreWhereThereAreMany(t *testing.T) {
-	t.Parallel()
-	bytes := map[int]int{}
-	for _, accounts := range []int{120, 420} {
-		inMemory := memory.New()
-		t.Cleanup(func() { _ = inMemory.Close() })
-		registry, err := eventstore.NewRegistry(bank.Types()...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := &measured{State: inMemory}
-		provider, err := eventstore.NewProvider(m, eventstore.WithRegistry(registry), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := siteOf(t, provider)
-		for i := range accounts + 50 { // both end as many events after a snapshot
-			if _, err := s.Open(t.Context(), fmt.Sprintf("N%033d", i), "Ada", 0, bank.Command{ExpectedVersion: -1}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		m.bytes = 0
-		s.wants(s.post("/accounts", "id", "form-1", "number", "ONEMORE", "owner", "Ada", "amount", "1"), http.StatusSeeOther)
-		s.wants(s.get("/"), http.StatusOK)
-		bytes[accounts] = m.bytes
-	}
-	if bytes[420] > bytes[120]+4096 {
-		t.Errorf("among 120 accounts it takes %d bytes, among 420 %d", bytes[120], bytes[420])
-	}
-}
-
 func TestAPageOfTheListReadsNoMoreOfALongListThanOfAShortOne(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
-	for i := range 2*accountsPerPage + 1 {
-		if _, err := s.Open(t.Context(), fmt.Sprintf("N%03d", i), "Ada", 0, bank.Command{ExpectedVersion: -1}); err != nil {
-			t.Fatal(err)
+	type cost struct{ requests, keys int }
+	costs := map[int]cost{}
+	lengths := []int{2*accountsPerPage + 1, 5*accountsPerPage + 1}
+	for _, accounts := range lengths {
+		m := &measured{State: banktest.NewMemory(t)}
+		s := siteOf(t, banktest.In(t, banktest.NewProvider(t, m)))
+		other := banktest.In(t, banktest.NewProvider(t, m.State))
+		banktest.Index(t, other)
+		var all sync.WaitGroup
+		for first := range accountsPerPage {
+			all.Go(func() {
+				for i := first; i < accounts; i += accountsPerPage {
+					if _, err := other.Open(t.Context(), fmt.Sprintf("N%03d", i), "Ada", 0, bank.Command{ExpectedVersion: -1}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
 		}
+		all.Wait()
+		m.requests, m.keys = 0, 0
+		first := s.get("/")
+		s.wants(first, http.StatusOK, "Later accounts")
+		s.wants(s.get(regexp.MustCompile(`/\?from=\d+`).FindString(first.Body.String())), http.StatusOK, "Later accounts")
+		costs[accounts] = cost{m.requests, m.keys}
 	}
-	for from, want := range map[int64]string{1: "N000 N001", 50: "N049 N050", 100: "N099 N100", 101: "N100", 102: "", 1 << 62: ""} {
-		numbers, total, err := s.List(t.Context(), from, 2)
-		if err != nil || total != 2*accountsPerPage+1 || strings.Join(numbers, " ") != want {
-			t.Errorf("from %d: %v of %d, %v, want %s", from, numbers, total, err, want)
-		}
-	}
-	s.wants(s.get("/?page=3"), http.StatusOK, "Page 3 of 3, 101 accounts", ">N100<")
-	for _, none := range []string{"4", "0", "-1", "x", "9223372036854775807", "99999999999999999999"} {
-		s.wants(s.get("/?page="+none), http.StatusNotFound)
+	if costs[lengths[0]] != costs[lengths[1]] {
+		t.Errorf("two pages of a list of %d take %+v, of %d %+v", lengths[0], costs[lengths[0]], lengths[1], costs[lengths[1]])
 	}
 }

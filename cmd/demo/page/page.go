@@ -52,9 +52,10 @@ type page struct {
 // If a [service.Service] serves the pages, events record the request that caused them, see
 // [service.Origin], and its sender, if known. Each page may take 9 seconds, except live updates.
 // They end with the request, after an hour, or when their server shuts down. The browser then sends
-// a new request.
+// a new request. While no instance runs [bank.Accounts.Index], there are no live updates, and they
+// come once one does.
 func New(accounts *bank.Accounts, log *slog.Logger, options ...Option) http.Handler {
-	p := &page{accounts: accounts, log: log, live: newLive(accounts.Version), views: parseViews()}
+	p := &page{accounts: accounts, log: log, live: newLive(accounts, log), views: parseViews()}
 	for _, option := range options {
 		option(p)
 	}

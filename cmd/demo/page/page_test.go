@@ -16,10 +16,10 @@ import (
 	"testing"
 
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/cmd/demo/bank/banktest"
 	"github.com/hexalith/eventstores-go/cmd/demo/service"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
-	"github.com/hexalith/eventstores-go/eventstore/eventtest"
 )
 
 // site is the pages over a bank in memory, asked without a network.
@@ -31,15 +31,11 @@ type site struct {
 
 func newSite(t *testing.T) site {
 	t.Helper()
-	return siteOf(t, eventtest.NewProvider(t, bank.Types()...))
+	return siteOf(t, banktest.New(t))
 }
 
-func siteOf(t *testing.T, provider *eventstore.Provider) site {
+func siteOf(t *testing.T, accounts *bank.Accounts) site {
 	t.Helper()
-	accounts, err := bank.NewAccounts(provider)
-	if err != nil {
-		t.Fatal(err)
-	}
 	return site{accounts, New(accounts, slog.New(slog.DiscardHandler)), t}
 }
 
@@ -411,7 +407,7 @@ func TestAnAccountThatIsNotThereIsAPageThatSaysSo(t *testing.T) {
 	s.wants(s.get("/accounts/none"), http.StatusBadRequest, "capital letters")
 	s.wants(s.get("/accounts/NONE/live"), http.StatusNotFound, "no account has this number")
 	s.wants(s.get("/elsewhere"), http.StatusNotFound, "Page not found")
-	s.wants(s.get("/?page=2"), http.StatusNotFound)
+	s.wants(s.get("/?from=2"), http.StatusNotFound)
 	s.wants(s.post("/accounts/NONE/deposit", "amount", "1"), http.StatusNotFound)
 	s.wants(s.post("/accounts/NONE/conflict"), http.StatusNotFound)
 	s.wants(s.post("/accounts/NONE/deposit", "amount", strings.Repeat("1", maxForm)), http.StatusRequestEntityTooLarge)
@@ -448,18 +444,7 @@ func (away) Commit(context.Context, string, driver.Swap, []driver.Write) error {
 
 func TestAStoreThatIsAwayIsAPageThatSaysSo(t *testing.T) {
 	t.Parallel()
-	registry, err := eventstore.NewRegistry(bank.Types()...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	provider, err := eventstore.NewProvider(away{}, eventstore.WithRegistry(registry), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	accounts, err := bank.NewAccounts(provider)
-	if err != nil {
-		t.Fatal(err)
-	}
+	accounts := banktest.In(t, banktest.NewProvider(t, away{}))
 	var log bytes.Buffer
 	served := service.New(slog.New(slog.NewJSONHandler(&log, nil)), "state store")
 	served.Connect(t.Context(), func(context.Context) (service.Bank, error) { return service.Bank{Accounts: accounts}, nil })
@@ -491,11 +476,19 @@ func TestAccountsComeInPages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	first, second := s.get("/"), s.get("/?page=2")
-	s.wants(first, http.StatusOK, ">N000<", ">N049<", "Page 1 of 2, 51 accounts", "/?page=2")
-	s.wants(second, http.StatusOK, ">N050<", "/?page=1")
+	first := s.get("/")
+	s.wants(first, http.StatusOK, ">N000<", ">N049<", "Later accounts")
+	next := regexp.MustCompile(`/\?from=\d+`).FindString(first.Body.String())
+	second := s.get(next)
+	s.wants(second, http.StatusOK, ">N050<", `<a href="/">First accounts</a>`)
 	if strings.Contains(first.Body.String(), ">N050<") || strings.Contains(second.Body.String(), ">N049<") {
 		t.Error("an account is on two pages")
+	}
+	if strings.Contains(first.Body.String(), "First accounts") || strings.Contains(second.Body.String(), "Later accounts") {
+		t.Error("a page leads to one that is not there")
+	}
+	for _, none := range []string{"0", "-1", "x", "9999", "9223372036854775807", "99999999999999999999"} {
+		s.wants(s.get("/?from="+none), http.StatusNotFound)
 	}
 }
 

@@ -31,8 +31,8 @@ func TestAFormThatCanNotBeTakenAsItIsIsRefused(t *testing.T) {
 			t.Errorf("%s: %d\n%s", name, w.Code, w.Body)
 		}
 	}
-	if numbers, err := s.Numbers(t.Context()); len(numbers) > 0 || err != nil {
-		t.Errorf("there are accounts: %v, %v", numbers, err)
+	if accounts, _, err := s.List(t.Context(), 0, 1); len(accounts) > 0 || err != nil {
+		t.Errorf("there are accounts: %v, %v", accounts, err)
 	}
 	s.wants(post("/accounts", form+"; charset=UTF-8", "number=A1&owner=J%C3%B6rg&amount=1"), http.StatusSeeOther)
 	for _, target := range []string{"/accounts/A1/deposit", "/accounts/A1/withdraw", "/accounts/A1/conflict"} {

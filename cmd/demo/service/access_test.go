@@ -9,17 +9,14 @@ import (
 	"testing"
 
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
-	"github.com/hexalith/eventstores-go/eventstore/eventtest"
+	"github.com/hexalith/eventstores-go/cmd/demo/bank/banktest"
 )
 
 // newGuarded is a service with options, connected to a bank of its own, with a page that says who
 // asks.
 func newGuarded(t *testing.T, options ...Option) http.Handler {
 	t.Helper()
-	accounts, err := bank.NewAccounts(eventtest.NewProvider(t, bank.Types()...))
-	if err != nil {
-		t.Fatal(err)
-	}
+	accounts := banktest.New(t)
 	s := New(quiet(), "sidecar", options...)
 	s.Connect(t.Context(), func(context.Context) (Bank, error) {
 		return Bank{Accounts: accounts, Reach: func(context.Context) error { return nil }}, nil

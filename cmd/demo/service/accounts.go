@@ -2,12 +2,13 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/eventstore/feed"
 )
 
 // requestTimeout limits the store's time for one API request. It is less than the grace period of a
@@ -66,13 +67,16 @@ func listAccounts(w http.ResponseWriter, r *http.Request, accounts *bank.Account
 	if err != nil {
 		return err
 	}
-	found, total, err := accounts.List(r.Context(), from, listSize)
+	found, more, err := accounts.List(r.Context(), feed.Position(from-1), listSize)
 	if err != nil {
 		return err
 	}
-	page := list{Numbers: append([]string{}, found...)}
-	if after := from + int64(len(found)); len(found) > 0 && after <= total {
-		page.Next = "/api/v1/accounts?from=" + strconv.FormatInt(after, 10)
+	page := list{Numbers: make([]string, len(found))}
+	for i, account := range found {
+		page.Numbers[i] = account.Number
+	}
+	if more {
+		page.Next = fmt.Sprintf("/api/v1/accounts?from=%d", found[len(found)-1].Position+1)
 	}
 	writeJSON(w, http.StatusOK, page)
 	return nil

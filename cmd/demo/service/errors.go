@@ -39,20 +39,12 @@ func always[E error](p *Problem) kind { return of(func(E) *Problem { return p })
 // kinds lists all error types of the event store.
 var kinds = []kind{
 	of(func(e *eventstore.VersionMismatchError) *Problem {
-		if e.Stream.Type != bank.AccountType {
-			return busyProblem
-		}
 		return &Problem{Type: problemType("version-mismatch"), Title: "The account has changed", Status: http.StatusConflict,
 			Detail:          fmt.Sprintf("The account is at version %d, not %d. Nothing was stored. Read it again, decide again, and send the request with expectedVersion %[1]d, or without it to accept any version.", e.Actual, e.Expected),
 			ExpectedVersion: &e.Expected, ActualVersion: &e.Actual}
 	}),
-	of(func(e *eventstore.SessionLostError) *Problem {
-		if e.Stream.Type != bank.AccountType {
-			return busyProblem
-		}
-		return &Problem{Type: problemType("overtaken"), Title: "Another request was faster", Status: http.StatusConflict,
-			Detail: "Another request changed the account at the same time. Nothing of this request was stored. Read the account again, and send the request again if it still makes sense."}
-	}),
+	always[*eventstore.SessionLostError](&Problem{Type: problemType("overtaken"), Title: "Another request was faster", Status: http.StatusConflict,
+		Detail: "Another request changed the account at the same time. Nothing of this request was stored. Read the account again, and send the request again if it still makes sense."}),
 	of(func(e *eventstore.LostWritesError) *Problem {
 		return &Problem{Type: problemType("changes-lost"), Title: "The store lost the last changes of the account", Status: http.StatusConflict,
 			Detail:        fmt.Sprintf("The store lost version %d of the account. Nothing of this request was stored. Read the account again, and send the request again if it still makes sense.", e.Version),
@@ -109,7 +101,7 @@ var kinds = []kind{
 			CommitID: e.CommitID, Version: &e.Base, retryAfter: time.Second}
 	}),
 
-	always[*eventstore.DamagedError](unreadable("history-damaged", "The account's history is damaged")),
+	always[*eventstore.DamagedError](unreadable("history-damaged", "The history of the account, or the list of accounts, is damaged")),
 	always[*eventstore.SchemaError](unreadable("schema-unknown", "Another version of this service wrote the account's history")),
 	always[*eventstore.TypeMismatchError](unreadable("type-mismatch", "The account's history does not fit this version of the service")),
 	always[*eventstore.TypeNotRegisteredError](unreadable("type-unknown", "The account's history has types that this version of the service does not know")),
@@ -140,11 +132,6 @@ var refusals = map[error]*Problem{
 	context.Canceled: {Type: problemType("given-up"), Title: "The request was cancelled", Status: http.StatusServiceUnavailable,
 		Detail: "The request ended before it was done. Send it again with the same Idempotency-Key.", retryAfter: time.Second},
 }
-
-// busyProblem is the answer if an account could not be listed because other accounts kept being
-// opened.
-var busyProblem = &Problem{Type: problemType("busy"), Title: "Too many accounts are being opened", Status: http.StatusServiceUnavailable,
-	Detail: "Other requests kept opening accounts at the same time. This account was not opened. Send the request again after Retry-After seconds.", retryAfter: time.Second}
 
 func unreadable(name, title string) *Problem {
 	return &Problem{Type: problemType(name), Title: title, Status: http.StatusInternalServerError,

@@ -81,7 +81,6 @@ func TestEveryKindOfErrorHasItsProblem(t *testing.T) {
 func TestAnErrorIsAnsweredWithItsStatus(t *testing.T) {
 	t.Parallel()
 	ofAccount := eventstore.Stream{Database: "EventStores", Type: bank.AccountType, ID: "A1"}
-	ofDirectory := eventstore.Stream{Database: "EventStores", Type: "BankDirectory", ID: "accounts"}
 	storage := &eventstore.StorageError{Operation: "append", Cause: errors.New("dial tcp 10.0.0.1:6379")}
 	for name, c := range map[string]struct {
 		err    error
@@ -90,9 +89,7 @@ func TestAnErrorIsAnsweredWithItsStatus(t *testing.T) {
 		says   string // in the detail
 	}{
 		"a conflict":                     {&eventstore.VersionMismatchError{Stream: ofAccount, Expected: 3, Actual: 4}, 409, "version-mismatch", "at version 4, not 3"},
-		"a conflict on the directory":    {&eventstore.VersionMismatchError{Stream: ofDirectory, Expected: 3, Actual: 4}, 503, "busy", "Retry-After"},
 		"overtaken":                      {&eventstore.SessionLostError{Stream: ofAccount}, 409, "overtaken", "again"},
-		"overtaken on the directory":     {&eventstore.SessionLostError{Stream: ofDirectory}, 503, "busy", "Retry-After"},
 		"an account that exists":         {bank.ErrAccountExists, 409, "account-exists", "another number"},
 		"closed":                         {&eventstore.StreamClosedError{Version: 7}, 409, "account-closed", "version 7"},
 		"stored before":                  {&eventstore.IdempotencyIDUsedError{Version: 7}, 409, "already-stored", "version 7"},

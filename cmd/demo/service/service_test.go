@@ -14,8 +14,8 @@ import (
 	"testing"
 
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/cmd/demo/bank/banktest"
 	"github.com/hexalith/eventstores-go/eventstore"
-	"github.com/hexalith/eventstores-go/eventstore/eventtest"
 )
 
 // quiet is a log that no one reads.
@@ -24,10 +24,7 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // newService is a service that is connected to a bank of its own.
 func newService(t *testing.T, log *slog.Logger) *Service {
 	t.Helper()
-	accounts, err := bank.NewAccounts(eventtest.NewProvider(t, bank.Types()...))
-	if err != nil {
-		t.Fatal(err)
-	}
+	accounts := banktest.New(t)
 	s := New(log, "sidecar")
 	if !s.Connect(t.Context(), func(context.Context) (Bank, error) {
 		return Bank{Accounts: accounts, Reach: func(context.Context) error { return nil }}, nil
@@ -244,11 +241,8 @@ func TestAnEventSaysHowItCameAbout(t *testing.T) {
 // Another service may store custom metadata with the events of an account.
 func TestAnEventShowsItsCustomMetadata(t *testing.T) {
 	t.Parallel()
-	provider := eventtest.NewProvider(t, bank.Types()...)
-	accounts, err := bank.NewAccounts(provider)
-	if err != nil {
-		t.Fatal(err)
-	}
+	provider := banktest.NewProvider(t, banktest.NewMemory(t))
+	accounts := banktest.In(t, provider)
 	s := New(quiet(), "sidecar")
 	s.Connect(t.Context(), func(context.Context) (Bank, error) { return Bank{Accounts: accounts}, nil })
 	opened := eventstore.Event{Data: bank.AccountOpened{Owner: "Ada"}}
@@ -350,17 +344,14 @@ func TestThePageIsMadeOnceThereAreAccountsAndGetsAllOtherPaths(t *testing.T) {
 	h := s.Handler(func(accounts *bank.Accounts) http.Handler {
 		made++
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, err := accounts.Numbers(r.Context())
+			_, _, err := accounts.List(r.Context(), 0, 1)
 			_, _ = io.WriteString(w, "page "+r.Method+" "+r.URL.Path+" "+strconv.FormatBool(err == nil))
 		})
 	})
 	if w := call(t, h, "GET /", ""); w.Code != 503 || w.Header().Get("Content-Type") != "text/html; charset=utf-8" || w.Header().Get("Retry-After") == "" {
 		t.Errorf("before there is a store: %d %v %s", w.Code, w.Header(), w.Body)
 	}
-	accounts, err := bank.NewAccounts(eventtest.NewProvider(t, bank.Types()...))
-	if err != nil {
-		t.Fatal(err)
-	}
+	accounts := banktest.New(t)
 	s.Connect(t.Context(), func(context.Context) (Bank, error) { return Bank{Accounts: accounts}, nil })
 	for _, request := range []string{"GET /", "GET /accounts/A1", "POST /accounts/A1/deposit"} {
 		if w := call(t, h, request, ""); w.Body.String() != "page "+request+" true" {

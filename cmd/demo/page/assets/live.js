@@ -97,11 +97,12 @@
 	let source;
 	const connect = () => {
 		source = new EventSource(path + "/live");
+		source.addEventListener("open", () => state("Live", true));
 		source.addEventListener("version", (event) => {
 			state("Live", true);
 			if (event.data !== main.dataset.version) refresh();
 		});
-		source.addEventListener("away", () => state("The store does not answer", false));
+		source.addEventListener("away", () => state("Live updates are interrupted", false));
 		source.addEventListener("gone", refresh);
 		source.addEventListener("error", () => {
 			state("Reconnecting", false);
