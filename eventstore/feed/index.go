@@ -42,7 +42,8 @@ type indexer struct {
 	*Feed
 
 	state   journal.State
-	version int64 // of the log; state is as of then
+	version int64  // of the log; state is as of then
+	commit  string // that made the version, since a store that lost writes may have another one
 	loaded  bool
 
 	journals  map[string]*watched
@@ -116,7 +117,7 @@ func (ix *indexer) load(ctx context.Context, s *eventstore.Session) error {
 	if err != nil {
 		return err
 	}
-	if ix.loaded && version == ix.version {
+	if ix.loaded && version == ix.version && ix.inside.Commit(s) == ix.commit {
 		if ix.pages.behind {
 			return ix.keepPages(ctx, ix.catchUpPages(ctx, s))
 		}
@@ -126,7 +127,7 @@ func (ix *indexer) load(ctx context.Context, s *eventstore.Session) error {
 	if ix.state, err = ix.inside.LogState(ctx, s.Reader); err != nil {
 		return err
 	}
-	ix.version, ix.loaded = version, true
+	ix.version, ix.commit, ix.loaded = version, ix.inside.Commit(s), true
 	ix.journals, ix.blocked = map[string]*watched{}, map[journal.Slot]int{}
 	if version > 0 { // its entries may not have been deleted
 		event, err := s.Event(ctx, version, eventstore.AsRaw())
@@ -219,7 +220,7 @@ func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch jour
 	if err := ix.state.Take(batch); err != nil {
 		return err
 	}
-	ix.version = version
+	ix.version, ix.commit = version, ix.inside.Commit(s)
 	ix.news.tell(version)
 	if err := ix.clear(ctx, batch); err != nil {
 		return err
