@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -14,6 +17,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
+	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
 )
 
 // TestJournalsOfDeadProcessesDoNotHoldUpTheIndexer lets the root name many journals of processes
@@ -89,4 +93,80 @@ func TestAHeadThatTheStoreDoesNotReturnHoldsUpItsStreamOnly(t *testing.T) {
 			l.Errorf("%d items of a stream that the walk looks at were read, want 2", n)
 		}
 	})
+}
+
+// gated is a state that holds up the lease of the log.
+type gated struct {
+	driver.State
+	closed atomic.Int64  // counts down: it holds up that swap of the lease
+	held   chan struct{} // an indexer waits
+	open   chan struct{}
+}
+
+func (g *gated) Swap(ctx context.Context, partition string, swap driver.Swap) error {
+	if strings.HasSuffix(swap.Key, ":lease") && g.closed.Add(-1) == 0 {
+		g.held <- struct{}{}
+		<-g.open
+	}
+	return g.State.Swap(ctx, partition, swap)
+}
+
+// TestAnotherLogOfTheSameVersionIsReadAgain lets an indexer stand still between two sessions.
+// Meanwhile the store loses the last batch, and another indexer writes another one in its place.
+func TestAnotherLogOfTheSameVersionIsReadAgain(t *testing.T) {
+	for kind, store := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := store()
+				store.Remembers = true
+				gate := &gated{State: store, held: make(chan struct{}), open: make(chan struct{})}
+				l := &lab{T: t, store: store}
+				l.p, l.f = open(t, gate)
+				writer, other := open(t, store)
+				l.index()
+				l.add("1", deposited{1})
+				l.settle()
+				version := func() int64 {
+					v, err := l.p.Inside(permit.Permit{}).LogReader().Version(t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					return v
+				}
+				l.add("1", deposited{2})
+				l.settle()
+				gate.closed.Store(2) // the first one gives the lease back
+				<-gate.held
+				known := version()
+				for version() == known {
+					store.Forget(1)
+				}
+				if _, err := writer.Append(t.Context(), writer.Stream("account", "0"), eventstore.ExpectAny(), deposited{1}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second) // so that its entry stands
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- other.Index(ctx) }()
+				for version() < known {
+					time.Sleep(time.Millisecond)
+				}
+				cancel()
+				if err := <-done; err != nil || version() != known {
+					t.Fatalf("%v, version %d, want %d", err, version(), known)
+				}
+				close(gate.open)
+				time.Sleep(time.Minute)
+				l.add("1", deposited{3})
+				time.Sleep(time.Minute)
+				if items, err := l.tryRead(feed.OfStream(l.p.Stream("account", "0"))); err != nil || len(items) != 1 {
+					t.Errorf("%s, %v", shown(items), err)
+				}
+				if items, err := l.tryRead(feed.OfStream(l.p.Stream("account", "1"))); err != nil || shown(items) != "1/1, 1/2, 1/3" {
+					t.Errorf("%s, %v", shown(items), err)
+				}
+				l.stop()
+			})
+		})
+	}
 }

@@ -54,6 +54,7 @@ type indexer struct {
 
 	state   journal.State
 	version int64     // of the log; state is as of then
+	commit  string    // that made the version, since a store that lost writes may have another one
 	time    time.Time // of the newest batch
 	loaded  bool
 
@@ -138,7 +139,7 @@ func (ix *indexer) load(ctx context.Context, s *eventstore.Session) error {
 	if err != nil {
 		return err
 	}
-	if ix.loaded && version == ix.version {
+	if ix.loaded && version == ix.version && ix.inside.Commit(s) == ix.commit {
 		if ix.pages.behind {
 			return ix.keepPages(ctx, ix.catchUpPages(ctx, s))
 		}
@@ -148,7 +149,7 @@ func (ix *indexer) load(ctx context.Context, s *eventstore.Session) error {
 	if ix.state, err = ix.inside.LogState(ctx, s.Reader); err != nil {
 		return err
 	}
-	ix.version, ix.loaded = version, true
+	ix.version, ix.commit, ix.loaded = version, ix.inside.Commit(s), true
 	ix.journals, ix.blocked = map[string]*watched{}, map[journal.Slot]int{}
 	if version > 0 { // its entries may not have been deleted
 		event, err := s.Event(ctx, version, eventstore.AsRaw())
@@ -248,7 +249,7 @@ func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch jour
 	if err := ix.state.Take(batch); err != nil {
 		return err
 	}
-	ix.version = version
+	ix.version, ix.commit = version, ix.inside.Commit(s)
 	ix.news.tell(version)
 	ix.inside.Ring(eventstore.NewsOfLog)
 	if err := ix.clear(ctx, batch); err != nil {
