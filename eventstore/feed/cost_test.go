@@ -1,6 +1,7 @@
 package feed_test
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"testing"
@@ -52,4 +53,25 @@ func TestWhatAnEntryCosts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWhatIsIdleAsksOnceASecond holds how many requests an indexer sends while nothing happens.
+func TestWhatIsIdleAsksOnceASecond(t *testing.T) {
+	inLab(t, func(l *lab) {
+		l.add("a", deposited{1})
+		l.settle()
+		time.Sleep(time.Minute)
+		rounds := 0
+		l.store.Around = func(_ context.Context, r *memstate.Request, next func() error) error {
+			if r.Op == "get" && r.Has("{:feed}:journals") {
+				rounds++
+			}
+			return next()
+		}
+		time.Sleep(time.Minute)
+		l.stop()
+		if rounds < 55 || rounds > 75 {
+			l.Errorf("an idle indexer looked %d times in a minute", rounds)
+		}
+	})
 }

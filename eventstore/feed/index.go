@@ -57,6 +57,7 @@ type indexer struct {
 	commit  string    // that made the version, since a store that lost writes may have another one
 	time    time.Time // of the newest batch
 	loaded  bool
+	idle    int // rounds since the last one that took over something
 
 	journals  map[string]*watched
 	live      int                  // journals that have not ended
@@ -99,7 +100,6 @@ func (ix *indexer) turn(ctx context.Context) (err error) {
 	if err := ix.load(ctx, s); err != nil {
 		return err
 	}
-	idle := 0
 	for ctx.Err() == nil && time.Until(s.ExpiresAt()) > ix.lease/4 {
 		stood, rung := ix.inside.Committed().Next(), ix.rung.Next()
 		took, err := ix.round(ctx, s)
@@ -107,12 +107,12 @@ func (ix *indexer) turn(ctx context.Context) (err error) {
 			return err
 		}
 		if took > 0 {
-			idle = 0
+			ix.idle = 0
 			pause(ctx, gather)
 			continue
 		}
-		idle++
-		timer := time.NewTimer(min(pollLeast*time.Duration(idle), pollMost))
+		ix.idle++
+		timer := time.NewTimer(min(pollLeast*time.Duration(ix.idle), pollMost))
 		select {
 		case <-ctx.Done():
 		case <-stood:
