@@ -69,8 +69,8 @@ func (in Inside) Report(ctx context.Context, r FeedReport) { report(ctx, in.p.ob
 // one request a minute.
 func (in Inside) CheckIndexed(ctx context.Context) { in.p.journals.checkIndexed(ctx) }
 
-// Commit returns the id of the last commit that a session knows. Do not call it while another method
-// of the session runs.
+// Commit returns the id of the last commit that a session knows. Do not call it while another
+// method of the session runs.
 func (in Inside) Commit(s *Session) string { return s.writer.head.commit }
 
 // LogReader returns a reader of the feed's log.
