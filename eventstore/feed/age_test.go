@@ -32,9 +32,9 @@ func TestJournalsOfDeadProcessesDoNotHoldUpTheIndexer(t *testing.T) {
 		if err := l.store.Swap(l.Context(), journal.RootPartition, driver.Swap{Key: journal.RootKey, Value: root.Encode("all")}); err != nil {
 			l.Fatal(err)
 		}
-		keys := 0
+		var keys atomic.Int64
 		l.store.Around = func(_ context.Context, r *memstate.Request, next func() error) error {
-			keys += len(r.Keys)
+			keys.Add(int64(len(r.Keys)))
 			time.Sleep(time.Millisecond + time.Duration(len(r.Keys))*100*time.Microsecond)
 			return next()
 		}
@@ -49,9 +49,9 @@ func TestJournalsOfDeadProcessesDoNotHoldUpTheIndexer(t *testing.T) {
 		l.add("1", deposited{2}) // it has been idle, and says that it is back
 		time.Sleep(2 * time.Second)
 		l.expect("1/1, 1/2")
-		keys = 0
+		keys.Store(0)
 		time.Sleep(time.Minute)
-		if perSecond := keys / 60; perSecond > 1200 {
+		if perSecond := keys.Load() / 60; perSecond > 1200 {
 			l.Errorf("looking at journals of dead processes takes %d keys a second", perSecond)
 		}
 	})
@@ -169,4 +169,20 @@ func TestAnotherLogOfTheSameVersionIsReadAgain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAnIdleIndexerSendsLittle counts requests once nothing has happened for a while.
+func TestAnIdleIndexerSendsLittle(t *testing.T) {
+	store := memstate.Transactional()
+	inLabOn(t, store, func(l *lab) {
+		for i := range 10 {
+			l.add(fmt.Sprint(i), deposited{i})
+		}
+		time.Sleep(5 * time.Minute)
+		store.Trace()
+		time.Sleep(time.Minute)
+		if n := len(store.Trace()); n > 60*4 {
+			l.Errorf("it sent %d requests in a minute", n)
+		}
+	})
 }

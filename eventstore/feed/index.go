@@ -56,6 +56,7 @@ type indexer struct {
 	walk      walk
 	suspects  map[string]suspect // by the names of their streams
 	batches   int                // since the last snapshot
+	idle      int                // rounds in a row that took over nothing
 }
 
 // forget makes the indexer read everything again that it knows.
@@ -77,7 +78,6 @@ func (ix *indexer) turn(ctx context.Context) (err error) {
 	if err := ix.load(ctx, s); err != nil {
 		return err
 	}
-	idle := 0
 	for ctx.Err() == nil && time.Until(s.ExpiresAt()) > ix.lease/4 {
 		stood, rung := ix.inside.Committed().Next(), ix.rung.Next()
 		took, err := ix.round(ctx, s)
@@ -85,12 +85,12 @@ func (ix *indexer) turn(ctx context.Context) (err error) {
 			return err
 		}
 		if took > 0 {
-			idle = 0
+			ix.idle = 0
 			pause(ctx, gather)
 			continue
 		}
-		idle++
-		timer := time.NewTimer(min(pollLeast*time.Duration(idle), pollMost))
+		ix.idle++
+		timer := time.NewTimer(min(pollLeast*time.Duration(ix.idle), pollMost))
 		select {
 		case <-ctx.Done():
 		case <-stood:
