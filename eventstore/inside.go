@@ -45,8 +45,8 @@ func (in Inside) OpenLog(ctx context.Context, lease, atMost time.Duration) (s *S
 	return s, nil
 }
 
-// Commit returns the id of the last commit that a session knows. Do not call it while another method
-// of the session runs.
+// Commit returns the id of the last commit that a session knows. Do not call it while another
+// method of the session runs.
 func (in Inside) Commit(s *Session) string { return s.writer.head.commit }
 
 // LogReader returns a reader of the feed's log.

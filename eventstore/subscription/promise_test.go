@@ -48,8 +48,8 @@ func TestWhatIsHeldBackUnderAnAliasIsDelivered(t *testing.T) {
 
 var beatOf = regexp.MustCompile(`instance=\S+ (beat=\d+)`)
 
-// TestASignOfLifeIsNewEachTime: other instances count from when they saw a new one. An instance that
-// repeated a sign of life would trust its lease for longer than they do.
+// TestASignOfLifeIsNewEachTime: other instances count from when they saw a new one. An instance
+// that repeated a sign of life would trust its lease for longer than they do.
 func TestASignOfLifeIsNewEachTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstate.Transactional()

@@ -227,8 +227,8 @@ func (r *run) othersWait(g group) bool {
 	return slices.ContainsFunc(r.waiting(), func(w *worker) bool { return g[w.number] != w })
 }
 
-// dispatch passes an item on to its partition k, and reports whether the partition needed it and had
-// room. A partition without room leaves g.
+// dispatch passes an item on to its partition k, and reports whether the partition needed it and
+// had room. A partition without room leaves g.
 func (r *run) dispatch(g group, k int, item feed.Item) (took bool) {
 	if w := g[k]; w != nil && w.needs(item) {
 		if took = !w.full(); took { // only the reader adds
