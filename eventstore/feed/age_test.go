@@ -186,3 +186,33 @@ func TestAnIdleIndexerSendsLittle(t *testing.T) {
 		}
 	})
 }
+
+// TestBusyProcessesAllHaveTheirTurn: more processes append all the time than one round looks at.
+func TestBusyProcessesAllHaveTheirTurn(t *testing.T) {
+	inLabOn(t, memstate.Transactional(), func(l *lab) {
+		const processes = 150
+		var providers []*eventstore.Provider
+		for range processes {
+			p, _ := open(l.T, l.store)
+			providers = append(providers, p)
+		}
+		for n := range 20 {
+			for i, p := range providers {
+				if _, err := p.Append(l.Context(), p.Stream("account", fmt.Sprint(i)), eventstore.ExpectAny(), deposited{n}); err != nil {
+					l.Fatal(err)
+				}
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		reached := map[string]bool{} // before the appends end
+		for item, err := range l.f.Read(l.Context()) {
+			if err != nil {
+				l.Fatal(err)
+			}
+			reached[item.Stream.ID] = true
+		}
+		if len(reached) != processes {
+			l.Errorf("the log has streams of %d processes, want %d", len(reached), processes)
+		}
+	})
+}
