@@ -32,9 +32,9 @@ func TestJournalsOfDeadProcessesDoNotHoldUpTheIndexer(t *testing.T) {
 		if err := l.store.Swap(l.Context(), journal.RootPartition, driver.Swap{Key: journal.RootKey, Value: root.Encode("all")}); err != nil {
 			l.Fatal(err)
 		}
-		keys := 0
+		var keys atomic.Int64
 		l.store.Around = func(_ context.Context, r *memstate.Request, next func() error) error {
-			keys += len(r.Keys)
+			keys.Add(int64(len(r.Keys)))
 			time.Sleep(time.Millisecond + time.Duration(len(r.Keys))*100*time.Microsecond)
 			return next()
 		}
@@ -49,9 +49,9 @@ func TestJournalsOfDeadProcessesDoNotHoldUpTheIndexer(t *testing.T) {
 		l.add("1", deposited{2}) // it has been idle, and says that it is back
 		time.Sleep(2 * time.Second)
 		l.expect("1/1, 1/2")
-		keys = 0
+		keys.Store(0)
 		time.Sleep(time.Minute)
-		if perSecond := keys / 60; perSecond > 1200 {
+		if perSecond := keys.Load() / 60; perSecond > 1200 {
 			l.Errorf("looking at journals of dead processes takes %d keys a second", perSecond)
 		}
 	})
@@ -169,4 +169,50 @@ func TestAnotherLogOfTheSameVersionIsReadAgain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAnIdleIndexerSendsLittle counts requests once nothing has happened for a while.
+func TestAnIdleIndexerSendsLittle(t *testing.T) {
+	store := memstate.Transactional()
+	inLabOn(t, store, func(l *lab) {
+		for i := range 10 {
+			l.add(fmt.Sprint(i), deposited{i})
+		}
+		time.Sleep(5 * time.Minute)
+		store.Trace()
+		time.Sleep(time.Minute)
+		if n := len(store.Trace()); n > 60*4 {
+			l.Errorf("it sent %d requests in a minute", n)
+		}
+	})
+}
+
+// TestBusyProcessesAllHaveTheirTurn: more processes append all the time than one round looks at.
+func TestBusyProcessesAllHaveTheirTurn(t *testing.T) {
+	inLabOn(t, memstate.Transactional(), func(l *lab) {
+		const processes = 150
+		var providers []*eventstore.Provider
+		for range processes {
+			p, _ := open(l.T, l.store)
+			providers = append(providers, p)
+		}
+		for n := range 20 {
+			for i, p := range providers {
+				if _, err := p.Append(l.Context(), p.Stream("account", fmt.Sprint(i)), eventstore.ExpectAny(), deposited{n}); err != nil {
+					l.Fatal(err)
+				}
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		reached := map[string]bool{} // before the appends end
+		for item, err := range l.f.Read(l.Context()) {
+			if err != nil {
+				l.Fatal(err)
+			}
+			reached[item.Stream.ID] = true
+		}
+		if len(reached) != processes {
+			l.Errorf("the log has streams of %d processes, want %d", len(reached), processes)
+		}
+	})
 }

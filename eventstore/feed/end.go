@@ -24,3 +24,6 @@ func (f *Feed) End(ctx context.Context) (Position, error) {
 // Entry returns the position of the commit that the item is part of. It is for the packages of this
 // module.
 func (i Item) Entry(permit.Permit) Position { return i.entry }
+
+// Size returns how many bytes the event takes in the store. It is for the packages of this module.
+func (i Item) Size(permit.Permit) int { return i.size }

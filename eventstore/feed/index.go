@@ -210,15 +210,18 @@ func (ix *indexer) order(found candidates) journal.Batch {
 	batch := journal.Batch{First: ix.state.Position + 1}
 	vector := ix.state.Vector.Clone()
 	bytes := 0
+	waiting := found.sorted()
 	for progress := true; progress; {
 		progress = false
-		for _, slot := range found.sorted() {
+		rest := waiting[:0]
+		for _, slot := range waiting {
 			e := found[slot]
 			if vector.Covers(slot) {
 				delete(found, slot)
 				continue
 			}
 			if !vector.Ready(e) {
+				rest = append(rest, slot)
 				continue
 			}
 			if len(batch.Entries) == batchEntries || bytes > batchBytes {
@@ -230,6 +233,7 @@ func (ix *indexer) order(found candidates) journal.Batch {
 			delete(found, slot)
 			progress = true
 		}
+		waiting = rest
 	}
 	return batch
 }

@@ -112,9 +112,15 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 		}
 		ids = append(ids, id)
 	}
+	hot := func(id string) bool { return now.Sub(ix.journals[id].found) < 2*fullEvery }
 	slices.SortFunc(ids, func(a, b string) int { // ids begin with a time, and the newest journals are likely to be in use
-		v, w := ix.journals[a], ix.journals[b]
-		return cmp.Or(-cmp.Compare(v.found.Unix(), w.found.Unix()), v.looked.Compare(w.looked), -cmp.Compare(a, b))
+		if hot(a) != hot(b) {
+			if hot(a) {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(ix.journals[a].looked.Compare(ix.journals[b].looked), -cmp.Compare(a, b))
 	})
 	if now.Sub(ix.idleSince) >= time.Second {
 		ix.idleSince, ix.idleLeft = now, idleAtOnce
@@ -130,7 +136,11 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 		if full {
 			n = int64(journal.Window)
 		}
-		if n == 0 || len(slots) >= lookAtOnce || idle && ix.idleLeft <= 0 {
+		limit := lookAtOnce
+		if hot(id) {
+			limit = lookAtOnce * 3 / 4 // the rest is for those that may be hot too
+		}
+		if n == 0 || len(slots) >= limit || idle && ix.idleLeft <= 0 {
 			continue
 		}
 		w.looked = now

@@ -58,6 +58,7 @@ type Item struct {
 	Err   error
 
 	entry Position // of the whole commit
+	size  int      // of the event's record, in bytes
 }
 
 // ID returns the id of the item, stream/version, which is the same at every delivery. A stream that
@@ -218,7 +219,7 @@ func (r *reading) passEntry(ctx context.Context, items []told) error {
 			if !r.query.raw && e.Err == nil {
 				r.inside.Decode(ctx, e)
 			}
-			i.Event, i.Err = e.Event, e.Err
+			i.Event, i.Err, i.size = e.Event, e.Err, e.Size
 			*e = eventstore.Committed{} // free each event when the caller is done with it
 		}
 		item := i.Item

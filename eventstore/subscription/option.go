@@ -54,7 +54,8 @@ var defaults = config{
 }
 
 // WithPartitions sets into how many partitions the streams are divided, from 1 to 1024. The default
-// is 16. It limits how many items are handled at the same time, in all instances together.
+// is 16. It limits how many items are handled at the same time, in all instances together. In each
+// partition, up to 128 items or about 1 MiB of them wait for the handler.
 //
 // The number is fixed when the subscription is created. Later, another number is an
 // [eventstore.ArgumentError] of [Subscription.Run]. Without the option, Run uses the number that

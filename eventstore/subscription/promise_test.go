@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -78,5 +79,60 @@ func TestASignOfLifeIsNewEachTime(t *testing.T) {
 		if n := len(beats); n < 6 || len(slices.Compact(slices.Clone(beats))) != n {
 			t.Errorf("the signs of life were %q", beats)
 		}
+	})
+}
+
+// TestLargeItemsThatWaitTakeLittleMemory: a handler that is slow holds up the reader of its
+// partition before it has read much, and what is read is not read much more often than once.
+func TestLargeItemsThatWaitTakeLittleMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const events = 100
+		store := memstate.Transactional()
+		var mu sync.Mutex
+		read, reads := map[string]bool{}, 0
+		store.Around = func(_ context.Context, q *memstate.Request, next func() error) error {
+			err := next()
+			mu.Lock()
+			defer mu.Unlock()
+			for _, item := range q.Items {
+				if len(item.Value) > 100<<10 {
+					read[item.Key] = true
+					reads++
+				}
+			}
+			return err
+		}
+		on(t, store, func(l *lab) {
+			for range events {
+				l.append("1", strings.Repeat("x", 128<<10))
+			}
+			time.Sleep(10 * time.Second)
+			p := l.process("p")
+			mu.Lock()
+			clear(read)
+			reads = 0
+			mu.Unlock()
+			release := make(chan struct{})
+			r := p.run(func(ctx context.Context, item feed.Item) error {
+				select {
+				case <-release:
+				case <-ctx.Done():
+				}
+				return p.note(ctx, item)
+			})
+			time.Sleep(20 * time.Second)
+			mu.Lock()
+			if n := len(read); n == 0 || n > 40 {
+				t.Errorf("%d events were read while the handler held up the first", n)
+			}
+			mu.Unlock()
+			close(release)
+			l.wait("the rest", func() bool { return l.count() >= events })
+			l.complete(map[string]int64{"1": events})
+			r.end()
+			if reads > 4*events {
+				t.Errorf("%d events were read %d times", events, reads)
+			}
+		})
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -18,7 +19,7 @@ import (
 // pass waits for what comes.
 
 const (
-	// together is how far behind another partition may be so that one pass serves both.
+	// together is how far behind or ahead another partition may be so that one pass serves both.
 	together = 1000
 
 	// passItems is how many items a pass reads before partitions that wait get their own pass.
@@ -102,7 +103,7 @@ func (r *run) plan() (g group, from feed.Position, whole bool) {
 	g = group{}
 	now := time.Now()
 	for _, w := range waiting {
-		if feed.Position(w.through.Load()) >= from {
+		if at := feed.Position(w.through.Load()); at >= from && at <= feed.Position(first.through.Load())+together {
 			g[w.number], w.served = w, now
 			w.starved.Store(false)
 		}
@@ -125,23 +126,29 @@ func (r *run) waiting() (all []*worker) {
 // hasRoom reports whether the queue has room for more items. If not, the worker wakes the reader
 // once half of the queue is empty.
 func (w *worker) hasRoom() bool {
-	if !w.starved.Load() && len(w.queue) < queued {
+	if !w.starved.Load() && !w.full() {
 		return true
 	}
 	w.starved.Store(true) // before the look at the queue, so that no wake-up is lost
-	return len(w.queue) <= queued/2
+	return w.halfEmpty()
+}
+
+func (w *worker) full() bool { return len(w.queue) >= queued || w.bytes.Load() >= queuedBytes }
+
+func (w *worker) halfEmpty() bool {
+	return len(w.queue) <= queued/2 && w.bytes.Load() <= queuedBytes/2
 }
 
 // pass reads the feed from a position on, for the partitions of g. It returns how many items it
 // passed on, and whether it came to the end of the feed. If live is true, it waits there until
 // another partition has room.
 func (r *run) pass(ctx context.Context, g group, from feed.Position, live bool) (n int, atEnd bool, err error) {
-	members := make([]bool, r.size)
+	members := make([]atomic.Bool, r.size) // a read calls Where in another goroutine
 	for k := range g {
-		members[k] = true
+		members[k].Store(true)
 	}
 	options := append(slices.Clone(r.filter), feed.After(from), feed.WithProgress(), feed.Where(func(s eventstore.Stream) bool {
-		return members[partitionOf(s, len(members))]
+		return members[partitionOf(s, len(members))].Load()
 	}))
 	end, read := from, 0
 	reading := ctx
@@ -177,8 +184,14 @@ func (r *run) pass(ctx context.Context, g group, from feed.Position, live bool) 
 			for _, w := range g {
 				w.advance(item.Position)
 			}
-		} else if r.dispatch(g, item) {
-			n++
+		} else {
+			k := partitionOf(item.Stream, r.size)
+			if r.dispatch(g, k, item) {
+				n++
+			}
+			if g[k] == nil {
+				members[k].Store(false) // no more of its events are read
+			}
 		}
 		if len(g) == 0 || read%passItems == 0 && r.othersWait(g) {
 			return n, false, nil
@@ -216,18 +229,17 @@ func (r *run) othersWait(g group) bool {
 	return slices.ContainsFunc(r.waiting(), func(w *worker) bool { return g[w.number] != w })
 }
 
-// dispatch passes an item on to its partition, and reports whether the partition needed it and had
-// room. A partition without room leaves g.
-func (r *run) dispatch(g group, item feed.Item) (took bool) {
-	k := partitionOf(item.Stream, r.size)
+// dispatch passes an item on to its partition k, and reports whether the partition needed it and
+// had room. A partition without room leaves g.
+func (r *run) dispatch(g group, k int, item feed.Item) (took bool) {
 	if w := g[k]; w != nil && w.needs(item) {
-		select {
-		case w.queue <- item:
+		if took = !w.full(); took { // only the reader adds
+			w.bytes.Add(int64(item.Size(permit.Permit{})))
+			w.queue <- item
 			w.newest = offered{item.Entry(permit.Permit{}), placeOf(item)}
-			took = true
-		default:
+		} else {
 			delete(g, k)
-			if w.starved.Store(true); len(w.queue) <= queued/2 { // it has just become empty
+			if w.starved.Store(true); w.halfEmpty() { // it has just become empty
 				signal(r.wake)
 			}
 		}

@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	// queued is how many items may wait for the handler in each partition.
-	queued = 128
+	// queued is how many items may wait for the handler in each partition, and queuedBytes how many
+	// bytes they may have before no more are added.
+	queued      = 128
+	queuedBytes = 1 << 20
 
 	// maxParked keeps the record of a partition small, because each save writes it.
 	maxParked = 100
@@ -39,6 +41,7 @@ type worker struct {
 	freed   atomic.Bool   // release is closed
 	asked   chan struct{} // an operator wants another try
 	queue   chan feed.Item
+	bytes   atomic.Int64 // of the items in queue
 	through atomic.Int64 // every item up to this position is in the queue, or was
 	starved atomic.Bool  // an item found no room
 
@@ -150,7 +153,8 @@ func (w *worker) step(due <-chan time.Time) error {
 	case <-due:
 		return nil
 	case item := <-w.queue:
-		if w.starved.Load() && len(w.queue) <= queued/2 {
+		w.bytes.Add(-int64(item.Size(permit.Permit{})))
+		if w.starved.Load() && w.halfEmpty() {
 			signal(w.wake)
 		}
 		w.busy = true

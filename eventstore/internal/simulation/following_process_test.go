@@ -200,7 +200,14 @@ func (w *writer) append(s *eventstore.Session, foreign bool) {
 	if w.rng.IntN(4) == 0 {
 		expected = eventstore.ExpectVersion(int64(w.rng.IntN(8)))
 	}
-	_, err := s.Append(ctx, expected, events...)
+	appending := s.Append
+	if w.together && !foreign && w.rng.IntN(2) == 0 { // together with other threads of the process
+		expected = eventstore.ExpectAny()
+		appending = func(ctx context.Context, expected eventstore.Expected, events ...any) (int64, error) {
+			return w.provider.Append(ctx, s.Stream(), expected, events...)
+		}
+	}
+	_, err := appending(ctx, expected, events...)
 	w.failed(w.p, "append", err)
 	w.record(w.p, "%s appends to %s: %s", w.name, s.Stream(), short(err))
 	if !foreign {

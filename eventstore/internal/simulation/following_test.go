@@ -47,13 +47,14 @@ type feedSetting struct {
 	mixed     string // "", "feedless" or "older": processes that also append
 	unsettled bool   // the store takes entries only now and then
 	careless  bool   // writers assume nothing of the store
-	gathers   bool   // appends wait for each other, so that one commit stores several
+	gathers   bool   // a thread makes several appends at once, so that one commit stores several
+	together  bool   // threads of a process append together, at whatever version a stream has
 	keepsLate bool   // requests may still arrive late while everything is put in order
 }
 
 func (f *following) String() string {
-	return fmt.Sprintf("%s streams=%d writing=%d threads=%d indexing=%d mixed=%q unsettled=%v careless=%v gathers=%v",
-		f.setting, f.streams, f.writing, f.threads, f.indexing, f.mixed, f.unsettled, f.careless, f.gathers)
+	return fmt.Sprintf("%s streams=%d writing=%d threads=%d indexing=%d mixed=%q unsettled=%v careless=%v gathers=%v together=%v",
+		f.setting, f.streams, f.writing, f.threads, f.indexing, f.mixed, f.unsettled, f.careless, f.gathers, f.together)
 }
 
 func newFollowing(seed uint64, log func(string, ...any)) *following {
@@ -81,6 +82,10 @@ func newFollowing(seed uint64, log func(string, ...any)) *following {
 		careless:  rng.IntN(3) == 0,
 		keepsLate: rng.IntN(2) == 0,
 		gathers:   seed%3 == 2,
+	}
+	more := rand.New(rand.NewPCG(seed, 0x6d6f7265)) // so that other seeds keep their histories
+	if f.together = more.IntN(4) == 0; f.together {
+		f.streams, f.threads = 1+more.IntN(2), 2+more.IntN(4)
 	}
 	if rng.IntN(10) == 0 {
 		f.streams += rng.IntN(6)
