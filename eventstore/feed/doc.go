@@ -47,5 +47,6 @@
 //
 // # Examples
 //
-//   - example_test.go: indexing, reading, following with filters, and listing streams
+//   - example_test.go: indexing, reading, following with filters, listing streams, and importing those
+//     from before
 package feed

@@ -196,3 +196,72 @@ func ExampleFeed_Streams() {
 	// EventStores:BankAccount:1 is at version 2
 	// EventStores:BankAccount:2 is at version 1
 }
+
+// A store has streams from before its services got a feed. As it is opened in this process, its keys
+// tell which ones.
+func ExampleFeed_Import() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	state := memory.New()
+	before, err := eventstore.NewProvider(state)
+	if err != nil {
+		log.Fatal(err)
+	}
+	raw := eventstore.Raw{Type: "AccountOpened", ContentType: "application/json", Payload: []byte(`{"Owner":"Ada"}`)}
+	appendTo(ctx, before, "1", raw, raw)
+
+	provider, err := eventstore.NewProvider(state, eventstore.WithFeed("all"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	all, err := feed.Open(provider)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for stream, err := range all.Import(ctx, feed.Stored(ctx, state)) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(stream.Stream, stream.Result, stream.Err)
+	}
+	go all.Index(ctx)
+	upTo(ctx, all, 2)
+	for item := range all.Read(ctx) {
+		fmt.Println(item.ID())
+	}
+	// Output:
+	// EventStores:BankAccount:1 added <nil>
+	// EventStores:BankAccount:1/1
+	// EventStores:BankAccount:1/2
+}
+
+// Through a sidecar, keys cannot be listed. So name the streams.
+func ExampleNamed() {
+	ctx := context.Background()
+	provider, all := bank(ctx)
+	for stream, err := range all.Import(ctx, feed.Named(provider.Stream("BankAccount", "1"))) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(stream.Stream, stream.Result)
+	}
+	// Output: EventStores:BankAccount:1 absent
+}
+
+func ExampleFind() {
+	ctx := context.Background()
+	state := memory.New()
+	name, err := feed.Find(ctx, state)
+	fmt.Printf("%q %v\n", name, err)
+
+	provider, err := eventstore.NewProvider(state, eventstore.WithFeed("all"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	appendTo(ctx, provider, "1", eventstore.Raw{Type: "AccountOpened", ContentType: "text/plain"})
+	name, err = feed.Find(ctx, state)
+	fmt.Printf("%q %v\n", name, err)
+	// Output:
+	// "" <nil>
+	// "all" <nil>
+}
