@@ -137,3 +137,12 @@ func (in Inside) RebuildLogHead(ctx context.Context) (found HeadRebuild, lost in
 	found, err = in.p.rebuildHead(ctx, &o, h, nil)
 	return found, lost, err
 }
+
+// LookAtRoot makes the provider look at the root before its next number, and name its journals there
+// again if they are missing. (Rule F14)
+func (in Inside) LookAtRoot() {
+	j := in.p.journals
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.checked = time.Time{}
+}

@@ -14,6 +14,7 @@ import (
 
 var feedCommands = []command{
 	{"import", "make streams from before the feed enter it", runFeedImport},
+	{"verify", "look for damage in the feed, and repair it", runFeedVerify},
 	{"status", "say how far the feed and its subscriptions are", runFeedStatus},
 }
 

@@ -171,6 +171,10 @@ func TestWrongArgumentsOfAFeedSaySo(t *testing.T) {
 		"a name with a password":     {[]string{"feed", "import", "-store", store, "redis://u:hunter2@localhost"}, "not shown"},
 		"a file that is not there":   {[]string{"feed", "import", "-store", store, "-streams", file + "!"}, "no such file"},
 		"a flag that is not there":   {[]string{"feed", "import", "-nosuch"}, "-nosuch"},
+		"names and all, verify":      {[]string{"feed", "verify", "-store", store, "-all", "account:1"}, "not both"},
+		"all of a sidecar, verify":   {[]string{"feed", "verify", "-store", "dapr:statestore@localhost:1", "-all"}, "Dapr cannot list keys"},
+		"a name of one part, verify": {[]string{"feed", "verify", "-store", store, "1"}, "database:type:id"},
+		"no store, verify":           {[]string{"feed", "verify"}, "-store"},
 		"an argument of status":      {[]string{"feed", "status", "-store", store, "hunter2"}, "does not take"},
 		"a store that is not there":  {[]string{"feed", "status", "-store", store + "!"}, "no such file"},
 		"a store of no kind, import": {[]string{"feed", "import", "-store", "hunter2", "-all"}, "not a store"},
@@ -180,7 +184,7 @@ func TestWrongArgumentsOfAFeedSaySo(t *testing.T) {
 			t.Errorf("%s: exit code %d, want 2 and to be told %q:\n%s%s", name, code, c.says, out, errs)
 		}
 	}
-	for _, args := range [][]string{{"feed", "-h"}, {"feed", "help"}, {"feed", "import", "-h"}, {"feed", "status", "-h"}} {
+	for _, args := range [][]string{{"feed", "-h"}, {"feed", "help"}, {"feed", "import", "-h"}, {"feed", "verify", "-h"}, {"feed", "status", "-h"}} {
 		if code, out, errs := runs(t, "", args...); code != exitWell || out != "" || !strings.Contains(errs, "Usage: eventstores feed") {
 			t.Errorf("%q: exit code %d\n%s%s", args, code, out, errs)
 		}
@@ -194,7 +198,7 @@ func TestAFeedOfAStoreThatCanNotBeHadIsSaid(t *testing.T) {
 		"dapr:statestore@127.0.0.1:1": "no Dapr sidecar answers at 127.0.0.1:1",
 		"redis://127.0.0.1:1":         "127.0.0.1:1",
 	} {
-		for _, args := range [][]string{{"feed", "import", "-feed", "all", "-store", spec, "account:1"}, {"feed", "status", "-store", spec}} {
+		for _, args := range [][]string{{"feed", "import", "-feed", "all", "-store", spec, "account:1"}, {"feed", "status", "-store", spec}, {"feed", "verify", "-store", spec}} {
 			code, out, errs := runs(t, "", args...)
 			wants(t, code, exitNot, out+errs, says)
 		}
@@ -208,7 +212,7 @@ func TestAFeedOfADamagedRootMustBeNamed(t *testing.T) {
 	inFile(t, file, func(state driver.State, _ *eventstore.Provider) error {
 		return state.Write(t.Context(), "x", []driver.Write{{Key: "{:feed}:journals", Value: []byte("nonsense")}})
 	})
-	for _, args := range [][]string{{"status"}, {"import", "-all"}} {
+	for _, args := range [][]string{{"status"}, {"import", "-all"}, {"verify"}} {
 		code, out, errs := runs(t, "", append([]string{"feed", args[0], "-store", "sqlite:" + file}, args[1:]...)...)
 		wants(t, code, exitNot, out+errs, "{:feed}:journals", "give the name of the feed with -feed")
 	}
@@ -230,4 +234,63 @@ func TestStreamsOfARedisEnterTheFeed(t *testing.T) {
 	wants(t, code, exitWell, out+errs, "1 added, ")
 	code, out, errs = runs(t, "", "feed", "status", "-store", store)
 	wants(t, code, exitWell, out+errs, "feed          all end=")
+}
+
+func TestAFeedIsVerifiedAndRepaired(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "events.db")
+	fill(t, file, 2, "before")
+	inFeed(t, file, func(ctx context.Context, _ driver.State, f *feed.Feed) error {
+		for i := range 5 {
+			p := f.Provider()
+			e := eventstore.Raw{Type: "t", ContentType: "application/json", Payload: []byte("{}")}
+			if _, err := p.Append(ctx, p.Stream("account", fmt.Sprint(i)), eventstore.ExpectAny(), e, e); err != nil {
+				return err
+			}
+			if _, err := upTo(ctx, f, 2*i+2); err != nil {
+				return err
+			}
+		}
+		s, err := subscription.New(f, "mails", func(_ context.Context, i feed.Item) error {
+			return nil
+		}, subscription.WithPartitions(1))
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		go func() {
+			for ctx.Err() == nil {
+				if p, err := s.Positions(ctx); err == nil && len(p) == 1 {
+					cancel()
+				}
+			}
+		}()
+		if err := s.Run(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
+		return nil
+	})
+	store := "sqlite:" + file
+	code, out, errs := runs(t, "", "feed", "verify", "-store", store)
+	wants(t, code, exitWell, out+errs, "streams=5 behind=0 wrong=0")
+	code, out, errs = runs(t, "account:before\n", "feed", "verify", "-store", store, "-streams", "-")
+	wants(t, code, exitNot, out+errs, "unlisted EventStores:account:before", "wrong=1")
+	inFile(t, file, func(state driver.State, _ *eventstore.Provider) error {
+		return state.Write(t.Context(), "x", []driver.Write{{Key: "{:feed:all}:2", Value: []byte("nonsense")}, {Key: "{:feed:all}:names:0"}})
+	})
+	code, out, errs = runs(t, "", "feed", "verify", "-store", store, "-all")
+	wants(t, code, exitNot, out+errs, "damaged {:feed:all}:2: ")
+	code, out, errs = runs(t, "", "feed", "verify", "-store", store, "-all", "-repair")
+	wants(t, code, exitWell, out+errs, "damaged {:feed:all}:2: ", "derived from streams", "unlisted EventStores:account:before: imported", "repaired; verifying", "wrong=0", "begins again after")
+	code, out, errs = runs(t, "", "feed", "verify", "-store", store, "-all")
+	wants(t, code, exitWell, out+errs, "wrong=0")
+	inFeed(t, file, func(ctx context.Context, _ driver.State, f *feed.Feed) error {
+		ids, err := upTo(ctx, f, 12)
+		for i := range 5 {
+			if id := fmt.Sprintf("EventStores:account:%d/2", i); !strings.Contains(strings.Join(ids, " ")+" ", id+" ") {
+				t.Errorf("the feed has %q, not %s", ids, id)
+			}
+		}
+		return err
+	})
 }

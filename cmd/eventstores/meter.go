@@ -20,7 +20,8 @@ type meter struct {
 	began          time.Time
 
 	mu       sync.Mutex
-	streams  int // the total; 0 if it is not known
+	streams  int    // the total; 0 if it is not known
+	unit     string // what is counted instead of streams, if anything
 	finished int
 	at       map[eventstore.Stream]progress // the streams in progress
 	events   map[string]int64               // by what was done with them
@@ -114,6 +115,13 @@ func (m *meter) count() {
 	m.finished++
 }
 
+// reach notes how far work is that does not go stream by stream.
+func (m *meter) reach(done, of int64, unit string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.finished, m.streams, m.unit = int(done), int(of), unit
+}
+
 // say prints a line about a stream in progress.
 func (m *meter) say(line string) {
 	m.mu.Lock()
@@ -144,7 +152,10 @@ func (m *meter) draw() {
 	}
 	share /= float64(max(m.streams, 1))
 	line := fmt.Sprintf("%3.0f %%  %d of %d streams, %d in progress", 100*share, m.finished, m.streams, len(m.at))
-	if m.streams == 0 {
+	switch {
+	case m.unit != "":
+		line = fmt.Sprintf("%3.0f %%  %d of %d %s", 100*share, m.finished, m.streams, m.unit)
+	case m.streams == 0:
 		line = fmt.Sprintf("%d streams", m.finished)
 	}
 	for _, what := range [...]string{"checked", "copied", "verified"} {

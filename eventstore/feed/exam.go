@@ -40,6 +40,7 @@ type exam struct {
 	gaps     []gap                    // at the end of streams
 	standing map[journal.Slot]bool    // entries that are not in the log
 	ends     map[string]journal.Entry // of journals, that stand
+	waiting  map[string]bool          // streams of such entries
 
 	paged paged
 	later map[journal.Slot]int64 // the positions of entries after the first hole that no page fills
@@ -60,9 +61,10 @@ type known struct {
 	to           int64 // the version up to which the log covers it
 	named, begun int64 // the positions of its name and of its first commit
 	time         time.Time
-	listed       bool // as a stream that has begun
-	name         bool // listed at all
-	gaps         [][2]int64 // versions between others that the log does not have
+	listed       bool         // as a stream that has begun
+	name         bool         // listed at all
+	line         journal.Name // of the catalogue
+	gaps         [][2]int64   // versions between others that the log does not have
 }
 
 // filler is in the log where nothing tells what was at a position. It is the end of a journal that
@@ -476,7 +478,9 @@ func (x *exam) checkMarks(ctx context.Context, page journal.NamesPage) error {
 	for i, n := range page.Names {
 		keys[i] = x.name.Mark(n.Stream)
 		k := x.known(n.Stream)
-		k.name, k.listed = true, k.listed || n.Begun
+		if k.name, k.listed = true, k.listed || n.Begun; n.Begun || k.line.Stream == "" {
+			k.line = n
+		}
 	}
 	items, err := x.inside.GetMany(ctx, verifying, keys)
 	if err != nil {
@@ -558,6 +562,8 @@ func (x *exam) checkJournals(ctx context.Context) error {
 				x.damageFound(item.Key, err)
 			case e.What == journal.Ended:
 				x.ends[e.Journal] = e
+			default:
+				x.waiting[e.Stream] = true
 			}
 		}
 	}
@@ -651,7 +657,7 @@ func (x *exam) unlisted(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if x.streams[s.String()] != nil {
+		if x.streams[s.String()] != nil || x.waiting[s.String()] {
 			continue
 		}
 		if part = append(part, s); len(part) == headsAtOnce {

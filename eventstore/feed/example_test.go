@@ -8,6 +8,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 )
 
@@ -264,4 +265,72 @@ func ExampleFind() {
 	// Output:
 	// "" <nil>
 	// "all" <nil>
+}
+
+// A record of the feed was damaged. Indexers end with an error that names it.
+func ExampleFeed_Repair() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	state := memory.New()
+	provider, err := eventstore.NewProvider(state, eventstore.WithFeed("all"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	all, err := feed.Open(provider)
+	if err != nil {
+		log.Fatal(err)
+	}
+	appendTo(ctx, provider, "1", eventstore.Raw{Type: "AccountOpened", ContentType: "text/plain", Payload: []byte("Ada")})
+	root := "{:feed}:journals"
+	if err := state.Write(ctx, ":feed", []driver.Write{{Key: root, Value: []byte("damaged")}}); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(all.Index(ctx))
+
+	repaired, err := all.Repair(ctx, feed.WithStreams(feed.Stored(ctx, state)))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, f := range repaired.Findings {
+		fmt.Println(f)
+	}
+	go all.Index(ctx)
+	upTo(ctx, all, 1)
+	verified, err := all.Verify(ctx)
+	fmt.Println(verified.Sound(), verified.End, err)
+	// Output:
+	// eventstore: stream :feed:all is damaged: check key {:feed}:journals: the value was not written by this event store
+	// damaged {:feed}:journals: the value was not written by this event store: written again with 0 journals
+	// unlisted EventStores:BankAccount:1: named
+	// true 2 <nil>
+}
+
+func ExampleFeed_Verify() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	provider, all := bank(ctx)
+	appendTo(ctx, provider, "1", AccountOpened{Owner: "Ada"})
+	listed(ctx, all, 1)
+
+	found, err := all.Verify(ctx, feed.WithFindings(func(f feed.Finding) { fmt.Println(f) }))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(found.Sound(), found.Streams)
+	// Output: true 1
+}
+
+func ExampleFeed_Status() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	provider, all := bank(ctx)
+	appendTo(ctx, provider, "1", AccountOpened{Owner: "Ada"})
+	upTo(ctx, all, 1)
+
+	now, err := all.Status(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(now.End, now.Journals, now.Waiting)
+	// Output: 1 1 0
 }

@@ -31,7 +31,8 @@ const (
 //     Verification.Moved. If it is the last batch, nothing tells how many positions it had. Then the
 //     log leaves out 1,000 positions, and what the batch had comes after them, once more for readers
 //     that had it.
-//   - A lost head of the log is rebuilt. Where it carried the last batches, they are derived.
+//   - A lost head of the log is rebuilt, unless a batch is damaged too. Where it carried the last
+//     batches, they are derived.
 //   - A page or a snapshot of the log, the catalogue and its marks are made from the log.
 //   - An entry of a journal is derived from its stream. If nothing tells what it was, it is removed,
 //     so that indexing goes on. It then comes with the next append of its stream.
@@ -45,7 +46,8 @@ const (
 // waits for up to a minute until the present one gives it back. If a repair takes more than 10
 // minutes, it ends with an [eventstore.SessionExpiredError]. It can be run again then, and at any
 // time. Other errors are those of Verify, an [eventstore.OpenTimeoutError], and an
-// [eventstore.DamagedError] if something cannot be derived.
+// [eventstore.DamagedError] if something cannot be derived, such as the head of the log while a batch
+// is damaged too. Bring one of both back from a backup then.
 func (f *Feed) Repair(ctx context.Context, options ...VerifyOption) (Verification, error) {
 	x, err := f.newExam(options)
 	if err != nil {
@@ -168,6 +170,7 @@ func (r *repair) fixRoot(ctx context.Context) error {
 	if err := r.inside.State().Swap(ctx, journal.RootPartition, swap); err != nil {
 		return r.failed(repairing, err)
 	}
+	r.inside.LookAtRoot()
 	r.damage(journal.RootKey, damage, fmt.Sprintf("written again with %d journals", len(root)))
 	return nil
 }
@@ -242,6 +245,8 @@ func (r *repair) fixNames(ctx context.Context) error {
 			if !k.name {
 				unlisted = append(unlisted, name)
 			}
+		case k.name: // the log has lost what it told of the stream
+			lines = append(lines, k.line)
 		}
 	}
 	if len(unlisted) > 0 && len(r.badNames) == 0 {

@@ -24,6 +24,14 @@ func (r *repair) fillHoles(ctx context.Context) error {
 	}
 	if len(empty) > 0 {
 		r.derived = true
+		if r.stored != nil { // the names of streams may be lost as well
+			for s, err := range r.stored {
+				if err != nil {
+					return err
+				}
+				r.known(s.String())
+			}
+		}
 		lost, err := r.lostEntries(ctx, empty[0])
 		if err != nil {
 			return err
@@ -79,22 +87,21 @@ func (r *repair) lostEntries(ctx context.Context, first *hole) (lost []lostEntry
 // what the log tells up to a position. The tail are those after which the log has none.
 func (r *repair) lostOf(entries []journal.Entry, after int64) (lost, tail []lostEntry) {
 	waiting := 0 // how many at the end of lost have no position before which they were
-	settle := func(before int64) {
-		for ; waiting > 0; waiting-- {
-			lost[len(lost)-waiting].before = before
-		}
-	}
 	for i, e := range entries {
-		if position, there := r.later[e.Slot]; there {
-			settle(position)
-			after = position
+		position, there := r.later[e.Slot]
+		if !there {
+			lost = append(lost, lostEntry{Entry: e, after: after, order: i})
+			waiting++
 			continue
 		}
-		lost = append(lost, lostEntry{Entry: e, after: after, order: i})
-		waiting++
-		if r.proven.Vector.Covers(e.Slot) {
-			settle(r.proven.Position + 1)
+		for ; waiting > 0; waiting-- {
+			lost[len(lost)-waiting].before = position
 		}
+		after = position
+	}
+	// A snapshot may tell that the log had them.
+	for ; waiting > 0 && r.proven.Vector.Covers(lost[len(lost)-waiting].Slot); waiting-- {
+		lost[len(lost)-waiting].before = r.proven.Position + 1
 	}
 	return lost[:len(lost)-waiting], lost[len(lost)-waiting:]
 }
@@ -356,6 +363,13 @@ func (r *repair) addMissing(ctx context.Context) error {
 func (r *repair) addTail(ctx context.Context, ix *indexer) (added map[string]int64, err error) {
 	added = map[string]int64{}
 	tail := slices.DeleteFunc(r.tail, func(e lostEntry) bool { return r.standing[e.Slot] }) // those are not in the log yet
+	for _, e := range tail {
+		if k := r.streams[e.Stream]; k == nil || k.begun == 0 && !k.listed { // a mark that is left would hide it
+			if err := r.write(ctx, r.name.Log(), driver.Write{Key: r.name.Mark(e.Stream)}); err != nil {
+				return nil, err
+			}
+		}
+	}
 	for entries := range slices.Chunk(inOrderOfTime(tail), batchEntries) {
 		if err := ix.append(ctx, r.session, journal.Batch{First: ix.state.Position + 1, Entries: entries}); err != nil {
 			return nil, err

@@ -139,8 +139,8 @@ func WithStreams(streams iter.Seq2[eventstore.Stream, error]) VerifyOption {
 	}
 }
 
-// WithChecked makes Verify and Repair call tell from time to time with how many entries of the log
-// are checked, and of about how many. Calls come one at a time.
+// WithChecked makes Verify and Repair call tell from time to time with how many batches of the log are
+// checked, and of how many. Calls come one at a time.
 func WithChecked(tell func(checked, of int64)) VerifyOption {
 	return func(c *verifyConfig) error {
 		if tell == nil {
@@ -200,7 +200,7 @@ func (x *exam) reset() {
 	*x = exam{
 		Feed: x.Feed, verifyConfig: x.verifyConfig, result: result, fixing: x.fixing, log: x.inside.LogReader(),
 		streams: map[string]*known{}, later: map[journal.Slot]int64{}, badNames: map[int64]error{}, marks: map[string]error{},
-		standing: map[journal.Slot]bool{}, ends: map[string]journal.Entry{}, proven: journal.NewState(),
+		standing: map[journal.Slot]bool{}, ends: map[string]journal.Entry{}, proven: journal.NewState(), waiting: map[string]bool{},
 	}
 	x.paged.rest.First = 1
 }
