@@ -14,9 +14,9 @@ import (
 
 // This file is what a repair of the feed needs of the core.
 
-// Retell returns the entries of a stream that are not covered, the oldest first, as the stream alone
-// tells them. Unlike Derive, it needs no journals: the log has deleted their entries. What writers
-// without a feed did is one adopted entry, even if it was several.
+// Retell returns the entries of a stream that are not covered, the oldest first, as the stream
+// alone tells them. Unlike Derive, it needs no journals: the log has deleted their entries. What
+// writers without a feed did is one adopted entry, even if it was several.
 func (in Inside) Retell(ctx context.Context, operation, name string, hd StreamHead, covers func(journal.Slot) bool) ([]journal.Entry, error) {
 	h, err := in.named(name)
 	if err != nil {
@@ -138,8 +138,8 @@ func (in Inside) RebuildLogHead(ctx context.Context) (found HeadRebuild, lost in
 	return found, lost, err
 }
 
-// LookAtRoot makes the provider look at the root before its next number, and name its journals there
-// again if they are missing. (Rule F14)
+// LookAtRoot makes the provider look at the root before its next number, and name its journals
+// there again if they are missing. (Rule F14)
 func (in Inside) LookAtRoot() {
 	j := in.p.journals
 	j.mu.Lock()

@@ -1,6 +1,6 @@
 // Command eventstores is for operators of event stores. It copies streams from one store to
-// another, verifies them, rebuilds a lost head, looks after the feed of a store, and checks component
-// files before they are used.
+// another, verifies them, rebuilds a lost head, looks after the feed of a store, and checks
+// component files before they are used.
 //
 //	eventstores copy -from sqlite:events.db -to dapr:statestore@localhost:50001 -streams names.txt
 //	eventstores verify -store dapr:statestore@localhost:50001 BankAccount:123456000

@@ -12,8 +12,8 @@ type Lister interface {
 	// the store from the beginning of the loop to its end. A key that was written or deleted
 	// meanwhile may be returned or not. A key may be returned twice.
 	//
-	// An error as the second value ends the loop. It is the error of the store or of ctx. The suffix
-	// contains only characters of keys. Memory does not grow with the number of keys, unless the
-	// store itself is in memory. ListKeys is safe for concurrent use.
+	// An error as the second value ends the loop. It is the error of the store or of ctx. The
+	// suffix contains only characters of keys. Memory does not grow with the number of keys,
+	// unless the store itself is in memory. ListKeys is safe for concurrent use.
 	ListKeys(ctx context.Context, suffix string) iter.Seq2[string, error]
 }

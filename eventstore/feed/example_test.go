@@ -198,8 +198,8 @@ func ExampleFeed_Streams() {
 	// EventStores:BankAccount:2 is at version 1
 }
 
-// A store has streams from before its services got a feed. As it is opened in this process, its keys
-// tell which ones.
+// A store has streams from before its services got a feed. As it is opened in this process, its
+// keys tell which ones.
 func ExampleFeed_Import() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()

@@ -28,14 +28,14 @@ const (
 //   - A batch of the log is written again from its page, exactly as it was. A batch that is on no
 //     page, which is one of the last, is derived from the streams. Positions after it stay as they
 //     are, and so do those of subscriptions. Within it the order may be another one, see
-//     Verification.Moved. If it is the last batch, nothing tells how many positions it had. Then the
-//     log leaves out 1,000 positions, and what the batch had comes after them, once more for readers
-//     that had it.
+//     Verification.Moved. If it is the last batch, nothing tells how many positions it had. Then
+//     the log leaves out 1,000 positions, and what the batch had comes after them, once more for
+//     readers that had it.
 //   - A lost head of the log is rebuilt, unless a batch is damaged too. Where it carried the last
 //     batches, they are derived.
 //   - A page or a snapshot of the log, the catalogue and its marks are made from the log.
-//   - An entry of a journal is derived from its stream. If nothing tells what it was, it is removed,
-//     so that indexing goes on. It then comes with the next append of its stream.
+//   - An entry of a journal is derived from its stream. If nothing tells what it was, it is
+//     removed, so that indexing goes on. It then comes with the next append of its stream.
 //   - The root is made of what is legible of it and of what the log knows. A process whose journal
 //     is missing in it adds the journal within a minute of its next append.
 //   - With [WithStreams], streams that the feed does not know are imported.
@@ -46,8 +46,8 @@ const (
 // waits for up to a minute until the present one gives it back. If a repair takes more than 10
 // minutes, it ends with an [eventstore.SessionExpiredError]. It can be run again then, and at any
 // time. Other errors are those of Verify, an [eventstore.OpenTimeoutError], and an
-// [eventstore.DamagedError] if something cannot be derived, such as the head of the log while a batch
-// is damaged too. Bring one of both back from a backup then.
+// [eventstore.DamagedError] if something cannot be derived, such as the head of the log while a
+// batch is damaged too. Bring one of both back from a backup then.
 func (f *Feed) Repair(ctx context.Context, options ...VerifyOption) (Verification, error) {
 	x, err := f.newExam(options)
 	if err != nil {
@@ -250,8 +250,8 @@ func (r *repair) fixNames(ctx context.Context) error {
 		}
 	}
 	if len(unlisted) > 0 && len(r.badNames) == 0 {
-		// An indexer that has crashed after its last batch has not listed the streams of it. Another
-		// one does that when it begins, and that is no damage.
+		// An indexer that has crashed after its last batch has not listed the streams of
+		// it. Another one does that when it begins, and that is no damage.
 		if err := (&indexer{Feed: r.Feed}).load(ctx, r.session); err != nil {
 			return err
 		}

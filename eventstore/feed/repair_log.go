@@ -106,8 +106,8 @@ func (r *repair) lostOf(entries []journal.Entry, after int64) (lost, tail []lost
 	return lost[:len(lost)-waiting], lost[len(lost)-waiting:]
 }
 
-// distribute distributes entries among holes, so that each is in a hole within its bounds. It fills the
-// holes from the last to the first, with what can only be there before the rest. It returns the
+// distribute distributes entries among holes, so that each is in a hole within its bounds. It fills
+// the holes from the last to the first, with what can only be there before the rest. It returns the
 // entries that do not fit.
 func distribute(holes []*hole, lost []lostEntry) (rest []lostEntry) {
 	rest = slices.Clone(lost)
@@ -431,9 +431,9 @@ func (r *repair) addUntold(ctx context.Context, ix *indexer) error {
 	return nil
 }
 
-// endJournals ends journals whose end stands, but waits for numbers of which nothing tells any more:
-// a process ends a journal only when all its entries stand, so the log has had them. They were names
-// of streams.
+// endJournals ends journals whose end stands, but waits for numbers of which nothing tells any
+// more: a process ends a journal only when all its entries stand, so the log has had them. They
+// were names of streams.
 func (r *repair) endJournals(ctx context.Context, ix *indexer) error {
 	var ended []journal.Entry
 	for _, id := range slices.Sorted(maps.Keys(r.ends)) {

@@ -247,7 +247,7 @@ func TestDamageIsNamedAndRepaired(t *testing.T) {
 	for name, c := range map[string]struct {
 		key    func(l *lab, standing []string) string // to be damaged
 		gone   bool                                   // instead of damaged
-		stops  string                                 // who stops: "index", "read", "streams" or nothing
+		stops  string                                 // what ends with an error: "index", "read", "streams" or nothing
 		before bool                                   // it is damaged before the log has the last appends
 	}{
 		"the root":              {func(*lab, []string) string { return "{:feed}:journals" }, false, "index", false},

@@ -15,9 +15,9 @@ type Status struct {
 	Waiting  int      // entries that stand in journals and are not in the log
 }
 
-// Status returns how the feed is. If Waiting grows, no process indexes. It counts at most 64 entries
-// for each journal. It takes a request for the root, one to three for the log, and one for every 15
-// journals. The errors are those of [Feed.Read].
+// Status returns how the feed is. If Waiting grows, no process indexes. It counts at most 64
+// entries for each journal. It takes a request for the root, one to three for the log, and one for
+// every 15 journals. The errors are those of [Feed.Read].
 func (f *Feed) Status(ctx context.Context) (s Status, err error) {
 	root, _, err := f.inside.Root(ctx)
 	if err != nil {

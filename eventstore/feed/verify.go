@@ -139,8 +139,8 @@ func WithStreams(streams iter.Seq2[eventstore.Stream, error]) VerifyOption {
 	}
 }
 
-// WithChecked makes Verify and Repair call tell from time to time with how many batches of the log are
-// checked, and of how many. Calls come one at a time.
+// WithChecked makes Verify and Repair call tell from time to time with how many batches of the log
+// are checked, and of how many. Calls come one at a time.
 func WithChecked(tell func(checked, of int64)) VerifyOption {
 	return func(c *verifyConfig) error {
 		if tell == nil {
