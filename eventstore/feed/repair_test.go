@@ -419,3 +419,94 @@ func (l *lab) randomDamage(seed uint64) {
 		}
 	}
 }
+
+func TestAnEntryThatNothingTellsOfComesWithTheNextAppend(t *testing.T) {
+	for _, names := range []bool{true, false} {
+		t.Run(fmt.Sprint(names), func(t *testing.T) {
+			inLabOn(t, memstate.Transactional(), func(l *lab) {
+				l.write(l.p, "a", 2)
+				l.settle()
+				l.stop()
+				stood := l.keys("{:journal:")
+				l.write(l.p, "new", 1)
+				for _, key := range l.keys("{:journal:") {
+					if !slices.Contains(stood, key) {
+						l.store.Set(key, []byte("nonsense"))
+					}
+				}
+				var options []feed.VerifyOption
+				want := "removed, because nothing tells what it was"
+				if names {
+					options, want = append(options, feed.WithStreams(stored(l.store))), "derived from stream EventStores:account:new"
+				}
+				v := l.repair(options...)
+				if len(v.Findings) == 0 || v.Findings[0].Repaired != want {
+					l.Errorf("%v", v.Findings)
+				}
+				l.index()
+				time.Sleep(time.Minute)
+				if !names {
+					l.expect("a/1, a/2")
+					l.write(l.p, "new", 1)
+					time.Sleep(time.Minute)
+					l.expect("a/1, a/2, new/1, new/2")
+					return
+				}
+				l.expect("a/1, a/2, new/1")
+				l.sound()
+			})
+		})
+	}
+}
+
+func TestVerifyTellsWhatTheStoreHasLost(t *testing.T) {
+	inLab(t, func(l *lab) {
+		old := l.before()
+		l.write(l.p, "a", 12)
+		l.write(l.p, "b", 12)
+		head, _ := l.store.Value("{EventStores:account:a}:head")
+		l.write(l.p, "a", 1)
+		l.write(old, "unknown", 1)
+		l.settle()
+		l.stop()
+		l.store.Set("{EventStores:account:a}:head", head) // the store has lost its last writes
+		l.store.Set("{EventStores:account:a}:13", nil)
+		l.damage("{EventStores:account:b}:3")
+		var told []string
+		v := l.verify(feed.WithStreams(stored(l.store)), feed.WithFindings(func(f feed.Finding) { told = append(told, f.Kind.String()+" "+f.Stream.ID) }))
+		want := []string{"unreadable b", "lost a", "unlisted unknown"}
+		slices.Sort(told)
+		slices.Sort(want)
+		if !slices.Equal(told, want) || v.Unrepaired != 3 || v.Sound() || v.Found[feed.EventLost] != 1 {
+			l.Errorf("it tells %q, %+v", told, v)
+		}
+	})
+}
+
+func TestARepairWaitsForTheIndexerAndGivesUp(t *testing.T) {
+	inLabOn(t, memstate.Redis(), func(l *lab) {
+		l.write(l.p, "a", 1)
+		l.settle()
+		l.repair() // while the indexer works
+		l.write(l.p, "a", 1)
+		l.settle()
+		l.followed()
+		l.stop()
+		ctx, cancel := context.WithCancel(l.Context())
+		cancel()
+		if _, err := l.f.Repair(ctx); !errors.Is(err, context.Canceled) {
+			l.Error(err)
+		}
+		if _, err := l.f.Verify(ctx); !errors.Is(err, context.Canceled) {
+			l.Error(err)
+		}
+		for _, option := range []feed.VerifyOption{nil, feed.WithFindings(nil), feed.WithStreams(nil), feed.WithChecked(nil)} {
+			if _, err := l.f.Verify(l.Context(), option); !isA[*eventstore.ArgumentError](err) {
+				l.Error(err)
+			}
+			if _, err := l.f.Repair(l.Context(), option); !isA[*eventstore.ArgumentError](err) {
+				l.Error(err)
+			}
+		}
+	})
+}
