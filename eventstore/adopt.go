@@ -24,12 +24,17 @@ func (h head) replaces(other head) bool {
 // adopt swaps the head for one whose ticket tells everything, if the present one does not. The swap
 // changes neither version nor commit, so to a session it is like a trim. (Rule F5)
 func (h *streamHandle) adopt(ctx context.Context, operation string) error {
+	return h.adoptNamed(ctx, operation, false)
+}
+
+// adoptNamed is adopt for a stream whose name may be known to stand.
+func (h *streamHandle) adoptNamed(ctx context.Context, operation string, named bool) error {
 	hd, etag, err := h.readHead(ctx, operation)
 	if err != nil || hd.version == 0 || hd.ticketed() {
 		return err
 	}
 	w := newWriter(h, openedStream{head: hd, etag: etag})
-	w.shared = true
+	w.shared, w.named = true, named
 	if err := w.standing(ctx, h.journals, true); err != nil {
 		return h.failed(operation, err)
 	}

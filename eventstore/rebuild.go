@@ -61,9 +61,16 @@ func (p *Provider) RebuildHead(ctx context.Context, stream Stream, progress func
 	if ctx.Err() != nil {
 		return HeadRebuild{Stream: stream}, h.notBegun(ctx, rebuilding)
 	}
+	return p.rebuildHead(ctx, &o, h, progress)
+}
+
+const rebuilding = "rebuild the head"
+
+// rebuildHead is RebuildHead for a stream that has a handle.
+func (p *Provider) rebuildHead(ctx context.Context, o *observation, h *streamHandle, progress func(checked int64)) (HeadRebuild, error) {
 	// To read a long stream takes longer than a lock lasts. So most of it is read before, and under
 	// the lock only what came since.
-	r := rebuild{streamHandle: h, progress: progress, found: HeadRebuild{Stream: stream}}
+	r := rebuild{streamHandle: h, progress: progress, found: HeadRebuild{Stream: h.Stream}}
 	if err := r.look(ctx); err != nil || r.found.Damage == nil {
 		return r.found, err
 	}
@@ -71,7 +78,7 @@ func (p *Provider) RebuildHead(ctx context.Context, stream Stream, progress func
 	if err != nil {
 		return r.found, h.failed(rebuilding, err)
 	}
-	locked, err := lockStream(ctx, h, p.locker, id.String(), &o)
+	locked, err := lockStream(ctx, h, p.locker, id.String(), o)
 	if err != nil {
 		return r.found, err
 	}
@@ -83,8 +90,6 @@ func (p *Provider) RebuildHead(ctx context.Context, stream Stream, progress func
 	}
 	return r.found, r.write(held)
 }
-
-const rebuilding = "rebuild the head"
 
 // rebuild is one call of RebuildHead.
 type rebuild struct {

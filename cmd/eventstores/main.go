@@ -1,9 +1,12 @@
 // Command eventstores is for operators of event stores. It copies streams from one store to
-// another, verifies them, rebuilds a lost head, and checks component files before they are used.
+// another, verifies them, rebuilds a lost head, looks after the feed of a store, and checks
+// component files before they are used.
 //
 //	eventstores copy -from sqlite:events.db -to dapr:statestore@localhost:50001 -streams names.txt
 //	eventstores verify -store dapr:statestore@localhost:50001 BankAccount:123456000
 //	eventstores rebuild-head -store redis://localhost:6379/0 BankAccount:123456000
+//	eventstores feed import -store sqlite:events.db -all
+//	eventstores feed verify -store dapr:statestore@localhost:50001
 //	eventstores check components/redis
 //	eventstores version
 //
@@ -50,6 +53,7 @@ var commands = []command{
 	{"copy", "copy streams from one store to another, and verify them", runCopy},
 	{"verify", "look for damage in streams", runVerify},
 	{"rebuild-head", "rebuild the lost head of a stream", runRebuild},
+	{"feed", "import streams into the feed of a store, verify, repair and describe it", runFeed},
 	{"check", "check folders of Dapr component files", runCheck},
 	{"version", "print the version of this program", runVersion},
 }
@@ -63,6 +67,12 @@ type call struct {
 // run is the program without the parts that belong to the process.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &call{stdin: stdin, stdout: &printer{w: stdout}, stderr: &printer{w: stderr}}
+	return c.choose(ctx, "eventstores", commands, args)
+}
+
+// choose runs the command that the first argument names. The argument program is how the user came
+// to this choice.
+func (c *call) choose(ctx context.Context, program string, commands []command, args []string) int {
 	if len(args) > 0 {
 		for _, command := range commands {
 			if command.name == args[0] {
@@ -72,18 +82,18 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if len(args) > 0 && !slices.Contains([]string{"-h", "-help", "--help", "help"}, args[0]) {
 		if strings.Trim(args[0], letters+"-") != "" { // not printed, because it may be a password
-			text(c.stderr, "eventstores: unknown command\n")
+			text(c.stderr, program+": unknown command\n")
 		} else {
-			fmt.Fprintf(c.stderr, "eventstores: unknown command %q\n", args[0])
+			fmt.Fprintf(c.stderr, "%s: unknown command %q\n", program, args[0])
 		}
-		text(c.stderr, "Run \"eventstores help\" for usage.\n")
+		text(c.stderr, "Run \""+program+" help\" for usage.\n")
 		return exitUsage
 	}
-	text(c.stderr, "Usage: eventstores <command> …\n\n")
+	text(c.stderr, "Usage: "+program+" <command> …\n\n")
 	for _, command := range commands {
 		fmt.Fprintf(c.stderr, "  %-13s %s\n", command.name, command.does)
 	}
-	text(c.stderr, "\nRun \"eventstores <command> -h\" for more about a command.\n")
+	text(c.stderr, "\nRun \""+program+" <command> -h\" for more about a command.\n")
 	if len(args) == 0 {
 		return exitUsage
 	}

@@ -284,3 +284,25 @@ func TestTheMeterShowsHowFarItIs(t *testing.T) {
 		t.Errorf("the bar stays: %q", &errs)
 	}
 }
+
+func TestTheMeterShowsWhatHasNoTotalAndWhatIsNoStream(t *testing.T) {
+	t.Parallel()
+	var out, errs bytes.Buffer
+	m := newMeter(&call{stdout: &out, stderr: &errs}, 0)
+	m.terminal = true
+	m.count()
+	m.count()
+	m.mu.Lock()
+	m.draw()
+	m.mu.Unlock()
+	m.reach(50, 200, "batches of the log")
+	m.mu.Lock()
+	m.draw()
+	m.mu.Unlock()
+	m.end()
+	for _, says := range []string{"\x1b[K2 streams, ", "[#####...............]  25 %  50 of 200 batches of the log"} {
+		if !strings.Contains(errs.String(), says) {
+			t.Errorf("it does not say %q: %q", says, &errs)
+		}
+	}
+}

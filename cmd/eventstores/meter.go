@@ -20,7 +20,8 @@ type meter struct {
 	began          time.Time
 
 	mu       sync.Mutex
-	streams  int // the total
+	streams  int    // the total; 0 if it is not known
+	unit     string // what is counted instead of streams, if anything
 	finished int
 	at       map[eventstore.Stream]progress // the streams in progress
 	events   map[string]int64               // by what was done with them
@@ -107,6 +108,20 @@ func (m *meter) finish(stream eventstore.Stream, line string, done bool) {
 	}
 }
 
+// count notes that a stream is done of which no line is printed.
+func (m *meter) count() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.finished++
+}
+
+// reach notes how far work is that does not go stream by stream.
+func (m *meter) reach(done, of int64, unit string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.finished, m.streams, m.unit = int(done), int(of), unit
+}
+
 // say prints a line about a stream in progress.
 func (m *meter) say(line string) {
 	m.mu.Lock()
@@ -137,6 +152,12 @@ func (m *meter) draw() {
 	}
 	share /= float64(max(m.streams, 1))
 	line := fmt.Sprintf("%3.0f %%  %d of %d streams, %d in progress", 100*share, m.finished, m.streams, len(m.at))
+	switch {
+	case m.unit != "":
+		line = fmt.Sprintf("%3.0f %%  %d of %d %s", 100*share, m.finished, m.streams, m.unit)
+	case m.streams == 0:
+		line = fmt.Sprintf("%d streams", m.finished)
+	}
 	for _, what := range [...]string{"checked", "copied", "verified"} {
 		if n := m.events[what]; n > 0 {
 			line += fmt.Sprintf(", %d events %s", n, what)
@@ -145,6 +166,10 @@ func (m *meter) draw() {
 	line += fmt.Sprintf(", %s", time.Since(m.began).Round(time.Second))
 	if !m.terminal {
 		fmt.Fprintln(m.stderr, line)
+		return
+	}
+	if m.streams == 0 {
+		fmt.Fprint(m.bar, "\r\x1b[K"+line)
 		return
 	}
 	const width = 20

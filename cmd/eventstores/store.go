@@ -46,6 +46,7 @@ type store struct {
 	// same is equal for two specs that certainly name the same store.
 	same   string
 	secret string // password or token
+	lists  bool   // it can list its keys
 	open   func(ctx context.Context, log *slog.Logger) (opened, error)
 }
 
@@ -110,7 +111,7 @@ func sqliteStore(path string, as use) (store, error) {
 	} else if as != creating {
 		return store{}, fmt.Errorf("no such file: %w", err)
 	}
-	return store{name: "sqlite:" + path, same: "sqlite " + same, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
+	return store{name: "sqlite:" + path, same: "sqlite " + same, lists: true, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
 		state, err := openSQLite(ctx, path, as)
 		if err != nil {
 			return opened{}, err
@@ -216,7 +217,7 @@ func redisStore(spec string) (store, error) {
 	}
 	options = append(options, redis.WithCredentials(u.User.Username(), password))
 	name := fmt.Sprintf("%s://%s/%d", u.Scheme, address, number)
-	return store{name: name, same: fmt.Sprintf("redis %s/%d", address, number), secret: password, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
+	return store{name: name, same: fmt.Sprintf("redis %s/%d", address, number), secret: password, lists: true, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
 		state, err := redis.Open(ctx, address, options...)
 		if err != nil {
 			return opened{}, err
@@ -304,16 +305,21 @@ func (s store) provide(ctx context.Context, log *slog.Logger) (*eventstore.Provi
 	if err != nil {
 		return nil, nil, fmt.Errorf("store %s: %w", s.name, err)
 	}
-	settings := eventstore.DefaultSettings()
-	settings.SessionTimeout, settings.OpenTimeout = sessionTimeout, openTimeout
-	options := []eventstore.Option{eventstore.WithLogger(log), eventstore.WithSettings(settings)}
-	if o.locker != nil {
-		options = append(options, eventstore.WithLocker(o.locker))
-	}
-	provider, err := eventstore.NewProvider(o.state, options...)
+	provider, err := o.provider(log)
 	if err != nil {
 		o.close()
 		return nil, nil, err
 	}
 	return provider, o.close, nil
+}
+
+// provider creates a provider for an open store.
+func (o opened) provider(log *slog.Logger, more ...eventstore.Option) (*eventstore.Provider, error) {
+	settings := eventstore.DefaultSettings()
+	settings.SessionTimeout, settings.OpenTimeout = sessionTimeout, openTimeout
+	options := append(more, eventstore.WithLogger(log), eventstore.WithSettings(settings))
+	if o.locker != nil {
+		options = append(options, eventstore.WithLocker(o.locker))
+	}
+	return eventstore.NewProvider(o.state, options...)
 }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"strings"
 	"unicode/utf8"
@@ -44,50 +45,72 @@ func (n *names) streams(args []string, stdin io.Reader) ([]eventstore.Stream, er
 	}
 	var all []eventstore.Stream
 	seen := map[eventstore.Stream]bool{}
-	add := func(name string) error {
-		stream, err := n.parse(name)
-		if err == nil && !seen[stream] {
+	add := func(stream eventstore.Stream) {
+		if !seen[stream] {
 			seen[stream] = true
 			all = append(all, stream)
 		}
-		return err
 	}
 	for _, name := range args {
-		if err := add(name); err != nil {
+		stream, err := n.parse(name)
+		if err != nil {
 			return nil, err
 		}
+		add(stream)
 	}
 	if n.file != "" {
-		input := stdin
-		if n.file != "-" {
-			file, err := os.Open(n.file)
+		input, err := n.open(stdin)
+		if err != nil {
+			return nil, err
+		}
+		defer input.Close()
+		for stream, err := range n.lines(input) {
 			if err != nil {
 				return nil, err
 			}
-			defer file.Close()
-			input = file
-		}
-		lines := bufio.NewScanner(input)
-		for number := 1; lines.Scan(); number++ {
-			line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), byteOrderMark))
-			if err := plain(line); err != nil {
-				return nil, fmt.Errorf("%s:%d: %w", n.file, number, err)
-			}
-			if line == "" || strings.HasPrefix(line, "#") {
-				continue
-			}
-			if err := add(line); err != nil {
-				return nil, fmt.Errorf("%s:%d: %w", n.file, number, err)
-			}
-		}
-		if err := lines.Err(); err != nil {
-			return nil, fmt.Errorf("%s: %w", n.file, err)
+			add(stream)
 		}
 	}
 	if len(all) == 0 {
 		return nil, errors.New("no streams given; name them as arguments, or in a file with -streams")
 	}
 	return all, nil
+}
+
+// open opens the file with names.
+func (n *names) open(stdin io.Reader) (io.ReadCloser, error) {
+	if n.file == "-" {
+		return io.NopCloser(stdin), nil
+	}
+	return os.Open(n.file)
+}
+
+// lines returns the streams that the lines of a file name. The loop may go on after the error of a
+// line. It ends after an error of the file.
+func (n *names) lines(input io.Reader) iter.Seq2[eventstore.Stream, error] {
+	return func(yield func(eventstore.Stream, error) bool) {
+		lines := bufio.NewScanner(input)
+		for number := 1; lines.Scan(); number++ {
+			line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), byteOrderMark))
+			err := plain(line)
+			if err == nil && (line == "" || strings.HasPrefix(line, "#")) {
+				continue
+			}
+			var stream eventstore.Stream
+			if err == nil {
+				stream, err = n.parse(line)
+			}
+			if err != nil {
+				err = fmt.Errorf("%s:%d: %w", n.file, number, err)
+			}
+			if !yield(stream, err) {
+				return
+			}
+		}
+		if err := lines.Err(); err != nil {
+			yield(eventstore.Stream{}, fmt.Errorf("%s: %w", n.file, err))
+		}
+	}
 }
 
 // byteOrderMark is what some editors write before UTF-8. In concatenated files it also occurs in

@@ -38,6 +38,13 @@
 // With [WithDetails] it tells the version of each, when it changed last, and whether it was closed
 // or deleted.
 //
+// # Streams from before, and damage
+//
+// A stream that was written before the feed enters it at its next append, or by [Feed.Import].
+// [Feed.Verify] compares the feed with the streams, and [Feed.Repair] derives records of the feed
+// that are damaged. The command eventstores feed does the same. [Feed.Status] tells how far the
+// feed is.
+//
 // # Costs
 //
 // An append takes no more requests than without a feed, see [eventstore.WithFeed]. The log keeps
@@ -47,5 +54,6 @@
 //
 // # Examples
 //
-//   - example_test.go: indexing, reading, following with filters, and listing streams
+//   - example_test.go: indexing, reading, following with filters, listing streams, and importing
+//     those from before
 package feed

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 )
 
@@ -195,4 +196,141 @@ func ExampleFeed_Streams() {
 	// Output:
 	// EventStores:BankAccount:1 is at version 2
 	// EventStores:BankAccount:2 is at version 1
+}
+
+// A store has streams from before its services got a feed. As it is opened in this process, its
+// keys tell which ones.
+func ExampleFeed_Import() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	state := memory.New()
+	before, err := eventstore.NewProvider(state)
+	if err != nil {
+		log.Fatal(err)
+	}
+	raw := eventstore.Raw{Type: "AccountOpened", ContentType: "application/json", Payload: []byte(`{"Owner":"Ada"}`)}
+	appendTo(ctx, before, "1", raw, raw)
+
+	provider, err := eventstore.NewProvider(state, eventstore.WithFeed("all"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	all, err := feed.Open(provider)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for stream, err := range all.Import(ctx, feed.Stored(ctx, state)) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(stream.Stream, stream.Result, stream.Err)
+	}
+	go all.Index(ctx)
+	upTo(ctx, all, 2)
+	for item := range all.Read(ctx) {
+		fmt.Println(item.ID())
+	}
+	// Output:
+	// EventStores:BankAccount:1 added <nil>
+	// EventStores:BankAccount:1/1
+	// EventStores:BankAccount:1/2
+}
+
+// Through a sidecar, keys cannot be listed. So name the streams.
+func ExampleNamed() {
+	ctx := context.Background()
+	provider, all := bank(ctx)
+	for stream, err := range all.Import(ctx, feed.Named(provider.Stream("BankAccount", "1"))) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(stream.Stream, stream.Result)
+	}
+	// Output: EventStores:BankAccount:1 absent
+}
+
+func ExampleFind() {
+	ctx := context.Background()
+	state := memory.New()
+	name, err := feed.Find(ctx, state)
+	fmt.Printf("%q %v\n", name, err)
+
+	provider, err := eventstore.NewProvider(state, eventstore.WithFeed("all"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	appendTo(ctx, provider, "1", eventstore.Raw{Type: "AccountOpened", ContentType: "text/plain"})
+	name, err = feed.Find(ctx, state)
+	fmt.Printf("%q %v\n", name, err)
+	// Output:
+	// "" <nil>
+	// "all" <nil>
+}
+
+// A record of the feed was damaged. Indexers end with an error that names it.
+func ExampleFeed_Repair() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	state := memory.New()
+	provider, err := eventstore.NewProvider(state, eventstore.WithFeed("all"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	all, err := feed.Open(provider)
+	if err != nil {
+		log.Fatal(err)
+	}
+	appendTo(ctx, provider, "1", eventstore.Raw{Type: "AccountOpened", ContentType: "text/plain", Payload: []byte("Ada")})
+	root := "{:feed}:journals"
+	if err := state.Write(ctx, ":feed", []driver.Write{{Key: root, Value: []byte("damaged")}}); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(all.Index(ctx))
+
+	repaired, err := all.Repair(ctx, feed.WithStreams(feed.Stored(ctx, state)))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, f := range repaired.Findings {
+		fmt.Println(f)
+	}
+	go all.Index(ctx)
+	upTo(ctx, all, 1)
+	verified, err := all.Verify(ctx)
+	fmt.Println(verified.Sound(), verified.End, err)
+	// Output:
+	// eventstore: stream :feed:all is damaged: check key {:feed}:journals: the value was not written by this event store
+	// damaged {:feed}:journals: the value was not written by this event store: written again with 0 journals
+	// unlisted EventStores:BankAccount:1: named
+	// true 2 <nil>
+}
+
+func ExampleFeed_Verify() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	provider, all := bank(ctx)
+	appendTo(ctx, provider, "1", AccountOpened{Owner: "Ada"})
+	listed(ctx, all, 1)
+
+	found, err := all.Verify(ctx, feed.WithFindings(func(f feed.Finding) { fmt.Println(f) }))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(found.Sound(), found.Streams)
+	// Output: true 1
+}
+
+func ExampleFeed_Status() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	provider, all := bank(ctx)
+	appendTo(ctx, provider, "1", AccountOpened{Owner: "Ada"})
+	upTo(ctx, all, 1)
+
+	now, err := all.Status(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(now.End, now.Journals, now.Waiting)
+	// Output: 1 1 0
 }

@@ -113,12 +113,14 @@ var errStop = errors.New("the loop has ended")
 const readingFeed = "read the feed"
 
 // ended returns the error of a context that has ended.
-func ended(ctx context.Context) error {
+func ended(ctx context.Context) error { return endedIn(ctx, readingFeed) }
+
+func endedIn(ctx context.Context, operation string) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if errors.Is(cause, err) {
-		return fmt.Errorf("eventstore: %s: %w", readingFeed, cause)
+		return fmt.Errorf("eventstore: %s: %w", operation, cause)
 	}
-	return fmt.Errorf("eventstore: %s: %w: %w", readingFeed, err, cause)
+	return fmt.Errorf("eventstore: %s: %w: %w", operation, err, cause)
 }
 
 // reading is one loop over the feed.

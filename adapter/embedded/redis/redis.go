@@ -34,7 +34,10 @@ import (
 //
 // A request returns as soon as its context ends. The component may be busy with it for some seconds
 // more, and a write may still take effect.
-type State struct{ *base }
+type State struct {
+	*base
+	properties map[string]string // of the component
+}
 
 type base = component.State
 
@@ -133,7 +136,7 @@ func Open(ctx context.Context, address string, options ...Option) (*State, error
 		return nil, fmt.Errorf("redis: cannot use the server at %s: %w", address, err)
 	}
 	warn(ctx, address, properties)
-	return &State{state}, nil
+	return &State{state, properties}, nil
 }
 
 // start starts the component. It also returns the properties, which tell how to reach the server.

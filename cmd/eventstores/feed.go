@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/feed"
+)
+
+var feedCommands = []command{
+	{"import", "make streams from before the feed enter it", runFeedImport},
+	{"verify", "look for damage in the feed, and repair it", runFeedVerify},
+	{"status", "say how far the feed and its subscriptions are", runFeedStatus},
+}
+
+func runFeed(ctx context.Context, c *call, args []string) int {
+	return c.choose(ctx, "eventstores feed", feedCommands, args)
+}
+
+// feedFlags are the flags of all commands of a feed.
+type feedFlags struct {
+	*flag.FlagSet
+	store, feed *string
+}
+
+func newFeedFlags(name string) feedFlags {
+	flags := flag.NewFlagSet("feed "+name, flag.ContinueOnError)
+	return feedFlags{flags,
+		flags.String("store", "", "the `store` that holds the feed"),
+		flags.String("feed", "", "the `name` of the feed, as the services give it; by default that of the store's feed")}
+}
+
+// aboutFeeds is part of the usage of commands.
+const aboutFeeds = `The command finds the name of the feed in the store. If no service with a feed has written to the
+store yet, give the name with -feed, the same as the services do with WithFeed.
+`
+
+// openFeed opens a store and its feed. Call the function that it returns at the end. It writes what
+// the feed was not told yet.
+func (f feedFlags) open(ctx context.Context, s store, log *slog.Logger) (*feed.Feed, opened, func(), error) {
+	o, err := s.open(ctx, log)
+	if err != nil {
+		return nil, opened{}, nil, fmt.Errorf("store %s: %w", s.name, err)
+	}
+	all, err := f.openOn(ctx, o, log)
+	if err != nil {
+		o.close()
+		return nil, opened{}, nil, err
+	}
+	return all, o, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		if err := all.Provider().Close(ctx); err != nil { // an indexer finds out by itself, later
+			log.WarnContext(ctx, "the feed does not know that this command has ended", "error", err)
+		}
+		o.close()
+	}, nil
+}
+
+// closeTimeout is how long a command may take to end, also if it was stopped.
+const closeTimeout = 10 * time.Second
+
+func (f feedFlags) openOn(ctx context.Context, o opened, log *slog.Logger) (*feed.Feed, error) {
+	name := *f.feed
+	if name == "" {
+		var err error
+		if name, err = feed.Find(ctx, o.state); isDamaged(err) {
+			return nil, fmt.Errorf("%w; give the name of the feed with -feed", err)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if name == "" {
+		return nil, errors.New("the store has no feed yet; give its name with -feed, the same as the services do with WithFeed")
+	}
+	provider, err := o.provider(log, eventstore.WithFeed(name))
+	if err != nil {
+		return nil, err
+	}
+	return feed.Open(provider)
+}
+
+func isDamaged(err error) bool {
+	_, ok := errors.AsType[*eventstore.DamagedError](err)
+	return ok
+}
+
+var errArguments = errors.New("there are arguments that the command does not take")

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/feed"
+)
+
+const feedImportUsage = `Usage: eventstores feed import -store <store> [-feed name] -all
+       eventstores feed import -store <store> [-feed name] [-streams file|-] [stream …]
+
+Makes streams enter the feed that were written before the services had one. Without it such a stream
+enters at its next append. It changes only the heads of streams. A running indexer then takes the
+streams over.
+
+It can run while services write, and again at any time. It leaves alone what is in the feed. It needs
+little memory, however many streams there are.
+
+` + aboutFeeds + `
+` + aboutStores + `
+` + aboutStreams + `
+With -all the command finds the streams itself, by the keys of the store. That works for stores that
+it opens itself, sqlite: and redis:, not through a sidecar.
+
+It prints a line for each stream that cannot be imported:
+
+  empty    …   the store has no such stream; check the name
+  failed   …   with the reason
+
+and how many streams were added to the feed, were known to it, and were deleted. Deleted streams
+have no events any more, so they are left out. The exit code is 0 if all others are in the feed,
+otherwise 1. It is 2 for wrong arguments.
+`
+
+func runFeedImport(ctx context.Context, c *call, args []string) int {
+	flags := newFeedFlags("import")
+	var n names
+	n.flags(flags.FlagSet, "")
+	all := flags.Bool("all", false, "find the streams by the keys of the store")
+	if code, ok := c.parse(flags.FlagSet, args, feedImportUsage); !ok {
+		return code
+	}
+	s, err := parseStore(*flags.store, mending)
+	if err != nil {
+		return c.wrong(flags.FlagSet, fmt.Errorf("-store: %w", err))
+	}
+	c.hide(s.secret)
+	switch named := flags.NArg() > 0 || n.file != ""; {
+	case *all && named:
+		return c.wrong(flags.FlagSet, errors.New("give -all or the names of streams, not both"))
+	case *all && !s.lists:
+		return c.wrong(flags.FlagSet, errors.New("-all does not work through a sidecar, because Dapr cannot list keys; name the streams"))
+	case !*all && !named:
+		return c.wrong(flags.FlagSet, errors.New("no streams given; name them as arguments, or in a file with -streams, or give -all"))
+	}
+	wanted := imports{names: n}
+	for _, name := range flags.Args() {
+		stream, err := n.parse(name)
+		if err != nil {
+			return c.wrong(flags.FlagSet, err)
+		}
+		wanted.given = append(wanted.given, stream)
+	}
+	if n.file != "" {
+		file, err := n.open(c.stdin)
+		if err != nil {
+			return c.wrong(flags.FlagSet, err)
+		}
+		defer file.Close()
+		wanted.lines = n.lines(file)
+	}
+	m := newMeter(c, 0)
+	f, o, closeFeed, err := flags.open(ctx, s, logger(m))
+	if err != nil {
+		m.end()
+		return c.failed(flags.FlagSet, err)
+	}
+	defer closeFeed()
+	if *all {
+		wanted.stored = feed.Stored(ctx, o.state.(driver.Lister))
+	}
+	return wanted.run(ctx, c, m, flags, f)
+}
+
+// imports is what one import is about, and what has become of it.
+type imports struct {
+	names
+	given  []eventstore.Stream
+	lines  iter.Seq2[eventstore.Stream, error] // of a file; nil if there is none
+	stored iter.Seq2[eventstore.Stream, error] // by their keys; nil if they are named
+
+	of  [feed.ImportFailed + 1]int // streams, by result
+	bad int                        // lines that name no stream
+}
+
+// streams returns the streams to import. It tells of lines that name none, and goes on.
+func (i *imports) streams(m *meter) iter.Seq2[eventstore.Stream, error] {
+	if i.stored != nil {
+		return i.stored
+	}
+	return func(yield func(eventstore.Stream, error) bool) {
+		for _, stream := range i.given {
+			if !yield(stream, nil) {
+				return
+			}
+		}
+		if i.lines == nil {
+			return
+		}
+		for stream, err := range i.lines {
+			if err != nil {
+				i.bad++
+				m.say("failed   " + err.Error())
+				continue
+			}
+			if !yield(stream, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (i *imports) run(ctx context.Context, c *call, m *meter, flags feedFlags, f *feed.Feed) int {
+	var failed error
+	for stream, err := range f.Import(ctx, i.streams(m)) {
+		if err != nil {
+			failed = err
+			break
+		}
+		i.of[stream.Result]++
+		m.count()
+		switch stream.Result {
+		case feed.ImportAbsent:
+			m.say(fmt.Sprintf("empty    %s the store has no such stream; check the name", stream.Stream))
+		case feed.ImportFailed:
+			m.say(fmt.Sprintf("failed   %s %s", stream.Stream, stream.Err))
+		}
+	}
+	m.end()
+	bad := i.of[feed.ImportFailed] + i.bad
+	fmt.Fprintf(c.stdout, "%d added, %d known, %d deleted, %d empty, %d failed\n",
+		i.of[feed.ImportAdded], i.of[feed.ImportKnown], i.of[feed.ImportDeleted], i.of[feed.ImportAbsent], bad)
+	switch {
+	case ctx.Err() != nil && failed != nil:
+		fmt.Fprintln(c.stderr, "Stopped early. Run the same command again to continue.")
+		return exitNot
+	case failed != nil:
+		return c.failed(flags.FlagSet, failed)
+	case bad+i.of[feed.ImportAbsent] > 0:
+		return exitNot
+	}
+	return exitWell
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/eventstore/subscription"
+)
+
+const feedStatusUsage = `Usage: eventstores feed status -store <store> [-feed name]
+
+Prints how far the feed of a store is, and its subscriptions. It changes nothing.
+
+` + aboutFeeds + `
+` + aboutStores + `
+It prints one line for the feed: the position at its end, how many journals may still grow, how many
+of their numbers are open, and how many entries wait for an indexer. If that number grows, no process
+indexes. Then comes one line for each subscription: its lowest position, how many positions of the
+feed come after that, how many of its partitions an instance has, and how many streams are parked.
+
+The exit code is 0, or 1 if something cannot be read. It is 2 for wrong arguments.
+`
+
+func runFeedStatus(ctx context.Context, c *call, args []string) int {
+	flags := newFeedFlags("status")
+	if code, ok := c.parse(flags.FlagSet, args, feedStatusUsage); !ok {
+		return code
+	}
+	s, err := parseStore(*flags.store, reading)
+	if err != nil {
+		return c.wrong(flags.FlagSet, fmt.Errorf("-store: %w", err))
+	}
+	c.hide(s.secret)
+	if flags.NArg() > 0 {
+		return c.wrong(flags.FlagSet, errArguments)
+	}
+	m := newMeter(c, 0)
+	f, _, closeFeed, err := flags.open(ctx, s, logger(m))
+	m.end()
+	if err != nil {
+		return c.failed(flags.FlagSet, err)
+	}
+	defer closeFeed()
+	if err := feedStatus(ctx, c, f); err != nil {
+		return c.failed(flags.FlagSet, err)
+	}
+	return exitWell
+}
+
+func feedStatus(ctx context.Context, c *call, f *feed.Feed) error {
+	now, err := f.Status(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.stdout, "feed          %s end=%d journals=%d open=%d waiting=%d\n", f.Name(), now.End, now.Journals, now.Open, now.Waiting)
+	names, err := subscription.Names(ctx, f)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		s, err := subscription.New(f, name, func(context.Context, feed.Item) error { return nil })
+		if err != nil {
+			return err
+		}
+		partitions, err := s.Positions(ctx)
+		if err != nil {
+			return err
+		}
+		var (
+			position        feed.Position
+			lag             int64
+			running, parked int
+		)
+		for i, p := range partitions {
+			if i == 0 || p.Position < position {
+				position = p.Position
+			}
+			lag = max(lag, p.Lag)
+			if p.Owner != "" {
+				running++
+			}
+			parked += p.Parked
+		}
+		fmt.Fprintf(c.stdout, "subscription  %s position=%d lag=%d running=%d/%d parked=%d\n", name, position, lag, running, len(partitions), parked)
+	}
+	return nil
+}
