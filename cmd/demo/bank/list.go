@@ -17,8 +17,22 @@ const FeedName = "all"
 // in every instance: one of them works, the others wait to take its place. Without any, accounts
 // work as ever, and what was missing is listed and told once there is one again.
 //
+// Index also takes in the accounts of stores from before the feed.
+//
 // Index returns nil when ctx has ended, and an [eventstore.DamagedError] if the feed is damaged.
-func (a *Accounts) Index(ctx context.Context) error { return a.feed.Index(ctx) }
+func (a *Accounts) Index(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	taken := make(chan struct{})
+	go func() {
+		defer close(taken)
+		a.takeInEarlier(ctx)
+	}()
+	defer func() {
+		stop()
+		<-taken
+	}()
+	return a.feed.Index(ctx)
+}
 
 // Listed is an account in the list.
 type Listed struct {
