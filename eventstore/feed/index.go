@@ -181,7 +181,7 @@ func (ix *indexer) round(ctx context.Context, s *eventstore.Session) (int, error
 	if err := ix.repair(ctx, found); err != nil {
 		return 0, err
 	}
-	if len(found) == 0 || ix.walk.due(ix.walkEvery) {
+	if len(found) == 0 || ix.walkDue() {
 		if err := ix.walkOn(ctx, found); unsure(ctx, err) {
 			ix.log.WarnContext(ctx, "the feed cannot look at some streams", "error", err) // it comes by again
 		} else if err != nil {

@@ -32,7 +32,8 @@ func WithLease(d time.Duration) Option {
 // WithWalk sets how often an indexer looks at 500 heads of streams, one after the other, for
 // commits that no journal shows. Such commits are rare: their process crashed at the worst moment,
 // or had no feed. The default is 1 s. Each look is two requests where a bulk read may be about
-// several partitions. Elsewhere it is a request for each head.
+// several partitions. Elsewhere it is a request for each head. After it has seen all streams, the
+// indexer begins again, but no sooner than ten times that long after it began.
 func WithWalk(every time.Duration) Option {
 	return func(c *config) error {
 		if every <= 0 {

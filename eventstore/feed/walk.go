@@ -21,8 +21,17 @@ type walk struct {
 	whole time.Time // the last lap that is complete; before the first one, when this process began to index
 }
 
-// due reports whether the next step of the walk is due.
-func (w *walk) due(every time.Duration) bool { return time.Since(w.last) >= every }
+// lapSteps is how many steps a lap of the walk takes at least, or rather, the time of so many. So
+// the heads of a few streams are not read again and again.
+const lapSteps = 10
+
+// walkDue reports whether the next step of the walk is due.
+func (ix *indexer) walkDue() bool {
+	if ix.walk.page == 0 && len(ix.suspects) == 0 && time.Since(ix.walk.began) < lapSteps*ix.walkEvery {
+		return false
+	}
+	return time.Since(ix.walk.last) >= ix.walkEvery
+}
 
 // repair looks at the streams of entries that wait for an earlier one. If the earlier entry does
 // not stand, the stream itself tells what it is.
@@ -53,7 +62,7 @@ const repairAfter = 3
 
 // walkOn looks at the heads of the next page of names.
 func (ix *indexer) walkOn(ctx context.Context, found candidates) error {
-	if !ix.walk.due(ix.walkEvery) {
+	if !ix.walkDue() {
 		return nil
 	}
 	ix.walk.last = time.Now()

@@ -59,7 +59,7 @@ var feedFaults = []planted{
 	{"F11", "a journal ends although numbers are undecided",
 		"own.ended = own.ended || own.outstanding() == 0; own.ended {", "own.ended = own.ended || len(own.unwritten) == 0; own.ended {"},
 	{"F11", "a journal ends although a commit of unknown outcome may still take effect",
-		"case found.outcome == OutcomeRejected:\n\t\t\tc.number.unused()", "default:\n\t\t\tc.number.unused()"},
+		"case found.outcome == OutcomeRejected:\n\t\t\tc.number.rejected()", "default:\n\t\t\tc.number.rejected()"},
 	{"F11", "the end of a journal is taken over before the rest",
 		"return v[e.Journal].Complete(e.Number, e.Void)", "return true"},
 	{"F12", "a follower keeps its position before it makes the effects",
