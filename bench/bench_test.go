@@ -45,7 +45,7 @@ func caseNames() []string {
 			names = append(names, c.name)
 		}
 	}
-	return append(names, memoryCase)
+	return append(names, memoryCase, idleCase)
 }
 
 func kindNames() []string {
@@ -93,6 +93,15 @@ func within(t testing.TB, f func(testing.TB)) {
 
 // measure runs the cases on the stores. It prints each row as soon as it is measured.
 func measure(t testing.TB, cases, stores []string, z sizes, p plan) (r report) {
+	if slices.Contains(cases, idleCase) {
+		idle := startIdlers(t, z)
+		defer func() {
+			r.idle = must(idle.measure(z))(t)
+			for _, use := range r.idle {
+				fmt.Println(use.row())
+			}
+		}()
+	}
 	for _, k := range kinds {
 		if slices.Contains(stores, k.name) {
 			within(t, func(t testing.TB) { r.on(t, k, cases, z, p) })

@@ -24,11 +24,17 @@ type comparison struct {
 	only    func(*store) bool
 	limit   func(*store) limit
 	once    bool // one run is long enough for a turn
+	brief   bool // half of the time is enough
 	allocs  bool // count allocations too, on embedded/memory
 
 	// sides returns the event store, the side that it is compared with, and further sides that are
 	// reported for information.
 	sides func(*lab) []side
+
+	// delays returns the series of the sides instead, and how many appends a second were made.
+	delays func(*lab) ([]series, float64)
+
+	counts counting // for what requests are counted, if at all
 }
 
 var comparisons = []comparison{
@@ -114,6 +120,84 @@ var comparisons = []comparison{
 		floor: "the same by the event store, of an aggregate that has had 100 to 150 such updates",
 	},
 	{
+		name: "feedappend1", against: "floor", sides: feedAppend1, limit: targets(1.1, 1.15, 1.15), once: true, counts: perAppend,
+		what:  "the first append of 1 event in a session, by a provider with a feed, while no indexer runs. A run is 32 sessions",
+		floor: "the same by a provider without a feed",
+	},
+	{
+		name: "feedappendloop", against: "floor", sides: feedAppendLoop, limit: targets(1.1, 1.15, 1.15), once: true, counts: perAppend,
+		what:  "each further append of 1 event in a session, by a provider with a feed, while no indexer runs. A run is 32 appends",
+		floor: "the same by a provider without a feed",
+	},
+	{
+		name: "feedcommand", against: "floor", sides: feedCommand, limit: targets(1.1, 1.15, 1.15), once: true, counts: perAppend,
+		what:  "an update as in `command`, by a provider with a feed, while no indexer runs. A run is 32 updates",
+		floor: "the same by a provider without a feed",
+	},
+	{
+		name: "feedindexed", against: "floor", sides: feedIndexed, only: follows, once: true,
+		what:  "appends as in `feedappendloop`, while an indexer in the same process takes them over. A run is 100 appends",
+		floor: "the same without a feed and without an indexer",
+	},
+	{
+		name: "latency1", against: "floor", delays: delayed(1, here, least), only: follows, limit: within20ms,
+		what:  "the time from an append to the call of a subscription's handler, at 1 append a second. Writer, indexer and subscription are in one process",
+		floor: "the requests that this takes at least, one after the other: a look into a journal, an append to the log, a read of the log's head, of its batch, and of the event",
+	},
+	{
+		name: "latency100", against: "floor", delays: delayed(100, here, least), only: follows, limit: within20ms,
+		what: "the same at 100 appends a second", floor: "as in `latency1`",
+	},
+	{
+		name: "latency1000", against: "floor", delays: delayed(1000, here, least), only: follows, limit: within20ms,
+		what: "the same at 1,000 appends a second, if the store takes so many", floor: "as in `latency1`",
+	},
+	{
+		name: "across1", against: "floor", delays: delayed(1, there, least, apart), only: follows, limit: within100ms,
+		what:  "as in `latency1`, but the subscription is in another process, and nothing rings there. In `indexeracross` the indexer is there too",
+		floor: "as in `latency1`",
+	},
+	{
+		name: "across100", against: "floor", delays: delayed(100, there, least, apart), only: follows, limit: within100ms,
+		what: "the same at 100 appends a second", floor: "as in `latency1`",
+	},
+	{
+		name: "across1000", against: "floor", delays: delayed(1000, there, least, apart), only: follows, limit: within100ms,
+		what: "the same at 1,000 appends a second, if the store takes so many", floor: "as in `latency1`",
+	},
+	{
+		name: "catchup", against: "floor", sides: catchUp, brief: true, limit: targets(1.5, 1.5, 1.5), once: true, counts: perRun,
+		what:  "a read of a feed of 10,000 events of 1,000 streams from its beginning to its end, each event decoded. Each stream has two commits of 5 events",
+		floor: "bulk reads of the same events in the same chunks, without decoding and without the log",
+	},
+	{
+		name: "list", against: "floor", sides: list, brief: true, only: follows, once: true, counts: perRun,
+		what:  "a list of 100,000 streams",
+		floor: "bulk reads of the same pages in the same chunks, without decoding",
+	},
+	{
+		name: "listdetails", against: "floor", sides: listDetails, brief: true, only: follows, once: true, counts: perRun,
+		what:  "a list of the last 10,000 of them, with the version, the time and the state of each stream",
+		floor: "bulk reads of the same pages and heads in the same chunks, without decoding",
+	},
+	{
+		name: "oldstart", against: "floor", sides: oldStart, brief: true, only: ages, limit: targets(1.05, 1.05, 1.05), counts: perRun,
+		what:  "the start of a live reader at the end of a feed of 1,000,000 entries and 500 streams",
+		floor: "the same by the event store, in a feed of 1,000 entries and as many streams",
+	},
+	{
+		name: "oldresume", against: "floor", sides: oldResume, brief: true, only: ages, limit: targets(1.05, 1.05, 1.05), counts: perRun,
+		what: "the start of a live reader at a position, which is the end of such a feed", floor: "as in `oldstart`",
+	},
+	{
+		name: "oldindex", against: "floor", sides: oldIndex, brief: true, only: ages, limit: targets(1.05, 1.05, 1.05), once: true, counts: perRun,
+		what: "the start of an indexer of such a feed, until it has taken over a commit", floor: "as in `oldstart`",
+	},
+	{
+		name: "oldappend", against: "floor", sides: oldAppend, brief: true, only: ages, limit: targets(1.05, 1.05, 1.05), once: true, counts: perAppend,
+		what: "an append as in `feedappendloop` to a stream in such a feed", floor: "as in `oldstart`",
+	},
+	{
 		name: "append1", against: "hallgren", sides: rivalAppend(append1, one), only: hasRival, limit: rivalLimit("embedded/sqlite", limit{ratio: 2}),
 		what: "the first append of 1 event in a session",
 	},
@@ -138,6 +222,10 @@ var comparisons = []comparison{
 		what: "updates of 1 event of one aggregate, by 16 goroutines",
 	},
 	{
+		name: "catchup", against: "hallgren", sides: rivalCatchUp, brief: true, only: hasRival, once: true,
+		what: "a read of 10,000 events of 1,000 streams in the order of the store",
+	},
+	{
 		name: "command", against: "eventhorizon", sides: eventHorizonCommand, only: hasEventHorizon, limit: near,
 		what: "an update of 1 event of an aggregate of 50 to 150 events",
 	},
@@ -145,7 +233,31 @@ var comparisons = []comparison{
 		name: "hot16", against: "eventhorizon", sides: eventHorizonHot16, only: hasEventHorizon, once: true, limit: ahead,
 		what: "updates of 1 event of one aggregate, by 16 goroutines",
 	},
+	{
+		name: "feedappendloop", against: "watermill", sides: millAppend, only: hasWatermill,
+		what: "an append of 1 event that will be delivered",
+	},
+	{
+		name: "latency1", against: "watermill", delays: delayed(1, here, mill), only: hasWatermill,
+		what: "the time from an append to the call of a handler, at 1 append a second",
+	},
+	{
+		name: "latency100", against: "watermill", delays: delayed(100, here, mill), only: hasWatermill,
+		what: "the same at 100 appends a second",
+	},
+	{
+		name: "latency1000", against: "watermill", delays: delayed(1000, here, mill), only: hasWatermill,
+		what: "the same at 1,000 appends a second",
+	},
+	{
+		name: "catchup", against: "watermill", sides: millCatchUp, brief: true, only: hasWatermill, once: true,
+		what: "a read of 10,000 events of 1,000 streams from the beginning",
+	},
 }
+
+// within20ms and within100ms are the limits of the time from an append to its handler.
+func within20ms(*store) limit  { return limit{duration: 20 * time.Millisecond} }
+func within100ms(*store) limit { return limit{duration: 100 * time.Millisecond} }
 
 // appendTo opens a session on a stream, appends n events in one call, and closes the session. It
 // times the append only.

@@ -19,11 +19,22 @@ type sizes struct {
 	streams    int // that are appended to concurrently
 	writers    int // that update one aggregate concurrently
 	old        int // events of an old aggregate
+
+	listed    int           // streams of a large catalogue
+	detailed  int           // of them that are listed with details
+	entries   int           // of the log of an old feed
+	fewer     int           // of the log of a young one
+	delayed   time.Duration // for how long delays are measured at each rate
+	slow      int           // appends at one a second
+	idle      time.Duration // after how long a feed is idle, at least
+	idleCount time.Duration // how long its requests are counted then
 }
 
 var (
-	full  = sizes{batch: 1000, many: 10_000, snapshotAt: 9_900, long: 100_000, streams: 16, writers: 16, old: 10_000}
-	small = sizes{batch: 100, many: 1_100, snapshotAt: 1_000, long: 1_500, streams: 4, writers: 4, old: 300}
+	full = sizes{batch: 1000, many: 10_000, snapshotAt: 9_900, long: 100_000, streams: 16, writers: 16, old: 10_000,
+		listed: 100_000, detailed: 10_000, entries: 1_000_000, fewer: 1_000, delayed: 1500 * time.Millisecond, slow: 10, idle: 40 * time.Second, idleCount: time.Minute}
+	small = sizes{batch: 100, many: 1_100, snapshotAt: 1_000, long: 1_500, streams: 4, writers: 4, old: 300,
+		listed: 1_200, detailed: 700, entries: 3_000, fewer: 600, delayed: 50 * time.Millisecond, slow: 1, idle: 0, idleCount: 5 * time.Second}
 )
 
 // short is the number of events of a short stream.
@@ -47,6 +58,9 @@ type lab struct {
 	sizes
 	t      testing.TB
 	events *eventstore.Provider
+
+	// sent returns what each side has sent to its store so far, if a case counts that.
+	sent []func() traffic
 }
 
 func newLab(t testing.TB, s *store, z sizes) *lab {

@@ -27,8 +27,8 @@ func machine(t testing.TB) []string {
 	}
 	modules := read(t, "go.mod")
 	version := func(path string) string { return field(modules, `(?m)^\s*`+path+` (\S+)`) }
-	return append(lines, fmt.Sprintf("go-sdk %s, components-contrib %s (embedded), hallgren/eventsourcing/eventstore/sql %s, looplab/eventhorizon %s",
-		version("github.com/dapr/go-sdk"), version("github.com/dapr/components-contrib"), version("github.com/hallgren/eventsourcing/eventstore/sql"), version("github.com/looplab/eventhorizon")))
+	return append(lines, fmt.Sprintf("go-sdk %s, components-contrib %s (embedded), hallgren/eventsourcing/eventstore/sql %s, looplab/eventhorizon %s, watermill-sql %s",
+		version("github.com/dapr/go-sdk"), version("github.com/dapr/components-contrib"), version("github.com/hallgren/eventsourcing/eventstore/sql"), version("github.com/looplab/eventhorizon"), version("github.com/ThreeDotsLabs/watermill-sql/v4")))
 }
 
 // daprVersion returns the version of Dapr that bin/daprd was built from.

@@ -20,15 +20,17 @@ import (
 )
 
 const (
-	updaterTimeout  = time.Minute
-	updaterVariable = "EVENTSTORES_BENCH_UPDATER" // turns this executable into an updater, and holds its configuration
-	updaterResults  = 3                           // the file descriptor to which an updater writes its results
+	updaterTimeout = time.Minute
+	childVariable  = "EVENTSTORES_BENCH_CHILD" // turns this executable into an updater or a follower, and holds its configuration
+	childResults   = 3                         // the file descriptor to which a child writes its results
 )
 
-// updaterConfig is what an updater needs to know.
-type updaterConfig struct {
+// childConfig is what an updater or a follower needs to know.
+type childConfig struct {
 	Address address
-	Writers int // goroutines that update
+	Writers int    // goroutines that update
+	Part    string // a follower's part of the store; empty for an updater
+	Indexes bool   // the follower runs an indexer too
 }
 
 // address says how another process reaches a store: the address of a sidecar, or a SQLite file. It
@@ -55,8 +57,8 @@ type updaterResult struct {
 }
 
 func TestMain(m *testing.M) {
-	if config := os.Getenv(updaterVariable); config != "" {
-		if err := runUpdater(config, os.Stdin, os.NewFile(updaterResults, "results")); err != nil {
+	if config := os.Getenv(childVariable); config != "" {
+		if err := runChild(config, os.Stdin, os.NewFile(childResults, "results")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -65,10 +67,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// runUpdater is the main function of an updater. It reports that it is ready. Then it updates each
-// aggregate whose id it reads, until its input ends.
-func runUpdater(config string, ids io.Reader, results io.Writer) error {
-	var c updaterConfig
+// runChild is the main function of an updater or a follower.
+func runChild(config string, in io.Reader, results io.Writer) error {
+	var c childConfig
 	if err := json.Unmarshal([]byte(config), &c); err != nil {
 		return err
 	}
@@ -76,6 +77,15 @@ func runUpdater(config string, ids io.Reader, results io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if c.Part != "" {
+		return runFollower(c, state, in, results)
+	}
+	return runUpdater(c, state, in, results)
+}
+
+// runUpdater reports that it is ready. Then it updates each aggregate whose id it reads, until its
+// input ends.
+func runUpdater(c childConfig, state driver.State, ids io.Reader, results io.Writer) error {
 	s := &store{state: state}
 	provider, err := s.provider(state)
 	if err != nil {
@@ -117,26 +127,34 @@ type updater struct {
 // startUpdater starts an updater, which ends with the test, and waits until it is ready.
 func (l *lab) startUpdater(writers int) *updater {
 	l.t.Helper()
+	stdin, results := l.startChild(childConfig{Address: l.address, Writers: writers})
+	u := &updater{ids: json.NewEncoder(stdin), results: json.NewDecoder(results)}
+	must(u.result())(l.t)
+	return u
+}
+
+// startChild starts this executable as another process, which ends with the test. It returns its
+// input and where it writes its results.
+func (l *lab) startChild(c childConfig) (stdin io.Writer, results io.Reader) {
+	l.t.Helper()
 	executable := must(os.Executable())(l.t)
-	config := must(json.Marshal(updaterConfig{l.address, writers}))(l.t)
+	config := must(json.Marshal(c))(l.t)
 	read, write, err := os.Pipe()
 	l.check(err)
 	l.t.Cleanup(func() { _ = read.Close() })
 	cmd := exec.CommandContext(l.t.Context(), executable)
-	cmd.Env = append(os.Environ(), updaterVariable+"="+string(config))
+	cmd.Env = append(os.Environ(), childVariable+"="+string(config))
 	cmd.Stderr = os.Stderr
-	cmd.ExtraFiles = []*os.File{write} // updaterResults
-	stdin := must(cmd.StdinPipe())(l.t)
+	cmd.ExtraFiles = []*os.File{write} // childResults
+	in := must(cmd.StdinPipe())(l.t)
 	err = cmd.Start()
 	_ = write.Close()
 	l.check(err)
 	l.t.Cleanup(func() {
-		_ = stdin.Close()
+		_ = in.Close()
 		_ = cmd.Wait()
 	})
-	u := &updater{ids: json.NewEncoder(stdin), results: json.NewDecoder(read)}
-	must(u.result())(l.t)
-	return u
+	return in, read
 }
 
 func (u *updater) result() ([]int, error) {

@@ -17,6 +17,7 @@ import (
 type report struct {
 	results  []result
 	memory   []memoryUse
+	idle     []idleUse
 	versions []string // of the servers and libraries that ran
 	took     time.Duration
 }
@@ -28,6 +29,9 @@ func (r report) rows() []string {
 	}
 	for _, m := range r.memory {
 		rows = append(rows, m.row())
+	}
+	for _, use := range r.idle {
+		rows = append(rows, use.row())
 	}
 	return rows
 }
@@ -44,6 +48,13 @@ var rivals = []struct{ name, what string }{
 		"`embedded/memory`, which encodes each event as JSON.\n\n" +
 		"Its aggregate store loads an aggregate from all of its events and saves it. It starts again if\n" +
 		"another update was saved first."},
+	{"watermill", "`github.com/ThreeDotsLabs/watermill-sql` delivers messages from tables of PostgreSQL. Together with\n" +
+		"a table of events it is an outbox: the message is inserted in the transaction of its event. It\n" +
+		"talks to the database directly, through pgx, and decodes each message. Its subscriber looks for\n" +
+		"messages every 20 ms, instead of every second as by default.\n\n" +
+		"`feedappendloop` is an append by a provider with a feed, against the transaction. In `latency1`,\n" +
+		"`latency100` and `latency1000`, writer, indexer and subscription of the event store are in one\n" +
+		"process. `catchup` reads 10,000 events from the beginning, the library with a new consumer group."},
 }
 
 // sidesCompared returns what the event store is compared with.
@@ -202,6 +213,37 @@ func (r report) markdown(t testing.TB) string {
 		if a, f := result.ours.perEvent, result.other.perEvent; a != nil && f != nil {
 			line("| %s | %s | %.1f | %d bytes | %.1f | %d bytes |", result.name, result.store, float64(a.objects)/100, a.bytes/100, float64(f.objects)/100, f.bytes/100)
 		}
+	}
+	line("\n### Feeds\n")
+	for _, result := range r.results {
+		if result.name == "catchup" {
+			line("- `catchup` on %s read %.0f events a second, `%s` %.0f.", result.store,
+				float64(full.many)*result.ours.perSecond(), result.other.name, float64(full.many)*result.other.perSecond())
+		}
+		if result.reached > 0 && result.against == "floor" {
+			line("- `%s` on %s made %.0f appends a second.", result.name, result.store, result.reached)
+		}
+	}
+	line("\nWhat the cases sent to the store. In `feedappend1`, `feedappendloop`, `feedcommand` and `oldappend` it")
+	line("is what one append sent, with what belongs to it: opening and closing its session, and what is sent")
+	line("after it. In `oldindex` it includes what the indexer does until it ends. Bytes are those of keys and")
+	line("values in both directions.\n")
+	line("| case | store | requests | | keys | | bytes | |\n|---|---|---|---|---|---|---|---|")
+	line("| | | ours | floor | ours | floor | ours | floor |")
+	for _, result := range r.results {
+		if a := result.ours.sent; a != nil {
+			requests, keys, bytes := "", "", ""
+			if f := result.other.sent; f != nil {
+				requests, keys, bytes = fmt.Sprintf("%.2f", f.requests), fmt.Sprintf("%.2f", f.keys), fmt.Sprintf("%.0f", f.bytes)
+			}
+			line("| %s | %s | %.2f | %s | %.2f | %s | %.0f | %s |", result.name, result.store, a.requests, requests, a.keys, keys, a.bytes, bytes)
+		}
+	}
+	line("\nWhat processes send each second while nothing happens. Each is a process of its own, on a store")
+	line("without a lock component.\n")
+	line("| process | requests | keys | bytes |\n|---|---|---|---|")
+	for _, use := range r.idle {
+		line("| %s | %.2f | %.2f | %.0f |", use.what, use.sent.requests, use.sent.keys, use.sent.bytes)
 	}
 	line("\n### Memory\n")
 	line("By how much the heap grew at most while a stream was read.")

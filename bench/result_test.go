@@ -77,6 +77,7 @@ type timing struct {
 	median, p99 float64
 	q1, q3      float64
 	perEvent    *allocations // in hundredths
+	sent        *traffic     // for an append or a run
 }
 
 // perSecond returns how often a second the side did what it was timed for.
@@ -92,6 +93,7 @@ type result struct {
 	pairQ1, pairQ3  float64  // quartiles of the rounds' ratios
 	rounds, samples int
 	limit           limit
+	reached         float64 // appends a second, in a comparison of delays
 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
@@ -108,16 +110,27 @@ func timingOf(s series) timing {
 
 // compare runs a comparison on the store of a lab.
 func compare(ctx context.Context, c comparison, l *lab, p plan) (result, error) {
-	sides := c.sides(l)
-	all, err := inTurns(ctx, sides, c.once, p)
-	if err == nil {
-		err = alike(ctx, sides, all, p.verify)
+	var sides []side
+	var all []series
+	var reached float64
+	var err error
+	if c.brief {
+		p.time /= 2
+	}
+	if c.delays != nil {
+		all, reached = c.delays(l)
+	} else {
+		sides = c.sides(l)
+		if all, err = inTurns(ctx, sides, c.once, p); err == nil {
+			err = alike(ctx, sides, all, p.verify)
+		}
 	}
 	if err != nil {
 		return result{}, fmt.Errorf("case %s on %s: %w", c.name, l.name, err)
 	}
 	r := result{
 		comparison: c,
+		reached:    reached,
 		store:      l.name,
 		ours:       timingOf(all[0]),
 		other:      timingOf(all[1]),
@@ -138,6 +151,14 @@ func compare(ctx context.Context, c comparison, l *lab, p plan) (result, error) 
 			if of.perEvent, err = perEvent(ctx, sides[i]); err != nil {
 				return result{}, err
 			}
+		}
+	}
+	for i, sent := range l.sent {
+		if c.counts == notCounted {
+			break
+		}
+		if *[]**traffic{&r.ours.sent, &r.other.sent}[i], err = c.counts.counted(ctx, sides[i], sent); err != nil {
+			return result{}, fmt.Errorf("case %s on %s: %w", c.name, l.name, err)
 		}
 	}
 	return r, nil
@@ -217,6 +238,14 @@ func (r result) row() string {
 		if t.perEvent != nil {
 			fmt.Fprintf(&b, " %s_allocs_per_event=%.2f %s_bytes_per_event=%.0f", t.name, float64(t.perEvent.objects)/100, t.name, float64(t.perEvent.bytes)/100)
 		}
+	}
+	for _, t := range []timing{r.ours, r.other} {
+		if t.sent != nil {
+			fmt.Fprintf(&b, " %s_requests=%.2f %s_keys=%.2f %s_bytes=%.0f", t.name, t.sent.requests, t.name, t.sent.keys, t.name, t.sent.bytes)
+		}
+	}
+	if r.reached > 0 {
+		fmt.Fprintf(&b, " appends_per_s=%.0f", r.reached)
 	}
 	b.WriteString(verdict(r.limit != limit{}, r.limit.String(), r.limit.met(r)))
 	return b.String()

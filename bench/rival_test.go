@@ -17,15 +17,20 @@ import (
 
 // rival is a library that a Go user might pick instead: github.com/hallgren/eventsourcing over
 // database/sql, without a sidecar.
-type rival struct{ core.EventStore }
+type rival struct {
+	core.EventStore
+	fetch func(start core.Version) core.Fetcher // reads all events
+}
 
 func startRival(t testing.TB, driverName, source string) *rival {
 	t.Helper()
 	db := openDB(t, driverName, source)
 	if driverName == "pgx" {
-		return &rival{must(eventsql.NewPostgres(db))(t)}
+		s := must(eventsql.NewPostgres(db))(t)
+		return &rival{s, s.All}
 	}
-	return &rival{must(eventsql.NewSQLiteSingelWriter(db))(t)} // as its README advises for concurrent writers
+	s := must(eventsql.NewSQLiteSingelWriter(db))(t) // as its README advises for concurrent writers
+	return &rival{s, s.All}
 }
 
 func hasRival(s *store) bool { return s.rival != nil }
@@ -71,6 +76,36 @@ func (r *rival) read(ctx context.Context, id string, each func(deposited)) (n in
 	if err != nil {
 		return 0, err
 	}
+	return decodeAll(all, each)
+}
+
+// allAfter reads and decodes the events of all streams after a place in the order of the database.
+func (r *rival) allAfter(place core.Version, each func(deposited)) (n int, err error) {
+	all, err := r.fetch(place + 1)()
+	if err != nil {
+		return 0, err
+	}
+	return decodeAll(all, each)
+}
+
+// end returns the place of the last event.
+func (r *rival) end() (place core.Version, err error) {
+	all, err := r.fetch(1)()
+	if err != nil {
+		return 0, err
+	}
+	defer all.Close()
+	for all.Next() {
+		e, err := all.Value()
+		if err != nil {
+			return 0, err
+		}
+		place = e.GlobalVersion
+	}
+	return place, nil
+}
+
+func decodeAll(all core.Iterator, each func(deposited)) (n int, err error) {
 	defer all.Close()
 	for all.Next() {
 		e, err := all.Value()
@@ -172,6 +207,27 @@ func rivalCommand(l *lab) []side {
 func rivalHot16(l *lab) []side {
 	r := l.rival(l.t)
 	return []side{hot16(l)[0], r.aggregates(middling, middling).updatedBy("hallgren", l.writers, r.update)}
+}
+
+// rivalCatchUp compares reading a feed from its beginning with the library's All.
+func rivalCatchUp(l *lab) []side {
+	r := l.rival(l.t)
+	before := must(r.end())(l.t)
+	for range l.many / perStream {
+		id := newName()
+		for from := 1; from < perStream; from += perCommit {
+			l.check(r.append(id, from, perCommit))
+		}
+	}
+	p, f := l.followed()
+	return []side{p.catchingUp(f), {"hallgren", func(ctx context.Context) (time.Duration, int, error) {
+		n := 0
+		took, err := timed(ctx, func() (err error) {
+			n, err = r.allAfter(before, func(deposited) {})
+			return err
+		})
+		return took, n, err
+	}, nil}}
 }
 
 // askVersion asks a database for its version.

@@ -43,8 +43,20 @@ type store struct {
 
 	address address // how another process reaches the store
 
+	// watermill opens the database of watermill-sql on the same server. It is nil where there is no
+	// comparison with it.
+	watermill func(t testing.TB) *watermill
+
 	versions []string // of the servers and libraries that run
 	longID   string   // of the long stream; empty until it is made
+
+	realm *realm // state, if it is a part of a store; see lab.part
+	feed  bool   // providers write to the feed
+
+	// Comparisons on one store share these. They are empty until they are made.
+	delays *delays
+	aged   *agedFeeds
+	listed string // the prefix of the part that has many streams
 }
 
 // counted reports whether the store counts its ETags, as Redis does. There transactions do not roll
@@ -90,6 +102,7 @@ func startSidecarPostgreSQL(t testing.TB) func(testing.TB) *store {
 	p := servers.StartPostgres(t)
 	s := viaDaprd(t, "sidecar/postgresql", servers.DaprdConfig{Components: []string{servers.PostgresState("statestore", p, "v2")}}, false)
 	s.rival = func(t testing.TB) *rival { return startRival(t, "pgx", p.ConnString) }
+	s.watermill = func(t testing.TB) *watermill { return startWatermill(t, p.ConnString) }
 	s.versions = append(s.versions, "PostgreSQL "+askVersion(t, openDB(t, "pgx", p.ConnString), "SHOW server_version"))
 	return func(testing.TB) *store { return s }
 }
@@ -234,6 +247,9 @@ func (s *store) providerWith(state driver.State, codec eventstore.Codec) (*event
 	settings := eventstore.DefaultSettings()
 	settings.SessionTimeout = sessionTimeout
 	options := []eventstore.Option{eventstore.WithRegistry(registry), eventstore.WithSettings(settings), eventstore.WithLogger(slog.New(slog.DiscardHandler))}
+	if s.feed {
+		options = append(options, eventstore.WithFeed(feedName))
+	}
 	if s.locker != nil {
 		options = append(options, eventstore.WithLocker(s.locker))
 	}

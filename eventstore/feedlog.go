@@ -22,6 +22,7 @@ func readLog(ctx context.Context, r *Reader) (journal.State, error) {
 		if state, err = journal.DecodeState(raw.Payload); err != nil {
 			return journal.State{}, r.handle.damaged(r.handle.keys.snapshot(snapshot.Version), snapshot.Version, err)
 		}
+		state.KeptVersion = snapshot.Version
 	}
 	for event, err := range events {
 		if err != nil {

@@ -227,7 +227,7 @@ func (x *exam) closeHole(ctx context.Context, h *hole, to int64) error {
 	}
 	var entries []journal.Entry
 	for n := journal.PageOf(h.from); n <= journal.PageOf(h.to); n++ {
-		found, err := x.logPages(ctx, n, n)
+		found, err := x.allLogPages(ctx, n, n)
 		if isA[*eventstore.DamagedError](err) || err == nil && found[0].Version == 0 {
 			break
 		}

@@ -18,7 +18,7 @@ import (
 // warnings. It returns an [eventstore.DamagedError] if the log itself is damaged.
 func (f *Feed) Index(ctx context.Context) error {
 	ctx = polling.Mark(ctx)
-	ix := &indexer{Feed: f, walk: walk{whole: time.Now()}}
+	ix := &indexer{Feed: f, walk: walk{whole: time.Now()}, pace: newPace()}
 	defer f.listen(ctx)()
 	defer func() { ix.reportEnd(ctx) }()
 	for failures := 0; ctx.Err() == nil; {
@@ -57,7 +57,7 @@ type indexer struct {
 	commit  string    // that made the version, since a store that lost writes may have another one
 	time    time.Time // of the newest batch
 	loaded  bool
-	idle    int // rounds since the last one that took over something
+	pace    pace
 
 	journals  map[string]*watched
 	live      int                  // journals that have not ended
@@ -82,7 +82,7 @@ func lapsed(err error) bool {
 
 // forget makes the indexer read everything again that it knows.
 func (ix *indexer) forget() {
-	*ix = indexer{Feed: ix.Feed, walk: walk{whole: ix.walk.whole}, reported: ix.reported}
+	*ix = indexer{Feed: ix.Feed, walk: walk{whole: ix.walk.whole}, pace: ix.pace, reported: ix.reported}
 }
 
 // turn indexes for as long as one session on the log lasts.
@@ -107,12 +107,11 @@ func (ix *indexer) turn(ctx context.Context) (err error) {
 			return err
 		}
 		if took > 0 {
-			ix.idle = 0
+			ix.pace.found()
 			pause(ctx, gather)
 			continue
 		}
-		ix.idle++
-		timer := time.NewTimer(min(pollLeast*time.Duration(ix.idle), pollMost))
+		timer := time.NewTimer(ix.pace.wait())
 		select {
 		case <-ctx.Done():
 		case <-stood:
@@ -124,14 +123,8 @@ func (ix *indexer) turn(ctx context.Context) (err error) {
 	return nil
 }
 
-// An indexer polls the journals at these intervals, more often while there is something to do.
-const (
-	pollLeast = 20 * time.Millisecond
-	pollMost  = time.Second
-
-	// gather is how long an indexer waits after a batch, so that the next one has more entries.
-	gather = 5 * time.Millisecond
-)
+// gather is how long an indexer waits after a batch, so that the next one has more entries.
+const gather = 5 * time.Millisecond
 
 // load reads how far the log has got, unless the indexer knows it.
 func (ix *indexer) load(ctx context.Context, s *eventstore.Session) error {
@@ -150,6 +143,7 @@ func (ix *indexer) load(ctx context.Context, s *eventstore.Session) error {
 		return err
 	}
 	ix.version, ix.commit, ix.loaded = version, ix.inside.Commit(s), true
+	ix.batches = int(version - ix.state.KeptVersion)
 	ix.journals, ix.blocked = map[string]*watched{}, map[journal.Slot]int{}
 	if version > 0 { // its entries may not have been deleted
 		event, err := s.Event(ctx, version, eventstore.AsRaw())

@@ -125,7 +125,7 @@ func (l *lab) add(id string, events ...any) {
 }
 
 // settle waits until the log has all.
-func (l *lab) settle() { time.Sleep(2 * time.Second) }
+func (l *lab) settle() { time.Sleep(15 * time.Second) }
 
 // show returns an item in short form.
 func show(i feed.Item) string {

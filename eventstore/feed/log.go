@@ -34,13 +34,14 @@ func (f *Feed) decode(event eventstore.Event) (logged, error) {
 	return logged{batch, event.Version}, nil
 }
 
-// batchesAfter reads the batches that hold entries after a position.
-func (f *Feed) batchesAfter(ctx context.Context, log *eventstore.Reader, position int64) iter.Seq2[logged, error] {
+// batchesAfter reads the batches that hold entries after a position. A snapshot before them is
+// known.
+func (f *Feed) batchesAfter(ctx context.Context, log *eventstore.Reader, position int64, known snapshot) iter.Seq2[logged, error] {
 	return func(yield func(logged, error) bool) {
 		view, err := f.inside.ViewLog(ctx, log)
 		var version int64
 		if err == nil {
-			version, err = f.versionAfter(ctx, view, position)
+			version, err = f.versionAfter(ctx, view, position, known)
 		}
 		if err != nil {
 			yield(logged{}, err)
@@ -59,14 +60,17 @@ func (f *Feed) batchesAfter(ctx context.Context, log *eventstore.Reader, positio
 	}
 }
 
-// versionAfter returns the version of the first batch that holds an entry after a position. It may
-// be one above the last version. It searches the log, so it takes as many requests as the number of
-// batches has binary digits.
-func (f *Feed) versionAfter(ctx context.Context, log eventstore.LogView, position int64) (int64, error) {
-	if position == 0 {
-		return 1, nil
+// snapshot is one of the log. The zero value is the beginning of the log.
+type snapshot struct{ position, version int64 }
+
+// versionAfter returns the version of the first batch that holds an entry after a position, which
+// is not before a known snapshot. It may be one above the last version. It searches the log after
+// the snapshot, so it takes as many requests as the number of batches there has binary digits.
+func (f *Feed) versionAfter(ctx context.Context, log eventstore.LogView, position int64, known snapshot) (int64, error) {
+	if position <= known.position {
+		return known.version + 1, nil
 	}
-	low, high := int64(1), log.Version+1 // the answer is from low to high
+	low, high := known.version+1, log.Version+1 // the answer is from low to high
 	for low < high {
 		middle := (low + high) / 2
 		batch, err := f.batch(ctx, log, middle)
@@ -155,13 +159,13 @@ func (f *Feed) forward(ctx context.Context, at place, live bool) iter.Seq2[run, 
 		}
 		log, checked := f.inside.LogReader(), false
 		looking := ctx
-		for delay := pollLeast; ; {
+		for pace := newPace(); ; {
 			news := f.news.waiter()
 			view, err := f.inside.ViewLog(looking, log)
 			if err == nil {
 				f.news.seen(view.Version)
-				if delay = min(2*delay, pollMost); at.version <= view.Version {
-					delay = pollLeast
+				if at.version <= view.Version {
+					pace.found()
 				}
 				err = f.search(ctx, view, &at)
 			}
@@ -210,7 +214,7 @@ func (f *Feed) forward(ctx context.Context, at place, live bool) iter.Seq2[run, 
 			}
 			looking = polling.Mark(ctx)
 			f.inside.CheckIndexed(looking)
-			if !news.wait(ctx, view.Version, delay) {
+			if !news.wait(ctx, view.Version, pace.wait()) {
 				return
 			}
 		}
@@ -279,7 +283,7 @@ func (f *Feed) search(ctx context.Context, log eventstore.LogView, at *place) er
 	if at.position > end.position {
 		return f.beyond("After", at.position, end.position)
 	}
-	at.version, err = f.versionAfter(ctx, log, at.position)
+	at.version, err = f.versionAfter(ctx, log, at.position, snapshot{})
 	at.end = at.position
 	return err
 }
@@ -335,7 +339,7 @@ func (f *Feed) backward(ctx context.Context, before int64) iter.Seq2[run, error]
 		}
 		for last := number - 1; last >= 0; last -= pagesAtOnce {
 			first := max(0, last-pagesAtOnce+1)
-			found, err := f.logPages(ctx, first, last)
+			found, err := f.allLogPages(ctx, first, last)
 			if err != nil {
 				fail(err)
 				return

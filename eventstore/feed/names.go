@@ -65,7 +65,7 @@ func (ix *indexer) catchUpNames(ctx context.Context, s *eventstore.Session) erro
 	if done >= ix.state.Position {
 		return nil
 	}
-	for batch, err := range ix.batchesAfter(ctx, s.Reader, done) {
+	for batch, err := range ix.batchesAfter(ctx, s.Reader, done, snapshot{ix.state.Kept, ix.state.KeptVersion}) {
 		if err != nil {
 			return err
 		}
@@ -90,11 +90,16 @@ func (f *Feed) firstPage(ctx context.Context, is func(journal.NamesPage) bool) (
 		for i, n := range pages {
 			keys[i] = f.name.Names(n)
 		}
-		items, err := f.inside.GetMany(ctx, indexing, keys)
+		items, err := f.inside.GetManyUnproven(ctx, indexing, keys)
 		if err != nil {
 			return 0, err
 		}
 		for i, item := range items {
+			if !item.Found() && f.inside.State().Capabilities().BulkMisses { // the others need no proof
+				if item, err = f.inside.State().Get(ctx, f.name.Log(), item.Key); err != nil {
+					return 0, f.failed(indexing, err)
+				}
+			}
 			p, err := journal.DecodeNames(f.name, item.Value)
 			if err != nil {
 				return 0, f.damaged(item.Key, 0, err)

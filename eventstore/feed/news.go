@@ -88,3 +88,22 @@ func (w waiter) wait(ctx context.Context, version int64, delay time.Duration) bo
 		}
 	}
 }
+
+// pace says how long to wait until the next look for news: an eighth of the time since the last
+// news, but at least pollLeast and at most pollMost. So news that come at any rate are found after
+// a small part of the time between them, and a feed without news costs little after a few seconds.
+type pace struct{ news time.Time }
+
+func newPace() pace { return pace{time.Now()} }
+
+// found notes that there were news.
+func (p *pace) found() { p.news = time.Now() }
+
+func (p pace) wait() time.Duration {
+	return min(max(time.Since(p.news)/8, pollLeast), pollMost)
+}
+
+const (
+	pollLeast = 20 * time.Millisecond
+	pollMost  = time.Second
+)

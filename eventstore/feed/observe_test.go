@@ -153,7 +153,7 @@ func TestAnIndexerTellsOfOpenNumbersAndOfWhatWaits(t *testing.T) {
 			}
 		}
 		l.index()
-		time.Sleep(10 * time.Second) // until the walk has come by
+		time.Sleep(20 * time.Second) // until the walk has come by
 		_, reports := w.take()
 		var waited, derived, open int
 		for _, r := range of[eventstore.IndexReport](reports) {

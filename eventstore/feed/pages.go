@@ -89,21 +89,30 @@ func (ix *indexer) addPages(ctx context.Context, batch logged) error {
 }
 
 // logPages reads the pages from one number to another, both included, in one request. One that is
-// absent is a zero Page.
+// absent is a zero Page. The store may have missed it.
 func (f *Feed) logPages(ctx context.Context, first, last int64) ([]journal.Page, error) {
+	return f.logPagesOf(ctx, numbersFrom(first, last), f.inside.GetManyUnproven)
+}
+
+// allLogPages is logPages, but it proves that a page is absent.
+func (f *Feed) allLogPages(ctx context.Context, first, last int64) ([]journal.Page, error) {
+	return f.logPagesOf(ctx, numbersFrom(first, last), f.inside.GetMany)
+}
+
+func numbersFrom(first, last int64) []int64 {
 	numbers := make([]int64, 0, last-first+1)
 	for n := first; n <= last; n++ {
 		numbers = append(numbers, n)
 	}
-	return f.logPagesOf(ctx, numbers)
+	return numbers
 }
 
-func (f *Feed) logPagesOf(ctx context.Context, numbers []int64) ([]journal.Page, error) {
+func (f *Feed) logPagesOf(ctx context.Context, numbers []int64, get func(context.Context, string, []string) ([]driver.Item, error)) ([]journal.Page, error) {
 	keys := make([]string, len(numbers))
 	for i, n := range numbers {
 		keys[i] = f.name.Page(n)
 	}
-	items, err := f.inside.GetMany(ctx, readingFeed, keys)
+	items, err := get(ctx, readingFeed, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +128,8 @@ func (f *Feed) logPagesOf(ctx context.Context, numbers []int64) ([]journal.Page,
 	return found, nil
 }
 
-// lastLogPage returns the last page, and how many there are.
+// lastLogPage returns the last page, and how many there are. There may be more, if the store has
+// missed one.
 func (f *Feed) lastLogPage(ctx context.Context) (count int64, last journal.Page, err error) {
 	return f.firstLogPage(ctx, func(p journal.Page) bool { return p.Version == 0 })
 }
@@ -128,7 +138,7 @@ func (f *Feed) lastLogPage(ctx context.Context) (count int64, last journal.Page,
 // it. It has to report true for all pages after that as well, and for pages that are absent.
 func (f *Feed) firstLogPage(ctx context.Context, is func(journal.Page) bool) (number int64, before journal.Page, err error) {
 	number, err = search(func(numbers []int64) (int, error) {
-		found, err := f.logPagesOf(ctx, numbers)
+		found, err := f.logPagesOf(ctx, numbers, f.inside.GetManyUnproven)
 		if err != nil {
 			return 0, err
 		}

@@ -82,8 +82,9 @@ func FromNow() ReadOption {
 // context.
 //
 // If an indexer of the same [Feed] works in this process, it wakes the loop at once. Otherwise the
-// loop looks for news after 20 ms, and less often while there is none, down to once a second. That
-// is one request, which all loops of the Feed share. See [eventstore.WithBell] for less delay.
+// loop looks for news every 20 ms, and less often while there is none, down to once a second: it
+// waits for an eighth of the time since the last news. A look is one request, which all loops of
+// the Feed share. See [eventstore.WithBell] for less delay.
 func Live() ReadOption {
 	return option("Live", func(q *query) error { q.live = true; return nil })
 }

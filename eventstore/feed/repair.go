@@ -198,7 +198,7 @@ var errUnreadable = errors.New("it cannot be read, or is not what the log tells"
 // fixPages writes pages of the log again.
 func (r *repair) fixPages(ctx context.Context) error {
 	for _, n := range r.pages {
-		version, err := r.versionAfter(ctx, r.view, n*journal.PageEntries)
+		version, err := r.versionAfter(ctx, r.view, n*journal.PageEntries, snapshot{})
 		if err != nil {
 			return err
 		}

@@ -165,7 +165,9 @@ type State struct {
 	Position int64 // of the last entry
 	Vector   Vector
 
-	Kept int64 // the position of the snapshot that the state was read from, or 0; it is not stored
+	// Kept and KeptVersion are the position and the version of the log's snapshot that the state
+	// was read from, or 0. They are not stored.
+	Kept, KeptVersion int64
 }
 
 // Take notes that a batch is in the log.
@@ -184,7 +186,7 @@ func (s *State) Take(b Batch) error {
 }
 
 // Clone returns a copy that shares nothing that changes.
-func (s State) Clone() State { return State{s.Position, s.Vector.Clone(), s.Kept} }
+func (s State) Clone() State { return State{s.Position, s.Vector.Clone(), s.Kept, s.KeptVersion} }
 
 // Encode returns the state as text. Each journal is a line with its highest number and the numbers
 // that were absent, or with the word ended:

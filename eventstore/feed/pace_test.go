@@ -1,0 +1,69 @@
+package feed_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
+)
+
+func TestAReaderInAnotherProcessWaitsForASmallPartOfTheTimeBetweenCommits(t *testing.T) {
+	inLabOn(t, memstate.Transactional(), func(l *lab) {
+		_, other := open(l.T, l.store)
+		arrived := make(chan time.Time)
+		go func() {
+			for _, err := range other.Read(l.Context(), feed.Live()) {
+				if err != nil { // the test has ended
+					return
+				}
+				arrived <- time.Now()
+			}
+		}()
+		for _, between := range []time.Duration{0, time.Second, 3 * time.Second, 300 * time.Millisecond} {
+			time.Sleep(between)
+			began := time.Now()
+			l.add("1", deposited{1})
+			if took, most := (<-arrived).Sub(began), between/8+30*time.Millisecond; took > most {
+				l.Errorf("a commit %s after the one before took %s, want at most %s", between, took, most)
+			}
+		}
+	})
+}
+
+func TestAnIndexerStartsInFewRequests(t *testing.T) {
+	store := memstate.Transactional()
+	store.Caps.BulkMisses = true
+	inLabOn(t, store, func(l *lab) {
+		for i := range 250 {
+			l.add(fmt.Sprint(i%3), deposited{i})
+			time.Sleep(50 * time.Millisecond)
+		}
+		l.stop()
+		l.store.Trace()
+		l.index()
+		time.Sleep(time.Millisecond)
+		if trace := l.store.Trace(); len(trace) > 25 {
+			l.Errorf("it took %d requests: %q", len(trace), trace)
+		}
+	})
+}
+
+func TestIndexersThatEndSoonSaveHowFarTheJournalsWereRead(t *testing.T) {
+	inLabOn(t, memstate.Transactional(), func(l *lab) {
+		for i := range 110 {
+			l.add("1", deposited{i})
+			time.Sleep(100 * time.Millisecond)
+			l.stop()
+			l.index()
+		}
+		for key := range l.store.Values() {
+			if strings.HasPrefix(key, "{:feed:all}:snapshot") {
+				return
+			}
+		}
+		l.Error("the log has no snapshot after 110 batches")
+	})
+}
