@@ -432,6 +432,7 @@ func (x *exam) checkPageRecords(ctx context.Context) error {
 // checkNames compares the catalogue with the log, and its marks with its pages.
 func (x *exam) checkNames(ctx context.Context) error {
 	var missing []int64
+	var last journal.NamesPage
 	for first := int64(0); ; first += namePagesAtOnce {
 		keys := make([]string, namePagesAtOnce)
 		for i := range keys {
@@ -459,6 +460,7 @@ func (x *exam) checkNames(ctx context.Context) error {
 				x.damageFound(item.Key, err)
 				continue
 			}
+			last = page
 			if err := x.checkMarks(ctx, page); err != nil {
 				return err
 			}
@@ -467,7 +469,8 @@ func (x *exam) checkNames(ctx context.Context) error {
 			break
 		}
 	}
-	return x.missingMarks(ctx)
+	x.tellMarks(last)
+	return nil
 }
 
 var errMissing = errors.New("it is missing")
@@ -496,27 +499,17 @@ func (x *exam) checkMarks(ctx context.Context, page journal.NamesPage) error {
 	return nil
 }
 
-// missingMarks looks again at marks that were missing, since an indexer writes them after the page.
-func (x *exam) missingMarks(ctx context.Context) error {
-	for names := range slices.Chunk(slices.Sorted(maps.Keys(x.marks)), headsAtOnce) {
-		keys := make([]string, len(names))
-		for i, name := range names {
-			keys[i] = x.name.Mark(name)
-		}
-		items, err := x.inside.GetMany(ctx, verifying, keys)
-		if err != nil {
-			return err
-		}
-		for i, item := range items {
-			name := names[i]
-			if x.marks[name] == errMissing && item.Found() {
-				delete(x.marks, name)
-				continue
-			}
-			x.damageFound(item.Key, x.marks[name])
+// tellMarks notes the marks that are damaged or missing. Those of the last page may be missing: an
+// indexer writes them after the page, and again when it begins.
+func (x *exam) tellMarks(last journal.NamesPage) {
+	for _, n := range last.Names {
+		if x.marks[n.Stream] == errMissing {
+			delete(x.marks, n.Stream)
 		}
 	}
-	return nil
+	for _, name := range slices.Sorted(maps.Keys(x.marks)) {
+		x.damageFound(x.name.Mark(name), x.marks[name])
+	}
 }
 
 // checkJournals looks at what stands in journals.
