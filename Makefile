@@ -93,7 +93,7 @@ test-containers: daprd ## Test the images and compose.yaml, on a Docker engine
 
 .PHONY: test-unit
 test-unit: gcc ## Run the tests that need no sidecar
-	go test -race -timeout 20m ./...
+	go test -race -timeout 40m ./...
 
 SEEDS ?= 1000000
 FEEDS ?= 20000
