@@ -59,7 +59,7 @@ func (j *journals) nameTogether(ctx context.Context, streams []string) error {
 			failed = fmt.Errorf("the feed %q cannot take the names of streams: %w", string(j.feed), err)
 		}
 	}
-	j.stood.Ring()
+	j.tell()
 	return failed
 }
 
