@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -282,19 +283,19 @@ func TestARoundThatTakesLongerThanTheLeaseIsNoFailure(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := &lab{T: t, store: store, p: p, f: f}
-		l.index()
-		l.add("a", deposited{1})
-		l.settle()
-		slow := true
+		var slow atomic.Bool
 		store.Around = func(_ context.Context, r *memstate.Request, next func() error) error {
-			if slow && r.Op == "swap" && slices.Contains(r.Keys, "{:feed:all}:head") {
-				slow = false
+			if r.Op == "swap" && slices.Contains(r.Keys, "{:feed:all}:head") && slow.Swap(false) {
 				time.Sleep(1500 * time.Millisecond)
 				return fmt.Errorf("too late: %w", driver.ErrRefused)
 			}
 			return next()
 		}
+		l := &lab{T: t, store: store, p: p, f: f}
+		l.index()
+		l.add("a", deposited{1})
+		l.settle()
+		slow.Store(true)
 		l.add("a", deposited{2})
 		time.Sleep(1700 * time.Millisecond)
 		l.expect("a/1, a/2")
