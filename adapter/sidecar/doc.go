@@ -26,6 +26,7 @@
 //
 //   - example_test.go: connect to a sidecar, with locks
 //   - example_aggregate_test.go: aggregates through a sidecar
+//   - example_feed_test.go: a subscription, and a list of streams
 //   - example_bell_test.go: a feed whose processes wake each other
 //   - example_start_test.go: dial options; start without writing
 //   - example_keywrapper_test.go: personal keys, encrypted by a vault
