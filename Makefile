@@ -73,7 +73,7 @@ compose: .env ## Run the bank, its sidecar and Redis in containers, at http://lo
 
 .PHONY: test
 test: test-unit daprd bin/dapr ## Test everything, with real sidecars and stores
-	$(MAKE) sim SEEDS=20000
+	$(MAKE) sim SEEDS=20000 FEEDS=4000
 	cd integration && go test -race -timeout 20m && go test -race ./servers/... ./browser
 	cd integration && go test -timeout 20m ./memory
 	$(MAKE) stores
