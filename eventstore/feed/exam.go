@@ -27,6 +27,9 @@ type exam struct {
 	exact   bool              // the state's vector is complete
 	streams map[string]*known // by their names
 
+	// listedTo is the position of the log up to which the catalogue is complete.
+	listedTo int64
+
 	// What is damaged:
 	noRoot, noHead, noList bool
 	holes                  []*hole // in the log
@@ -460,7 +463,7 @@ func (x *exam) checkNames(ctx context.Context) error {
 				x.damageFound(item.Key, err)
 				continue
 			}
-			last = page
+			last, x.listedTo = page, page.Position
 			if err := x.checkMarks(ctx, page); err != nil {
 				return err
 			}
@@ -598,7 +601,8 @@ func (x *exam) checkStream(name string, h eventstore.StreamHead, err error) {
 			x.missing(name, k.to+1, t.To, "")
 		}
 	}
-	if !x.fixing && k.begun > 0 && !k.listed && x.complete() && parseErr == nil {
+	// An indexer lists a stream a little later than it logs its beginning.
+	if !x.fixing && k.begun > 0 && k.begun <= x.listedTo && !k.listed && x.complete() && parseErr == nil {
 		x.note(Finding{Kind: StreamUnlisted, Stream: s})
 	}
 }
