@@ -124,6 +124,7 @@ func TestAnImportSaysWhyAStreamFailed(t *testing.T) {
 		for _, id := range []string{"a", "b", "c"} {
 			l.write(old, id, 1)
 		}
+		l.stop()
 		l.store.Around = refusing("swap", "{EventStores:account:b}:head")
 		for i, err := range l.f.Import(l.Context(), feed.Named(l.accounts("a", "b", "c")...)) {
 			if err != nil {
@@ -137,6 +138,7 @@ func TestAnImportSaysWhyAStreamFailed(t *testing.T) {
 		if got := l.imports(feed.Named(l.accounts("a", "b", "c")...)); got != "a known 1, b added 1, c known 1" {
 			l.Error(got)
 		}
+		l.index()
 		l.settle()
 		got := strings.Split(shown(l.read()), ", ") // the streams were adopted at the same time
 		if slices.Sort(got); !slices.Equal(got, []string{"a/1", "b/1", "c/1"}) {
