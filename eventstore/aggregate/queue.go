@@ -52,14 +52,18 @@ type turn struct {
 	joined uint64        // of its first join; never changes
 }
 
-// join puts a new turn at the end of its line. The caller must leave it.
-func (q *queue) join(stream eventstore.Stream, of any) *turn {
-	t := &turn{queue: q, stream: stream, of: of}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	t.joined = q.joins + 1
-	q.put(t, false)
-	return t
+// newTurn returns a turn that has not joined its line yet.
+func (q *queue) newTurn(stream eventstore.Stream, of any) *turn {
+	return &turn{queue: q, stream: stream, of: of}
+}
+
+// join puts a new turn at the end of its line. The caller must leave it. From then on another
+// holder may take the turn, and use what it is of.
+func (t *turn) join() {
+	t.queue.mu.Lock()
+	defer t.queue.mu.Unlock()
+	t.joined = t.queue.joins + 1
+	t.queue.put(t, false)
 }
 
 // rejoin puts a turn that is out of its line at its end. It will not be taken with others.

@@ -23,7 +23,8 @@ func enterNow(ctx context.Context, q *queue, stream eventstore.Stream) entrant {
 	until, leave := context.WithCancel(context.Background())
 	e := entrant{make(chan *turn, 1), leave}
 	go func() {
-		t := q.join(stream, nil)
+		t := q.newTurn(stream, nil)
+		t.join()
 		t.wait(ctx)
 		e.turn <- t
 		<-until.Done()

@@ -66,7 +66,8 @@ type outcome[S any] struct {
 // run makes an update: it takes turns until one of them ends it.
 func (u *update[S]) run() (Aggregate[S], error) {
 	u.told, u.gone = make(chan any, 16), make(chan struct{})
-	u.turn = u.r.queue.join(u.stream, u)
+	u.turn = u.r.queue.newTurn(u.stream, u)
+	u.turn.join()
 	defer u.turn.leave()
 	defer close(u.gone) // before the turn leaves, see batch.end
 	*u.tries = 1
