@@ -210,7 +210,6 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 				last = fmt.Errorf("%w; %w", last, contextErr(caller))
 			}
 			w.log.WarnContext(ctx, "outcome of an append is unknown", "version", c.base, "commit", c.id, "error", last)
-			c.number.keep()
 			return &OutcomeUnknownError{Stream: w.Stream, CommitID: c.id, Base: c.base, Cause: fmt.Errorf("%w; then: %w", cause, last), commit: c}
 		}
 	}

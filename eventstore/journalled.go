@@ -128,7 +128,6 @@ func (w *writer) account(c commit, err error) {
 	if c.number.own == nil {
 		return
 	}
-	certain := !w.sent
 	switch err.(type) { // errors of other types may wrap these
 	case nil:
 		if w.together {
@@ -142,15 +141,20 @@ func (w *writer) account(c commit, err error) {
 		c.number.rejected()
 		return
 	case *StorageError, *IdempotencyIDUsedError:
-		certain = true
+		c.number.unused()
+		return
+	case *OutcomeUnknownError: // whether it was sent or not, the caller has it
+		c.number.keep(c)
+		return
 	}
 	switch {
 	case err == errAdopted:
 		c.number.rejected()
-	case certain:
+	case !w.sent:
 		c.number.unused()
+	default:
+		c.number.keep(c)
 	}
-	c.number.unknown(c) // unless it was given back
 }
 
 // standing makes sure that what must stand in a journal before the next commit does so. That is the

@@ -58,7 +58,7 @@ type ownJournal struct {
 	next      int64                  // the number that was never given
 	free      []int64                // numbers whose commit certainly never takes effect, ascending
 	undecided map[int64]*giving      // numbers of commits under way or of unknown outcome
-	unknown   map[int64]commit       // commits of unknown outcome, without their events
+	unknown   map[int64]commit       // commits that were kept, without their events
 	unwritten map[int64]driver.Write // entries that are not known to stand
 	ended     bool                   // it gives no more numbers, and its end is to be written
 }
@@ -84,9 +84,8 @@ type number struct {
 }
 
 // giving is one time at which a number was given. A caller may retry an append again whose number
-// has been given to another commit since. Its fields are guarded by journals.mu.
+// has been given to another commit since. Its field is guarded by journals.mu.
 type giving struct {
-	kept bool // a caller has the commit, and may send it at any time
 	free bool // the number was given back
 }
 
@@ -245,23 +244,28 @@ func (j *journals) root(ctx context.Context) (journal.Root, string, error) {
 // stream returns the name of the log as a stream.
 func (j *journals) stream() Stream { return Stream{Type: "feed", ID: string(j.feed)} }
 
-// keep notes that a caller gets the commit with the number, and may send it at any time. It returns
-// false if the number was given back. Then the commit never took effect, and no caller may send it.
-func (n number) keep() bool {
+// keep notes that it is not known what becomes of the number's commit, for example because a caller
+// has the commit, and may send it at any time. Then close looks it up, unless the caller retries
+// before. It returns false if the number was given back. Then the commit never took effect, and no
+// caller may send it.
+func (n number) keep(c commit) bool {
 	if n.own == nil {
 		return true
 	}
 	n.of.mu.Lock()
 	defer n.of.mu.Unlock()
-	n.kept = true
+	if n.own.undecided[n.Number] == n.giving {
+		c.events, c.leaves = nil, nil
+		n.own.unknown[n.Number] = c
+	}
 	return !n.free
 }
 
 // rejected gives a number back. Its commit never takes effect, whoever sends it.
 func (n number) rejected() { n.giveBack(true) }
 
-// unused gives a number back whose commit has not taken effect and is not under way, unless a
-// caller may send the commit.
+// unused gives a number back whose commit has not taken effect and is not under way, unless keep
+// was called.
 func (n number) unused() { n.giveBack(false) }
 
 func (n number) giveBack(forGood bool) {
@@ -270,24 +274,16 @@ func (n number) giveBack(forGood bool) {
 	}
 	n.of.mu.Lock()
 	defer n.of.mu.Unlock()
-	if n.own.undecided[n.Number] != n.giving || n.kept && !forGood {
+	if n.own.undecided[n.Number] != n.giving {
+		return
+	}
+	if _, kept := n.own.unknown[n.Number]; kept && !forGood {
 		return
 	}
 	n.free = true
 	n.own.decided(n.Number)
 	i, _ := slices.BinarySearch(n.own.free, n.Number)
 	n.own.free = slices.Insert(n.own.free, i, n.Number)
-}
-
-// unknown notes that it is not known what became of the number's commit, if the number is
-// undecided. Then close looks it up, unless the caller retries before.
-func (n number) unknown(c commit) {
-	n.of.mu.Lock()
-	defer n.of.mu.Unlock()
-	if n.own.undecided[n.Number] == n.giving {
-		c.events, c.leaves = nil, nil
-		n.own.unknown[n.Number] = c
-	}
 }
 
 // decided notes that it is known what became of the commit of a number.

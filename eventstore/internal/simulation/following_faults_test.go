@@ -17,7 +17,7 @@ var feedFaults = []planted{
 	{"F2", "the name of a stream is only sent before its first commit",
 		"\t\tn.used(e) // to be written again, because nothing tells whether it stands\n\t\treturn fmt.Errorf(\"the feed %q cannot take the name of the stream: %w: %w\", string(j.feed), driver.ErrRefused, err)\n", "\t\tn.stands()\n\t\treturn nil\n"},
 	{"F3", "the number of a commit of unknown outcome is given again",
-		"	case err == errAdopted:\n", "	case err != nil:\n"},
+		"\t\tc.number.keep(c)\n\t\treturn\n", "\t\tc.number.rejected()\n\t\treturn\n"},
 	{"F3", "there is no window",
 		"return !j.ended && j.outstanding() < journal.Window-1 }", "return !j.ended }"},
 	{"F4", "the entry stands before the commit",
