@@ -330,12 +330,6 @@ func (s *Session) tryGathered(ctx context.Context, b *gathered) error {
 			return err
 		}
 		b.lost()
-		if err == errAdopted {
-			if pauseBefore(ctx, n+1) {
-				continue
-			}
-			return s.handle.failed("append", err)
-		}
 		if err := s.overtaken(ctx, n, drafts, err); err != nil {
 			return err
 		}

@@ -188,7 +188,8 @@ func (w *writer) standingFor(ctx context.Context, c commit) error {
 	if c.number.own != nil {
 		j = c.number.of
 	}
-	return w.standing(ctx, j, !w.carriesEntries() || !w.fitsWith(w.head.tail, c))
+	nameFirst := w.head.ticket.IsZero() && !(w.carriesEntries() && w.fitsWith(w.head.tail, c))
+	return w.standing(ctx, j, nameFirst)
 }
 
 // entryOfHead returns the entry of a head's ticket that no event carries.
