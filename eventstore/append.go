@@ -249,8 +249,8 @@ func (s *Session) planCommit(ctx context.Context, expected Expected, drafts []dr
 		return commit{}, s.handle.failed("append", err)
 	}
 	base := w.head.version
-	c := commit{stream: s.handle.Stream, id: id.String(), base: base, after: w.head.commit, events: make([]record, len(drafts)), types: typesOf(drafts)}
-	if err := w.giveNumber(ctx, &c); err != nil {
+	c := commit{stream: s.handle.Stream, id: id.String(), base: base, after: w.head.commit, events: make([]record, len(drafts))}
+	if err := w.giveNumber(ctx, &c, drafts); err != nil {
 		return commit{}, err
 	}
 	for i, d := range drafts {

@@ -16,8 +16,8 @@ import (
 // This file is what a commit has to do with the journals. Without a feed it does nothing, except
 // that heads keep the ticket that they have.
 
-// giveNumber gives a commit its number and its ticket. (Rules F3 and F5)
-func (w *writer) giveNumber(ctx context.Context, c *commit) error {
+// giveNumber gives the commit of drafts its number, its ticket and its entry. (Rules F3 and F5)
+func (w *writer) giveNumber(ctx context.Context, c *commit, drafts []draft) error {
 	last := w.head.ticket
 	if w.journals == nil {
 		if !last.IsZero() {
@@ -33,6 +33,12 @@ func (w *writer) giveNumber(ctx context.Context, c *commit) error {
 	}
 	c.number = n
 	c.ticket = journal.Ticket{Slot: n.Slot, From: w.notCovered(), To: c.version(), After: last.Slot}
+	e := journal.Entry{Slot: n.Slot, What: journal.Appended, Stream: w.keys.partition,
+		From: c.ticket.From, To: c.ticket.To, After: c.ticket.After, Commit: c.id, Time: timeOf(c.id)}
+	if e.From == c.base+1 {
+		e.Types = typesOf(drafts)
+	}
+	c.entry = w.journals.entryWrite(e)
 	return nil
 }
 
@@ -74,16 +80,6 @@ func (w *writer) ticketOf(c commit) journal.Ticket {
 	return c.ticket
 }
 
-// entry returns the entry of a commit.
-func (c commit) entry(stream string) journal.Entry {
-	e := journal.Entry{Slot: c.ticket.Slot, What: journal.Appended, Stream: stream,
-		From: c.ticket.From, To: c.ticket.To, After: c.ticket.After, Commit: c.id, Time: timeOf(c.id)}
-	if c.ticket.From == c.base+1 {
-		e.Types = c.types
-	}
-	return e
-}
-
 // timeOf returns when a commit was made, to the millisecond, as its id tells.
 func timeOf(commit string) time.Time {
 	id, err := uuid.Parse(commit)
@@ -101,12 +97,6 @@ func typesOf(drafts []draft) (types []string) {
 		}
 	}
 	return types
-}
-
-// entryWrite returns the write of a commit's entry. The provider that gave the commit its number
-// may be another one than that of the writer, see Session.Retry.
-func (w *writer) entryWrite(c commit) driver.Write {
-	return c.number.of.entryWrite(c.entry(w.keys.partition))
 }
 
 // carriesEntries reports whether a transaction of the store can hold the entry of its commit, whose
@@ -134,7 +124,7 @@ func (w *writer) account(c commit, err error) {
 			c.number.stands()
 			c.number.of.tell()
 		} else {
-			c.number.used(c.entry(w.keys.partition))
+			c.number.used(c.entry)
 		}
 		return
 	case *VersionMismatchError, *StreamClosedError:

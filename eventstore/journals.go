@@ -308,7 +308,7 @@ func (n number) stands() {
 
 // used notes that the number's commit took effect, and sees to it that its entry will stand. (Rule
 // F4)
-func (n number) used(e journal.Entry) {
+func (n number) used(entry driver.Write) {
 	if n.own == nil {
 		return
 	}
@@ -318,7 +318,7 @@ func (n number) used(e journal.Entry) {
 		return
 	}
 	n.own.decided(n.Number)
-	n.own.unwritten[n.Number] = n.of.entryWrite(e)
+	n.own.unwritten[n.Number] = entry
 	n.of.flushSoon()
 }
 
@@ -333,10 +333,9 @@ func (j *journals) name(ctx context.Context, stream string) error {
 	if err != nil {
 		return err
 	}
-	e := journal.Entry{Slot: n.Slot, What: journal.Named, Stream: stream}
-	w := j.entryWrite(e)
+	w := j.entryWrite(journal.Entry{Slot: n.Slot, What: journal.Named, Stream: stream})
 	if err := j.state.Write(ctx, w.Partition, []driver.Write{w}); err != nil {
-		n.used(e) // to be written again, because nothing tells whether it stands
+		n.used(w) // to be written again, because nothing tells whether it stands
 		return fmt.Errorf("the feed %q cannot take the name of the stream: %w: %w", string(j.feed), driver.ErrRefused, err)
 	}
 	n.stands()
@@ -355,14 +354,13 @@ func (j *journals) decide(ctx context.Context) error {
 	}
 	j.mu.Unlock()
 	for _, c := range all {
-		h := j.handle(c.stream)
-		found, err := h.lookup(ctx, c)
+		found, err := j.handle(c.stream).lookup(ctx, c)
 		switch {
 		case isA[*StorageError](err):
 			return err
 		case err != nil: // what the stream has lost, or no longer has, does not tell
 		case found.outcome == OutcomeCommitted:
-			c.number.used(c.entry(h.keys.partition))
+			c.number.used(c.entry)
 		case found.outcome == OutcomeRejected:
 			c.number.rejected()
 		}
