@@ -175,7 +175,7 @@ func (ix *indexer) round(ctx context.Context, s *eventstore.Session) (int, error
 	if err := ix.repair(ctx, found); err != nil {
 		return 0, err
 	}
-	if len(found) == 0 || ix.walkDue() {
+	if ix.walkDue() {
 		if err := ix.walkOn(ctx, found); unsure(ctx, err) {
 			ix.log.WarnContext(ctx, "the feed cannot look at some streams", "error", err) // it comes by again
 		} else if err != nil {
@@ -202,6 +202,9 @@ const (
 // names. (Rule F7)
 func (ix *indexer) order(found candidates) journal.Batch {
 	batch := journal.Batch{First: ix.state.Position + 1}
+	if len(found) == 0 {
+		return batch
+	}
 	vector := ix.state.Vector.Clone()
 	bytes := 0
 	waiting := found.sorted()
