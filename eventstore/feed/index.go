@@ -242,8 +242,7 @@ func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch jour
 		ix.time = now
 	}
 	batch.Time = ix.time
-	raw := eventstore.Raw{Type: kindBatch, ContentType: "text/plain; charset=utf-8", Payload: batch.Encode()}
-	version, err := s.Append(ctx, eventstore.ExpectVersion(ix.version), raw)
+	version, err := s.Append(ctx, eventstore.ExpectVersion(ix.version), rawBatch(batch))
 	if err != nil {
 		return err // whoever loads the log again finds out whether the batch is in it
 	}
@@ -264,8 +263,7 @@ func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch jour
 	}
 	if ix.batches++; ix.batches >= snapshotEvery {
 		ix.batches = 0
-		state := eventstore.Raw{Type: "journals", ContentType: "text/plain; charset=utf-8", Payload: ix.state.Encode()}
-		if err := s.SaveSnapshot(ctx, version, state); err != nil {
+		if err := s.SaveSnapshot(ctx, version, rawState(ix.state)); err != nil {
 			ix.log.WarnContext(ctx, "the log of the feed has no new snapshot", "version", version, "error", err)
 		}
 	}

@@ -45,7 +45,7 @@ var feedFaults = []planted{
 	{"F8", "what an entry waits for is not derived",
 		"if err := ix.repair(ctx, found); err != nil {", "if err := error(nil); err != nil {"},
 	{"F9", "entries are deleted before the log has them",
-		"	raw := eventstore.Raw{Type: kindBatch,", "	_ = ix.clear(ctx, batch)\n\traw := eventstore.Raw{Type: kindBatch,"},
+		"	version, err := s.Append(ctx,", "	_ = ix.clear(ctx, batch)\n\tversion, err := s.Append(ctx,"},
 	{"F9", "an indexer that takes over does not delete what the one before it left",
 		"if err := ix.clear(ctx, last.Batch); err != nil {", "_ = last\n\t\tif err := error(nil); err != nil {"},
 	{"F10", "a deleted stream is swept at once",
