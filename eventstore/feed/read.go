@@ -131,36 +131,9 @@ type reading struct {
 	told  Position // that the last item of progress told
 }
 
-// run fetches chunks in a goroutine, one ahead of the caller, and passes them on.
+// run fetches chunks, one ahead of the caller, and passes them on.
 func (r *reading) run(ctx context.Context) error {
-	fetching, cancel := context.WithCancel(ctx)
-	chunks := make(chan chunk)
-	var failed error
-	go func() {
-		defer close(chunks)
-		failed = r.fetch(fetching, func(c chunk) bool {
-			select {
-			case chunks <- c:
-				return true
-			case <-fetching.Done():
-				return false
-			}
-		})
-	}()
-	defer func() { // leave nothing behind
-		cancel()
-		for range chunks {
-		}
-	}()
-	for c := range chunks {
-		if err := r.pass(ctx, c); err != nil {
-			return err
-		}
-	}
-	if failed == nil {
-		failed = ctx.Err()
-	}
-	return failed
+	return ahead(ctx, r.fetch, func(c chunk) error { return r.pass(ctx, c) })
 }
 
 // pass decodes the events of a chunk, and yields its items.
