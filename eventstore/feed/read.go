@@ -10,6 +10,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
+	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
 )
 
 // Position is a place in a feed. Positions of one feed grow, but not always by one. Position 0 is
@@ -70,6 +71,13 @@ func (i Item) ID() string {
 	}
 	return id
 }
+
+// Entry returns the position of the commit that the item is part of. It is for the packages of this
+// module.
+func (i Item) Entry(permit.Permit) Position { return i.entry }
+
+// Size returns how many bytes the event takes in the store. It is for the packages of this module.
+func (i Item) Size(permit.Permit) int { return i.size }
 
 // Read reads the feed in the order of its log, which has the events of each stream in the order of
 // their versions. Without options it reads from the beginning to the end as of now. It returns what

@@ -30,10 +30,10 @@ func (w *worker) try(ctx context.Context, item feed.Item) (int, error) {
 		switch {
 		case err == nil:
 			return n, nil
-		case w.ctx.Err() != nil && !isA[*HungError](err):
-			return n, context.Cause(w.ctx)
 		case isA[*HungError](err):
 			return n, err
+		case w.ctx.Err() != nil:
+			return n, context.Cause(w.ctx)
 		}
 		if p, ok := errors.AsType[*PanicError](err); ok {
 			w.log.WarnContext(ctx, "the handler panicked", w.about(item, "error", err, "stack", string(p.Stack))...)
