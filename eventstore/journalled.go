@@ -33,8 +33,7 @@ func (w *writer) giveNumber(ctx context.Context, c *commit, drafts []draft) erro
 	}
 	c.number = n
 	c.ticket = journal.Ticket{Slot: n.Slot, From: w.notCovered(), To: c.version(), After: last.Slot}
-	e := journal.Entry{Slot: n.Slot, What: journal.Appended, Stream: w.keys.partition,
-		From: c.ticket.From, To: c.ticket.To, After: c.ticket.After, Commit: c.id, Time: timeOf(c.id)}
+	e := w.entryOf(c.ticket, c.id)
 	if e.From == c.base+1 {
 		e.Types = typesOf(drafts)
 	}
@@ -78,6 +77,13 @@ func (w *writer) ticketOf(c commit) journal.Ticket {
 		return w.head.ticket
 	}
 	return c.ticket
+}
+
+// entryOf returns the entry of a commit without the types of its events, as the commit's ticket and
+// id tell.
+func (h *streamHandle) entryOf(t journal.Ticket, commit string) journal.Entry {
+	return journal.Entry{Slot: t.Slot, What: journal.Appended, Stream: h.keys.partition,
+		From: t.From, To: t.To, After: t.After, Commit: commit, Time: timeOf(commit)}
 }
 
 // timeOf returns when a commit was made, to the millisecond, as its id tells.

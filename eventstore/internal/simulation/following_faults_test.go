@@ -41,7 +41,7 @@ var feedFaults = []planted{
 	{"F8", "the heads of streams are not walked",
 		"if ix.walkDue() {", "if false {"},
 	{"F8", "only the last commit of a stream is derived",
-		"			entries, slot, highest, e = append(entries, e), e.After, e.From-1, journal.Entry{}\n", "			return append(entries, e), nil\n"},
+		"			entries, slot, highest, e = append(entries, e.Entry), e.After, e.From-1, unfinished{}\n", "			return append(entries, e.Entry), nil\n"},
 	{"F8", "what an entry waits for is not derived",
 		"if err := ix.repair(ctx, found); err != nil {", "if err := error(nil); err != nil {"},
 	{"F9", "entries are deleted before the log has them",
