@@ -14,6 +14,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/bell"
 	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
+	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 )
 
 // This file gives numbers to commits and names, and writes entries. The numbers of rules in
@@ -194,7 +195,7 @@ func (j *journals) list(ctx context.Context, ids []string, wake bool, begins str
 	ctx, cancel := context.WithTimeout(ctx, j.patience)
 	defer cancel()
 	var last error
-	for n := 0; n == 0 && ctx.Err() == nil || n > 0 && wait(ctx, jitter.Of(ctx, min(20*time.Millisecond<<min(n-1, 10), time.Second))); n++ {
+	for n := 0; n == 0 && ctx.Err() == nil || n > 0 && pause.For(ctx, jitter.Of(ctx, min(20*time.Millisecond<<min(n-1, 10), time.Second))); n++ {
 		root, etag, err := j.root(ctx)
 		if err != nil {
 			return err

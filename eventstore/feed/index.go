@@ -7,6 +7,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
+	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 	"github.com/hexalith/eventstores-go/internal/polling"
 )
 
@@ -43,7 +44,7 @@ func (f *Feed) Index(ctx context.Context) error {
 		}
 		ix.forget()
 		failures++
-		pause(ctx, min(100*time.Millisecond<<min(failures, 6), 5*time.Second))
+		pause.For(ctx, min(100*time.Millisecond<<min(failures, 6), 5*time.Second))
 	}
 	return nil
 }
@@ -108,7 +109,7 @@ func (ix *indexer) turn(ctx context.Context) (err error) {
 		}
 		if took > 0 {
 			ix.pace.found()
-			pause(ctx, gather)
+			pause.For(ctx, gather)
 			continue
 		}
 		timer := time.NewTimer(ix.pace.wait())
@@ -273,16 +274,6 @@ func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch jour
 // snapshotEvery is how many batches may follow the log's newest snapshot. Whoever begins to read
 // the log reads at most that many.
 const snapshotEvery = 100
-
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
 
 // isA reports whether err is an E, or wraps one.
 func isA[E error](err error) bool {

@@ -10,6 +10,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
+	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 )
 
 // hangingAfter is how long a handler may go on after its context has ended.
@@ -234,6 +235,6 @@ func (w *worker) heldBack(stream eventstore.Stream, p *parked) ([]feed.Item, err
 		case !w.alive():
 			return nil, errLapsed
 		}
-		pause(w.ctx, min(100*time.Millisecond<<min(n, 5), time.Second))
+		pause.For(w.ctx, min(100*time.Millisecond<<min(n, 5), time.Second))
 	}
 }
