@@ -58,7 +58,7 @@ func (h *streamHandle) adoptNamed(ctx context.Context, operation string, named b
 	err = h.state.Swap(ctx, h.keys.partition, driver.Swap{Key: h.keys.head(), Value: next.encode(h.keys.partition), ETag: w.etag})
 	switch {
 	case err == nil:
-		n.used(h.entryOfHead(next))
+		n.used(h.journals.entryWrite(h.entryOfHead(next)))
 		return nil
 	case refused(err):
 		n.unused()
@@ -70,7 +70,7 @@ func (h *streamHandle) adoptNamed(ctx context.Context, operation string, named b
 	}
 	switch last := hd.ticket; {
 	case now.ticket.Slot == n.Slot || now.ticket.After == n.Slot:
-		n.used(h.entryOfHead(next))
+		n.used(h.journals.entryWrite(h.entryOfHead(next)))
 	case !last.IsZero() && (now.ticket == last && now.replaces(next) || now.ticket.After == last.Slot):
 		n.unused() // another swap took the place of this one
 	}

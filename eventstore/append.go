@@ -112,17 +112,11 @@ func (s *Session) appendDrafts(ctx context.Context, expected Expected, drafts []
 		if err == nil {
 			err = s.writer.commit(ctx, c)
 		}
-		if err == errAdopted && pauseBefore(ctx, n+1) {
-			continue
-		}
-		var mismatch *VersionMismatchError
-		if !errors.As(err, &mismatch) {
-			if err == errAdopted {
-				err = s.handle.failed("append", err)
-			}
+		mismatch, first := errors.AsType[*VersionMismatchError](err)
+		switch {
+		case !first && err != errAdopted:
 			return c.version(), err
-		}
-		if !expected.any || numbered(drafts) {
+		case first && (!expected.any || numbered(drafts)):
 			s.writer.behind = mismatch.Actual > s.writer.head.version
 			return 0, s.writer.repeated(ctx, idempotencyIDs(drafts), err)
 		}
@@ -137,11 +131,16 @@ func numbered(drafts []draft) bool {
 	return slices.ContainsFunc(drafts, func(d draft) bool { return d.metadata.Context.SequenceNumber != 0 })
 }
 
-// overtaken prepares the next try of an append that takes any version, after another append came
-// first. It returns an error if there cannot be another try.
-func (s *Session) overtaken(ctx context.Context, n int, drafts []draft, mismatch error) error {
-	var first *VersionMismatchError
-	if errors.As(mismatch, &first) {
+// overtaken prepares the next try of an append, after another append or an adoption came first. It
+// returns an error if there cannot be another try.
+func (s *Session) overtaken(ctx context.Context, n int, drafts []draft, err error) error {
+	if err == errAdopted {
+		if !pauseBefore(ctx, n+1) {
+			return s.handle.failed("append", err)
+		}
+		return nil
+	}
+	if first, ok := errors.AsType[*VersionMismatchError](err); ok {
 		s.writer.behind = first.Actual > s.writer.head.version
 	}
 	switch {
@@ -250,8 +249,8 @@ func (s *Session) planCommit(ctx context.Context, expected Expected, drafts []dr
 		return commit{}, s.handle.failed("append", err)
 	}
 	base := w.head.version
-	c := commit{stream: s.handle.Stream, id: id.String(), base: base, after: w.head.commit, events: make([]record, len(drafts)), types: typesOf(drafts)}
-	if err := w.giveNumber(ctx, &c); err != nil {
+	c := commit{stream: s.handle.Stream, id: id.String(), base: base, after: w.head.commit, events: make([]record, len(drafts))}
+	if err := w.giveNumber(ctx, &c, drafts); err != nil {
 		return commit{}, err
 	}
 	for i, d := range drafts {

@@ -33,10 +33,8 @@ func (h *streamHandle) chain(ctx context.Context, operation string, hd head, ver
 	if covers(slot) {
 		return nil, nil
 	}
-	highest := version  // that the rest of the chain may be about
-	var e journal.Entry // that is being put together
-	var types []string  // of its events, the newest first
-	mixed := false      // it covers events of other commits
+	highest := version // that the rest of the chain may be about
+	var e unfinished
 	// standing reads entries from the journals, down to the one whose ticket the event of a version
 	// carries, or until they are about earlier versions.
 	standing := func(version int64, carried journal.Slot) error {
@@ -59,14 +57,14 @@ func (h *streamHandle) chain(ctx context.Context, operation string, hd head, ver
 				continue
 			}
 			if data == nil && hd.deleted {
-				e = journal.Entry{} // its types would be incomplete
+				e = unfinished{} // its types would be incomplete
 				if err := standing(version, journal.Slot{}); err != nil || covers(slot) {
 					return entries, err
 				}
 				continue
 			}
 			if data == nil {
-				return nil, h.damaged(h.keys.event(version), version, errors.New("the event is committed but its key is missing"))
+				return nil, h.damaged(h.keys.event(version), version, errMissing)
 			}
 			r, _, raw, err := decodeEventAt(h.Stream, h.keys.partition, version, data)
 			if err != nil {
@@ -83,19 +81,12 @@ func (h *streamHandle) chain(ctx context.Context, operation string, hd head, ver
 				if t.To != version {
 					return nil, h.damaged(h.keys.event(version), version, fmt.Errorf("it has the ticket of version %d", t.To))
 				}
-				e = journal.Entry{Slot: slot, What: journal.Appended, Stream: h.keys.partition,
-					From: t.From, To: t.To, After: t.After, Commit: r.commit, Time: timeOf(r.commit)}
-				types, mixed = nil, false
+				e = unfinished{Entry: h.entryOf(t, r.commit)}
 			}
-			types = append(types, raw.Type)
-			mixed = mixed || r.commit != e.Commit
-			if version > e.From {
+			if !e.add(r, raw.Type) {
 				continue
 			}
-			if !mixed {
-				e.Types = eachOnce(types)
-			}
-			entries, slot, highest, e = append(entries, e), e.After, e.From-1, journal.Entry{}
+			entries, slot, highest, e = append(entries, e.Entry), e.After, e.From-1, unfinished{}
 			if covers(slot) {
 				return entries, nil
 			}
@@ -123,6 +114,26 @@ func (h *streamHandle) standingEntry(ctx context.Context, operation string, slot
 		return journal.Entry{}, h.damaged(item.Key, 0, err)
 	}
 	return e, nil
+}
+
+// unfinished is an entry that is put together from the events of its commit, the newest first.
+type unfinished struct {
+	journal.Entry
+	types []string // of the events, the newest first
+	mixed bool     // it covers events of other commits
+}
+
+// add adds an event. It reports whether the entry is complete.
+func (u *unfinished) add(event record, eventType string) (complete bool) {
+	u.types = append(u.types, eventType)
+	u.mixed = u.mixed || event.commit != u.Commit
+	if event.version > u.From {
+		return false
+	}
+	if !u.mixed {
+		u.Types = eachOnce(u.types)
+	}
+	return true
 }
 
 // eachOnce returns the types of events, given the newest first, in the order of the events.

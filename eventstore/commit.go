@@ -39,7 +39,7 @@ type commit struct {
 
 	number number         // in a journal of this process; zero without a feed
 	ticket journal.Ticket // likewise
-	types  []string       // of the events, each once
+	entry  driver.Write   // of the number's entry; likewise
 
 	// unproven says that a bulk read did not find the idempotency ids, which does not prove that
 	// they are unused. Then the commit itself has to create their keys. (Rule 9)
@@ -210,7 +210,6 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 				last = fmt.Errorf("%w; %w", last, contextErr(caller))
 			}
 			w.log.WarnContext(ctx, "outcome of an append is unknown", "version", c.base, "commit", c.id, "error", last)
-			c.number.keep()
 			return &OutcomeUnknownError{Stream: w.Stream, CommitID: c.id, Base: c.base, Cause: fmt.Errorf("%w; then: %w", cause, last), commit: c}
 		}
 	}
@@ -229,7 +228,7 @@ func (w *writer) try(ctx context.Context, c commit) error {
 		}
 		withEntry := c.number.own != nil && w.carriesEntries()
 		if withEntry {
-			writes = append(writes, w.entryWrite(c))
+			writes = append(writes, c.entry)
 		}
 		swap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}
 		if err := w.sending(w.state.Commit(ctx, w.keys.partition, swap, writes)); err != nil {

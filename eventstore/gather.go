@@ -165,7 +165,7 @@ func (b *gathered) wait(j *joined) (int64, commitCounts, error) {
 		}
 		j.returned = true
 		b.gone()
-		if b.flying == nil || !slices.Contains(b.aboard, j) || !b.flying.number.keep() {
+		if b.flying == nil || !slices.Contains(b.aboard, j) || !b.flying.number.keep(*b.flying) {
 			return 0, j.counts, &notStored{contextErr(j.ctx)}
 		}
 		return 0, j.counts, b.unknown(j, contextErr(j.ctx))
@@ -330,12 +330,6 @@ func (s *Session) tryGathered(ctx context.Context, b *gathered) error {
 			return err
 		}
 		b.lost()
-		if err == errAdopted {
-			if pauseBefore(ctx, n+1) {
-				continue
-			}
-			return s.handle.failed("append", err)
-		}
 		if err := s.overtaken(ctx, n, drafts, err); err != nil {
 			return err
 		}

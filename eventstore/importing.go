@@ -26,7 +26,7 @@ func (j *journals) nameAll(ctx context.Context, streams []string) error {
 func (j *journals) nameTogether(ctx context.Context, streams []string) error {
 	type named struct {
 		number number
-		entry  journal.Entry
+		entry  driver.Write
 	}
 	given := map[string][]named{} // by journal
 	for _, stream := range streams {
@@ -39,13 +39,13 @@ func (j *journals) nameTogether(ctx context.Context, streams []string) error {
 			}
 			return err
 		}
-		given[n.Journal] = append(given[n.Journal], named{n, journal.Entry{Slot: n.Slot, What: journal.Named, Stream: stream}})
+		given[n.Journal] = append(given[n.Journal], named{n, j.entryWrite(journal.Entry{Slot: n.Slot, What: journal.Named, Stream: stream})})
 	}
 	var failed error
 	for id, all := range given {
 		writes := make([]driver.Write, len(all))
 		for i, g := range all {
-			writes[i] = j.entryWrite(g.entry)
+			writes[i] = g.entry
 		}
 		err := j.state.Write(ctx, j.feed.Partition(id), writes)
 		for _, g := range all {

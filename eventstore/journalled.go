@@ -16,8 +16,8 @@ import (
 // This file is what a commit has to do with the journals. Without a feed it does nothing, except
 // that heads keep the ticket that they have.
 
-// giveNumber gives a commit its number and its ticket. (Rules F3 and F5)
-func (w *writer) giveNumber(ctx context.Context, c *commit) error {
+// giveNumber gives the commit of drafts its number, its ticket and its entry. (Rules F3 and F5)
+func (w *writer) giveNumber(ctx context.Context, c *commit, drafts []draft) error {
 	last := w.head.ticket
 	if w.journals == nil {
 		if !last.IsZero() {
@@ -33,6 +33,11 @@ func (w *writer) giveNumber(ctx context.Context, c *commit) error {
 	}
 	c.number = n
 	c.ticket = journal.Ticket{Slot: n.Slot, From: w.notCovered(), To: c.version(), After: last.Slot}
+	e := w.entryOf(c.ticket, c.id)
+	if e.From == c.base+1 {
+		e.Types = typesOf(drafts)
+	}
+	c.entry = w.journals.entryWrite(e)
 	return nil
 }
 
@@ -74,14 +79,11 @@ func (w *writer) ticketOf(c commit) journal.Ticket {
 	return c.ticket
 }
 
-// entry returns the entry of a commit.
-func (c commit) entry(stream string) journal.Entry {
-	e := journal.Entry{Slot: c.ticket.Slot, What: journal.Appended, Stream: stream,
-		From: c.ticket.From, To: c.ticket.To, After: c.ticket.After, Commit: c.id, Time: timeOf(c.id)}
-	if c.ticket.From == c.base+1 {
-		e.Types = c.types
-	}
-	return e
+// entryOf returns the entry of a commit without the types of its events, as the commit's ticket and
+// id tell.
+func (h *streamHandle) entryOf(t journal.Ticket, commit string) journal.Entry {
+	return journal.Entry{Slot: t.Slot, What: journal.Appended, Stream: h.keys.partition,
+		From: t.From, To: t.To, After: t.After, Commit: commit, Time: timeOf(commit)}
 }
 
 // timeOf returns when a commit was made, to the millisecond, as its id tells.
@@ -103,12 +105,6 @@ func typesOf(drafts []draft) (types []string) {
 	return types
 }
 
-// entryWrite returns the write of a commit's entry. The provider that gave the commit its number
-// may be another one than that of the writer, see Session.Retry.
-func (w *writer) entryWrite(c commit) driver.Write {
-	return c.number.of.entryWrite(c.entry(w.keys.partition))
-}
-
 // carriesEntries reports whether a transaction of the store can hold the entry of its commit, whose
 // key is in another partition. (Rule F4)
 func (h *streamHandle) carriesEntries() bool { return h.caps.Atomic && h.caps.AnyPartition }
@@ -128,29 +124,33 @@ func (w *writer) account(c commit, err error) {
 	if c.number.own == nil {
 		return
 	}
-	certain := !w.sent
 	switch err.(type) { // errors of other types may wrap these
 	case nil:
 		if w.together {
 			c.number.stands()
 			c.number.of.tell()
 		} else {
-			c.number.used(c.entry(w.keys.partition))
+			c.number.used(c.entry)
 		}
 		return
 	case *VersionMismatchError, *StreamClosedError:
 		c.number.rejected()
 		return
 	case *StorageError, *IdempotencyIDUsedError:
-		certain = true
+		c.number.unused()
+		return
+	case *OutcomeUnknownError: // whether it was sent or not, the caller has it
+		c.number.keep(c)
+		return
 	}
 	switch {
 	case err == errAdopted:
 		c.number.rejected()
-	case certain:
+	case !w.sent:
 		c.number.unused()
+	default:
+		c.number.keep(c)
 	}
-	c.number.unknown(c) // unless it was given back
 }
 
 // standing makes sure that what must stand in a journal before the next commit does so. That is the
@@ -184,7 +184,8 @@ func (w *writer) standingFor(ctx context.Context, c commit) error {
 	if c.number.own != nil {
 		j = c.number.of
 	}
-	return w.standing(ctx, j, !w.carriesEntries() || !w.fitsWith(w.head.tail, c))
+	nameFirst := w.head.ticket.IsZero() && !(w.carriesEntries() && w.fitsWith(w.head.tail, c))
+	return w.standing(ctx, j, nameFirst)
 }
 
 // entryOfHead returns the entry of a head's ticket that no event carries.

@@ -14,6 +14,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/bell"
 	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
+	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 )
 
 // This file gives numbers to commits and names, and writes entries. The numbers of rules in
@@ -58,7 +59,7 @@ type ownJournal struct {
 	next      int64                  // the number that was never given
 	free      []int64                // numbers whose commit certainly never takes effect, ascending
 	undecided map[int64]*giving      // numbers of commits under way or of unknown outcome
-	unknown   map[int64]commit       // commits of unknown outcome, without their events
+	unknown   map[int64]commit       // commits that were kept, without their events
 	unwritten map[int64]driver.Write // entries that are not known to stand
 	ended     bool                   // it gives no more numbers, and its end is to be written
 }
@@ -84,9 +85,8 @@ type number struct {
 }
 
 // giving is one time at which a number was given. A caller may retry an append again whose number
-// has been given to another commit since. Its fields are guarded by journals.mu.
+// has been given to another commit since. Its field is guarded by journals.mu.
 type giving struct {
-	kept bool // a caller has the commit, and may send it at any time
 	free bool // the number was given back
 }
 
@@ -195,7 +195,7 @@ func (j *journals) list(ctx context.Context, ids []string, wake bool, begins str
 	ctx, cancel := context.WithTimeout(ctx, j.patience)
 	defer cancel()
 	var last error
-	for n := 0; n == 0 && ctx.Err() == nil || n > 0 && wait(ctx, jitter.Of(ctx, min(20*time.Millisecond<<min(n-1, 10), time.Second))); n++ {
+	for n := 0; n == 0 && ctx.Err() == nil || n > 0 && pause.For(ctx, jitter.Of(ctx, min(20*time.Millisecond<<min(n-1, 10), time.Second))); n++ {
 		root, etag, err := j.root(ctx)
 		if err != nil {
 			return err
@@ -245,23 +245,28 @@ func (j *journals) root(ctx context.Context) (journal.Root, string, error) {
 // stream returns the name of the log as a stream.
 func (j *journals) stream() Stream { return Stream{Type: "feed", ID: string(j.feed)} }
 
-// keep notes that a caller gets the commit with the number, and may send it at any time. It returns
-// false if the number was given back. Then the commit never took effect, and no caller may send it.
-func (n number) keep() bool {
+// keep notes that it is not known what becomes of the number's commit, for example because a caller
+// has the commit, and may send it at any time. Then close looks it up, unless the caller retries
+// before. It returns false if the number was given back. Then the commit never took effect, and no
+// caller may send it.
+func (n number) keep(c commit) bool {
 	if n.own == nil {
 		return true
 	}
 	n.of.mu.Lock()
 	defer n.of.mu.Unlock()
-	n.kept = true
+	if n.own.undecided[n.Number] == n.giving {
+		c.events, c.leaves = nil, nil
+		n.own.unknown[n.Number] = c
+	}
 	return !n.free
 }
 
 // rejected gives a number back. Its commit never takes effect, whoever sends it.
 func (n number) rejected() { n.giveBack(true) }
 
-// unused gives a number back whose commit has not taken effect and is not under way, unless a
-// caller may send the commit.
+// unused gives a number back whose commit has not taken effect and is not under way, unless keep
+// was called.
 func (n number) unused() { n.giveBack(false) }
 
 func (n number) giveBack(forGood bool) {
@@ -270,24 +275,16 @@ func (n number) giveBack(forGood bool) {
 	}
 	n.of.mu.Lock()
 	defer n.of.mu.Unlock()
-	if n.own.undecided[n.Number] != n.giving || n.kept && !forGood {
+	if n.own.undecided[n.Number] != n.giving {
+		return
+	}
+	if _, kept := n.own.unknown[n.Number]; kept && !forGood {
 		return
 	}
 	n.free = true
 	n.own.decided(n.Number)
 	i, _ := slices.BinarySearch(n.own.free, n.Number)
 	n.own.free = slices.Insert(n.own.free, i, n.Number)
-}
-
-// unknown notes that it is not known what became of the number's commit, if the number is
-// undecided. Then close looks it up, unless the caller retries before.
-func (n number) unknown(c commit) {
-	n.of.mu.Lock()
-	defer n.of.mu.Unlock()
-	if n.own.undecided[n.Number] == n.giving {
-		c.events, c.leaves = nil, nil
-		n.own.unknown[n.Number] = c
-	}
 }
 
 // decided notes that it is known what became of the commit of a number.
@@ -312,7 +309,7 @@ func (n number) stands() {
 
 // used notes that the number's commit took effect, and sees to it that its entry will stand. (Rule
 // F4)
-func (n number) used(e journal.Entry) {
+func (n number) used(entry driver.Write) {
 	if n.own == nil {
 		return
 	}
@@ -322,7 +319,7 @@ func (n number) used(e journal.Entry) {
 		return
 	}
 	n.own.decided(n.Number)
-	n.own.unwritten[n.Number] = n.of.entryWrite(e)
+	n.own.unwritten[n.Number] = entry
 	n.of.flushSoon()
 }
 
@@ -337,10 +334,9 @@ func (j *journals) name(ctx context.Context, stream string) error {
 	if err != nil {
 		return err
 	}
-	e := journal.Entry{Slot: n.Slot, What: journal.Named, Stream: stream}
-	w := j.entryWrite(e)
+	w := j.entryWrite(journal.Entry{Slot: n.Slot, What: journal.Named, Stream: stream})
 	if err := j.state.Write(ctx, w.Partition, []driver.Write{w}); err != nil {
-		n.used(e) // to be written again, because nothing tells whether it stands
+		n.used(w) // to be written again, because nothing tells whether it stands
 		return fmt.Errorf("the feed %q cannot take the name of the stream: %w: %w", string(j.feed), driver.ErrRefused, err)
 	}
 	n.stands()
@@ -359,14 +355,13 @@ func (j *journals) decide(ctx context.Context) error {
 	}
 	j.mu.Unlock()
 	for _, c := range all {
-		h := j.handle(c.stream)
-		found, err := h.lookup(ctx, c)
+		found, err := j.handle(c.stream).lookup(ctx, c)
 		switch {
 		case isA[*StorageError](err):
 			return err
 		case err != nil: // what the stream has lost, or no longer has, does not tell
 		case found.outcome == OutcomeCommitted:
-			c.number.used(c.entry(h.keys.partition))
+			c.number.used(c.entry)
 		case found.outcome == OutcomeRejected:
 			c.number.rejected()
 		}

@@ -133,7 +133,7 @@ func (w *writer) end(ctx context.Context, operation string, expected Expected, w
 		n.stands()
 		w.journals.tell()
 	case ticket.Slot == n.Slot:
-		n.used(w.entryOfHead(w.head))
+		n.used(w.journals.entryWrite(w.entryOfHead(w.head)))
 	case ticket.After == n.Slot: // whoever deleted the stream after it was closed made the entry stand
 		n.stands()
 	case !w.sent || over && !ticket.IsZero(): // another writer came first, for good

@@ -41,9 +41,7 @@ func (h *streamHandle) retell(ctx context.Context, operation string, hd head, co
 		entries = append(entries, journal.Entry{Slot: slot, What: journal.Adopted, Stream: h.keys.partition, From: from, To: upper, After: after})
 		slot, upper = after, from-1
 	}
-	var e journal.Entry // that is being put together
-	var types []string  // of its events, the newest first
-	mixed := false      // it covers events of other commits
+	var e unfinished
 	for c := range h.chunks(ctx, operation, hd, span{first: hd.first, last: upper, backwards: true}) {
 		if c.err != nil {
 			return nil, c.err
@@ -76,19 +74,12 @@ func (h *streamHandle) retell(ctx context.Context, operation string, hd head, co
 						return entries, nil
 					}
 				}
-				e = journal.Entry{Slot: slot, What: journal.Appended, Stream: h.keys.partition,
-					From: t.From, To: t.To, After: t.After, Commit: r.commit, Time: timeOf(r.commit)}
-				types, mixed = nil, false
+				e = unfinished{Entry: h.entryOf(t, r.commit)}
 			}
-			types = append(types, raw.Type)
-			mixed = mixed || r.commit != e.Commit
-			if version > e.From {
+			if !e.add(r, raw.Type) {
 				continue
 			}
-			if !mixed {
-				e.Types = eachOnce(types)
-			}
-			entries, slot, upper, e = append(entries, e), e.After, e.From-1, journal.Entry{}
+			entries, slot, upper, e = append(entries, e.Entry), e.After, e.From-1, unfinished{}
 		}
 	}
 	if !covers(slot) && !hd.deleted && upper >= hd.first {

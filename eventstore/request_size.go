@@ -22,9 +22,8 @@ func (w *writer) fitsWith(tail []record, c commit) bool {
 	}
 	writes, size := 0, w.headBytes()
 	if c.number.own != nil && w.carriesEntries() {
-		e := w.entryWrite(c)
 		writes++
-		size += w.requestBytes(len(e.Key)+len(e.Partition), len(e.Value))
+		size += w.requestBytes(len(c.entry.Key)+len(c.entry.Partition), len(c.entry.Value))
 	}
 	for _, records := range [...][]record{tail, c.events} {
 		for _, r := range records {

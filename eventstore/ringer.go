@@ -11,6 +11,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
+	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 )
 
 // A provider with a bell tells other processes when entries stand in its journals, and when the log
@@ -166,6 +167,6 @@ func (r *ringer) listen(ctx context.Context, written, logged func()) {
 		if failures == 0 {
 			r.of().log.WarnContext(ctx, "the bell of the feed is not heard, so this process looks by itself", "error", err)
 		}
-		wait(ctx, min(ringAfterError<<min(failures, 10), longestAfterErrors))
+		pause.For(ctx, min(ringAfterError<<min(failures, 10), longestAfterErrors))
 	}
 }

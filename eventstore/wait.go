@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 )
 
 // await waits until a value comes from told, or for atMost, and returns the value. It returns an
@@ -36,7 +38,7 @@ func backoff(ctx context.Context, n int) bool {
 	if n == 0 {
 		return ctx.Err() == nil
 	}
-	return wait(ctx, min(10*time.Millisecond<<min(n-1, 10), 500*time.Millisecond))
+	return pause.For(ctx, min(10*time.Millisecond<<min(n-1, 10), 500*time.Millisecond))
 }
 
 // pauseBefore waits before an append is tried again after n tries. It waits not at all before the
@@ -46,17 +48,5 @@ func pauseBefore(ctx context.Context, n int) bool {
 	if n == 0 {
 		return ctx.Err() == nil
 	}
-	return wait(ctx, time.Millisecond<<min(n-1, 4))
-}
-
-// wait waits for d. It returns false if the context ended first.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+	return pause.For(ctx, time.Millisecond<<min(n-1, 4))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/eventstore/subscription"
 )
 
 var feedCommands = []command{
@@ -40,8 +41,8 @@ const aboutFeeds = `The command finds the name of the feed in the store. If no s
 store yet, give the name with -feed, the same as the services do with WithFeed.
 `
 
-// openFeed opens a store and its feed. Call the function that it returns at the end. It writes what
-// the feed was not told yet.
+// open opens a store and its feed. Call the function that it returns at the end. It writes what the
+// feed was not told yet.
 func (f feedFlags) open(ctx context.Context, s store, log *slog.Logger) (*feed.Feed, opened, func(), error) {
 	o, err := s.open(ctx, log)
 	if err != nil {
@@ -83,6 +84,37 @@ func (f feedFlags) openOn(ctx context.Context, o opened, log *slog.Logger) (*fee
 		return nil, err
 	}
 	return feed.Open(provider)
+}
+
+// eachSubscription calls do with the partitions of each subscription of a feed.
+func eachSubscription(ctx context.Context, f *feed.Feed, do func(name string, partitions []subscription.Partition)) error {
+	names, err := subscription.Names(ctx, f)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		s, err := subscription.New(f, name, func(context.Context, feed.Item) error { return nil })
+		if err != nil {
+			return err
+		}
+		partitions, err := s.Positions(ctx)
+		if err != nil {
+			return err
+		}
+		do(name, partitions)
+	}
+	return nil
+}
+
+// checkAll returns what is wrong with the flag -all.
+func checkAll(all, named bool, s store) error {
+	switch {
+	case all && named:
+		return errors.New("give -all or the names of streams, not both")
+	case all && !s.lists:
+		return errors.New("-all does not work through a sidecar, because Dapr cannot list keys; name the streams")
+	}
+	return nil
 }
 
 func isDamaged(err error) bool {

@@ -50,12 +50,11 @@ func runFeedImport(ctx context.Context, c *call, args []string) int {
 		return c.wrong(flags.FlagSet, fmt.Errorf("-store: %w", err))
 	}
 	c.hide(s.secret)
-	switch named := flags.NArg() > 0 || n.file != ""; {
-	case *all && named:
-		return c.wrong(flags.FlagSet, errors.New("give -all or the names of streams, not both"))
-	case *all && !s.lists:
-		return c.wrong(flags.FlagSet, errors.New("-all does not work through a sidecar, because Dapr cannot list keys; name the streams"))
-	case !*all && !named:
+	named := flags.NArg() > 0 || n.file != ""
+	if err := checkAll(*all, named, s); err != nil {
+		return c.wrong(flags.FlagSet, err)
+	}
+	if !*all && !named {
 		return c.wrong(flags.FlagSet, errors.New("no streams given; name them as arguments, or in a file with -streams, or give -all"))
 	}
 	wanted := imports{names: n}

@@ -54,19 +54,7 @@ func feedStatus(ctx context.Context, c *call, f *feed.Feed) error {
 		return err
 	}
 	fmt.Fprintf(c.stdout, "feed          %s end=%d journals=%d open=%d waiting=%d\n", f.Name(), now.End, now.Journals, now.Open, now.Waiting)
-	names, err := subscription.Names(ctx, f)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		s, err := subscription.New(f, name, func(context.Context, feed.Item) error { return nil })
-		if err != nil {
-			return err
-		}
-		partitions, err := s.Positions(ctx)
-		if err != nil {
-			return err
-		}
+	return eachSubscription(ctx, f, func(name string, partitions []subscription.Partition) {
 		var (
 			position        feed.Position
 			lag             int64
@@ -83,6 +71,5 @@ func feedStatus(ctx context.Context, c *call, f *feed.Feed) error {
 			parked += p.Parked
 		}
 		fmt.Fprintf(c.stdout, "subscription  %s position=%d lag=%d running=%d/%d parked=%d\n", name, position, lag, running, len(partitions), parked)
-	}
-	return nil
+	})
 }

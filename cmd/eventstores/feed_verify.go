@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -58,13 +57,11 @@ func runFeedVerify(ctx context.Context, c *call, args []string) int {
 	}
 	c.hide(s.secret)
 	named := flags.NArg() > 0 || n.file != ""
+	if err := checkAll(*all, named, s); err != nil {
+		return c.wrong(flags.FlagSet, err)
+	}
 	var options, streams []feed.VerifyOption
-	switch {
-	case *all && named:
-		return c.wrong(flags.FlagSet, errors.New("give -all or the names of streams, not both"))
-	case *all && !s.lists:
-		return c.wrong(flags.FlagSet, errors.New("-all does not work through a sidecar, because Dapr cannot list keys; name the streams"))
-	case named:
+	if named {
 		given, err := n.streams(flags.Args(), c.stdin)
 		if err != nil {
 			return c.wrong(flags.FlagSet, err)
@@ -115,19 +112,7 @@ func tellMoved(ctx context.Context, c *call, f *feed.Feed, moved []feed.Range) e
 	for _, r := range moved {
 		fmt.Fprintf(c.stdout, "positions %d to %d were derived: a reader with a position in between begins again after %d\n", r.From, r.To, r.From-1)
 	}
-	names, err := subscription.Names(ctx, f)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		s, err := subscription.New(f, name, func(context.Context, feed.Item) error { return nil })
-		if err != nil {
-			return err
-		}
-		partitions, err := s.Positions(ctx)
-		if err != nil {
-			return err
-		}
+	return eachSubscription(ctx, f, func(name string, partitions []subscription.Partition) {
 		for _, p := range partitions {
 			for _, r := range moved {
 				if p.Position >= r.From && p.Position < r.To {
@@ -135,6 +120,5 @@ func tellMoved(ctx context.Context, c *call, f *feed.Feed, moved []feed.Range) e
 				}
 			}
 		}
-	}
-	return nil
+	})
 }

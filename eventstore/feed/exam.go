@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 )
 
@@ -517,53 +518,24 @@ func (x *exam) tellMarks(last journal.NamesPage) {
 
 // checkJournals looks at what stands in journals.
 func (x *exam) checkJournals(ctx context.Context) error {
-	ids := map[string]bool{}
-	for _, l := range x.root {
-		ids[l.ID] = true
-	}
-	for id := range x.state.Vector {
-		ids[id] = true
-	}
 	var slots []journal.Slot
-	for _, id := range slices.Sorted(maps.Keys(ids)) {
-		p := x.state.Vector[id]
-		if p.Ended {
-			continue
-		}
-		for _, n := range p.Open {
-			slots = append(slots, journal.Slot{Journal: id, Number: n})
-		}
-		for i := range journal.Window {
-			slots = append(slots, journal.Slot{Journal: id, Number: p.High + 1 + int64(i)})
-		}
+	for _, id := range unended(x.root, x.state.Vector) {
+		slots = append(slots, outstanding(id, x.state.Vector[id])...)
 	}
-	for part := range slices.Chunk(slots, 1000) {
-		keys := make([]string, len(part))
-		for i, s := range part {
-			keys[i] = x.name.Key(s)
+	return x.readSlots(ctx, verifying, slots, func(slot journal.Slot, item driver.Item) error {
+		x.standing[slot] = true
+		e, err := journal.DecodeEntry(x.name, slot, item.Value)
+		switch {
+		case err != nil:
+			x.entries = append(x.entries, badEntry{slot, item.Value, err})
+			x.damageFound(item.Key, err)
+		case e.What == journal.Ended:
+			x.ends[e.Journal] = e
+		default:
+			x.waiting[e.Stream] = true
 		}
-		items, err := x.inside.GetManyUnproven(ctx, verifying, keys)
-		if err != nil {
-			return err
-		}
-		for i, item := range items {
-			if !item.Found() {
-				continue
-			}
-			x.standing[part[i]] = true
-			e, err := journal.DecodeEntry(x.name, part[i], item.Value)
-			switch {
-			case err != nil:
-				x.entries = append(x.entries, badEntry{part[i], item.Value, err})
-				x.damageFound(item.Key, err)
-			case e.What == journal.Ended:
-				x.ends[e.Journal] = e
-			default:
-				x.waiting[e.Stream] = true
-			}
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // checkStreams compares the heads of streams with the log.

@@ -49,6 +49,9 @@ func Open(provider *eventstore.Provider, options ...Option) (*Feed, error) {
 // Name returns the name of the feed.
 func (f *Feed) Name() string { return string(f.name) }
 
+// Provider returns the provider whose feed this is.
+func (f *Feed) Provider() *eventstore.Provider { return f.provider }
+
 // Ring makes the readers of this Feed that follow it [Live] look for news at once, and its indexer
 // too. In one process they learn of news by themselves. Across processes they look for news every
 // 20 ms to 1 s, depending on how much there is. If that is too slow, see [eventstore.WithBell], or

@@ -20,8 +20,8 @@ type chunk struct {
 const untold = Position(-1)
 
 // fetch sends the part of the feed that the query asks for, in chunks, until there is no more or
-// send returns false.
-func (r *reading) fetch(ctx context.Context, send func(chunk) bool) error {
+// send returns an error.
+func (r *reading) fetch(ctx context.Context, send func(chunk) error) error {
 	q := &r.query
 	runs, err := r.runs(ctx)
 	if err != nil {
@@ -101,7 +101,7 @@ const (
 // next is the chunk that is being put together.
 type next struct {
 	*reading
-	send func(chunk) bool
+	send func(chunk) error
 
 	items  []told
 	count  int // of events in items
@@ -196,8 +196,8 @@ func (n *next) flush(ctx context.Context, progress Position) error {
 			return err
 		}
 	}
-	if !n.send(chunk{n.items, progress}) {
-		return errStop
+	if err := n.send(chunk{n.items, progress}); err != nil {
+		return err
 	}
 	n.items, n.count, n.bytes = nil, 0, 0
 	return nil

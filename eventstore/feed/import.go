@@ -44,9 +44,8 @@ type Imported struct {
 
 const (
 	importing     = "import into the feed"
-	importBatch   = 250 // streams whose heads are read in one request
-	importAtOnce  = 16  // streams that are changed at a time
-	importTries   = 5   // how often a stream is tried while other writers come first
+	importAtOnce  = 16 // streams that are changed at a time
+	importTries   = 5  // how often a stream is tried while other writers come first
 	headKeySuffix = "}:head"
 )
 
@@ -99,7 +98,7 @@ func (f *Feed) Import(ctx context.Context, streams iter.Seq2[eventstore.Stream, 
 			if slices.ContainsFunc(batch, func(i Imported) bool { return i.Stream == s }) {
 				continue
 			}
-			if batch = append(batch, Imported{Stream: s}); len(batch) == importBatch && !flush() {
+			if batch = append(batch, Imported{Stream: s}); len(batch) == headsAtOnce && !flush() {
 				return
 			}
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
+	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 	"github.com/hexalith/eventstores-go/internal/polling"
 )
 
@@ -43,7 +44,7 @@ func (f *Feed) Index(ctx context.Context) error {
 		}
 		ix.forget()
 		failures++
-		pause(ctx, min(100*time.Millisecond<<min(failures, 6), 5*time.Second))
+		pause.For(ctx, min(100*time.Millisecond<<min(failures, 6), 5*time.Second))
 	}
 	return nil
 }
@@ -108,7 +109,7 @@ func (ix *indexer) turn(ctx context.Context) (err error) {
 		}
 		if took > 0 {
 			ix.pace.found()
-			pause(ctx, gather)
+			pause.For(ctx, gather)
 			continue
 		}
 		timer := time.NewTimer(ix.pace.wait())
@@ -175,7 +176,7 @@ func (ix *indexer) round(ctx context.Context, s *eventstore.Session) (int, error
 	if err := ix.repair(ctx, found); err != nil {
 		return 0, err
 	}
-	if len(found) == 0 || ix.walkDue() {
+	if ix.walkDue() {
 		if err := ix.walkOn(ctx, found); unsure(ctx, err) {
 			ix.log.WarnContext(ctx, "the feed cannot look at some streams", "error", err) // it comes by again
 		} else if err != nil {
@@ -202,6 +203,9 @@ const (
 // names. (Rule F7)
 func (ix *indexer) order(found candidates) journal.Batch {
 	batch := journal.Batch{First: ix.state.Position + 1}
+	if len(found) == 0 {
+		return batch
+	}
 	vector := ix.state.Vector.Clone()
 	bytes := 0
 	waiting := found.sorted()
@@ -239,8 +243,7 @@ func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch jour
 		ix.time = now
 	}
 	batch.Time = ix.time
-	raw := eventstore.Raw{Type: kindBatch, ContentType: "text/plain; charset=utf-8", Payload: batch.Encode()}
-	version, err := s.Append(ctx, eventstore.ExpectVersion(ix.version), raw)
+	version, err := s.Append(ctx, eventstore.ExpectVersion(ix.version), rawBatch(batch))
 	if err != nil {
 		return err // whoever loads the log again finds out whether the batch is in it
 	}
@@ -261,8 +264,7 @@ func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch jour
 	}
 	if ix.batches++; ix.batches >= snapshotEvery {
 		ix.batches = 0
-		state := eventstore.Raw{Type: "journals", ContentType: "text/plain; charset=utf-8", Payload: ix.state.Encode()}
-		if err := s.SaveSnapshot(ctx, version, state); err != nil {
+		if err := s.SaveSnapshot(ctx, version, rawState(ix.state)); err != nil {
 			ix.log.WarnContext(ctx, "the log of the feed has no new snapshot", "version", version, "error", err)
 		}
 	}
@@ -272,16 +274,6 @@ func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch jour
 // snapshotEvery is how many batches may follow the log's newest snapshot. Whoever begins to read
 // the log reads at most that many.
 const snapshotEvery = 100
-
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
 
 // isA reports whether err is an E, or wraps one.
 func isA[E error](err error) bool {

@@ -52,65 +52,99 @@ func (ix *indexer) poll(ctx context.Context) (candidates, error) {
 		return nil, err
 	}
 	ix.tidy(ctx, root, etag)
-	slots := ix.wanted(root)
 	found := candidates{}
+	err = ix.readSlots(ctx, indexing, ix.wanted(root), func(slot journal.Slot, item driver.Item) error {
+		e, err := journal.DecodeEntry(ix.name, slot, item.Value)
+		if err != nil {
+			return ix.damaged(item.Key, 0, err)
+		}
+		found[slot] = e
+		w := ix.journals[e.Journal]
+		w.busy = time.Now()
+		w.found = w.busy
+		return nil
+	})
+	return found, err // the next round asks again for what the store has missed
+}
+
+const indexing = "index the feed"
+
+// readSlots calls found with what stands in slots. The store may have missed some of it.
+func (f *Feed) readSlots(ctx context.Context, operation string, slots []journal.Slot, found func(journal.Slot, driver.Item) error) error {
 	for part := range slices.Chunk(slots, 1000) {
 		keys := make([]string, len(part))
 		for i, slot := range part {
-			keys[i] = ix.name.Key(slot)
+			keys[i] = f.name.Key(slot)
 		}
-		items, err := ix.inside.GetManyUnproven(ctx, indexing, keys) // the next round asks again for what was missed
+		items, err := f.inside.GetManyUnproven(ctx, operation, keys)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for i, item := range items {
 			if !item.Found() {
 				continue
 			}
-			e, err := journal.DecodeEntry(ix.name, part[i], item.Value)
-			if err != nil {
-				return nil, ix.damaged(item.Key, 0, err)
+			if err := found(part[i], item); err != nil {
+				return err
 			}
-			found[part[i]] = e
-			w := ix.journals[e.Journal]
-			w.busy = time.Now()
-			w.found = w.busy
 		}
 	}
-	return found, nil
+	return nil
 }
 
-const indexing = "index the feed"
+// unended returns the ids of the journals that may still grow, sorted: those that the root names,
+// and those that tickets have told of.
+func unended(root journal.Root, vector journal.Vector) (ids []string) {
+	for _, l := range root {
+		if !vector[l.ID].Ended {
+			ids = append(ids, l.ID)
+		}
+	}
+	for id, p := range vector {
+		if !p.Ended {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
 
-// wanted returns the slots to look at in this round. The journals are those of the root, and those
-// that tickets have told of.
+// outstanding returns the slots of a journal in which something may stand that the log has not
+// taken over.
+func outstanding(id string, p journal.Progress) (slots []journal.Slot) {
+	for _, n := range p.Open {
+		slots = append(slots, journal.Slot{Journal: id, Number: n})
+	}
+	return append(slots, beyond(id, p, journal.Window)...)
+}
+
+// beyond returns so many slots beyond the highest number of a journal that the log has taken over.
+func beyond(id string, p journal.Progress, count int) []journal.Slot {
+	slots := make([]journal.Slot, count)
+	for i := range slots {
+		slots[i] = journal.Slot{Journal: id, Number: p.High + 1 + int64(i)}
+	}
+	return slots
+}
+
+// wanted returns the slots to look at in this round.
 func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 	wakes := map[string]int64{}
 	for _, l := range root {
 		wakes[l.ID] = l.Wake
 	}
-	for id, p := range ix.state.Vector {
-		if _, listed := wakes[id]; !listed && !p.Ended {
-			wakes[id] = 0
-		}
-	}
 	now := time.Now()
-	ix.live = 0
-	var ids []string
-	for id, wake := range wakes {
-		if ix.state.Vector[id].Ended {
-			continue
-		}
-		ix.live++
+	ids := unended(root, ix.state.Vector)
+	ix.live = len(ids)
+	for _, id := range ids {
 		w := ix.journals[id]
 		if w == nil {
 			w = &watched{busy: now}
 			ix.journals[id] = w
 		}
-		if wake != w.wake {
+		if wake := wakes[id]; wake != w.wake {
 			w.wake, w.busy = wake, now
 		}
-		ids = append(ids, id)
 	}
 	hot := func(id string) bool { return now.Sub(ix.journals[id].found) < 2*fullEvery }
 	slices.SortFunc(ids, func(a, b string) int { // ids begin with a time, and the newest journals are likely to be in use
@@ -127,36 +161,29 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 	}
 	for _, id := range ids {
 		w, p := ix.journals[id], ix.state.Vector[id]
-		every, n := fullEvery, int64(glance)
+		every := fullEvery
 		idle := now.Sub(w.busy) >= idleAfter
 		if idle {
-			every, n = idleEvery, 0
+			every = idleEvery
 		}
 		full := now.Sub(w.full) >= every || now.Sub(w.busy) < fullEvery
-		if full {
-			n = int64(journal.Window)
-		}
 		limit := lookAtOnce
 		if hot(id) {
 			limit = lookAtOnce * 3 / 4 // the rest is for those that may be hot too
 		}
-		if n == 0 || len(slots) >= limit || idle && ix.idleLeft <= 0 {
+		if len(slots) >= limit || idle && (!full || ix.idleLeft <= 0) {
 			continue
 		}
 		w.looked = now
-		before := len(slots)
+		more := beyond(id, p, glance)
 		if full {
 			w.full = now
-			for _, open := range p.Open {
-				slots = append(slots, journal.Slot{Journal: id, Number: open})
-			}
-		}
-		for i := range n {
-			slots = append(slots, journal.Slot{Journal: id, Number: p.High + 1 + i})
+			more = outstanding(id, p)
 		}
 		if idle {
-			ix.idleLeft -= len(slots) - before
+			ix.idleLeft -= len(more)
 		}
+		slots = append(slots, more...)
 	}
 	return slots
 }

@@ -22,6 +22,17 @@ type logged struct {
 	version int64
 }
 
+func rawBatch(batch journal.Batch) eventstore.Raw {
+	return eventstore.Raw{Type: kindBatch, ContentType: contentType, Payload: batch.Encode()}
+}
+
+// rawState returns the snapshot of the log.
+func rawState(state journal.State) eventstore.Raw {
+	return eventstore.Raw{Type: "journals", ContentType: contentType, Payload: state.Encode()}
+}
+
+const contentType = "text/plain; charset=utf-8"
+
 func (f *Feed) decode(event eventstore.Event) (logged, error) {
 	raw := event.Data.(eventstore.Raw)
 	batch, err := journal.DecodeBatch(raw.Payload)

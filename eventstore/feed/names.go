@@ -234,16 +234,16 @@ func (ix *indexer) unmarked(ctx context.Context, listed []journal.Name) (missing
 }
 
 // mark notes for each name that a page has it.
-func (ix *indexer) mark(ctx context.Context, names []journal.Name) error {
+func (f *Feed) mark(ctx context.Context, names []journal.Name) error {
 	if len(names) == 0 {
 		return nil
 	}
 	writes := make([]driver.Write, len(names))
 	for i, n := range names {
-		writes[i] = driver.Write{Key: ix.name.Mark(n.Stream), Value: journal.EncodeMark(ix.name, n)}
+		writes[i] = driver.Write{Key: f.name.Mark(n.Stream), Value: journal.EncodeMark(f.name, n)}
 	}
-	if err := ix.inside.State().Write(ctx, ix.name.Log(), writes); err != nil {
-		return ix.failed(indexing, err)
+	if err := f.inside.State().Write(ctx, f.name.Log(), writes); err != nil {
+		return f.failed(indexing, err)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
+	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
 )
 
 // Position is a place in a feed. Positions of one feed grow, but not always by one. Position 0 is
@@ -71,6 +72,13 @@ func (i Item) ID() string {
 	return id
 }
 
+// Entry returns the position of the commit that the item is part of. It is for the packages of this
+// module.
+func (i Item) Entry(permit.Permit) Position { return i.entry }
+
+// Size returns how many bytes the event takes in the store. It is for the packages of this module.
+func (i Item) Size(permit.Permit) int { return i.size }
+
 // Read reads the feed in the order of its log, which has the events of each stream in the order of
 // their versions. Without options it reads from the beginning to the end as of now. It returns what
 // an indexer has taken over, see [Feed.Index].
@@ -131,36 +139,9 @@ type reading struct {
 	told  Position // that the last item of progress told
 }
 
-// run fetches chunks in a goroutine, one ahead of the caller, and passes them on.
+// run fetches chunks, one ahead of the caller, and passes them on.
 func (r *reading) run(ctx context.Context) error {
-	fetching, cancel := context.WithCancel(ctx)
-	chunks := make(chan chunk)
-	var failed error
-	go func() {
-		defer close(chunks)
-		failed = r.fetch(fetching, func(c chunk) bool {
-			select {
-			case chunks <- c:
-				return true
-			case <-fetching.Done():
-				return false
-			}
-		})
-	}()
-	defer func() { // leave nothing behind
-		cancel()
-		for range chunks {
-		}
-	}()
-	for c := range chunks {
-		if err := r.pass(ctx, c); err != nil {
-			return err
-		}
-	}
-	if failed == nil {
-		failed = ctx.Err()
-	}
-	return failed
+	return ahead(ctx, r.fetch, func(c chunk) error { return r.pass(ctx, c) })
 }
 
 // pass decodes the events of a chunk, and yields its items.

@@ -303,7 +303,6 @@ func (r *repair) stillUnlisted(ctx context.Context, streams []string) (unlisted 
 
 // writeNames writes all pages and marks of the catalogue.
 func (r *repair) writeNames(ctx context.Context, lines []journal.Name) error {
-	ix := &indexer{Feed: r.Feed}
 	number := int64(0)
 	for part := range slices.Chunk(lines, journal.PageNames) {
 		page := journal.NamesPage{Names: part, Position: part[len(part)-1].Position}
@@ -321,7 +320,7 @@ func (r *repair) writeNames(ctx context.Context, lines []journal.Name) error {
 		if err != nil {
 			return r.failed(repairing, err)
 		}
-		if err := ix.mark(ctx, part); err != nil {
+		if err := r.mark(ctx, part); err != nil {
 			return err
 		}
 		number++

@@ -202,10 +202,6 @@ func (r *repair) fillHole(ctx context.Context, h *hole) error {
 	return nil
 }
 
-func rawBatch(batch journal.Batch) eventstore.Raw {
-	return eventstore.Raw{Type: kindBatch, ContentType: "text/plain; charset=utf-8", Payload: batch.Encode()}
-}
-
 // fixEntries derives damaged entries of journals. Since everybody who writes an entry writes the
 // same bytes, the derived one is what was there.
 func (r *repair) fixEntries(ctx context.Context) error {
@@ -349,11 +345,8 @@ func (r *repair) addMissing(ctx context.Context) error {
 		r.missing(g.stream, from, g.ticket.To, fmt.Sprintf("added at position %d", ix.state.Position))
 	}
 	r.result.End = Position(ix.state.Position)
-	if r.derived || r.lost > 0 || r.noList || len(r.snapshots) > 0 {
-		state := eventstore.Raw{Type: "journals", ContentType: "text/plain; charset=utf-8", Payload: ix.state.Encode()}
-		if ix.version > 0 {
-			return r.session.SaveSnapshot(ctx, ix.version, state)
-		}
+	if ix.version > 0 && (r.derived || r.lost > 0 || r.noList || len(r.snapshots) > 0) {
+		return r.session.SaveSnapshot(ctx, ix.version, rawState(ix.state))
 	}
 	return nil
 }

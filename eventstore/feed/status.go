@@ -2,8 +2,8 @@ package feed
 
 import (
 	"context"
-	"slices"
 
+	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 )
 
@@ -28,40 +28,13 @@ func (f *Feed) Status(ctx context.Context) (s Status, err error) {
 		return s, err
 	}
 	s.End = Position(state.Position)
-	ids := map[string]bool{}
-	for _, l := range root {
-		ids[l.ID] = true
-	}
-	for id, p := range state.Vector {
-		if !p.Ended {
-			ids[id] = true
-			s.Open += len(p.Open)
-		}
-	}
-	var keys []string
-	for id := range ids {
+	var slots []journal.Slot
+	for _, id := range unended(root, state.Vector) {
 		p := state.Vector[id]
-		if p.Ended {
-			continue
-		}
 		s.Journals++
-		for i := range journal.Window {
-			keys = append(keys, f.name.Key(journal.Slot{Journal: id, Number: p.High + 1 + int64(i)}))
-		}
-		for _, n := range p.Open {
-			keys = append(keys, f.name.Key(journal.Slot{Journal: id, Number: n}))
-		}
+		s.Open += len(p.Open)
+		slots = append(slots, outstanding(id, p)...)
 	}
-	for part := range slices.Chunk(keys, 1000) {
-		items, err := f.inside.GetManyUnproven(ctx, readingFeed, part)
-		if err != nil {
-			return s, err
-		}
-		for _, item := range items {
-			if item.Found() {
-				s.Waiting++
-			}
-		}
-	}
-	return s, nil
+	err = f.readSlots(ctx, readingFeed, slots, func(journal.Slot, driver.Item) error { s.Waiting++; return nil })
+	return s, err
 }

@@ -68,28 +68,9 @@ type listing struct {
 	query query
 }
 
-// run reads the catalogue in a goroutine, one request ahead of the caller.
+// run reads the catalogue, one request ahead of the caller.
 func (l *listing) run(ctx context.Context, yield func(StreamInfo) bool) error {
-	fetching, cancel := context.WithCancel(ctx)
-	parts := make(chan []StreamInfo)
-	var failed error
-	go func() {
-		defer close(parts)
-		failed = l.fetch(fetching, func(part []StreamInfo) error {
-			select {
-			case parts <- part:
-				return nil
-			case <-fetching.Done():
-				return errStop
-			}
-		})
-	}()
-	defer func() { // leave nothing behind
-		cancel()
-		for range parts {
-		}
-	}()
-	for part := range parts {
+	return ahead(ctx, l.fetch, func(part []StreamInfo) error {
 		for _, s := range part {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -98,11 +79,8 @@ func (l *listing) run(ctx context.Context, yield func(StreamInfo) bool) error {
 				return errStop
 			}
 		}
-	}
-	if failed == nil {
-		failed = ctx.Err()
-	}
-	return failed
+		return nil
+	})
 }
 
 func (l *listing) fetch(ctx context.Context, send func([]StreamInfo) error) error {

@@ -62,9 +62,6 @@ const repairAfter = 3
 
 // walkOn looks at the heads of the next page of names.
 func (ix *indexer) walkOn(ctx context.Context, found candidates) error {
-	if !ix.walkDue() {
-		return nil
-	}
 	ix.walk.last = time.Now()
 	var late []string
 	for name, seen := range ix.suspects {

@@ -10,6 +10,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
+	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 )
 
 // hangingAfter is how long a handler may go on after its context has ended.
@@ -30,10 +31,10 @@ func (w *worker) try(ctx context.Context, item feed.Item) (int, error) {
 		switch {
 		case err == nil:
 			return n, nil
-		case w.ctx.Err() != nil && !isA[*HungError](err):
-			return n, context.Cause(w.ctx)
 		case isA[*HungError](err):
 			return n, err
+		case w.ctx.Err() != nil:
+			return n, context.Cause(w.ctx)
 		}
 		if p, ok := errors.AsType[*PanicError](err); ok {
 			w.log.WarnContext(ctx, "the handler panicked", w.about(item, "error", err, "stack", string(p.Stack))...)
@@ -234,6 +235,6 @@ func (w *worker) heldBack(stream eventstore.Stream, p *parked) ([]feed.Item, err
 		case !w.alive():
 			return nil, errLapsed
 		}
-		pause(w.ctx, min(100*time.Millisecond<<min(n, 5), time.Second))
+		pause.For(w.ctx, min(100*time.Millisecond<<min(n, 5), time.Second))
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
 )
 
@@ -58,7 +59,7 @@ func (r *run) read(ctx context.Context) {
 				r.log.WarnContext(ctx, "a subscription cannot read the feed, and tries again", "error", err)
 			}
 			failures++
-			pause(ctx, min(100*time.Millisecond<<min(failures, 6), 5*time.Second))
+			pause.For(ctx, min(100*time.Millisecond<<min(failures, 6), 5*time.Second))
 		}
 		if n > 0 || !atEnd {
 			empty = 0

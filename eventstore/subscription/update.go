@@ -7,6 +7,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
+	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 )
 
 // updateTries is how often a request may fail before update gives up. It does not limit how often
@@ -20,7 +21,7 @@ func (s *Subscription) update(ctx context.Context, operation, part, key string, 
 	state := s.inside.State()
 	failures := 0
 	for n := 0; ; n++ {
-		if n > 0 && !pause(ctx, jitter.Of(ctx, min(10*time.Millisecond<<min(n-1, 6), 500*time.Millisecond))) {
+		if n > 0 && !pause.For(ctx, jitter.Of(ctx, min(10*time.Millisecond<<min(n-1, 6), 500*time.Millisecond))) {
 			return s.failed(operation, context.Cause(ctx))
 		}
 		item, err := state.Get(ctx, part, key)
@@ -76,16 +77,4 @@ func (s *Subscription) updateShared(ctx context.Context, operation string, chang
 		return sh.encode(s.keys.partition), nil
 	})
 	return sh, err
-}
-
-// pause waits for d. It returns false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
 )
 
@@ -272,7 +273,7 @@ func (w *worker) saveInTime() error {
 		case n == 0:
 			w.log.WarnContext(w.ctx, "a subscription cannot save its position, and tries again", "partition", w.number, "error", err)
 		}
-		if !pause(w.ctx, min(100*time.Millisecond<<min(n, 5), time.Second)) {
+		if !pause.For(w.ctx, min(100*time.Millisecond<<min(n, 5), time.Second)) {
 			return context.Cause(w.ctx)
 		}
 		if !w.alive() {

@@ -26,6 +26,10 @@ type Name struct {
 	Time     time.Time // of the first commit; zero if it is not known
 }
 
+// PageNames is how many names a page of the catalogue has when it is full. It is a variable only for
+// the simulation, which makes it small.
+var PageNames = 500
+
 // NamesPage is a page of the catalogue.
 type NamesPage struct {
 	Position int64 // of the log, up to which every name is in the catalogue

@@ -6,7 +6,3 @@ package journal
 //
 // All processes must agree on it. It is a variable only for the simulation, which makes it small.
 var Window = 64
-
-// PageNames is how many names a page of the catalogue has when it is full. It is a variable for the
-// simulation too.
-var PageNames = 500
