@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 	"github.com/hexalith/eventstores-go/internal/polling"
 )
@@ -30,6 +31,7 @@ func (f *Feed) Index(ctx context.Context) error {
 		case isA[*eventstore.OpenTimeoutError](err): // another indexer works
 			ix.reportEnd(ctx)
 			ix.walk.whole = time.Now()
+			pause(ctx, jitter.Of(ctx, pollMost)) // many may wait
 			continue
 		case lapsed(err) && failures == 0: // a round took longer than the lease
 			f.log.DebugContext(ctx, "indexing the feed took longer than its lease", "error", err)
@@ -87,7 +89,7 @@ func (ix *indexer) forget() {
 
 // turn indexes for as long as one session on the log lasts.
 func (ix *indexer) turn(ctx context.Context) (err error) {
-	s, err := ix.inside.OpenLog(ctx, ix.lease, ix.lease/2)
+	s, err := ix.inside.OpenLog(ctx, ix.lease, 0)
 	if err != nil {
 		return err
 	}
