@@ -2,14 +2,18 @@ package subscription_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
+	"github.com/hexalith/eventstores-go/eventstore/subscription"
 )
 
 // TestPartitionsMoveInTime holds how long it takes until instances share the partitions again.
@@ -93,4 +97,20 @@ func TestAnInstanceThatIsKilledIsReplacedWithin30Seconds(t *testing.T) {
 			l.must(l.main.provider.Close(t.Context()))
 		})
 	}
+}
+
+func TestThePanicOfAHandlerIsLoggedWithItsStack(t *testing.T) {
+	t.Parallel()
+	bench(t, func(l *lab) {
+		r := l.main.run(func(context.Context, feed.Item) error { panic("the handler fails") }, subscription.WithRetries(0))
+		l.append("x", "1")
+		if err := <-r.done; !errors.As(err, new(*subscription.HandlerError)) || !errors.As(err, new(*subscription.PanicError)) {
+			l.t.Errorf("Run returned %v", err)
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if text := l.logs.String(); !strings.Contains(text, "the handler panicked") || !strings.Contains(text, "promises_test.go:") {
+			l.t.Errorf("the log says %s", text)
+		}
+	})
 }
