@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -148,4 +150,30 @@ func TestAPositionOfAnotherFeedIsNotNoticed(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAFeedOfAnotherNameWritesNothing(t *testing.T) {
+	inLabOn(t, memstate.Redis(), func(l *lab) {
+		l.add("a", deposited{1})
+		l.settle()
+		l.stop()
+		before := l.store.Values()
+		p, err := eventstore.NewProvider(l.store, eventstore.WithFeed("other"), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
+		if err != nil {
+			l.Fatal(err)
+		}
+		other, err := feed.Open(p)
+		if err != nil {
+			l.Fatal(err)
+		}
+		if err := other.Index(l.Context()); !isA[*eventstore.ArgumentError](err) {
+			l.Errorf("indexing: %v", err)
+		}
+		if _, err := p.Append(l.Context(), p.Stream("account", "a"), eventstore.ExpectAny(), raw("x")); !isA[*eventstore.ArgumentError](err) {
+			l.Errorf("appending: %v", err)
+		}
+		if !maps.EqualFunc(before, l.store.Values(), bytes.Equal) {
+			l.Error("something was written")
+		}
+	})
 }

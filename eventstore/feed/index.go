@@ -12,11 +12,12 @@ import (
 )
 
 // Index makes the log of the feed, until ctx ends. Run it in every instance of every service, or in
-// one: one of them works while the others wait to take its place. Without any, streams can be
-// neither listed nor followed, and nothing is lost.
+// one: one of them works while the others wait to take its place. They ask once or twice a second
+// whether it is free. Without any, streams can be neither listed nor followed, and nothing is lost.
 //
 // Index returns nil when ctx has ended. It goes on after errors of the store, which it logs as
-// warnings. It returns an [eventstore.DamagedError] if the log itself is damaged.
+// warnings. It returns an [eventstore.DamagedError] if the log itself is damaged, and an
+// [eventstore.ArgumentError] if the store has a feed of another name.
 func (f *Feed) Index(ctx context.Context) error {
 	ctx = polling.Mark(ctx)
 	ix := &indexer{Feed: f, walk: walk{whole: time.Now()}, pace: newPace()}
@@ -60,6 +61,7 @@ type indexer struct {
 	time    time.Time // of the newest batch
 	loaded  bool
 	pace    pace
+	named   bool // the store has no feed of another name
 
 	journals  map[string]*watched
 	live      int                  // journals that have not ended
@@ -84,11 +86,17 @@ func lapsed(err error) bool {
 
 // forget makes the indexer read everything again that it knows.
 func (ix *indexer) forget() {
-	*ix = indexer{Feed: ix.Feed, walk: walk{whole: ix.walk.whole}, pace: ix.pace, reported: ix.reported}
+	*ix = indexer{Feed: ix.Feed, walk: walk{whole: ix.walk.whole}, pace: ix.pace, named: ix.named, reported: ix.reported}
 }
 
 // turn indexes for as long as one session on the log lasts.
 func (ix *indexer) turn(ctx context.Context) (err error) {
+	if !ix.named { // before anything is written
+		if _, _, err := ix.inside.Root(ctx); err != nil {
+			return err
+		}
+		ix.named = true
+	}
 	s, err := ix.inside.OpenLog(ctx, ix.lease, 0)
 	if err != nil {
 		return err

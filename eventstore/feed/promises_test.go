@@ -228,7 +228,7 @@ func TestAnEventTakesItsTimeAcrossProcesses(t *testing.T) {
 				l.Fatal(err)
 			}
 			at := <-came
-			// An entry may wait for others, and both the indexer and the reader look at times of their own.
+			// An entry may wait for others. The indexer and the reader look at times of their own.
 			if took, most := at.Sub(began), 20*time.Millisecond+2*min(max(between/8, 20*time.Millisecond), time.Second); took > most {
 				l.Errorf("an event %s after the one before took %s, want at most %s", between, took, most)
 			}
