@@ -91,7 +91,8 @@ func WithLogger(logger *slog.Logger) Option {
 // An append in a stream that is in the feed takes no additional request, but one more key. On
 // stores without real transactions, another request writes the keys of many appends, 10 ms after
 // the first of them. The first append of a stream takes one more request there. The first append of
-// the provider takes two more. Once a minute, an append takes two more.
+// the provider takes two more. Once a minute, an append takes two more, or three if it is the first
+// for a minute.
 // The store then holds names of streams and types of events in more places, see docs/privacy.md.
 //
 // A provider without the option can write to the same streams. It logs a warning, once, when it
@@ -113,7 +114,7 @@ func WithFeed(name string) Option {
 // WithBell makes the provider tell other processes of what it adds to the feed, and hear what they
 // tell, so that they need not wait until they look by themselves. It needs [WithFeed].
 // [driver.Bell] is such a bell, and sidecar.NewBell makes one of a pub/sub component. The default
-// is no bell: across processes, readers then learn of an event within 20 ms to 1 s.
+// is no bell: then indexers and readers in other processes look within 20 ms to 1 s each.
 //
 // The provider rings at most every 20 ms for what it has written, and as often for what its indexer
 // has logged. It does so in the background, so no append waits for it or fails because of it. If

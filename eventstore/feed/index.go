@@ -6,17 +6,19 @@ import (
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 	"github.com/hexalith/eventstores-go/internal/polling"
 )
 
 // Index makes the log of the feed, until ctx ends. Run it in every instance of every service, or in
-// one: one of them works while the others wait to take its place. Without any, streams can be
-// neither listed nor followed, and nothing is lost.
+// one: one of them works while the others wait to take its place. They ask once or twice a second
+// whether it is free. Without any, streams can be neither listed nor followed, and nothing is lost.
 //
 // Index returns nil when ctx has ended. It goes on after errors of the store, which it logs as
-// warnings. It returns an [eventstore.DamagedError] if the log itself is damaged.
+// warnings. It returns an [eventstore.DamagedError] if the log itself is damaged, and an
+// [eventstore.ArgumentError] if the store has a feed of another name.
 func (f *Feed) Index(ctx context.Context) error {
 	ctx = polling.Mark(ctx)
 	ix := &indexer{Feed: f, walk: walk{whole: time.Now()}, pace: newPace()}
@@ -31,6 +33,7 @@ func (f *Feed) Index(ctx context.Context) error {
 		case isA[*eventstore.OpenTimeoutError](err): // another indexer works
 			ix.reportEnd(ctx)
 			ix.walk.whole = time.Now()
+			pause(ctx, jitter.Of(ctx, pollMost)) // many may wait
 			continue
 		case lapsed(err) && failures == 0: // a round took longer than the lease
 			f.log.DebugContext(ctx, "indexing the feed took longer than its lease", "error", err)
@@ -59,6 +62,7 @@ type indexer struct {
 	time    time.Time // of the newest batch
 	loaded  bool
 	pace    pace
+	named   bool // the store has no feed of another name
 
 	journals  map[string]*watched
 	live      int                  // journals that have not ended
@@ -83,12 +87,18 @@ func lapsed(err error) bool {
 
 // forget makes the indexer read everything again that it knows.
 func (ix *indexer) forget() {
-	*ix = indexer{Feed: ix.Feed, walk: walk{whole: ix.walk.whole}, pace: ix.pace, reported: ix.reported}
+	*ix = indexer{Feed: ix.Feed, walk: walk{whole: ix.walk.whole}, pace: ix.pace, named: ix.named, reported: ix.reported}
 }
 
 // turn indexes for as long as one session on the log lasts.
 func (ix *indexer) turn(ctx context.Context) (err error) {
-	s, err := ix.inside.OpenLog(ctx, ix.lease, ix.lease/2)
+	if !ix.named { // before anything is written
+		if _, _, err := ix.inside.Root(ctx); err != nil {
+			return err
+		}
+		ix.named = true
+	}
+	s, err := ix.inside.OpenLog(ctx, ix.lease, 0)
 	if err != nil {
 		return err
 	}

@@ -17,8 +17,8 @@ type config struct {
 var defaults = config{lease: 10 * time.Second, walkEvery: time.Second}
 
 // WithLease sets how long an indexer works before another one may take its place. If the process
-// that indexes crashes, another one takes over after at most that time. The default is 10 s. It is
-// at least 1 s.
+// that indexes crashes, another one takes over after at most that time and a second. The default is
+// 10 s. It is at least 1 s.
 func WithLease(d time.Duration) Option {
 	return func(c *config) error {
 		if d < time.Second {
