@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -216,24 +215,6 @@ func TestAFeedOfADamagedRootMustBeNamed(t *testing.T) {
 		code, out, errs := runs(t, "", append([]string{"feed", args[0], "-store", "sqlite:" + file}, args[1:]...)...)
 		wants(t, code, exitNot, out+errs, "{:feed}:journals", "give the name of the feed with -feed")
 	}
-}
-
-// On a Redis server, whose address is in EVENTSTORES_TEST_REDIS.
-func TestStreamsOfARedisEnterTheFeed(t *testing.T) {
-	address := os.Getenv("EVENTSTORES_TEST_REDIS")
-	if address == "" {
-		t.Skip("EVENTSTORES_TEST_REDIS is not set")
-	}
-	file := filepath.Join(t.TempDir(), "events.db")
-	id := fmt.Sprint(time.Now().UnixNano())
-	fill(t, file, 1, id)
-	store := "redis://" + address + "/9"
-	code, out, errs := runs(t, "", "copy", "-from", "sqlite:"+file, "-to", store, "account:"+id)
-	wants(t, code, exitWell, out+errs)
-	code, out, errs = runs(t, "", "feed", "import", "-store", store, "-feed", "all", "-all")
-	wants(t, code, exitWell, out+errs, "1 added, ")
-	code, out, errs = runs(t, "", "feed", "status", "-store", store)
-	wants(t, code, exitWell, out+errs, "feed          all end=")
 }
 
 func TestAFeedIsVerifiedAndRepaired(t *testing.T) {
