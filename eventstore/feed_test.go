@@ -54,7 +54,7 @@ func waitForFlusher(p *Provider) {
 		running = p.journals.flusher.running
 		p.journals.mu.Unlock()
 		if running {
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 	}
 }
@@ -62,7 +62,7 @@ func waitForFlusher(p *Provider) {
 // flushed waits until the provider's entries stand.
 func (l *lab) flushed(p *Provider) {
 	l.t.Helper()
-	time.Sleep(2 * flushDelay)
+	pass(2 * flushDelay)
 	p.journals.mu.Lock()
 	defer p.journals.mu.Unlock()
 	if n := p.journals.waiting(); n > 0 {
@@ -263,7 +263,7 @@ func TestANameThatTookLongIsFollowedByAFreshHead(t *testing.T) {
 		p := l.feeding()
 		s := l.session(p)
 		l.on(toJournals, 1, func(_ *memstate.Request, next func() error) error {
-			time.Sleep(2 * etagTrust)
+			pass(2 * etagTrust)
 			return next()
 		})
 		l.Trace()
@@ -523,16 +523,16 @@ func TestManyAppendsAtOnceOpenSeveralJournals(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				l := newLab(t, store())
-				l.Around = nil // it knows one stream only
+				l.Intervene(nil) // it knows one stream only
 				p := l.feeding()
 				const streams = 300
 				held := make(chan struct{})
-				l.Around = func(_ context.Context, r *memstate.Request, next func() error) error {
+				l.Intervene(func(_ context.Context, r *memstate.Request, next func() error) error {
 					if commits(r) {
 						<-held
 					}
 					return next()
-				}
+				})
 				appendAll := func() {
 					var all sync.WaitGroup
 					for n := range streams {
@@ -592,12 +592,12 @@ func TestAStoreThatTakesNoEntriesForLong(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := newLab(t, labKinds[kind]())
 				var down atomic.Bool
-				l.Around = func(_ context.Context, r *memstate.Request, next func() error) error {
+				l.Intervene(func(_ context.Context, r *memstate.Request, next func() error) error {
 					if toJournals(r) && down.Load() {
 						return errLost
 					}
 					return next()
-				}
+				})
 				var log bytes.Buffer
 				p := l.feeding(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 				// The names stand already.
@@ -619,7 +619,7 @@ func TestAStoreThatTakesNoEntriesForLong(t *testing.T) {
 				if want[*StorageError](t, failed); !errors.Is(failed, driver.ErrRefused) || taken < maxWaiting {
 					t.Errorf("after %d appends: %v", taken, failed)
 				}
-				time.Sleep(time.Minute)
+				pass(time.Minute)
 				synctest.Wait()
 				if !strings.Contains(log.String(), "entries of the feed wait until the next append") {
 					t.Errorf("the log says %s", log.String())
@@ -656,7 +656,7 @@ func TestAFlusherSendsAtMostOneRequestInTenMilliseconds(t *testing.T) {
 		})
 		for range 200 {
 			l.add(s, "x")
-			time.Sleep(time.Millisecond)
+			pass(time.Millisecond)
 		}
 		l.flushed(p)
 		for i := 1; i < len(at); i++ {
@@ -789,7 +789,7 @@ func TestAStreamIsAdoptedInTheMiddleOfAnAppend(t *testing.T) {
 							_ = adopt(r, next)
 							return next()
 						})
-						time.Sleep(time.Second)
+						pass(time.Second)
 						return next()
 					})
 				}
@@ -1044,7 +1044,7 @@ func TestRebuildingAHeadKeepsItsTicket(t *testing.T) {
 		l.flushed(p)
 		ticket := l.head().ticket
 		l.Set(l.keys.head(), nil)
-		l.Around = nil // without a head, l would miss the events
+		l.Intervene(nil) // without a head, l would miss the events
 		if _, err := p.RebuildHead(t.Context(), labStream, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -1145,7 +1145,7 @@ func TestAnEndedJournalGivesNoNumbers(t *testing.T) {
 		}
 		l.add(l.session(p), "b")
 		// An append waits for the root while the provider is closed.
-		time.Sleep(2 * rootCheck)
+		pass(2 * rootCheck)
 		l.on(func(r *memstate.Request) bool { return r.Op == "get" && r.Partition == journal.RootPartition }, 1, func(_ *memstate.Request, next func() error) error {
 			if err := p.Close(t.Context()); err != nil {
 				t.Error(err)
@@ -1175,18 +1175,18 @@ func TestTheRootIsNamedAgainIfTheStoreLostIt(t *testing.T) {
 		p := l.feeding()
 		l.add(l.session(p, Shared()), "a")
 		l.Set(journal.RootKey, nil)
-		time.Sleep(rootCheck / 2)
+		pass(rootCheck / 2)
 		l.add(l.session(p, Shared()), "b") // too early
 		if data, _ := l.Value(journal.RootKey); data != nil {
 			t.Error("the root was looked at again too early")
 		}
-		time.Sleep(rootCheck / 2)
+		pass(rootCheck / 2)
 		l.add(l.session(p, Shared()), "c")
 		root, _, err := p.journals.root(t.Context())
 		if err != nil || !root.Names(p.journals.open[0].id) || root[0].Wake != 0 {
 			t.Errorf("the root is %v, %v", root, err)
 		}
-		time.Sleep(2 * rootCheck)
+		pass(2 * rootCheck)
 		l.add(l.session(p, Shared()), "d")
 		if root, _, _ := p.journals.root(t.Context()); root[0].Wake != 1 {
 			t.Errorf("after the process was idle the root is %v", root)
@@ -1217,7 +1217,7 @@ func TestARecordOfTheFeedThatIsDamagedIsNamed(t *testing.T) {
 		adopted := l.head().ticket.Slot
 		l.add(s, "c")
 		l.flushed(p)
-		l.Around = nil
+		l.Intervene(nil)
 		key := p.journals.feed.Key(adopted)
 		for _, data := range [][]byte{[]byte("x"), nil} {
 			l.Set(key, data)
@@ -1359,7 +1359,7 @@ func TestAPanicOfTheDriverLeavesNoEntryOfACommitThatIsNotThere(t *testing.T) {
 			_, err := s.Append(t.Context(), ExpectVersion(1), noted{"b"})
 			t.Errorf("it returned %v", err)
 		}()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if n := len(l.standing()); n != before {
 			t.Errorf("an entry stands for what was not committed: %s", told(l.standing()[n-1]))
 		}

@@ -23,7 +23,7 @@ func (l *lab) gate(match func(*memstate.Request) bool) *gate {
 	around := l.Around
 	first := true
 	var mu sync.Mutex
-	l.Around = func(ctx context.Context, r *memstate.Request, next func() error) error {
+	l.Intervene(func(ctx context.Context, r *memstate.Request, next func() error) error {
 		mu.Lock()
 		held := first && match(r)
 		first = first && !held
@@ -36,7 +36,7 @@ func (l *lab) gate(match func(*memstate.Request) bool) *gate {
 			}
 		}
 		return around(ctx, r, next)
-	}
+	})
 	return g
 }
 
@@ -70,13 +70,14 @@ func (a *appending) of(name string) appended {
 	return a.outcomes[name]
 }
 
-// inBoth runs a test with appends of one shared session and with those of a provider.
-func inBoth(t *testing.T, test func(t *testing.T, l *lab, a *appending)) {
-	inBothWith(t, 0, test)
+// inBoth runs a test with appends of one shared session and with those of a provider, in a store of
+// each of the kinds, or of all kinds if none is given.
+func inBoth(t *testing.T, test func(t *testing.T, l *lab, a *appending), kinds ...string) {
+	inBothWith(t, 0, test, kinds...)
 }
 
 // inBothWith is inBoth with a store that limits requests, unless maxRequest is 0.
-func inBothWith(t *testing.T, maxRequest int, test func(t *testing.T, l *lab, a *appending)) {
+func inBothWith(t *testing.T, maxRequest int, test func(t *testing.T, l *lab, a *appending), kinds ...string) {
 	t.Run("session", func(t *testing.T) {
 		inLabs(t, func(t *testing.T, l *lab) {
 			l.Caps.MaxRequestBytes = maxRequest
@@ -84,7 +85,7 @@ func inBothWith(t *testing.T, maxRequest int, test func(t *testing.T, l *lab, a 
 			test(t, l, &appending{outcomes: map[string]appended{}, append: func(ctx context.Context, events ...any) (int64, error) {
 				return s.Append(ctx, ExpectAny(), events...)
 			}})
-		})
+		}, kinds...)
 	})
 	t.Run("provider", func(t *testing.T) {
 		inLabs(t, func(t *testing.T, l *lab) {
@@ -93,7 +94,7 @@ func inBothWith(t *testing.T, maxRequest int, test func(t *testing.T, l *lab, a 
 			test(t, l, &appending{outcomes: map[string]appended{}, append: func(ctx context.Context, events ...any) (int64, error) {
 				return p.Append(ctx, labStream, ExpectAny(), events...)
 			}})
-		})
+		}, kinds...)
 	})
 }
 
@@ -169,7 +170,7 @@ func TestAnAppendThatGivesUpInTheLineStoresNothing(t *testing.T) {
 		defer cancel()
 		a.begin(ctx, "b", noted{"b"})
 		a.begin(t.Context(), "c", noted{"c"})
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		synctest.Wait()
 		if err := a.of("b").err; !isA[*StorageError](err) || !errors.Is(err, driver.ErrRefused) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v", err)

@@ -183,7 +183,7 @@ func TestNothingGrowsWithTheAgeOfAStream(t *testing.T) {
 						t.Errorf("%s costs %+v at 1,000 events and %+v at 10,000", name, young, old)
 					}
 				}
-				time.Sleep(time.Second) // for the flushers
+				<-time.After(time.Second) // for the flushers
 			})
 		})
 	}

@@ -38,12 +38,12 @@ func TestAProviderWarnsOnceAMinuteWhileItsCommitsAreNotIndexed(t *testing.T) {
 		add := func() { l.add(l.session(p, Shared()), "a"); l.flushed(p) }
 		for range 3 {
 			add()
-			time.Sleep(indexedWithin / 4)
+			pass(indexedWithin / 4)
 		}
 		if warnings() != 0 || len(w.reports) != 0 {
 			t.Errorf("it warned after less than a minute: %s", &log)
 		}
-		time.Sleep(indexedWithin / 2)
+		pass(indexedWithin / 2)
 		for range 5 {
 			add()
 		}
@@ -51,7 +51,7 @@ func TestAProviderWarnsOnceAMinuteWhileItsCommitsAreNotIndexed(t *testing.T) {
 			t.Errorf("after a minute it reported %+v and warned: %s", w.reports, &log)
 		}
 		for range 2 {
-			time.Sleep(indexedWithin)
+			pass(indexedWithin)
 			add()
 			p.Inside(permit.Permit{}).CheckIndexed(t.Context()) // has just been done
 		}
@@ -59,7 +59,7 @@ func TestAProviderWarnsOnceAMinuteWhileItsCommitsAreNotIndexed(t *testing.T) {
 			t.Errorf("after three minutes it reported %+v and warned %d times", w.reports, warnings())
 		}
 		l.index()
-		time.Sleep(indexedWithin)
+		pass(indexedWithin)
 		add()
 		if last := w.reports[len(w.reports)-1]; len(w.reports) != 4 || warnings() != 3 || last.Waiting != 0 || last.Age != 0 {
 			t.Errorf("once all was indexed it reported %+v and warned %d times", w.reports, warnings())
@@ -75,14 +75,14 @@ func TestToLookWhetherCommitsAreIndexedTakesOneRequestAMinute(t *testing.T) {
 		l.flushed(p)
 		asked := 0
 		around := l.Around
-		l.Around = func(ctx context.Context, r *memstate.Request, next func() error) error {
+		l.Intervene(func(ctx context.Context, r *memstate.Request, next func() error) error {
 			asked++
 			return around(ctx, r, next)
-		}
+		})
 		look := func(want int) {
 			t.Helper()
 			for range 1000 {
-				time.Sleep(time.Millisecond)
+				pass(time.Millisecond)
 				in.CheckIndexed(t.Context())
 			}
 			if asked != want {
@@ -90,16 +90,16 @@ func TestToLookWhetherCommitsAreIndexedTakesOneRequestAMinute(t *testing.T) {
 			}
 		}
 		look(0) // it is too early
-		time.Sleep(indexedWithin)
+		pass(indexedWithin)
 		look(1)
-		time.Sleep(indexedWithin)
+		pass(indexedWithin)
 		l.on(everything, -1, lost)
 		look(2)
 		l.heal()
 		l.index()
-		time.Sleep(indexedWithin)
+		pass(indexedWithin)
 		look(3)
-		time.Sleep(indexedWithin)
+		pass(indexedWithin)
 		look(3) // nothing waits
 	})
 }

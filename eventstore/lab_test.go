@@ -47,16 +47,7 @@ type fault struct {
 
 var labStream = Stream{Database: "EventStores", Type: "account", ID: "1"}
 
-// labKinds are the three ways in which the event store treats a store.
-var labKinds = map[string]func() *memstate.Store{
-	"in one transaction": memstate.Transactional,
-	"with counted ETags": memstate.Redis,
-	"the careful way": func() *memstate.Store {
-		s := memstate.Transactional()
-		s.Caps = driver.Capabilities{}
-		return s
-	},
-}
+var labKinds = memstate.Kinds
 
 // inLabs runs a test in fake time, in a store of each of the kinds, or of all kinds if none is
 // given.

@@ -41,7 +41,7 @@ func TestAProviderRingsForWhatItHasWritten(t *testing.T) {
 		for range 50 {
 			l.add(s, "a")
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if n := written.Load(); n < 1 || n > 4 || logged.Load() != 0 || own.Load() != 0 {
 			t.Errorf("of 50 appends at once another process heard %d and %d times, and this one %d times", n, logged.Load(), own.Load())
 		}
@@ -49,12 +49,12 @@ func TestAProviderRingsForWhatItHasWritten(t *testing.T) {
 		done := in.Indexing()
 		before := shared.Rings()
 		l.add(s, "a")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if shared.Rings() != before {
 			t.Error("it rings although its own indexer works")
 		}
 		in.Ring(NewsOfLog)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if logged.Load() != 1 {
 			t.Errorf("another process heard %d times of the log", logged.Load())
 		}
@@ -82,13 +82,13 @@ func TestABellThatFailsHarmsNothing(t *testing.T) {
 			if _, err := p.Append(t.Context(), labStream, ExpectAny(), Raw{Type: "e"}); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(20 * time.Millisecond)
+			pass(20 * time.Millisecond)
 		}
 		if n := shared.Rings(); n < 5 || n > 15 {
 			t.Errorf("in 20 s it tried %d times", n)
 		}
 		broken.Store(false)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if shared.Listeners() != 1 {
 			t.Error("it did not listen again")
 		}
@@ -135,7 +135,7 @@ type slowBell struct {
 }
 
 func (b slowBell) Ring(_ context.Context, message string) error {
-	time.Sleep(b.takes)
+	pass(b.takes)
 	b.rung <- message
 	return nil
 }

@@ -18,6 +18,9 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/subscription"
 )
 
+// pass lets fake time pass.
+func pass(d time.Duration) { <-time.After(d) }
+
 // following appends to two streams, and follows them with an indexer, a subscription and a live
 // loop, in fake time. One item is handled at the second try, and the other stream is parked. It
 // returns the metrics of the time when all was running.
@@ -43,7 +46,7 @@ func following(l *lab) string {
 	running, stop := context.WithCancel(t.Context())
 	indexed, run := make(chan error, 1), make(chan error, 1)
 	go func() { indexed <- all.Index(running) }()
-	time.Sleep(20 * time.Second)
+	pass(20 * time.Second)
 	tries := 0
 	mails := must(subscription.New(all, "mails", func(ctx context.Context, item feed.Item) error {
 		_, span := l.tracer.Start(ctx, "handler")
@@ -54,7 +57,7 @@ func following(l *lab) string {
 		return nil
 	}, subscription.WithPartitions(1), subscription.WithRetries(1), subscription.WithParking()))
 	go func() { run <- mails.Run(running) }()
-	time.Sleep(20 * time.Second)
+	pass(20 * time.Second)
 
 	ctx, span = l.tracer.Start(t.Context(), "live")
 	for item, err := range all.Read(ctx, feed.Live()) {
@@ -119,10 +122,10 @@ func TestWhatIsIdleMakesNoSpans(t *testing.T) {
 			}
 			ended <- nil
 		}()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		l.spans.Reset()
 		asked := l.state.requests()
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		if n := l.state.requests() - asked; n < 120 {
 			t.Errorf("they sent %d requests in two minutes", n)
 		}
@@ -162,13 +165,13 @@ func TestReportsAreGaugesUntilTheyAreOld(t *testing.T) {
 		if reported("eventstore.feed.position") || !reported("eventstore.feed.waiting") {
 			t.Errorf("once the indexer has ended there is\n%s", l.measured())
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		o.ObserveFeed(t.Context(), eventstore.SubscriptionReport{Feed: "all", Subscription: "mails"})
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		if reported("eventstore.feed.waiting") || !reported("eventstore.subscription.lag") {
 			t.Errorf("two minutes later there is\n%s", l.measured())
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if reported("eventstore.subscription.lag") {
 			t.Errorf("later there is\n%s", l.measured())
 		}

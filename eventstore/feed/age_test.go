@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -33,24 +32,24 @@ func TestJournalsOfDeadProcessesDoNotHoldUpTheIndexer(t *testing.T) {
 			l.Fatal(err)
 		}
 		var keys atomic.Int64
-		l.store.Around = func(_ context.Context, r *memstate.Request, next func() error) error {
+		l.store.Intervene(func(_ context.Context, r *memstate.Request, next func() error) error {
 			keys.Add(int64(len(r.Keys)))
-			time.Sleep(time.Millisecond + time.Duration(len(r.Keys))*100*time.Microsecond)
+			pass(time.Millisecond + time.Duration(len(r.Keys))*100*time.Microsecond)
 			return next()
-		}
+		})
 		l.index()
 		l.add("1", deposited{1})
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		if got := shown(l.read()); got != "1/1" {
 			l.stop()
 			l.Fatalf("it read %q", got)
 		}
-		time.Sleep(3 * time.Minute)
+		pass(3 * time.Minute)
 		l.add("1", deposited{2}) // it has been idle, and says that it is back
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		l.expect("1/1, 1/2")
 		keys.Store(0)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if perSecond := keys.Load() / 60; perSecond > 1200 {
 			l.Errorf("looking at journals of dead processes takes %d keys a second", perSecond)
 		}
@@ -75,7 +74,7 @@ func TestAHeadThatTheStoreDoesNotReturnHoldsUpItsStreamOnly(t *testing.T) {
 		l.store = broken
 		l.p, l.f = open(l.T, broken)
 		l.index()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		l.add("8", deposited{1})
 		l.settle()
 		if n := len(l.read(feed.OfStream(l.p.Stream("account", "8")))); n != 2 {
@@ -88,7 +87,7 @@ func TestAHeadThatTheStoreDoesNotReturnHoldsUpItsStreamOnly(t *testing.T) {
 		if _, err := plain.Append(l.Context(), l.p.Stream("account", "9"), eventstore.ExpectAny(), deposited{2}); err != nil {
 			l.Fatal(err)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if n := len(l.read(feed.OfStream(l.p.Stream("account", "9")))); n != 2 {
 			l.Errorf("%d items of a stream that the walk looks at were read, want 2", n)
 		}
@@ -114,61 +113,52 @@ func (g *gated) Swap(ctx context.Context, partition string, swap driver.Swap) er
 // TestAnotherLogOfTheSameVersionIsReadAgain lets an indexer stand still between two sessions.
 // Meanwhile the store loses the last batch, and another indexer writes another one in its place.
 func TestAnotherLogOfTheSameVersionIsReadAgain(t *testing.T) {
-	for kind, store := range kinds {
-		t.Run(kind, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				store := store()
-				store.Remembers = true
-				gate := &gated{State: store, held: make(chan struct{}), open: make(chan struct{})}
-				l := &lab{T: t, store: store}
-				l.p, l.f = open(t, gate)
-				writer, other := open(t, store)
-				l.index()
-				l.add("1", deposited{1})
-				l.settle()
-				version := func() int64 {
-					v, err := l.p.Inside(permit.Permit{}).LogReader().Version(t.Context())
-					if err != nil {
-						t.Fatal(err)
-					}
-					return v
-				}
-				l.add("1", deposited{2})
-				l.settle()
-				gate.closed.Store(2) // the first one gives the lease back
-				<-gate.held
-				known := version()
-				for version() == known {
-					store.Forget(1)
-				}
-				if _, err := writer.Append(t.Context(), writer.Stream("account", "0"), eventstore.ExpectAny(), deposited{1}); err != nil {
-					t.Fatal(err)
-				}
-				time.Sleep(time.Second) // so that its entry stands
-				ctx, cancel := context.WithCancel(t.Context())
-				done := make(chan error, 1)
-				go func() { done <- other.Index(ctx) }()
-				for version() < known {
-					time.Sleep(time.Millisecond)
-				}
-				cancel()
-				if err := <-done; err != nil || version() != known {
-					t.Fatalf("%v, version %d, want %d", err, version(), known)
-				}
-				close(gate.open)
-				time.Sleep(time.Minute)
-				l.add("1", deposited{3})
-				time.Sleep(time.Minute)
-				if items, err := l.tryRead(feed.OfStream(l.p.Stream("account", "0"))); err != nil || len(items) != 1 {
-					t.Errorf("%s, %v", shown(items), err)
-				}
-				if items, err := l.tryRead(feed.OfStream(l.p.Stream("account", "1"))); err != nil || shown(items) != "1/1, 1/2, 1/3" {
-					t.Errorf("%s, %v", shown(items), err)
-				}
-				l.stop()
-			})
-		})
-	}
+	memstate.Each(t, func(t *testing.T, store *memstate.Store) {
+		store.Remembers = true
+		gate := &gated{State: store, held: make(chan struct{}), open: make(chan struct{})}
+		l := &lab{T: t, store: store}
+		l.p, l.f = open(t, gate)
+		writer, other := open(t, store)
+		l.index()
+		l.add("1", deposited{1})
+		l.settle()
+		version := func() int64 {
+			v, err := l.p.Inside(permit.Permit{}).LogReader().Version(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+		l.add("1", deposited{2})
+		l.settle()
+		gate.closed.Store(2) // the first one gives the lease back
+		<-gate.held
+		known := version()
+		for version() == known {
+			store.Forget(1)
+		}
+		if _, err := writer.Append(t.Context(), writer.Stream("account", "0"), eventstore.ExpectAny(), deposited{1}); err != nil {
+			t.Fatal(err)
+		}
+		l.stands("0", 1)
+		stop := memstate.Start(t, other.Index)
+		l.waitFor("another batch", func() bool { return version() >= known })
+		stop()
+		if version() != known {
+			t.Fatalf("version %d, want %d", version(), known)
+		}
+		close(gate.open)
+		pass(time.Minute)
+		l.add("1", deposited{3})
+		pass(time.Minute)
+		if items, err := l.tryRead(feed.OfStream(l.p.Stream("account", "0"))); err != nil || len(items) != 1 {
+			t.Errorf("%s, %v", shown(items), err)
+		}
+		if items, err := l.tryRead(feed.OfStream(l.p.Stream("account", "1"))); err != nil || shown(items) != "1/1, 1/2, 1/3" {
+			t.Errorf("%s, %v", shown(items), err)
+		}
+		l.stop()
+	})
 }
 
 // TestAnIdleIndexerSendsLittle counts requests once nothing has happened for a while.
@@ -178,9 +168,9 @@ func TestAnIdleIndexerSendsLittle(t *testing.T) {
 		for i := range 10 {
 			l.add(fmt.Sprint(i), deposited{i})
 		}
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		store.Trace()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if n := len(store.Trace()); n > 60*4 {
 			l.Errorf("it sent %d requests in a minute", n)
 		}
@@ -202,7 +192,7 @@ func TestBusyProcessesAllHaveTheirTurn(t *testing.T) {
 					l.Fatal(err)
 				}
 			}
-			time.Sleep(100 * time.Millisecond)
+			pass(100 * time.Millisecond)
 		}
 		reached := map[string]bool{} // before the appends end
 		for item, err := range l.f.Read(l.Context()) {

@@ -3,7 +3,6 @@ package feed_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,15 +15,7 @@ import (
 // ringing returns a process whose provider has a bell.
 func ringing(l *lab, shared *bell.Shared) (*eventstore.Provider, *feed.Feed) {
 	l.Helper()
-	p, err := eventstore.NewProvider(l.store, eventstore.WithFeed("all"), eventstore.WithBell(shared), eventstore.WithRegistry(types(l.T)), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		l.Fatal(err)
-	}
-	f, err := feed.Open(p)
-	if err != nil {
-		l.Fatal(err)
-	}
-	return p, f
+	return open(l.T, l.store, eventstore.WithBell(shared))
 }
 
 func TestABellTellsOtherProcessesOfNewsAtOnce(t *testing.T) {
@@ -44,18 +35,18 @@ func TestABellTellsOtherProcessesOfNewsAtOnce(t *testing.T) {
 			}
 		}
 		add()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		came()
 		for i := range 20 { // at moments that have nothing to do with the poll
-			time.Sleep(3*time.Second + time.Duration(i)*137*time.Millisecond)
+			pass(3*time.Second + time.Duration(i)*137*time.Millisecond)
 			add()
-			time.Sleep(15 * time.Millisecond) // entries wait for others for 10 ms
+			pass(15 * time.Millisecond) // entries wait for others for 10 ms
 			if got := came(); got == "" {
 				l.Errorf("commit %d did not come at once", i)
 			}
 		}
 		before := shared.Rings()
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if n := shared.Rings() - before; n != 0 {
 			l.Errorf("%d messages were sent in an hour without a commit", n)
 		}
@@ -82,11 +73,11 @@ func TestWithoutItsBellAProcessLooksByItself(t *testing.T) {
 		l.index()
 		came, end := l.follow(l.f)
 		for range 20 {
-			time.Sleep(3 * time.Second)
+			pass(3 * time.Second)
 			if _, err := writer.Append(l.Context(), writer.Stream("account", "a"), eventstore.ExpectAny(), deposited{1}); err != nil {
 				l.Fatal(err)
 			}
-			time.Sleep(1100 * time.Millisecond)
+			pass(1100 * time.Millisecond)
 			if came() == "" {
 				l.Error("the commit did not come within the time of a poll")
 			}

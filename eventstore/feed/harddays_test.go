@@ -77,7 +77,7 @@ func TestRecordsOfANewerVersionAreRefusedAndNeverOverwritten(t *testing.T) {
 				l.settle()
 				for range 100 { // so that the log has a snapshot
 					l.add("b", deposited{1})
-					time.Sleep(50 * time.Millisecond)
+					pass(50 * time.Millisecond)
 				}
 				l.stop()
 				key := key
@@ -97,9 +97,9 @@ func TestRecordsOfANewerVersionAreRefusedAndNeverOverwritten(t *testing.T) {
 				defer cancel()
 				indexed := make(chan error, 1)
 				go func() { indexed <- l.f.Index(ctx) }()
-				time.Sleep(time.Second)
+				pass(time.Second)
 				_, appended := l.p.Append(l.Context(), l.p.Stream("account", "a"), eventstore.ExpectAny(), deposited{2})
-				time.Sleep(2 * time.Minute)
+				pass(2 * time.Minute)
 				if _, err := l.p.Append(l.Context(), l.p.Stream("account", "a"), eventstore.ExpectAny(), deposited{3}); err != nil {
 					appended = err
 				}
@@ -127,6 +127,20 @@ func TestRecordsOfANewerVersionAreRefusedAndNeverOverwritten(t *testing.T) {
 	}
 }
 
+// inOrder reads the feed, and expects the events of each stream once and in order. It returns the
+// items and the last version of each stream.
+func (l *lab) inOrder() (items []feed.Item, last map[string]int64) {
+	l.Helper()
+	items, last = l.read(), map[string]int64{}
+	for _, item := range items {
+		if item.Version != last[item.Stream.ID]+1 || item.What != feed.Appended {
+			l.Errorf("it read %s", shown(items))
+		}
+		last[item.Stream.ID] = item.Version
+	}
+	return items, last
+}
+
 func TestEntriesThatTheStoreLostAreDerived(t *testing.T) {
 	inLab(t, func(l *lab) {
 		l.add("a", deposited{1})
@@ -136,7 +150,9 @@ func TestEntriesThatTheStoreLostAreDerived(t *testing.T) {
 		l.add("a", deposited{2})
 		l.add("a", withdrawn{1})
 		l.add("b", deposited{3})
-		time.Sleep(time.Second)
+		l.stands("a", 2)
+		l.stands("a", 3)
+		l.stands("b", 2)
 		lost := 0
 		for key := range l.store.Values() {
 			if strings.HasPrefix(key, "{:journal:") {
@@ -148,15 +164,8 @@ func TestEntriesThatTheStoreLostAreDerived(t *testing.T) {
 			l.Fatal("no entries stood")
 		}
 		l.index()
-		time.Sleep(10 * time.Second) // the walk comes by twice
-		items := l.read()
-		last := map[string]int64{}
-		for _, item := range items {
-			if item.Version != last[item.Stream.ID]+1 || item.What != feed.Appended {
-				l.Errorf("it read %s", shown(items))
-			}
-			last[item.Stream.ID] = item.Version
-		}
+		pass(10 * time.Second) // the walk comes by twice
+		items, last := l.inOrder()
 		if last["a"] != 3 || last["b"] != 2 {
 			l.Errorf("it read %s", shown(items))
 		}
@@ -182,21 +191,14 @@ func TestALogThatTheStoreLostIsMadeAgain(t *testing.T) {
 			}
 		}
 		l.index()
-		time.Sleep(10 * time.Second)
-		items := l.read()
-		last := map[string]int64{}
-		for _, item := range items {
-			if item.Version != last[item.Stream.ID]+1 || item.What != feed.Appended {
-				l.Errorf("it read %s", shown(items))
-			}
-			last[item.Stream.ID] = item.Version
-		}
+		pass(10 * time.Second)
+		items, last := l.inOrder()
 		if last["a"] != 3 {
 			l.Errorf("it read %s", shown(items))
 		}
 		// The name of b is lost together with the log, so b comes with its next append.
 		l.add("b", deposited{2})
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if got := shown(l.read(feed.OfStream(l.p.Stream("account", "b")))); got != "b/1, b/2, b/3" {
 			l.Errorf("of b it read %s", got)
 		}
@@ -230,7 +232,7 @@ func TestACatalogueThatIsAheadOfTheLogTakesNewNames(t *testing.T) {
 		}
 		l.add("new", deposited{1})
 		l.index()
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		found := false
 		for s, err := range l.f.Streams(l.Context()) {
 			if err != nil {
@@ -247,17 +249,17 @@ func TestACatalogueThatIsAheadOfTheLogTakesNewNames(t *testing.T) {
 func TestSinceMissesNothingAfterTheClockWasSetBack(t *testing.T) {
 	store := memstate.Transactional()
 	inLabOn(t, store, func(l *lab) {
-		time.Sleep(10 * time.Hour)
+		pass(10 * time.Hour)
 		l.add("a", deposited{1})
 		l.settle()
 	})
-	newest.Add(int64(-10 * time.Hour)) // the clock of the next processes is behind
+	memstate.SetBack(10 * time.Hour) // the clock of the next processes is behind
 	inLabOn(t, store, func(l *lab) {
 		began := time.Now()
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		l.add("a", deposited{2})
 		l.settle()
-		time.Sleep(20 * time.Hour)
+		pass(20 * time.Hour)
 		l.add("a", deposited{3})
 		l.settle()
 		l.expect("a/3", feed.Since(began.Add(20*time.Hour)))
@@ -272,32 +274,29 @@ func TestSinceMissesNothingAfterTheClockWasSetBack(t *testing.T) {
 
 func TestARoundThatTakesLongerThanTheLeaseIsNoFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		goOn(t)
+		memstate.GoOn(t)
 		var log strings.Builder
 		store := memstate.Redis()
-		p, err := eventstore.NewProvider(store, eventstore.WithFeed("all"), eventstore.WithRegistry(types(t)), eventstore.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
-		if err != nil {
-			t.Fatal(err)
-		}
+		p, _ := open(t, store, eventstore.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		f, err := feed.Open(p, feed.WithLease(time.Second))
 		if err != nil {
 			t.Fatal(err)
 		}
 		var slow atomic.Bool
-		store.Around = func(_ context.Context, r *memstate.Request, next func() error) error {
+		store.Intervene(func(_ context.Context, r *memstate.Request, next func() error) error {
 			if r.Op == "swap" && slices.Contains(r.Keys, "{:feed:all}:head") && slow.Swap(false) {
-				time.Sleep(1500 * time.Millisecond)
+				pass(1500 * time.Millisecond)
 				return fmt.Errorf("too late: %w", driver.ErrRefused)
 			}
 			return next()
-		}
+		})
 		l := &lab{T: t, store: store, p: p, f: f}
 		l.index()
 		l.add("a", deposited{1})
 		l.settle()
 		slow.Store(true)
 		l.add("a", deposited{2})
-		time.Sleep(1700 * time.Millisecond)
+		pass(1700 * time.Millisecond)
 		l.expect("a/1, a/2")
 		l.stop()
 		if strings.Contains(log.String(), "failed") {

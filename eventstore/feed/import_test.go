@@ -52,6 +52,17 @@ func (l *lab) end(p *eventstore.Provider, id string, end func(*eventstore.Sessio
 	}
 }
 
+// endBoth closes the stream of the account closed, and deletes that of deleted, in any order.
+func (l *lab) endBoth() {
+	l.Helper()
+	for id, end := range map[string]func(*eventstore.Session) error{
+		"closed":  func(s *eventstore.Session) error { return s.CloseStream(l.Context(), eventstore.ExpectAny()) },
+		"deleted": func(s *eventstore.Session) error { return s.DeleteStream(l.Context(), eventstore.ExpectAny()) },
+	} {
+		l.end(l.p, id, end)
+	}
+}
+
 func (l *lab) accounts(ids ...string) (all []eventstore.Stream) {
 	for _, id := range ids {
 		all = append(all, l.p.Stream("account", id))
@@ -119,13 +130,13 @@ func TestStreamsFromBeforeTheFeedAreImported(t *testing.T) {
 }
 
 func TestAnImportSaysWhyAStreamFailed(t *testing.T) {
-	inLabOn(t, careful(), func(l *lab) {
+	inLabOn(t, memstate.Careful(), func(l *lab) {
 		old := l.before()
 		for _, id := range []string{"a", "b", "c"} {
 			l.write(old, id, 1)
 		}
 		l.stop()
-		l.store.Around = refusing("swap", "{EventStores:account:b}:head")
+		l.store.Intervene(refusing("swap", "{EventStores:account:b}:head"))
 		for i, err := range l.f.Import(l.Context(), feed.Named(l.accounts("a", "b", "c")...)) {
 			if err != nil {
 				l.Fatal(err)
@@ -134,7 +145,7 @@ func TestAnImportSaysWhyAStreamFailed(t *testing.T) {
 				l.Errorf("%s %s: %v", i.Stream.ID, i.Result, i.Err)
 			}
 		}
-		l.store.Around = nil
+		l.store.Intervene(nil)
 		if got := l.imports(feed.Named(l.accounts("a", "b", "c")...)); got != "a known 1, b added 1, c known 1" {
 			l.Error(got)
 		}
@@ -310,12 +321,9 @@ func TestStreamsAreFoundByTheirKeys(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- f.Index(ctx) }()
+		stop := memstate.Start(t, f.Index)
 		(&lab{T: t}).settle() // the log has a head too
-		cancel()
-		<-done
+		stop()
 		for _, key := range []string{"app||{EventStores:account:b}:head", "{no stream}:head", "{a:b:c:d}:head"} {
 			if err := state.Write(t.Context(), "x", []driver.Write{{Key: key, Value: []byte("v")}}); err != nil {
 				t.Fatal(err)

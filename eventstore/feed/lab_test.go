@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,16 +16,6 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
-
-func careful() *memstate.Store {
-	s := memstate.Transactional()
-	s.Caps = driver.Capabilities{}
-	return s
-}
-
-var kinds = map[string]func() *memstate.Store{
-	"in one transaction": memstate.Transactional, "with counted ETags": memstate.Redis, "the careful way": careful,
-}
 
 type (
 	opened    struct{ Owner string }
@@ -46,9 +36,11 @@ func types(t *testing.T) *eventstore.Registry {
 	return r
 }
 
-func open(t *testing.T, state driver.State) (*eventstore.Provider, *feed.Feed) {
+// open returns a process. It logs nothing, unless its options say otherwise.
+func open(t *testing.T, state driver.State, options ...eventstore.Option) (*eventstore.Provider, *feed.Feed) {
 	t.Helper()
-	p, err := eventstore.NewProvider(state, eventstore.WithFeed("all"), eventstore.WithRegistry(types(t)), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
+	options = append([]eventstore.Option{eventstore.WithFeed("all"), eventstore.WithRegistry(types(t)), eventstore.WithLogger(slog.New(slog.DiscardHandler))}, options...)
+	p, err := eventstore.NewProvider(state, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,48 +64,60 @@ type lab struct {
 	stop  func() // the indexer
 }
 
-var newest atomic.Int64 // the time at which the last test ended, in nanoseconds since 1970
-
-// goOn makes the fake time of a test begin where that of the tests before ended. The ids of commits
-// tell the time, and never go back within this process.
-func goOn(t *testing.T) {
-	t.Helper()
-	time.Sleep(time.Until(time.Unix(0, newest.Load())))
-	t.Cleanup(func() { newest.Store(max(newest.Load(), time.Now().UnixNano())) })
-}
+// pass lets fake time pass.
+func pass(d time.Duration) { <-time.After(d) }
 
 // inLab runs a test on a store of each kind.
 func inLab(t *testing.T, test func(l *lab)) {
-	for kind, store := range kinds {
-		t.Run(kind, func(t *testing.T) { inLabOn(t, store(), test) })
-	}
+	t.Helper()
+	memstate.Each(t, func(t *testing.T, store *memstate.Store) { inBubble(t, store, test) })
 }
 
 func inLabOn(t *testing.T, store *memstate.Store, test func(l *lab)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		goOn(t)
-		l := &lab{T: t, store: store}
-		l.p, l.f = open(t, store)
-		l.index()
-		test(l)
-		l.stop()
-	})
+	synctest.Test(t, func(t *testing.T) { inBubble(t, store, test) })
+}
+
+// inBubble runs a test in the bubble that it is called in.
+func inBubble(t *testing.T, store *memstate.Store, test func(l *lab)) {
+	t.Helper()
+	memstate.GoOn(t)
+	l := &lab{T: t, store: store}
+	l.p, l.f = open(t, store)
+	l.index()
+	test(l)
+	l.stop()
 }
 
 // index starts the indexer.
 func (l *lab) index() {
-	ctx, cancel := context.WithCancel(l.Context())
-	done := make(chan error, 1)
-	go func() { done <- l.f.Index(ctx) }()
-	l.stop = func() {
-		l.Helper()
-		cancel()
-		if err := <-done; err != nil {
-			l.Error("indexing: ", err)
+	l.Helper()
+	l.stop = memstate.Start(l.T, l.f.Index)
+}
+
+// waitFor lets fake time pass until a condition holds.
+func (l *lab) waitFor(what string, holds func() bool) {
+	l.Helper()
+	for began := time.Now(); !holds(); pass(time.Millisecond) {
+		if time.Since(began) > time.Minute {
+			l.Fatalf("%s did not come within a minute", what)
 		}
-		l.stop = func() {}
 	}
+}
+
+// stands waits until the journal has the entry of a commit. The commit ended with this version of
+// the stream of an account.
+func (l *lab) stands(id string, version int) {
+	l.Helper()
+	entry := regexp.MustCompile(fmt.Sprintf(`\nof=\S+:account:%s\nticket=\S+ \d+ %d `, id, version))
+	l.waitFor(entry.String(), func() bool {
+		for key, value := range l.store.Values() {
+			if strings.HasPrefix(key, "{:journal:") && entry.Match(value) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // add appends events to the stream of an account.
@@ -125,7 +129,7 @@ func (l *lab) add(id string, events ...any) {
 }
 
 // settle waits until the log has all.
-func (l *lab) settle() { time.Sleep(15 * time.Second) }
+func (l *lab) settle() { pass(15 * time.Second) }
 
 // show returns an item in short form.
 func show(i feed.Item) string {

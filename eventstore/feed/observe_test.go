@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -77,33 +76,22 @@ func of[R eventstore.FeedReport](reports []eventstore.FeedReport) (found []R) {
 
 // inWatchedLab runs a test on a store of each kind. No indexer runs when it begins.
 func inWatchedLab(t *testing.T, test func(l *lab, w *witness)) {
-	for kind, store := range kinds {
-		t.Run(kind, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				goOn(t)
-				w := &witness{}
-				l := &lab{T: t, store: store(), stop: func() {}}
-				var err error
-				if l.p, err = eventstore.NewProvider(l.store, eventstore.WithFeed("all"), eventstore.WithRegistry(types(t)), eventstore.WithObserver(w),
-					eventstore.WithLogger(slog.New(slog.NewTextHandler(w, nil)))); err != nil {
-					t.Fatal(err)
-				}
-				if l.f, err = feed.Open(l.p); err != nil {
-					t.Fatal(err)
-				}
-				test(l, w)
-				l.stop()
-				time.Sleep(time.Second) // until the flusher has ended
-			})
-		})
-	}
+	memstate.Each(t, func(t *testing.T, store *memstate.Store) {
+		memstate.GoOn(t)
+		w := &witness{}
+		l := &lab{T: t, store: store, stop: func() {}}
+		l.p, l.f = open(t, store, eventstore.WithObserver(w), eventstore.WithLogger(slog.New(slog.NewTextHandler(w, nil))))
+		test(l, w)
+		l.stop()
+		pass(time.Second) // until the flusher has ended
+	})
 }
 
 func TestAnIndexerTellsWhatItDoes(t *testing.T) {
 	inWatchedLab(t, func(l *lab, w *witness) {
 		l.add("1", deposited{1}, deposited{2})
 		l.add("2", deposited{3})
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		w.take()
 		l.index()
 		l.settle()
@@ -119,7 +107,7 @@ func TestAnIndexerTellsWhatItDoes(t *testing.T) {
 		if last.Position != int64(first.Logged) || last.Logged != 0 || last.Delay != 0 || last.Unindexed != 0 || last.OpenNumbers != 0 || last.Journals != 1 || last.Ended {
 			l.Errorf("the last round was %+v", last)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		operations, reports = w.take()
 		if len(operations) != 0 {
 			l.Errorf("while nothing happened observed were %q", operations)
@@ -145,7 +133,9 @@ func TestAnIndexerTellsOfOpenNumbersAndOfWhatWaits(t *testing.T) {
 		for _, id := range []string{"1", "1", "2", "2", "3"} {
 			l.add(id, deposited{1})
 		}
-		time.Sleep(time.Second)
+		for id, version := range map[string]int{"1": 2, "2": 2, "3": 1} {
+			l.stands(id, version)
+		}
 		lost := regexp.MustCompile(`\nof=\S+:account:1\nticket=\S+ 1 1 |\nof=\S+:account:2\nticket=\S+ 2 2 `)
 		for key, value := range l.store.Values() { // as in a crash
 			if strings.HasPrefix(key, "{:journal:") && lost.Match(value) {
@@ -153,7 +143,7 @@ func TestAnIndexerTellsOfOpenNumbersAndOfWhatWaits(t *testing.T) {
 			}
 		}
 		l.index()
-		time.Sleep(20 * time.Second) // until the walk has come by
+		pass(20 * time.Second) // until the walk has come by
 		_, reports := w.take()
 		var waited, derived, open int
 		for _, r := range of[eventstore.IndexReport](reports) {
@@ -171,12 +161,12 @@ func TestALiveReaderWarnsWhileNoProcessIndexes(t *testing.T) {
 	inWatchedLab(t, func(l *lab, w *witness) {
 		ctx, cancel := context.WithCancel(l.Context())
 		var polled atomic.Int64
-		l.store.Around = func(ctx context.Context, r *memstate.Request, next func() error) error {
+		l.store.Intervene(func(ctx context.Context, r *memstate.Request, next func() error) error {
 			if polling.Is(ctx) {
 				polled.Add(1)
 			}
 			return next()
-		}
+		})
 		l.add("1", deposited{1})
 		var got []string
 		done := make(chan struct{})
@@ -188,11 +178,11 @@ func TestALiveReaderWarnsWhileNoProcessIndexes(t *testing.T) {
 				}
 			}
 		}()
-		time.Sleep(59 * time.Second)
+		pass(59 * time.Second)
 		if w.warnings() != 0 {
 			l.Error("it warned too early")
 		}
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		_, reports := w.take()
 		waits := of[eventstore.JournalReport](reports)
 		if w.warnings() != 2 || len(waits) != 2 || waits[1].Waiting == 0 || waits[1].Age < 2*time.Minute {
@@ -202,7 +192,7 @@ func TestALiveReaderWarnsWhileNoProcessIndexes(t *testing.T) {
 			l.Errorf("there were %d polls in three minutes", n)
 		}
 		l.index()
-		time.Sleep(3 * time.Minute)
+		pass(3 * time.Minute)
 		_, reports = w.take()
 		waits = of[eventstore.JournalReport](reports)
 		reads := of[eventstore.ReadReport](reports)

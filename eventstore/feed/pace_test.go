@@ -23,7 +23,7 @@ func TestAReaderInAnotherProcessWaitsForASmallPartOfTheTimeBetweenCommits(t *tes
 			}
 		}()
 		for _, between := range []time.Duration{0, time.Second, 3 * time.Second, 300 * time.Millisecond} {
-			time.Sleep(between)
+			pass(between)
 			began := time.Now()
 			l.add("1", deposited{1})
 			if took, most := (<-arrived).Sub(began), between/8+30*time.Millisecond; took > most {
@@ -39,12 +39,12 @@ func TestAnIndexerStartsInFewRequests(t *testing.T) {
 	inLabOn(t, store, func(l *lab) {
 		for i := range 250 {
 			l.add(fmt.Sprint(i%3), deposited{i})
-			time.Sleep(50 * time.Millisecond)
+			pass(50 * time.Millisecond)
 		}
 		l.stop()
 		l.store.Trace()
 		l.index()
-		time.Sleep(time.Millisecond)
+		pass(time.Millisecond)
 		if trace := l.store.Trace(); len(trace) > 25 {
 			l.Errorf("it took %d requests: %q", len(trace), trace)
 		}
@@ -55,7 +55,7 @@ func TestIndexersThatEndSoonSaveHowFarTheJournalsWereRead(t *testing.T) {
 	inLabOn(t, memstate.Transactional(), func(l *lab) {
 		for i := range 110 {
 			l.add("1", deposited{i})
-			time.Sleep(100 * time.Millisecond)
+			pass(100 * time.Millisecond)
 			l.stop()
 			l.index()
 		}

@@ -26,7 +26,7 @@ func TestReadReturnsWhatTheOptionsAskFor(t *testing.T) {
 		l.add("b", opened{"Bob"}, deposited{2}, withdrawn{1})
 		l.settle()
 		middle := time.Now()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		l.add("a", eventstore.Raw{Type: "paid-in", ContentType: eventstore.JSON.ContentType(), Payload: []byte(`{"Amount":3}`)})
 		if _, err := l.p.Append(l.Context(), eventstore.Stream{Database: "other", Type: "order", ID: "c"}, eventstore.ExpectAny(), raw("x")); err != nil {
 			l.Fatal(err)
@@ -115,18 +115,7 @@ func TestStreamsThatEndAreItems(t *testing.T) {
 			l.add(id, deposited{1})
 			l.settle()
 		}
-		for id, end := range map[string]func(*eventstore.Session) error{
-			"closed":  func(s *eventstore.Session) error { return s.CloseStream(l.Context(), eventstore.ExpectAny()) },
-			"deleted": func(s *eventstore.Session) error { return s.DeleteStream(l.Context(), eventstore.ExpectAny()) },
-		} {
-			s, err := l.p.Open(l.Context(), l.p.Stream("account", id))
-			if err != nil {
-				l.Fatal(err)
-			}
-			if err := errors.Join(end(s), s.Close()); err != nil {
-				l.Fatal(err)
-			}
-		}
+		l.endBoth()
 		l.settle()
 		got := shown(l.read())
 		if got != "closed/1, closed/1 closed, deleted/2 deleted" && got != "closed/1, deleted/2 deleted, closed/1 closed" {
@@ -191,9 +180,9 @@ func TestALiveReadLearnsOfACommitOfItsProcessWithinMilliseconds(t *testing.T) {
 	inLab(t, func(l *lab) {
 		came, end := l.follow(l.f)
 		for i := range 5 {
-			time.Sleep(5*time.Minute + time.Duration(i)*137*time.Millisecond)
+			pass(5*time.Minute + time.Duration(i)*137*time.Millisecond)
 			l.add("a", deposited{i})
-			time.Sleep(11 * time.Millisecond) // entries wait for others for 10 ms
+			pass(11 * time.Millisecond) // entries wait for others for 10 ms
 			if got, want := came(), fmt.Sprintf("a/%d", i+1); got != want {
 				l.Errorf("commit %d: %q came", i+1, got)
 			}
@@ -211,15 +200,15 @@ func TestALiveReadOfAnotherProcessPollsOrIsRungFor(t *testing.T) {
 		if got := came(); got != "progress" {
 			l.Error(got)
 		}
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		l.add("a", deposited{1})
-		time.Sleep(1100 * time.Millisecond)
+		pass(1100 * time.Millisecond)
 		if got := came(); got != "a/1, progress" {
 			l.Error(got)
 		}
-		time.Sleep(5*time.Minute + 300*time.Millisecond)
+		pass(5*time.Minute + 300*time.Millisecond)
 		l.add("a", deposited{1})
-		time.Sleep(20 * time.Millisecond)
+		pass(20 * time.Millisecond)
 		other.Ring()
 		if got := came(); got != "a/2, progress" {
 			l.Error(got)
@@ -238,12 +227,12 @@ func TestRingWakesTheIndexer(t *testing.T) {
 			l.Fatal(err)
 		}
 		came, end := l.follow(l.f)
-		time.Sleep(90 * time.Second)
+		pass(90 * time.Second)
 		came()
 		if _, err := p.Append(l.Context(), l.p.Stream("account", "b"), eventstore.ExpectAny(), deposited{1}); err != nil {
 			l.Fatal(err)
 		}
-		time.Sleep(11 * time.Millisecond) // entries wait for others for 10 ms
+		pass(11 * time.Millisecond) // entries wait for others for 10 ms
 		l.f.Ring()
 		if got := came(); got != "b/2" {
 			l.Errorf("%q came", got)
@@ -293,15 +282,15 @@ func TestALiveReadTakesFewRequestsForACommit(t *testing.T) {
 		"the careful way":    3, // the head of the log with the batch, the event and perhaps the stream's head
 	} {
 		t.Run(kind, func(t *testing.T) {
-			inLabOn(t, kinds[kind](), func(l *lab) {
+			inLabOn(t, memstate.Kinds[kind](), func(l *lab) {
 				store := &counted{Store: l.store}
 				_, other := open(l.T, store)
 				came, end := l.follow(other)
 				l.add("a", deposited{1})
 				l.settle()
-				time.Sleep(5*time.Minute + 500*time.Millisecond)
+				pass(5*time.Minute + 500*time.Millisecond)
 				l.add("a", deposited{1})
-				time.Sleep(100 * time.Millisecond)
+				pass(100 * time.Millisecond)
 				came()
 				store.reads.Store(0)
 				other.Ring()
@@ -334,9 +323,9 @@ func TestIdleReadsTakeOneRequestASecondTogether(t *testing.T) {
 			_, end := l.follow(l.f)
 			ends = append(ends, end)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		l.store.Trace()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if n := len(l.store.Trace()); n < 50 || n > 130 {
 			l.Errorf("10 idle reads took %d requests in a minute", n)
 		}
@@ -363,7 +352,7 @@ func TestALoopThatEndsEarlyLeavesNothingBehind(t *testing.T) {
 		}
 		// synctest fails if a goroutine is left when the test ends.
 		l.store.Trace()
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if left := l.store.Trace(); len(left) > 0 {
 			l.Error(left)
 		}
@@ -377,7 +366,7 @@ func (l *lab) fill(streams, appends int) {
 		l.add(fmt.Sprint(i%streams), deposited{i})
 	}
 	l.index()
-	time.Sleep(time.Minute)
+	pass(time.Minute)
 }
 
 func TestCatchingUpTakesFewRequests(t *testing.T) {
@@ -460,7 +449,7 @@ func TestPagesAndBatchesReadAlike(t *testing.T) {
 func TestPagesThatCouldNotBeWrittenComeLater(t *testing.T) {
 	inLab(t, func(l *lab) {
 		l.stop()
-		l.store.Around = refusing("write", "{:feed:all}:page:0")
+		l.store.Intervene(refusing("write", "{:feed:all}:page:0"))
 		l.fill(20, 1200)
 		l.stop()
 		if value, _ := l.store.Value("{:feed:all}:page:0"); value != nil {
@@ -469,9 +458,9 @@ func TestPagesThatCouldNotBeWrittenComeLater(t *testing.T) {
 		if n := len(l.read()); n != 1200 {
 			l.Errorf("without pages, %d events are in the feed", n)
 		}
-		l.store.Around = nil
+		l.store.Intervene(nil)
 		l.index()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		for _, key := range []string{"{:feed:all}:page:0", "{:feed:all}:page:1"} {
 			if value, _ := l.store.Value(key); value == nil {
 				l.Errorf("%s is missing", key)
@@ -532,7 +521,7 @@ func TestLargeEventsAreReadInSmallChunks(t *testing.T) {
 		l.settle()
 		l.stop()
 		largest := 0
-		l.store.Around = func(_ context.Context, r *memstate.Request, next func() error) error {
+		l.store.Intervene(func(_ context.Context, r *memstate.Request, next func() error) error {
 			err := next()
 			bytes := 0
 			for _, item := range r.Items {
@@ -540,7 +529,7 @@ func TestLargeEventsAreReadInSmallChunks(t *testing.T) {
 			}
 			largest = max(largest, bytes)
 			return err
-		}
+		})
 		if n := len(l.read(feed.AsRaw())); n != 30 {
 			l.Error(n)
 		}

@@ -212,7 +212,7 @@ func (l *lab) live(random *rand.Rand, old *eventstore.Provider, n int) {
 			l.Fatal(err)
 		}
 		if random.IntN(3) == 0 {
-			time.Sleep(time.Duration(random.IntN(200)) * time.Millisecond)
+			pass(time.Duration(random.IntN(200)) * time.Millisecond)
 		}
 	}
 }
@@ -220,7 +220,7 @@ func (l *lab) live(random *rand.Rand, old *eventstore.Provider, n int) {
 func TestNothingIsWrongWithASoundFeed(t *testing.T) {
 	inLab(t, func(l *lab) {
 		l.live(rand.New(rand.NewPCG(1, 1)), l.before(), 300)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		l.sound()
 		before := len(l.store.Values())
 		if v := l.repair(); len(v.Findings) > 0 || v.Entries == 0 || v.Streams == 0 || v.End == 0 {
@@ -283,7 +283,7 @@ func TestDamageIsNamedAndRepaired(t *testing.T) {
 				for range rounds {
 					l.live(random, old, 60)
 				}
-				time.Sleep(10 * time.Second)
+				pass(10 * time.Second)
 				follower := newFollower()
 				l.readOn(follower, 700)
 				l.stop()
@@ -315,7 +315,7 @@ func TestDamageIsNamedAndRepaired(t *testing.T) {
 					l.Error("it was not derived")
 				}
 				l.index()
-				time.Sleep(time.Minute)
+				pass(time.Minute)
 				l.sound()
 				l.followed()
 				follower.goBack(v)
@@ -358,7 +358,7 @@ var repairs = flag.Int("repairs", 6, "random histories with damage that TestRand
 
 func TestRandomDamageIsRepaired(t *testing.T) {
 	smallPages(t)
-	for kind, store := range kinds {
+	for kind, store := range memstate.Kinds {
 		t.Run(kind, func(t *testing.T) {
 			for seed := range *repairs {
 				t.Run(fmt.Sprint(seed), func(t *testing.T) { inLabOn(t, store(), func(l *lab) { l.randomDamage(uint64(seed)) }) })
@@ -378,7 +378,7 @@ func (l *lab) randomDamage(seed uint64) {
 			}
 		}
 	}
-	time.Sleep(time.Duration(random.IntN(3)) * time.Second)
+	pass(time.Duration(random.IntN(3)) * time.Second)
 	follower := newFollower()
 	l.readOn(follower, random.IntN(1500))
 	l.stop()
@@ -403,13 +403,13 @@ func (l *lab) randomDamage(seed uint64) {
 	}
 	v := l.repair(feed.WithStreams(stored(l.store)))
 	l.index()
-	time.Sleep(time.Minute)
+	pass(time.Minute)
 	l.sound()
 	l.followed()
 	follower.goBack(v)
 	l.live(random, old, 20)
 	l.imports(stored(l.store)) // new streams without the feed
-	time.Sleep(time.Minute)
+	pass(time.Minute)
 	l.readOn(follower, 1<<30)
 	l.has(follower)
 	if l.Failed() {
@@ -444,11 +444,11 @@ func TestAnEntryThatNothingTellsOfComesWithTheNextAppend(t *testing.T) {
 					l.Errorf("%v", v.Findings)
 				}
 				l.index()
-				time.Sleep(time.Minute)
+				pass(time.Minute)
 				if !names {
 					l.expect("a/1, a/2")
 					l.write(l.p, "new", 1)
-					time.Sleep(time.Minute)
+					pass(time.Minute)
 					l.expect("a/1, a/2, new/1, new/2")
 					return
 				}

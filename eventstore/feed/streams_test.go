@@ -75,21 +75,7 @@ func TestDetailsTellTheStateOfStreams(t *testing.T) {
 			l.add(id, deposited{1}, deposited{2})
 			l.settle()
 		}
-		for id, end := range map[string]func(*eventstore.Session) error{
-			"closed":  func(s *eventstore.Session) error { return s.CloseStream(l.Context(), eventstore.ExpectAny()) },
-			"deleted": func(s *eventstore.Session) error { return s.DeleteStream(l.Context(), eventstore.ExpectAny()) },
-		} {
-			s, err := l.p.Open(l.Context(), l.p.Stream("account", id))
-			if err != nil {
-				l.Fatal(err)
-			}
-			if err := end(s); err != nil {
-				l.Fatal(err)
-			}
-			if err := s.Close(); err != nil {
-				l.Fatal(err)
-			}
-		}
+		l.endBoth()
 		l.settle()
 		var got []string
 		for _, s := range l.streams(feed.WithDetails()) {
@@ -105,15 +91,15 @@ func TestDetailsTellTheStateOfStreams(t *testing.T) {
 }
 
 func TestANameWithoutACommitIsNoStream(t *testing.T) {
-	inLabOn(t, careful(), func(l *lab) {
+	inLabOn(t, memstate.Careful(), func(l *lab) {
 		l.add("a", deposited{1})
 		l.settle()
 		l.stop()
-		l.store.Around = refusing("swap", "{EventStores:account:b}:head")
+		l.store.Intervene(refusing("swap", "{EventStores:account:b}:head"))
 		if _, err := l.p.Append(l.Context(), l.p.Stream("account", "b"), eventstore.ExpectVersion(0), deposited{1}); err == nil {
 			l.Fatal("the append was not refused")
 		}
-		l.store.Around = nil
+		l.store.Intervene(nil)
 		l.index()
 		l.settle()
 		l.add("c", deposited{1})

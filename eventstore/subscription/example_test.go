@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
-	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
@@ -73,34 +72,30 @@ func ExampleSubscription_Retry() {
 	f, end := open(ctx)
 	defer end()
 
-	mended := false
+	mended, sent := false, make(chan string, 1)
 	mails, err := subscription.New(f, "mails", func(ctx context.Context, item feed.Item) error {
 		if item.Stream.ID == "ada" && !mended {
 			return errors.New("the mail server does not like Ada")
 		}
-		fmt.Println("sent to", item.Stream.ID)
+		sent <- item.Stream.ID
 		return nil
 	}, subscription.WithParking(), subscription.WithRetries(0), subscription.WithPartitions(1))
 	if err != nil {
 		log.Fatal(err)
 	}
-	parked := func(n int) []subscription.Parked { // waits until so many streams are parked
-		for {
-			all, err := mails.Parked(ctx)
-			if err == nil && len(all) == n {
-				return all
-			}
-			time.Sleep(time.Millisecond)
-		}
-	}
 	running, stop := context.WithCancel(ctx)
 	done := make(chan error)
 	go func() { done <- mails.Run(running) }()
-	for _, p := range parked(1) {
-		fmt.Println(p.Stream.ID, "is parked from version", p.From, "on:", p.Reason)
-	}
+	fmt.Println("sent to", <-sent) // bob, who comes after ada
 	stop()
 	<-done
+	parked, err := mails.Parked(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, p := range parked {
+		fmt.Println(p.Stream.ID, "is parked from version", p.From, "on:", p.Reason)
+	}
 
 	mended = true
 	if err := mails.Retry(ctx, f.Provider().Stream("Account", "ada")); err != nil {
@@ -108,13 +103,16 @@ func ExampleSubscription_Retry() {
 	}
 	running, stop = context.WithCancel(ctx)
 	go func() { done <- mails.Run(running) }()
-	parked(0)
+	fmt.Println("sent to", <-sent)
 	stop()
 	<-done
-	// Unordered output:
-	// ada is parked from version 1 on: the mail server does not like Ada
+	parked, err = mails.Parked(ctx)
+	fmt.Println(len(parked), err)
+	// Output:
 	// sent to bob
+	// ada is parked from version 1 on: the mail server does not like Ada
 	// sent to ada
+	// 0 <nil>
 }
 
 func ExampleNames() {

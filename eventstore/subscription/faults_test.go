@@ -31,7 +31,7 @@ func (l *lab) goWrong(seed uint64) {
 	var mended atomic.Bool
 	handle := func(p *process) subscription.Handler {
 		return func(ctx context.Context, item feed.Item) error {
-			time.Sleep(chance.upTo(50 * time.Millisecond))
+			pass(chance.upTo(50 * time.Millisecond))
 			if !mended.Load() {
 				switch {
 				case chance.one(100):
@@ -60,7 +60,7 @@ func (l *lab) goWrong(seed uint64) {
 	var versions map[string]int64
 	for range 15 {
 		versions = l.fill(20, 12, versions)
-		time.Sleep(chance.upTo(4 * time.Second))
+		pass(chance.upTo(4 * time.Second))
 		i := int(chance.upTo(time.Duration(len(running))))
 		switch {
 		case len(running) < 4 && chance.one(2):
@@ -74,7 +74,7 @@ func (l *lab) goWrong(seed uint64) {
 		case chance.one(3): // cut off for longer than its lease
 			p := running[i].p
 			p.cut.Store(true)
-			time.Sleep(10 * time.Second)
+			pass(10 * time.Second)
 			p.cut.Store(false)
 		}
 	}
@@ -141,7 +141,7 @@ func TestAQueueThatWasFullIsFilledAgain(t *testing.T) {
 			l.append("x", "1")
 		}
 		r := l.main.run(func(ctx context.Context, item feed.Item) error {
-			time.Sleep(10 * time.Millisecond)
+			pass(10 * time.Millisecond)
 			return l.main.note(ctx, item)
 		}, subscription.WithPartitions(1))
 		l.wait("all items", func() bool { return l.count() == 600 })

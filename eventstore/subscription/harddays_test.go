@@ -34,7 +34,7 @@ func TestAHandlerMayTakeLongerThanTheLease(t *testing.T) {
 		options := []subscription.Option{subscription.WithLease(5 * time.Second), subscription.WithHandlerTimeout(10 * time.Minute)}
 		first, second := a.run(slow(a), options...), b.run(slow(b), options...)
 		l.append("x", "1", "2")
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		if got := l.got("x"); !slices.Equal(got, []string{"1a", "2a"}) {
 			l.t.Errorf("it was delivered %q", got)
 		}
@@ -47,7 +47,7 @@ func TestASubscriptionOfAnotherFeedIsRefusedAndWritesNothing(t *testing.T) {
 	t.Parallel()
 	bench(t, func(l *lab) {
 		l.append("x", "1")
-		time.Sleep(time.Second)
+		l.logged(1)
 		provider, err := eventstore.NewProvider(l.store, eventstore.WithFeed("other"), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
 		l.must(err)
 		other, err := feed.Open(provider)
@@ -68,21 +68,16 @@ func TestASubscriptionOfAnotherFeedIsRefusedAndWritesNothing(t *testing.T) {
 
 func TestARecordOfANewerVersionIsNotOverwritten(t *testing.T) {
 	t.Parallel()
-	for _, key := range []string{"{:subscription:all.mails}:instances", "{:subscription:all.mails}:3", "{:subscription:all}:names"} {
-		bench(t, func(l *lab) {
-			r := l.main.run(none)
-			time.Sleep(time.Second)
-			r.end()
-			value, _ := l.store.Value(key)
-			newer := bytes.Replace(value, []byte("eventstore/1 "), []byte("eventstore/2 "), 1)
-			l.store.Set(key, newer)
-			var damaged *eventstore.DamagedError
-			if err := l.main.subscribe(none).Run(l.t.Context()); !errors.As(err, &damaged) || damaged.Key != key || !strings.Contains(err.Error(), "update the library") {
-				l.t.Errorf("%s is of a newer version: %v", key, err)
-			}
-			if now, _ := l.store.Value(key); !bytes.Equal(now, newer) {
-				l.t.Errorf("%s was overwritten", key)
-			}
-		})
-	}
+	eachRecord(t, func(l *lab, key string) {
+		value, _ := l.store.Value(key)
+		newer := bytes.Replace(value, []byte("eventstore/1 "), []byte("eventstore/2 "), 1)
+		l.store.Set(key, newer)
+		var damaged *eventstore.DamagedError
+		if err := l.main.subscribe(none).Run(l.t.Context()); !errors.As(err, &damaged) || damaged.Key != key || !strings.Contains(err.Error(), "update the library") {
+			l.t.Errorf("%s is of a newer version: %v", key, err)
+		}
+		if now, _ := l.store.Value(key); !bytes.Equal(now, newer) {
+			l.t.Errorf("%s was overwritten", key)
+		}
+	})
 }

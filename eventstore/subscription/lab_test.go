@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,16 +21,6 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 	"github.com/hexalith/eventstores-go/eventstore/subscription"
 )
-
-func careful() *memstate.Store {
-	s := memstate.Transactional()
-	s.Caps = driver.Capabilities{}
-	return s
-}
-
-var kinds = map[string]func() *memstate.Store{
-	"in one transaction": memstate.Transactional, "with counted ETags": memstate.Redis, "the careful way": careful,
-}
 
 // noted is the event of the tests.
 type noted struct{ Text string }
@@ -90,7 +78,7 @@ func (l link) Swap(ctx context.Context, partition string, swap driver.Swap) erro
 	l.p.counts(swap.Key)
 	if l.p.faults.one(30) && !l.p.cut.Load() { // it arrives late
 		l.p.late.Go(func() {
-			time.Sleep(l.p.faults.upTo(20 * time.Second))
+			pass(l.p.faults.upTo(20 * time.Second))
 			_ = l.State.Swap(context.WithoutCancel(ctx), partition, swap)
 		})
 		return errFault
@@ -107,7 +95,7 @@ func (p *process) counts(key string) {
 // send sends a request over a link that may be cut or bad.
 func (p *process) send(ctx context.Context, request func(context.Context) error) error {
 	if p.faults != nil {
-		time.Sleep(p.faults.upTo(20 * time.Millisecond))
+		pass(p.faults.upTo(20 * time.Millisecond))
 	}
 	if p.cut.Load() {
 		return errCut
@@ -146,34 +134,28 @@ func (f *faults) upTo(d time.Duration) time.Duration {
 	return time.Duration(f.Int64N(int64(d)))
 }
 
-// bench runs a test in fake time on each kind of store, with an indexer.
-
 func goexit() { runtime.Goexit() }
 
+// pass lets fake time pass.
+func pass(d time.Duration) { <-time.After(d) }
+
+// bench runs a test in fake time on each kind of store, with an indexer.
 func bench(t *testing.T, test func(l *lab)) {
 	t.Helper()
-	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		t.Run(kind, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { on(t, kinds[kind](), test) })
-		})
-	}
+	memstate.Each(t, func(t *testing.T, store *memstate.Store) { on(t, store, test) })
 }
 
 func on(t *testing.T, store *memstate.Store, test func(l *lab)) {
 	t.Helper()
+	memstate.GoOn(t)
 	l := &lab{t: t, store: store}
 	l.main = l.process("main")
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- l.main.feed.Index(ctx) }()
+	stop := memstate.Start(t, l.main.feed.Index)
 	test(l)
 	stop()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
 	l.must(l.main.provider.Close(t.Context()))
 	l.late.Wait()
-	time.Sleep(time.Second) // until what waits for nothing but time has ended
+	pass(time.Second) // until what waits for nothing but time has ended
 }
 
 type lockedWriter struct{ l *lab }
@@ -304,7 +286,7 @@ func (r *running) kill() {
 func (l *lab) wait(what string, holds func() bool) {
 	l.t.Helper()
 	for range 600 {
-		time.Sleep(100 * time.Millisecond)
+		pass(100 * time.Millisecond)
 		synctest.Wait()
 		if holds() {
 			return
@@ -313,6 +295,25 @@ func (l *lab) wait(what string, holds func() bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.t.Fatalf("%s did not come within a minute: %d items were delivered, %d different ones", what, len(l.delivered), reached(l))
+}
+
+// logged waits until the feed has n items.
+func (l *lab) logged(n int) {
+	l.t.Helper()
+	l.wait(fmt.Sprintf("item %d of the feed", n), func() bool {
+		items := 0
+		for _, err := range l.main.feed.Read(l.t.Context(), feed.AsRaw()) {
+			l.must(err)
+			items++
+		}
+		return items >= n
+	})
+}
+
+// stored waits until the store holds a key.
+func (l *lab) stored(key string) {
+	l.t.Helper()
+	l.wait(key, func() bool { value, _ := l.store.Value(key); return value != nil })
 }
 
 // complete expects that each stream was delivered whole and in order. Items may have come again.

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -104,7 +103,11 @@ func TestEachDeliveryIsObserved(t *testing.T) {
 			t.Errorf("observed were %q", got)
 		}
 		l.must(r.Retry(l.t.Context(), l.stream("x")))
-		time.Sleep(20 * time.Second)
+		l.wait("another try", func() bool {
+			parked, err := r.Parked(l.t.Context())
+			l.must(err)
+			return len(parked) == 1 && !parked[0].Asked
+		})
 		mended.Store(true)
 		l.must(r.Retry(l.t.Context(), l.stream("x")))
 		l.wait("the end of parking", func() bool { return w.report().Parked == 0 })
@@ -128,7 +131,7 @@ func TestDeliveriesSayWhatBecomesOfThem(t *testing.T) {
 				p, w := l.watched()
 				r := p.run(func(context.Context, feed.Item) error { return errPoisoned }, subscription.WithRetries(0), c.option)
 				l.append("x", "1")
-				time.Sleep(10 * time.Second)
+				pass(10 * time.Second)
 				if got := w.take(); !slices.Equal(got, []string{"x/1 " + disposition + " after 1"}) {
 					t.Errorf("observed were %q", got)
 				}
@@ -146,9 +149,14 @@ func TestDeliveriesSayWhatBecomesOfThem(t *testing.T) {
 	t.Run("interrupted", func(t *testing.T) {
 		bench(t, func(l *lab) {
 			p, w := l.watched()
-			r := p.run(func(ctx context.Context, _ feed.Item) error { <-ctx.Done(); return ctx.Err() })
+			entered := make(chan struct{}, 1)
+			r := p.run(func(ctx context.Context, _ feed.Item) error {
+				entered <- struct{}{}
+				<-ctx.Done()
+				return ctx.Err()
+			})
 			l.append("x", "1")
-			time.Sleep(5 * time.Second)
+			<-entered
 			r.end()
 			if got := w.take(); !slices.Equal(got, []string{"x/1 interrupted after 1"}) {
 				t.Errorf("observed were %q", got)
@@ -157,23 +165,8 @@ func TestDeliveriesSayWhatBecomesOfThem(t *testing.T) {
 	})
 }
 
-var labs atomic.Int64
-
-// later is bench for tests in which it matters when a commit was. The ids of commits tell the time,
-// and never go back within this process, although fake time begins again in each lab.
-func later(t *testing.T, test func(l *lab)) {
-	for kind, store := range kinds {
-		t.Run(kind, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				time.Sleep(time.Duration(labs.Add(1)) * 100 * time.Hour)
-				on(t, store(), test)
-			})
-		})
-	}
-}
-
 func TestASubscriptionTellsHowFarItIs(t *testing.T) {
-	later(t, func(l *lab) {
+	bench(t, func(l *lab) {
 		p, w := l.watched()
 		gate := make(chan struct{})
 		r := p.run(func(ctx context.Context, item feed.Item) error {
@@ -183,19 +176,19 @@ func TestASubscriptionTellsHowFarItIs(t *testing.T) {
 			}
 			return p.note(ctx, item)
 		}, subscription.WithPartitions(2), subscription.WithHandlerTimeout(time.Hour), subscription.WithLease(time.Second))
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if got := w.report(); got != (eventstore.SubscriptionReport{Feed: "all", Subscription: "mails", Partitions: 2}) {
 			t.Errorf("with nothing to do it told %+v", got)
 		}
 		for range 5 {
 			l.append("x", "1")
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if got := w.report(); got.Lag < 4 || got.Lag > 6 || got.LagAge < 59*time.Second || got.LagAge > 61*time.Second {
 			t.Errorf("while its handler hangs it told %+v", got)
 		}
 		close(gate)
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		if got := w.report(); got.Lag != 0 || got.LagAge != 0 {
 			t.Errorf("when all was handled it told %+v", got)
 		}

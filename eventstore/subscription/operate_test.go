@@ -78,7 +78,7 @@ func TestTheNumberOfPartitionsIsFixed(t *testing.T) {
 			l.t.Errorf("another number: %v", err)
 		}
 		r = l.main.run(none)
-		time.Sleep(time.Second)
+		l.wait("the partitions once more", func() bool { return len(l.owners()) == 1 })
 		if positions, err := r.Positions(l.t.Context()); err != nil || len(positions) != 4 {
 			l.t.Errorf("without a number: %v, %v", positions, err)
 		}
@@ -133,7 +133,7 @@ func TestASubscriptionIsListedMovedAndDropped(t *testing.T) {
 
 		// While it does not run:
 		l.append("x", "4")
-		time.Sleep(time.Second)
+		l.logged(4)
 		l.must(s.Reset(ctx, last))
 		r = l.main.start(s)
 		l.wait("the last item", func() bool { return l.count() == 7 })
@@ -189,7 +189,7 @@ func TestASubscriptionBeginsWhereItIsTold(t *testing.T) {
 	bench(t, func(l *lab) {
 		l.append("x", "1")
 		l.append("x", "2")
-		time.Sleep(time.Second)
+		l.logged(2)
 		end, err := l.main.feed.End(l.t.Context())
 		l.must(err)
 		for name, option := range map[string]subscription.Option{"after": subscription.WithStart(end - 1), "end": subscription.WithStartAtEnd(), "beginning": subscription.WithStart(0)} {
@@ -197,7 +197,7 @@ func TestASubscriptionBeginsWhereItIsTold(t *testing.T) {
 			s, err := subscription.New(p.feed, name, p.note, option)
 			l.must(err)
 			r := p.start(s)
-			time.Sleep(time.Second)
+			pass(time.Second)
 			r.end()
 		}
 		if by := l.by(); !maps.Equal(by, map[string]int{"after": 1, "beginning": 2}) {
@@ -215,7 +215,7 @@ func TestAPositionThatTheStoreHasLostIsReported(t *testing.T) {
 	t.Parallel()
 	bench(t, func(l *lab) {
 		l.append("x", "1")
-		time.Sleep(time.Second)
+		l.logged(1)
 		before := l.store.Clone()
 		l.append("x", "2")
 		r := l.main.run(l.main.note, subscription.WithPartitions(1))
@@ -235,7 +235,7 @@ func TestAPositionThatTheStoreHasLostIsReported(t *testing.T) {
 		}
 		l.must(r.Reset(l.t.Context(), ahead.End))
 		r = p.run(p.note)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		r.end()
 		if p.count() != 0 {
 			l.t.Error("something was delivered")
@@ -243,21 +243,29 @@ func TestAPositionThatTheStoreHasLostIsReported(t *testing.T) {
 	})
 }
 
-func TestADamagedRecordIsNamed(t *testing.T) {
-	t.Parallel()
+// eachRecord runs a test for the key of each kind of record, on each kind of store. A subscription
+// has run before.
+func eachRecord(t *testing.T, test func(l *lab, key string)) {
 	for _, key := range []string{"{:subscription:all.mails}:instances", "{:subscription:all.mails}:3", "{:subscription:all}:names"} {
 		bench(t, func(l *lab) {
 			r := l.main.run(none)
-			time.Sleep(time.Second)
+			l.stored(key)
 			r.end()
-			value, _ := l.store.Value(key)
-			l.store.Set(key, slices.Concat(value[:len(value)-3], []byte("x\n\n")))
-			var damaged *eventstore.DamagedError
-			if err := l.main.subscribe(none).Run(l.t.Context()); !errors.As(err, &damaged) || damaged.Key != key {
-				l.t.Errorf("%s is damaged: %v", key, err)
-			}
+			test(l, key)
 		})
 	}
+}
+
+func TestADamagedRecordIsNamed(t *testing.T) {
+	t.Parallel()
+	eachRecord(t, func(l *lab, key string) {
+		value, _ := l.store.Value(key)
+		l.store.Set(key, slices.Concat(value[:len(value)-3], []byte("x\n\n")))
+		var damaged *eventstore.DamagedError
+		if err := l.main.subscribe(none).Run(l.t.Context()); !errors.As(err, &damaged) || damaged.Key != key {
+			l.t.Errorf("%s is damaged: %v", key, err)
+		}
+	})
 }
 
 func TestOnlyWhatIsAskedForIsDelivered(t *testing.T) {
@@ -285,7 +293,7 @@ func TestOnlyWhatIsAskedForIsDelivered(t *testing.T) {
 			}, options...)
 			l.must(err)
 			r := writer.start(s)
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			positions, err := s.Positions(l.t.Context())
 			l.must(err)
 			for _, p := range positions {

@@ -167,7 +167,7 @@ func TestAStreamIsParkedUntilItsHandlerIsMended(t *testing.T) {
 		}
 		operator := l.process("operator").subscribe(p.note)
 		l.must(operator.Retry(ctx, l.stream("x")))
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if all, err := operator.Parked(ctx); err != nil || len(all) != 1 || all[0].From != 2 || all[0].Asked {
 			l.t.Errorf("after another try that failed, parked is %+v, %v", all, err)
 		}
@@ -252,7 +252,7 @@ func TestTheEndOfAParkedStreamIsHeldBackToo(t *testing.T) {
 					l.must(s.DeleteStream(l.t.Context(), eventstore.ExpectAny()))
 				}
 				l.must(s.Close())
-				time.Sleep(10 * time.Second)
+				pass(10 * time.Second)
 				if got := l.got("x"); !slices.Equal(got, []string{"1a"}) {
 					l.t.Errorf("delivered were %v", got)
 				}

@@ -37,7 +37,7 @@ func TestWhatIsHeldBackUnderAnAliasIsDelivered(t *testing.T) {
 		})
 		mended.Store(true)
 		l.must(r.Retry(l.t.Context(), l.stream("1")))
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if got := l.got("1"); !slices.Equal(got, []string{"1a", "2a"}) {
 			l.t.Errorf("%q was delivered", got)
 		}
@@ -58,7 +58,7 @@ func TestASignOfLifeIsNewEachTime(t *testing.T) {
 			mu    sync.Mutex
 			beats []string
 		)
-		store.Around = func(_ context.Context, q *memstate.Request, next func() error) error {
+		store.Intervene(func(_ context.Context, q *memstate.Request, next func() error) error {
 			err := next()
 			if found := beatOf.FindSubmatch(q.Swap.Value); found != nil && err == nil {
 				mu.Lock()
@@ -69,11 +69,11 @@ func TestASignOfLifeIsNewEachTime(t *testing.T) {
 				}
 			}
 			return err
-		}
+		})
 		on(t, store, func(l *lab) {
 			p = l.process("p")
 			r := p.run(p.note)
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 			r.end()
 		})
 		if n := len(beats); n < 6 || len(slices.Compact(slices.Clone(beats))) != n {
@@ -90,7 +90,7 @@ func TestLargeItemsThatWaitTakeLittleMemory(t *testing.T) {
 		store := memstate.Transactional()
 		var mu sync.Mutex
 		read, reads := map[string]bool{}, 0
-		store.Around = func(_ context.Context, q *memstate.Request, next func() error) error {
+		store.Intervene(func(_ context.Context, q *memstate.Request, next func() error) error {
 			err := next()
 			mu.Lock()
 			defer mu.Unlock()
@@ -101,12 +101,12 @@ func TestLargeItemsThatWaitTakeLittleMemory(t *testing.T) {
 				}
 			}
 			return err
-		}
+		})
 		on(t, store, func(l *lab) {
 			for range events {
 				l.append("1", strings.Repeat("x", 128<<10))
 			}
-			time.Sleep(10 * time.Second)
+			l.logged(events)
 			p := l.process("p")
 			mu.Lock()
 			clear(read)
@@ -120,7 +120,7 @@ func TestLargeItemsThatWaitTakeLittleMemory(t *testing.T) {
 				}
 				return p.note(ctx, item)
 			})
-			time.Sleep(20 * time.Second)
+			pass(20 * time.Second)
 			mu.Lock()
 			if n := len(read); n == 0 || n > 40 {
 				t.Errorf("%d events were read while the handler held up the first", n)

@@ -78,7 +78,7 @@ func TestAClosingComesAfterTheEventsThatItTellsOf(t *testing.T) {
 		l.must(s.CloseStream(l.t.Context(), eventstore.ExpectAny()))
 		l.must(s.Close())
 		r := l.main.run(l.main.note)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		r.end()
 		if got, want := l.got("x"), []string{"1a", "2a", "3a", "3c"}; !slices.Equal(got, want) {
 			l.t.Errorf("delivered were %v, not %v", got, want)
@@ -186,7 +186,7 @@ func TestAnInstanceThatIsCutOffStopsWhenItsLeaseIsOver(t *testing.T) {
 		}
 		l.wait("the other instance", func() bool { return l.count() == 2 })
 		a.cut.Store(false)
-		time.Sleep(30 * time.Second)
+		pass(30 * time.Second)
 		select {
 		case ctx := <-entered:
 			l.t.Errorf("an item came again: %v", ctx)
@@ -324,9 +324,9 @@ func TestAnIdleSubscriptionTakesFewRequests(t *testing.T) {
 	bench(t, func(l *lab) {
 		l.append("x", "1")
 		r := l.main.run(l.main.note)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		before := l.main.requests.Load()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		n := l.main.requests.Load() - before
 		if most := int64(3 * 24); n == 0 || n > most { // each beat comes after 2.5 s to 5 s
 			l.t.Errorf("%d requests in a minute, at most %d are allowed", n, most)
@@ -355,7 +355,7 @@ func TestAnInstanceThatLostItsPartitionNoticesWhenItSaves(t *testing.T) {
 		if d := time.Since(began); d > 2*time.Second {
 			l.t.Fatalf("the item came after %s, when the instance may know already", d)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if l.count() != 2 {
 			l.t.Errorf("%d items were delivered", l.count())
 		}

@@ -19,7 +19,7 @@ import (
 )
 
 // Store is a state store in memory. It is safe for concurrent use. Set Caps and Around before the
-// store is used, or between two requests.
+// store is used, or between two requests. While something may send requests, Intervene sets Around.
 type Store struct {
 	// Caps is what Capabilities returns. The store enforces its limits. A test may remove something
 	// from Caps, so that the event store treats the store as an unknown one.
@@ -87,6 +87,14 @@ func (s *Store) Clone() *Store {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return &Store{Caps: s.Caps, redis: s.redis, writes: s.writes, items: maps.Clone(s.items)}
+}
+
+// Intervene sets Around, or removes it if around is nil. Requests may be on their way meanwhile. It
+// holds for those that begin afterwards.
+func (s *Store) Intervene(around func(ctx context.Context, r *Request, next func() error) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Around = around
 }
 
 // Forget undoes the last n requests that changed something, like a server that restarts from an
