@@ -33,7 +33,7 @@ func (f *Feed) Index(ctx context.Context) error {
 		case isA[*eventstore.OpenTimeoutError](err): // another indexer works
 			ix.reportEnd(ctx)
 			ix.walk.whole = time.Now()
-			pause(ctx, jitter.Of(ctx, pollMost)) // many may wait
+			pause.For(ctx, jitter.Of(ctx, pollMost)) // many may wait
 			continue
 		case lapsed(err) && failures == 0: // a round took longer than the lease
 			f.log.DebugContext(ctx, "indexing the feed took longer than its lease", "error", err)
