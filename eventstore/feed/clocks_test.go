@@ -26,11 +26,11 @@ func TestAnIndexerThatCrashedWithAClockAhead(t *testing.T) {
 			<-time.After(ahead)
 			l.add("a", deposited{1})
 			l.settle()
-			store.Around = func(context.Context, *memstate.Request, func() error) error { return errors.New("the link is cut") }
+			store.Intervene(func(context.Context, *memstate.Request, func() error) error { return errors.New("the link is cut") })
 			l.stop()
 		})
 		store.Around = nil
-		newest.Add(int64(-ahead)) // the clocks of the other processes
+		memstate.SetBack(ahead) // the clocks of the other processes
 		inLabOn(t, store, func(l *lab) {
 			l.add("a", deposited{2}) // nothing else waits for the lease
 			if <-time.After(time.Hour); shown(l.read()) != "a/1" {

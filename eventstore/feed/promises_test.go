@@ -27,14 +27,14 @@ type sent struct {
 // watch counts the requests of a store from now on.
 func watch(store *memstate.Store) *sent {
 	s := &sent{counts: map[string]int{}, keys: map[string]int{}}
-	store.Around = func(_ context.Context, r *memstate.Request, next func() error) error {
+	store.Intervene(func(_ context.Context, r *memstate.Request, next func() error) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		what := s.about(r)
 		s.counts[what]++
 		s.keys[what] += len(r.Keys)
 		return next()
-	}
+	})
 	return s
 }
 
