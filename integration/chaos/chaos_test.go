@@ -101,7 +101,10 @@ func chaos(t *testing.T, s store) {
 	}
 	r.disturb()
 	r.end(r.stations)
-	r.judge(r.audit())
+	r.progress("reading the streams")
+	found := r.audit()
+	r.progress("judging")
+	r.judge(found)
 }
 
 func newRun(t *testing.T, name string, s store) *run {
@@ -153,9 +156,7 @@ func (r *run) disturb() {
 		select {
 		case <-tick.C:
 		case <-minute.C:
-			acked, _ := r.history.count()
-			n, _ := r.trouble.count()
-			fmt.Printf("%s store=%s after=%.0fs acked=%d faults=%d\n", r.name, r.store.kind, time.Since(r.trouble.began).Seconds(), acked, n)
+			r.progress("writing")
 		case <-end.C:
 			if *duration == 0 {
 				acked, _ := r.history.count()
@@ -216,28 +217,16 @@ func (r *run) judge(found map[string]audited) {
 	took := time.Since(r.trouble.began)
 	names := slices.Sorted(maps.Keys(r.history.streams))
 	verdicts := make([]verdict, len(names))
-	next := make(chan int)
-	var all sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		all.Go(func() {
-			for i := range next {
-				a, ok := found[names[i]]
-				verdicts[i] = judge(r.history.streams[names[i]], a.Events)
-				if !ok {
-					verdicts[i].complain(nil, "the auditor did not report this stream")
-				}
-				if a.Error != "" {
-					verdicts[i].complain(nil, "the auditor found: %s", a.Error)
-				}
-			}
-		})
-	}
-	for i := range names {
-		next <- i
-	}
-	close(next)
-	all.Wait()
-
+	onAllCores(len(names), func(i int) {
+		a, ok := found[names[i]]
+		verdicts[i] = judge(r.history.streams[names[i]], a.Events)
+		if !ok {
+			verdicts[i].complain(nil, "the auditor did not report this stream")
+		}
+		if a.Error != "" {
+			verdicts[i].complain(nil, "the auditor found: %s", a.Error)
+		}
+	})
 	var total verdict
 	unsound := 0
 	for i, v := range verdicts {
@@ -263,6 +252,31 @@ func (r *run) judge(found map[string]audited) {
 	if acked == 0 || n == 0 || r.history.reads == 0 {
 		r.t.Errorf("seed %d: the run is too short: %d appends were acknowledged, %d faults injected, %d reads made", r.seed, acked, n, r.history.reads)
 	}
+}
+
+// onAllCores calls do with the numbers below n, several at a time.
+func onAllCores(n int, do func(i int)) {
+	next := make(chan int)
+	var all sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for i := range next {
+				do(i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	all.Wait()
+}
+
+// progress tells what a long run does from now on.
+func (r *run) progress(doing string) {
+	acked, _ := r.history.count()
+	n, _ := r.trouble.count()
+	fmt.Printf("%s store=%s after=%.0fs acked=%d faults=%d %s\n", r.name, r.store.kind, time.Since(r.trouble.began).Seconds(), acked, n, doing)
 }
 
 // printFaults prints how often each kind of fault came. In a run that ends by counts, each has to

@@ -53,14 +53,18 @@ func feedChaos(t *testing.T, s store) {
 	writing, indexing, following := r.stations[:*writers], r.stations[*writers:*writers+indexers], r.stations[*writers+indexers:]
 	r.disturb()
 	r.end(writing)
+	r.progress("reading the streams")
 	final := r.audit()
+	r.progress("waiting for deliveries")
 	complete := r.awaitDeliveries(final, nil)
 	r.end(indexing)
+	r.progress("reading the feed")
 	log := r.auditFeed()
 	if complete {
 		r.awaitDeliveries(final, log)
 	}
 	r.end(following)
+	r.progress("judging")
 	r.judgeFeed(final, log)
 }
 
@@ -115,15 +119,21 @@ func (r *run) judgeFeed(final map[string]audited, log map[string]logged) {
 			names[name] = &streamHistory{}
 		}
 	}
+	sorted := slices.Sorted(maps.Keys(names))
+	verdicts := make([]feedVerdict, len(sorted))
+	onAllCores(len(sorted), func(i int) {
+		name := sorted[i]
+		h := names[name]
+		verdicts[i] = judgeFeed(h, final[name], log[name])
+		if !final[name].Deleted {
+			verdicts[i].complaints = append(verdicts[i].complaints, judge(h, final[name].Events).complaints...)
+		}
+	})
 	var total feedVerdict
 	unsound, touched, outside, gone := 0, 0, 0, 0
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		h := names[name]
-		v := judgeFeed(h, final[name], log[name])
-		if !final[name].Deleted {
-			streams := judge(h, final[name].Events)
-			v.complaints = append(v.complaints, streams.complaints...)
-		} else {
+	for i, name := range sorted {
+		h, v := names[name], verdicts[i]
+		if final[name].Deleted {
 			gone++
 		}
 		if h.mixed {
