@@ -667,6 +667,12 @@ func TestAFlusherSendsAtMostOneRequestInTenMilliseconds(t *testing.T) {
 		if len(at) < 10 || len(at) > 21 {
 			t.Errorf("the flusher sent %d requests in 200 ms", len(at))
 		}
+		pass(time.Second)
+		at = nil
+		l.add(s, "alone")
+		if synctest.Wait(); len(at) != 1 {
+			t.Errorf("the flusher sent %d requests at once for an entry alone, want 1", len(at))
+		}
 		at = nil
 		for range journal.Window / 2 {
 			l.add(s, "x") // at once

@@ -7,8 +7,9 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 )
 
-// flushDelay is how long an entry waits for others, so that many of them take one request. If half
-// a window of entries waits, they are written at once.
+// flushDelay is how long lies between two writes of entries at least, so that many of them take one
+// request. An entry is written at once if none were for that long, or if half a window of them
+// waits.
 const flushDelay = 10 * time.Millisecond
 
 // flusher is the state of the goroutine that writes entries after their commits. It runs only while
@@ -16,6 +17,7 @@ const flushDelay = 10 * time.Millisecond
 type flusher struct {
 	running bool
 	kick    chan struct{} // holds a token if there are many entries
+	wrote   time.Time     // when it began to write last; belongs to the goroutine
 }
 
 // flushSoon sees to it that the entries are written soon. The caller holds j.mu.
@@ -39,7 +41,11 @@ func (j *journals) keepFlushing() {
 	ctx := context.Background()
 	failures := 0
 	for {
-		timer := time.NewTimer(flushDelay << min(failures, 9))
+		wait := time.Until(j.flusher.wrote.Add(flushDelay))
+		if failures > 0 {
+			wait = flushDelay << min(failures, 9)
+		}
+		timer := time.NewTimer(wait)
 		if failures > 0 {
 			<-timer.C
 		} else {
@@ -49,6 +55,7 @@ func (j *journals) keepFlushing() {
 			case <-timer.C:
 			}
 		}
+		j.flusher.wrote = time.Now()
 		err := j.flush(ctx)
 		if err != nil {
 			failures++

@@ -29,6 +29,20 @@ type watched struct {
 	found  time.Time // when an entry was found last
 	looked time.Time // when it was looked at last
 	full   time.Time // when the whole window was looked at last
+	high   int64     // the highest number that the log had at the last look
+	empty  int       // looks since one found an entry
+	near   int       // how many numbers beyond the highest are likely to have an entry; 0 if unknown
+}
+
+// find notes that the last look found an entry. What comes until the next look is likely to be as
+// much.
+func (w *watched) find(number int64) {
+	w.busy = time.Now()
+	w.found = w.busy
+	if w.empty > 0 {
+		w.empty, w.near = 0, glance
+	}
+	w.near = max(w.near, min(journal.Window, glance+2*int(number-w.high)))
 }
 
 const (
@@ -59,9 +73,7 @@ func (ix *indexer) poll(ctx context.Context) (candidates, error) {
 			return ix.damaged(item.Key, 0, err)
 		}
 		found[slot] = e
-		w := ix.journals[e.Journal]
-		w.busy = time.Now()
-		w.found = w.busy
+		ix.journals[e.Journal].find(e.Number)
 		return nil
 	})
 	return found, err // the next round asks again for what the store has missed
@@ -111,11 +123,16 @@ func unended(root journal.Root, vector journal.Vector) (ids []string) {
 
 // outstanding returns the slots of a journal in which something may stand that the log has not
 // taken over.
-func outstanding(id string, p journal.Progress) (slots []journal.Slot) {
+func outstanding(id string, p journal.Progress) []journal.Slot {
+	return append(open(id, p), beyond(id, p, journal.Window)...)
+}
+
+// open returns the slots of a journal that were absent when the log took over later ones.
+func open(id string, p journal.Progress) (slots []journal.Slot) {
 	for _, n := range p.Open {
 		slots = append(slots, journal.Slot{Journal: id, Number: n})
 	}
-	return append(slots, beyond(id, p, journal.Window)...)
+	return slots
 }
 
 // beyond returns so many slots beyond the highest number of a journal that the log has taken over.
@@ -166,7 +183,8 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 		if idle {
 			every = idleEvery
 		}
-		full := now.Sub(w.full) >= every || now.Sub(w.busy) < fullEvery
+		busy := now.Sub(w.busy) < fullEvery
+		full := now.Sub(w.full) >= every || busy && (w.empty > 1 || w.near == 0)
 		limit := lookAtOnce
 		if hot(id) {
 			limit = lookAtOnce * 3 / 4 // the rest is for those that may be hot too
@@ -174,12 +192,18 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 		if len(slots) >= limit || idle && (!full || ix.idleLeft <= 0) {
 			continue
 		}
-		w.looked = now
-		more := beyond(id, p, glance)
-		if full {
+		var more []journal.Slot
+		switch {
+		case full:
 			w.full = now
 			more = outstanding(id, p)
+		case busy:
+			more = append(open(id, p), beyond(id, p, w.near)...)
+		default:
+			more = beyond(id, p, glance)
 		}
+		w.looked, w.high = now, p.High
+		w.empty++
 		if idle {
 			ix.idleLeft -= len(more)
 		}

@@ -3,6 +3,7 @@ package feed_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +30,37 @@ func TestAReaderInAnotherProcessWaitsForASmallPartOfTheTimeBetweenCommits(t *tes
 			if took, most := (<-arrived).Sub(began), between/8+30*time.Millisecond; took > most {
 				l.Errorf("a commit %s after the one before took %s, want at most %s", between, took, most)
 			}
+		}
+	})
+}
+
+// A look at a journal in use asks for about as many numbers as are likely to have come. A burst is
+// found all the same.
+func TestABusyIndexerLooksAtFewNumbers(t *testing.T) {
+	inLabOn(t, memstate.Transactional(), func(l *lab) {
+		l.add("1", deposited{0})
+		l.settle()
+		s := watch(l.store)
+		go func() {
+			for i := range 1000 {
+				l.add(fmt.Sprint(i%7), deposited{i})
+				pass(20 * time.Millisecond)
+			}
+		}()
+		counts, keys := s.during(20 * time.Second)
+		if looks, asked := counts["journals"], keys["journals"]; asked > 10*looks {
+			l.Errorf("%d looks asked for %d numbers", looks, asked)
+		}
+		l.settle()
+		var all sync.WaitGroup
+		for i := range 60 {
+			all.Go(func() { l.add(fmt.Sprintf("burst %d", i), deposited{i}) })
+		}
+		all.Wait()
+		pass(time.Second)
+		status, err := l.f.Status(l.Context())
+		if err != nil || status.Waiting > 0 {
+			l.Errorf("a second after the burst the status is %+v, %v", status, err)
 		}
 	})
 }
