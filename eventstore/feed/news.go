@@ -15,7 +15,7 @@ type news struct {
 
 	mu      sync.Mutex
 	version int64     // of the log, the highest that was seen
-	looked  time.Time // when a reader looked last
+	looked  time.Time // when a reader looked last, or began to
 	rings   int       // how often the process was told to look
 }
 
@@ -80,6 +80,9 @@ func (w waiter) wait(ctx context.Context, version int64, delay time.Duration) bo
 		case <-timer.C:
 			w.mu.Lock()
 			none := w.version <= version && time.Since(w.looked) < delay/2
+			if !none { // readers whose delays end at once look once
+				w.looked = time.Now()
+			}
 			w.mu.Unlock()
 			if !none {
 				return true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -197,6 +198,39 @@ func TestWhatReadersSendThatWait(t *testing.T) {
 		<-time.After(2 * time.Minute)
 		counts, _ = s.during(time.Minute)
 		l.holds("ten readers while an entry waits", counts, map[string][2]int{"log": {58, 122}, "journals": {1, 1}})
+		for _, end := range ends {
+			if err := end(); !errors.Is(err, context.Canceled) {
+				l.Error(err)
+			}
+		}
+	})
+}
+
+// TestReadersInStepLookOnce lets requests take a while. So readers that wait in step, as after an
+// event, do not see in time that another one has looked.
+func TestReadersInStepLookOnce(t *testing.T) {
+	inLab(t, func(l *lab) {
+		l.add("a", deposited{1})
+		l.settle()
+		l.stop()
+		_, f := open(l.T, l.store)
+		var looks atomic.Int64
+		l.store.Intervene(func(_ context.Context, _ *memstate.Request, next func() error) error {
+			looks.Add(1)
+			pass(10 * time.Millisecond)
+			return next()
+		})
+		var ends []func() error
+		for range 10 {
+			_, end := l.follow(f)
+			ends = append(ends, end)
+		}
+		pass(time.Minute)
+		before := looks.Load()
+		pass(time.Minute)
+		if n := looks.Load() - before; n < 58 || n > 122 {
+			l.Errorf("ten readers looked %d times in a minute, want 58 to 122", n)
+		}
 		for _, end := range ends {
 			if err := end(); !errors.Is(err, context.Canceled) {
 				l.Error(err)

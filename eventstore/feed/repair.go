@@ -37,7 +37,8 @@ const (
 //   - An entry of a journal is derived from its stream. If nothing tells what it was, it is
 //     removed, so that indexing goes on. It then comes with the next append of its stream.
 //   - The root is made of what is legible of it and of what the log knows. A process whose journal
-//     is missing in it adds the journal within a minute of its next append.
+//     is missing in it adds the journal within a minute of its next append. If an entry in such a
+//     journal is damaged too, indexing then ends with an [eventstore.DamagedError]. Repair again.
 //   - With [WithStreams], streams that the feed does not know are imported.
 //
 // Repair does not check whether the events are there. Verify does.

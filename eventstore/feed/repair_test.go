@@ -402,6 +402,11 @@ func (l *lab) randomDamage(seed uint64) {
 		l.damage(key)
 	}
 	v := l.repair(feed.WithStreams(stored(l.store)))
+	if slices.Contains(keys, journal.RootKey) { // it may have named a journal that nothing else tells of
+		l.write(l.p, "after", 1)
+		again := l.repair(feed.WithStreams(stored(l.store)))
+		v.Findings, v.Moved = append(v.Findings, again.Findings...), append(v.Moved, again.Moved...)
+	}
 	l.index()
 	pass(time.Minute)
 	l.sound()
@@ -418,6 +423,42 @@ func (l *lab) randomDamage(seed uint64) {
 			l.Log("repair: ", f)
 		}
 	}
+}
+
+// TestARepairThatDoesNotKnowAJournal damages the root where it names a journal that the log does
+// not know, and an entry in it.
+func TestARepairThatDoesNotKnowAJournal(t *testing.T) {
+	inLab(t, func(l *lab) {
+		l.write(l.p, "a", 2)
+		l.settle()
+		l.stop()
+		if err := l.p.Close(l.Context()); err != nil { // another journal
+			l.Fatal(err)
+		}
+		stood := l.keys("{:journal:")
+		l.write(l.p, "new", 2)
+		l.settle()
+		entries := slices.DeleteFunc(l.keys("{:journal:"), func(key string) bool { return slices.Contains(stood, key) })
+		key := entries[len(entries)-2]
+		l.damage(key)
+		l.damage(journal.RootKey)
+		repaired := func(key string) bool {
+			v := l.repair(feed.WithStreams(stored(l.store)))
+			return slices.ContainsFunc(v.Findings, func(f feed.Finding) bool { return f.Key == key && f.Repaired != "" })
+		}
+		if !repaired(journal.RootKey) {
+			l.Error("the root was not repaired")
+		}
+		l.write(l.p, "new", 1) // so the root names the journal again
+		l.stopped("index", key)
+		if !repaired(key) {
+			l.Error("the entry was not repaired")
+		}
+		l.index()
+		pass(time.Minute)
+		l.sound()
+		l.followed()
+	})
 }
 
 func TestAnEntryThatNothingTellsOfComesWithTheNextAppend(t *testing.T) {
