@@ -76,7 +76,8 @@ type indexer struct {
 	suspects  map[string]suspect    // by the names of their streams
 	batches   int                   // since the last snapshot
 	reported  bool                  // an observer was told that this process indexes
-	derived   map[journal.Slot]bool // entries of this round that no journal shows
+	found     candidates            // entries that the log has not taken over yet
+	derived   map[journal.Slot]bool // those of found that no journal has shown
 }
 
 // lapsed reports whether the session on the log has ended before its time. Another indexer may work
@@ -111,6 +112,7 @@ func (ix *indexer) turn(ctx context.Context) (err error) {
 	if err := ix.load(ctx, s); err != nil {
 		return err
 	}
+	ix.found, ix.derived = candidates{}, map[journal.Slot]bool{} // others may have changed the journals since
 	for ctx.Err() == nil && time.Until(s.ExpiresAt()) > ix.lease/4 {
 		stood, rung := ix.inside.Committed().Next(), ix.rung.Next()
 		took, err := ix.round(ctx, s)
@@ -133,6 +135,9 @@ func (ix *indexer) turn(ctx context.Context) (err error) {
 	}
 	return nil
 }
+
+// mostFound limits how many entries an indexer keeps that wait for others. It finds them again.
+const mostFound = 20000
 
 // gather is how long an indexer waits after a batch, so that the next one has more entries.
 const gather = 5 * time.Millisecond
@@ -178,29 +183,32 @@ func (ix *indexer) load(ctx context.Context, s *eventstore.Session) error {
 
 // round takes over what stands in the journals now. It returns how many entries that were.
 func (ix *indexer) round(ctx context.Context, s *eventstore.Session) (int, error) {
-	ix.derived = map[journal.Slot]bool{}
-	found, err := ix.poll(ctx)
-	if err != nil {
+	if len(ix.found) > mostFound {
+		ix.found, ix.derived = candidates{}, map[journal.Slot]bool{}
+	}
+	if err := ix.poll(ctx); err != nil {
 		return 0, err
 	}
-	if err := ix.repair(ctx, found); err != nil {
+	if err := ix.repair(ctx); err != nil {
 		return 0, err
 	}
 	if ix.walkDue() {
-		if err := ix.walkOn(ctx, found); unsure(ctx, err) {
+		if err := ix.walkOn(ctx); unsure(ctx, err) {
 			ix.log.WarnContext(ctx, "the feed cannot look at some streams", "error", err) // it comes by again
 		} else if err != nil {
 			return 0, err
 		}
 	}
-	batch := ix.order(found)
+	batch := ix.order(ix.found)
 	if len(batch.Entries) > 0 {
-		err = ix.appendObserved(ctx, s, batch)
+		if err := ix.appendObserved(ctx, s, batch); err != nil {
+			return 0, err
+		}
 	}
-	if err != nil {
-		return 0, err
+	ix.report(ctx, batch, len(ix.found))
+	for _, e := range batch.Entries {
+		delete(ix.derived, e.Slot)
 	}
-	ix.report(ctx, batch, len(found))
 	return len(batch.Entries), nil
 }
 

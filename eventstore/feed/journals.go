@@ -59,24 +59,22 @@ const (
 	idleAtOnce = 1000 // numbers of idle journals in a second
 )
 
-// poll reads the root, and what stands in the journals beyond what the log has taken over.
-func (ix *indexer) poll(ctx context.Context) (candidates, error) {
+// poll reads the root, and finds what stands in the journals beyond what the log has taken over.
+func (ix *indexer) poll(ctx context.Context) error {
 	root, etag, err := ix.inside.Root(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ix.tidy(ctx, root, etag)
-	found := candidates{}
-	err = ix.readSlots(ctx, indexing, ix.wanted(root), func(slot journal.Slot, item driver.Item) error {
+	return ix.readSlots(ctx, indexing, ix.wanted(root), func(slot journal.Slot, item driver.Item) error {
 		e, err := journal.DecodeEntry(ix.name, slot, item.Value)
 		if err != nil {
 			return ix.damaged(item.Key, 0, err)
 		}
-		found[slot] = e
+		ix.found[slot] = e
 		ix.journals[e.Journal].find(e.Number)
 		return nil
-	})
-	return found, err // the next round asks again for what the store has missed
+	}) // the next round asks again for what the store has missed
 }
 
 const indexing = "index the feed"
@@ -163,6 +161,11 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 			w.wake, w.busy = wake, now
 		}
 	}
+	for slot := range ix.found {
+		if w := ix.journals[slot.Journal]; w != nil {
+			w.busy = now // more may stand behind
+		}
+	}
 	hot := func(id string) bool { return now.Sub(ix.journals[id].found) < 2*fullEvery }
 	slices.SortFunc(ids, func(a, b string) int { // ids begin with a time, and the newest journals are likely to be in use
 		if hot(a) != hot(b) {
@@ -202,6 +205,7 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 		default:
 			more = beyond(id, p, glance)
 		}
+		more = slices.DeleteFunc(more, func(slot journal.Slot) bool { _, known := ix.found[slot]; return known })
 		w.looked, w.high = now, p.High
 		w.empty++
 		if idle {
@@ -210,6 +214,12 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 		slots = append(slots, more...)
 	}
 	return slots
+}
+
+// ahead reports whether the log has not got near a slot: other entries of the journal come first. A
+// process writes at most so far ahead of a number whose entry does not stand. (Rule F3)
+func (ix *indexer) ahead(slot journal.Slot) bool {
+	return slot.Number > ix.state.Vector[slot.Journal].High+int64(journal.Window) && !ix.quiet(slot.Journal)
 }
 
 // quiet reports whether nothing was found in a journal for a while. Then the log has taken over all

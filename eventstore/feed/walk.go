@@ -35,15 +35,15 @@ func (ix *indexer) walkDue() bool {
 
 // repair looks at the streams of entries that wait for an earlier one. If the earlier entry does
 // not stand, the stream itself tells what it is.
-func (ix *indexer) repair(ctx context.Context, found candidates) error {
+func (ix *indexer) repair(ctx context.Context) error {
 	waiting := map[journal.Slot]int{}
 	streams := map[string]bool{}
-	for _, slot := range found.sorted() {
-		e := found[slot]
-		if e.What == journal.Ended || ix.state.Vector.Covers(slot) || ix.state.Vector.Covers(e.After) {
+	for _, slot := range ix.found.sorted() {
+		e := ix.found[slot]
+		if e.What == journal.Ended || ix.state.Vector.Covers(slot) || ix.state.Vector.Covers(e.After) || ix.ahead(e.After) {
 			continue
 		}
-		if _, ok := found[e.After]; ok {
+		if _, ok := ix.found[e.After]; ok {
 			continue
 		}
 		if waiting[slot] = ix.blocked[slot] + 1; waiting[slot] >= repairAfter {
@@ -54,18 +54,18 @@ func (ix *indexer) repair(ctx context.Context, found candidates) error {
 	if len(streams) == 0 {
 		return nil
 	}
-	return ix.derive(ctx, slices.Sorted(maps.Keys(streams)), found)
+	return ix.derive(ctx, slices.Sorted(maps.Keys(streams)))
 }
 
 // repairAfter is in how many rounds an entry waits for an earlier one, which may be on its way.
 const repairAfter = 3
 
 // walkOn looks at the heads of the next page of names.
-func (ix *indexer) walkOn(ctx context.Context, found candidates) error {
+func (ix *indexer) walkOn(ctx context.Context) error {
 	ix.walk.last = time.Now()
 	var late []string
 	for name, seen := range ix.suspects {
-		if seen.adopt || !ix.state.Vector.Covers(seen.slot) {
+		if seen.adopt || !ix.state.Vector.Covers(seen.slot) && !ix.ahead(seen.slot) {
 			late = append(late, name)
 		}
 	}
@@ -100,7 +100,7 @@ func (ix *indexer) walkOn(ctx context.Context, found candidates) error {
 			ix.suspects[name] = seen
 		}
 	}
-	return ix.derive(ctx, late, found)
+	return ix.derive(ctx, late)
 }
 
 // heads reads the heads of streams. If the store does not return one of them, its error is in errs,
@@ -138,8 +138,8 @@ type suspect struct {
 	adopt bool
 }
 
-// derive adds to found what the heads of streams show and the log does not cover.
-func (ix *indexer) derive(ctx context.Context, streams []string, found candidates) error {
+// derive adds to what was found what the heads of streams show and the log does not cover.
+func (ix *indexer) derive(ctx context.Context, streams []string) error {
 	if len(streams) == 0 {
 		return nil
 	}
@@ -160,14 +160,17 @@ func (ix *indexer) derive(ctx context.Context, streams []string, found candidate
 				if impossible := ix.state.Vector.Check(e.Slot); impossible != nil && ix.quiet(e.Journal) {
 					err = &eventstore.DamagedError{Key: "{" + name + "}:head", Cause: impossible}
 				}
-				if _, shown := found[e.Slot]; !shown {
+				if ix.ahead(e.Slot) {
+					continue // taking it over would remember all numbers before it as absent
+				}
+				if _, shown := ix.found[e.Slot]; !shown {
 					ix.derived[e.Slot] = true
 				}
-				found[e.Slot] = e
+				ix.found[e.Slot] = e
 			}
 			errs = with(errs, i, err)
 			if err == nil && ix.state.Vector.Covers(h.Ticket().Slot) {
-				ix.release(name, h.Ticket(), found)
+				ix.release(name, h.Ticket())
 			}
 		}
 		if err := errs[i]; err != nil {
@@ -183,11 +186,11 @@ func (ix *indexer) derive(ctx context.Context, streams []string, found candidate
 // release lets entries of a stream no longer wait for the ones before. Its head's ticket is in the
 // log, and covers what they are about. So an older version of this library has dropped a ticket
 // since, and what they wait for may be in no chain. What they tell is in the log again then.
-func (ix *indexer) release(stream string, last journal.Ticket, found candidates) {
-	for slot, e := range found {
+func (ix *indexer) release(stream string, last journal.Ticket) {
+	for slot, e := range ix.found {
 		if e.Stream == stream && e.To <= last.To {
 			e.After = journal.Slot{}
-			found[slot] = e
+			ix.found[slot] = e
 		}
 	}
 }
