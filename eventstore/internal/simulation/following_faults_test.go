@@ -43,7 +43,7 @@ var feedFaults = []planted{
 	{"F8", "only the last commit of a stream is derived",
 		"			entries, slot, highest, e = append(entries, e.Entry), e.After, e.From-1, unfinished{}\n", "			return append(entries, e.Entry), nil\n"},
 	{"F8", "what an entry waits for is not derived",
-		"if err := ix.repair(ctx, found); err != nil {", "if err := error(nil); err != nil {"},
+		"if err := ix.repair(ctx); err != nil {", "if err := error(nil); err != nil {"},
 	{"F9", "entries are deleted before the log has them",
 		"	version, err := s.Append(ctx,", "	_ = ix.clear(ctx, batch)\n\tversion, err := s.Append(ctx,"},
 	{"F9", "an indexer that takes over does not delete what the one before it left",
