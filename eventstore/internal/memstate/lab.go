@@ -36,6 +36,15 @@ func GoOn(t *testing.T) {
 	})
 }
 
+// NotBefore makes the next test that calls GoOn begin at t or later. With the real time, it begins
+// after all commits of tests and examples in real time. Otherwise those may have brought the times
+// of commits years ahead of the fake clock.
+func NotBefore(t time.Time) {
+	if before := newest.Load(); before < t.UnixNano() {
+		newest.CompareAndSwap(before, t.UnixNano())
+	}
+}
+
 // SetBack makes the next test that calls GoOn begin by d earlier, as if its clock were set back.
 func SetBack(d time.Duration) { newest.Add(-int64(d)) }
 
