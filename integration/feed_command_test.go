@@ -90,7 +90,7 @@ func TestTheCommandImportsVerifiesAndRepairsAFeed(t *testing.T) {
 			run(0, feedCommand("import", s.all(old.names...)...), "0 added, 3 known, 0 deleted, 0 empty, 0 failed")
 			run(0, feedCommand("status"), "feed          all end=0 journals=1 open=0 waiting=7\n") // names, versions and the end
 
-			// The head of a stream may have its last events in it, so many follow the one that is damaged.
+			// The head of a stream may have its last events in it, so many follow the damaged one.
 			accounts := append(slices.Repeat([]string{"a"}, 12), "b")
 			want := indexAndRead(t, s.state, 60, accounts...)
 			run(0, feedCommand("status"), "feed          all end=", " waiting=1\n") // the end of this process

@@ -203,10 +203,10 @@ func RedisLock(name string, r *Redis) string {
 	return Component(name, "lock.redis", "v1", map[string]string{"redisHost": r.Addr, "redisPassword": "", "keyPrefix": "none"})
 }
 
-// SQLiteState returns the component file of a state store in a SQLite file. The sidecar's Folders
-// must contain the file's folder.
+// SQLiteState returns the component file of a state store in a SQLite file. Writers wait for the
+// file for as long as components/sqlite says. The sidecar's Folders must contain the file's folder.
 func SQLiteState(name, file string) string {
-	return Component(name, "state.sqlite", "v1", map[string]string{"connectionString": file, "keyPrefix": "none"})
+	return Component(name, "state.sqlite", "v1", map[string]string{"connectionString": file, "busyTimeout": "10s", "keyPrefix": "none"})
 }
 
 // PostgresState returns the component file of a state store on PostgreSQL, version v1 or v2.

@@ -26,8 +26,8 @@ type Name struct {
 	Time     time.Time // of the first commit; zero if it is not known
 }
 
-// PageNames is how many names a page of the catalogue has when it is full. It is a variable only for
-// the simulation, which makes it small.
+// PageNames is how many names a page of the catalogue has when it is full. It is a variable only
+// for the simulation, which makes it small.
 var PageNames = 500
 
 // NamesPage is a page of the catalogue.
