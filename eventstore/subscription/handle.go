@@ -3,7 +3,6 @@ package subscription
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -68,7 +67,7 @@ func (w *worker) call(ctx context.Context, item feed.Item) error {
 	returned := make(chan struct{})
 	go func() {
 		defer close(returned)
-		w.run.protect(ctx, item, done)
+		protect(func() error { return w.stage.Handle(ctx, item) }, done)
 	}()
 	select {
 	case err := <-done:
@@ -89,18 +88,6 @@ func (w *worker) call(ctx context.Context, item feed.Item) error {
 		w.hanging = returned
 		return &HungError{w.name, w.number, item.Stream, item.Version, time.Since(began)}
 	}
-}
-
-// protect calls the handler and sends what came of it, whatever the handler does.
-func (r *run) protect(ctx context.Context, item feed.Item, done chan<- error) {
-	err := errGoexit
-	defer func() {
-		if v := recover(); v != nil {
-			err = &PanicError{v, debug.Stack()}
-		}
-		done <- err
-	}()
-	err = r.handle(ctx, item)
 }
 
 // retryAtOnce is how many items of a parked stream are handled before it is another item's turn.

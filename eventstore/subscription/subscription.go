@@ -28,7 +28,7 @@ type Subscription struct {
 	inside eventstore.Inside
 	name   string
 	keys   keys
-	handle Handler
+	stage  func(partition int) Stage
 	log    *slog.Logger
 	config
 
@@ -41,6 +41,15 @@ type Subscription struct {
 // creates the subscription. It returns an [eventstore.ArgumentError] for a nil feed or handler, for
 // a name that is blank, longer than 200 bytes or not valid UTF-8, and for a wrong option.
 func New(f *feed.Feed, name string, handle Handler, options ...Option) (*Subscription, error) {
+	if handle == nil {
+		return nil, bad("handler", "it is nil")
+	}
+	return NewStaged(permit.Permit{}, f, name, func(int) Stage { return handle }, options...)
+}
+
+// NewStaged returns a subscription whose stages may keep effects until a position is saved. Run
+// makes a new stage whenever it takes a partition. It is for the packages of this module.
+func NewStaged(_ permit.Permit, f *feed.Feed, name string, stage func(partition int) Stage, options ...Option) (*Subscription, error) {
 	switch {
 	case f == nil:
 		return nil, bad("feed", "it is nil: make one with feed.Open")
@@ -50,12 +59,10 @@ func New(f *feed.Feed, name string, handle Handler, options ...Option) (*Subscri
 		return nil, bad("name", "%q is not valid UTF-8", name)
 	case len(name) > 200:
 		return nil, bad("name", "it has %d bytes, at most 200 are allowed", len(name))
-	case handle == nil:
-		return nil, bad("handler", "it is nil")
 	}
 	provider := f.Provider()
 	s := &Subscription{
-		feed: f, inside: provider.Inside(permit.Permit{}), name: name, keys: keysOf(f.Name(), name), handle: handle,
+		feed: f, inside: provider.Inside(permit.Permit{}), name: name, keys: keysOf(f.Name(), name), stage: stage,
 		log: provider.Logger().With("subscription", name), config: defaults, runs: map[*run]bool{},
 	}
 	if limit, size := s.inside.State().Capabilities().MaxKeyBytes, len(s.keys.shared()); limit > 0 && size > limit {

@@ -33,6 +33,7 @@ type worker struct {
 	*run
 	number int
 	term   int64
+	stage  Stage
 	shared shared // as of when the worker began
 	began  time.Time
 
@@ -67,7 +68,7 @@ type worker struct {
 
 func newWorker(r *run, sh shared, p partition) *worker {
 	w := &worker{
-		run: r, number: p.number, term: p.term, shared: sh, began: time.Now(),
+		run: r, number: p.number, term: p.term, stage: r.stage(p.number), shared: sh, began: time.Now(),
 		release: make(chan struct{}), asked: make(chan struct{}, 1), queue: make(chan feed.Item, queued),
 		position: p.position, begins: p.position, saved: p.position, parked: p.parked,
 	}
@@ -286,6 +287,11 @@ func (w *worker) saveInTime() error {
 // another instance has the partition, it returns errLost. If leave is true, the partition has no
 // owner afterwards. (Rule F12)
 func (w *worker) save(ctx context.Context, leave bool) error {
+	if w.unsaved > 0 {
+		if err := w.flush(ctx); err != nil {
+			return err
+		}
+	}
 	through := feed.Position(w.through.Load())
 	if len(w.queue) == 0 && !w.busy { // in this order: what comes now is beyond through
 		w.position = max(w.position, through)

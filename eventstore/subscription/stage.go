@@ -1,0 +1,45 @@
+package subscription
+
+import (
+	"context"
+	"runtime/debug"
+
+	"github.com/hexalith/eventstores-go/eventstore/feed"
+)
+
+// Stage handles the items of one partition, from when an instance takes it to when the instance
+// gives it up. A [Handler] is a stage that keeps nothing. The methods are not called at the same
+// time.
+type Stage interface {
+	// Handle handles one item, as a Handler does. After an error it has no effect.
+	Handle(ctx context.Context, item feed.Item) error
+
+	// Flush makes the effects of all items durable that were handled so far. Only then is the
+	// position saved. After an error it is called again, or the partition is lost.
+	Flush(ctx context.Context) error
+}
+
+// Handle calls the handler.
+func (h Handler) Handle(ctx context.Context, item feed.Item) error { return h(ctx, item) }
+
+// Flush does nothing: the effects of a handler are its own.
+func (h Handler) Flush(context.Context) error { return nil }
+
+// protect calls a function and sends what came of it, whatever the function does.
+func protect(call func() error, done chan<- error) {
+	err := errGoexit
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{v, debug.Stack()}
+		}
+		done <- err
+	}()
+	err = call()
+}
+
+// flush makes what was handled durable.
+func (w *worker) flush(ctx context.Context) error {
+	done := make(chan error, 1)
+	go protect(func() error { return w.stage.Flush(ctx) }, done)
+	return <-done
+}
