@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 
 	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
 )
 
 // Stage handles the items of one partition, from when an instance takes it to when the instance
@@ -42,4 +43,11 @@ func (w *worker) flush(ctx context.Context) error {
 	done := make(chan error, 1)
 	go protect(func() error { return w.stage.Flush(ctx) }, done)
 	return <-done
+}
+
+// Partitions returns into how many partitions the subscription divides the streams. It is for the
+// packages of this module.
+func (s *Subscription) Partitions(_ permit.Permit, ctx context.Context) (int, error) {
+	sh, err := s.readShared(ctx, "read a subscription")
+	return sh.partitions, err
 }

@@ -1,0 +1,177 @@
+package projection
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
+	"github.com/hexalith/eventstores-go/eventstore/subscription"
+)
+
+// Handler applies one item of a feed to documents of type D. It must depend on nothing but the item
+// and the documents. An error leaves all documents as they were.
+type Handler[D any] func(ctx context.Context, docs *Documents[D], item feed.Item) error
+
+// Projection keeps documents of type D in the store. It is safe for concurrent use.
+type Projection[D any] struct {
+	feed         *feed.Feed
+	subscription *subscription.Subscription
+	inside       eventstore.Inside
+	state        driver.State
+	base         string
+	apply        Handler[D]
+}
+
+// New returns a projection. Its name is the same in all instances of a service, and different from
+// those of other projections and subscriptions of the feed. New sends nothing.
+func New[D any](f *feed.Feed, name string, apply Handler[D], options ...subscription.Option) (*Projection[D], error) {
+	if apply == nil {
+		return nil, &eventstore.ArgumentError{Argument: "handler", Reason: "it is nil"}
+	}
+	p := &Projection[D]{feed: f, apply: apply}
+	sub, err := subscription.NewStaged(permit.Permit{}, f, name, func(partition int) subscription.Stage {
+		return &stage[D]{Projection: p, number: partition, known: map[string]*document[D]{}}
+	}, options...)
+	if err != nil {
+		return nil, err
+	}
+	p.subscription, p.inside, p.base = sub, f.Provider().Inside(permit.Permit{}), baseOf(f.Name(), name, 1)
+	p.state = p.inside.State()
+	return p, nil
+}
+
+// Run keeps the documents up to date until ctx ends. Run it in every instance of a service. It
+// returns what [subscription.Subscription.Run] returns.
+func (p *Projection[D]) Run(ctx context.Context) error { return p.subscription.Run(ctx) }
+
+// Get returns a document, and whether it exists.
+func (p *Projection[D]) Get(ctx context.Context, id string) (value D, exists bool, err error) {
+	stored, _, err := p.read(ctx, id)
+	if err != nil || stored.deleted {
+		return value, false, err
+	}
+	if err := json.Unmarshal(stored.value, &value); err != nil {
+		return value, false, fmt.Errorf("document %q does not fit %T: %w", id, value, err)
+	}
+	return value, true, nil
+}
+
+// Document is one document of a list.
+type Document[D any] struct {
+	ID    string
+	Value D
+}
+
+// List returns all documents, in no particular order. A document that is made or deleted meanwhile
+// may be in the list or not.
+func (p *Projection[D]) List(ctx context.Context) iter.Seq2[Document[D], error] {
+	return func(yield func(Document[D], error) bool) {
+		partitions, err := p.subscription.Partitions(permit.Permit{}, ctx)
+		if err != nil {
+			yield(Document[D]{}, err)
+			return
+		}
+		for number := range partitions {
+			for ids, err := range p.listed(ctx, number) {
+				if err != nil {
+					yield(Document[D]{}, err)
+					return
+				}
+				if !p.yieldAll(ctx, number, ids, yield) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// listed returns the ids that a partition lists, page by page.
+func (p *Projection[D]) listed(ctx context.Context, number int) iter.Seq2[[]string, error] {
+	return func(yield func([]string, error) bool) {
+		read := func(key string) (list, error) {
+			item, err := p.state.Get(ctx, p.shared(), key)
+			if err != nil {
+				return list{}, p.failed("list documents", err)
+			}
+			l, err := decodeList(p.shared(), item.Value)
+			if err != nil {
+				return l, p.damaged(key, err)
+			}
+			return l, nil
+		}
+		open, err := read(p.listKey(number))
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for n := range open.pages {
+			page, err := read(p.pageKey(number, n))
+			if !yield(page.ids, err) || err != nil {
+				return
+			}
+		}
+		yield(open.ids, nil)
+	}
+}
+
+func (p *Projection[D]) yieldAll(ctx context.Context, number int, ids []string, yield func(Document[D], error) bool) bool {
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = p.key(id)
+	}
+	items, err := p.inside.GetMany(ctx, "list documents", keys)
+	if err != nil {
+		return yield(Document[D]{}, err) && false
+	}
+	for i, item := range items {
+		r, err := decodeRecord(p.part(ids[i]), item.Value)
+		doc := Document[D]{ID: ids[i]}
+		switch {
+		case err != nil:
+			err = p.damaged(item.Key, err)
+		case r.deleted || r.home != number:
+			continue
+		default:
+			if err = json.Unmarshal(r.value, &doc.Value); err != nil {
+				err = fmt.Errorf("document %q does not fit %T: %w", ids[i], doc.Value, err)
+			}
+		}
+		if !yield(doc, err) {
+			return false
+		}
+	}
+	return true
+}
+
+// read reads what the store has of a document, and its ETag.
+func (p *Projection[D]) read(ctx context.Context, id string) (record, string, error) {
+	item, err := p.state.Get(ctx, p.part(id), p.key(id))
+	if err != nil {
+		return record{}, "", p.failed("read a document", err)
+	}
+	r, err := decodeRecord(p.part(id), item.Value)
+	if err != nil {
+		return r, "", p.damaged(p.key(id), err)
+	}
+	return r, item.ETag, nil
+}
+
+func (p *Projection[D]) stream() eventstore.Stream {
+	return eventstore.Stream{Type: "projection", ID: p.base}
+}
+
+func (p *Projection[D]) failed(operation string, cause error) error {
+	return &eventstore.StorageError{Stream: p.stream(), Operation: operation, Cause: cause}
+}
+
+func (p *Projection[D]) damaged(key string, cause error) error {
+	return &eventstore.DamagedError{Stream: p.stream(), Key: key, Cause: cause}
+}
+
+func backoff(n int) time.Duration { return min(10*time.Millisecond<<min(n-1, 6), 500*time.Millisecond) }

@@ -1,0 +1,177 @@
+package projection_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
+	"github.com/hexalith/eventstores-go/eventstore/projection"
+	"github.com/hexalith/eventstores-go/eventstore/subscription"
+)
+
+type moved struct{ Amount int }
+
+type account struct {
+	Balance int
+	Moves   int
+}
+
+// link loses requests and answers by chance.
+type link struct {
+	driver.State
+	mu     sync.Mutex
+	chance *rand.Rand
+	in     int // one in so many is lost; 0: none
+}
+
+var errLost = errors.New("no answer")
+
+func (l *link) lost() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.in > 0 && l.chance.IntN(l.in) == 0
+}
+
+func (l *link) Swap(ctx context.Context, part string, swap driver.Swap) error {
+	<-time.After(time.Millisecond)
+	if l.lost() {
+		return errLost
+	}
+	err := l.State.Swap(ctx, part, swap)
+	if l.lost() {
+		return errLost
+	}
+	return err
+}
+
+func (l *link) Get(ctx context.Context, part, key string) (driver.Item, error) {
+	<-time.After(time.Millisecond)
+	if l.lost() {
+		return driver.Item{}, errLost
+	}
+	return l.State.Get(ctx, part, key)
+}
+
+func open(t *testing.T, state driver.State) (*eventstore.Provider, *feed.Feed) {
+	t.Helper()
+	registry, err := eventstore.NewRegistry(eventstore.Type[moved]("moved"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := eventstore.NewProvider(state, eventstore.WithFeed("all"), eventstore.WithRegistry(registry))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := feed.Open(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, f
+}
+
+// balances keeps the balance of each account, of each owner of accounts, and of the bank.
+func balances(t *testing.T, f *feed.Feed, options ...subscription.Option) *projection.Projection[account] {
+	t.Helper()
+	p, err := projection.New(f, "balances", func(_ context.Context, docs *projection.Documents[account], item feed.Item) error {
+		e, ok := item.Event.Data.(moved)
+		if !ok {
+			return nil
+		}
+		owner, _, _ := strings.Cut(item.Stream.ID, ".")
+		for _, id := range []string{item.Stream.ID, owner, "bank"} {
+			err := docs.Update(id, func(a *account) error { a.Balance += e.Amount; a.Moves++; return nil })
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestDocumentsEqualTheFoldOfTheStreams(t *testing.T) {
+	for seed := range uint64(10) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			memstate.Each(t, func(t *testing.T, store *memstate.Store) { project(t, store, seed) })
+		})
+	}
+}
+
+func project(t *testing.T, store *memstate.Store, seed uint64) {
+	memstate.GoOn(t)
+	random := rand.New(rand.NewPCG(seed, 1))
+	p, f := open(t, store)
+	stopIndex := memstate.Start(t, f.Index)
+	want := map[string]account{}
+	var links []*link
+	var stops []func()
+	start := func() {
+		l := &link{State: store, chance: rand.New(rand.NewPCG(seed, uint64(len(links)))), in: 15}
+		links = append(links, l)
+		_, f := open(t, l)
+		stops = append(stops, memstate.Start(t, balances(t, f, subscription.WithLease(2*time.Second), subscription.WithPartitions(4), subscription.WithSaving(7, 100*time.Millisecond)).Run))
+	}
+	start()
+	for i := range 400 {
+		if i%90 == 20 {
+			start()
+		}
+		if i%150 == 149 { // an instance is cut off for longer than its lease
+			l := links[random.IntN(len(links))]
+			l.mu.Lock()
+			l.in = 1
+			l.mu.Unlock()
+			<-time.After(time.Duration(random.IntN(4000)) * time.Millisecond)
+			l.mu.Lock()
+			l.in = 15
+			l.mu.Unlock()
+		}
+		id, amount := fmt.Sprintf("%d.%d", random.IntN(3), random.IntN(8)), random.IntN(100)
+		if _, err := p.Append(t.Context(), p.Stream("account", id), eventstore.ExpectAny(), moved{amount}); err != nil {
+			t.Fatal(err)
+		}
+		owner, _, _ := strings.Cut(id, ".")
+		for _, of := range []string{id, owner, "bank"} {
+			a := want[of]
+			a.Balance, a.Moves = a.Balance+amount, a.Moves+1
+			want[of] = a
+		}
+		<-time.After(time.Duration(random.IntN(30)) * time.Millisecond)
+	}
+	<-time.After(time.Minute)
+	for _, stop := range stops {
+		stop()
+	}
+	stopIndex()
+	read := balances(t, f)
+	got := map[string]account{}
+	for doc, err := range read.List(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, twice := got[doc.ID]; twice {
+			t.Errorf("document %s is listed twice", doc.ID)
+		}
+		got[doc.ID] = doc.Value
+	}
+	for id, a := range want {
+		if got[id] != a {
+			t.Errorf("document %s is %+v, want %+v", id, got[id], a)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d documents are listed, want %d", len(got), len(want))
+	}
+}
