@@ -262,7 +262,11 @@ func (s *slow) prepare(call string) {
 	case "Provider.Open":
 		s.Set(k.lease(), nil)
 	case "Provider.Close":
-		_, _ = s.feeding.Append(context.Background(), Stream{"EventStores", "account", "of the feed"}, ExpectAny(), noted{"f"})
+		// A flusher writes the first entry at once. The second one waits, so that Close writes it.
+		for range 2 {
+			pass(time.Millisecond)
+			_, _ = s.feeding.Append(context.Background(), Stream{"EventStores", "account", "of the feed"}, ExpectAny(), noted{"f"})
+		}
 	}
 }
 

@@ -220,12 +220,12 @@ func FuzzAnythingUnderAKey(f *testing.F) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			var requests atomic.Int32
-			s.Around = func(_ context.Context, _ *memstate.Request, next func() error) error {
+			s.Intervene(func(_ context.Context, _ *memstate.Request, next func() error) error {
 				if requests.Add(1) > 50 {
 					cancel()
 				}
 				return next()
-			}
+			})
 			if err := call(ctx); err != nil && reflect.TypeOf(err).Elem().PkgPath() != reflect.TypeFor[StorageError]().PkgPath() {
 				t.Errorf("%s: %T %v", name, err, err)
 			}

@@ -118,12 +118,12 @@ func TestAllThatTakesAContextIsObserved(t *testing.T) {
 				s.prepare(name)
 				w.take()
 				around := s.Store.Around
-				s.Store.Around = func(ctx context.Context, r *memstate.Request, next func() error) error {
+				s.Intervene(func(ctx context.Context, r *memstate.Request, next func() error) error {
 					if by, _ := ctx.Value(seenKey{}).(*seen); by == nil || by.ends > 0 {
 						t.Errorf("request %s does not go with the context of the operation: %v", r, by)
 					}
 					return around(ctx, r, next)
-				}
+				})
 				err := call(t.Context())
 				of, method := w.take(), name[strings.Index(name, ".")+1:]
 				operation, stream := operationOf(method), labStream
