@@ -175,3 +175,9 @@ func (p *Projection[D]) damaged(key string, cause error) error {
 }
 
 func backoff(n int) time.Duration { return min(10*time.Millisecond<<min(n-1, 6), 500*time.Millisecond) }
+
+// WaitFor waits until the documents include a version of a stream, as
+// [subscription.Subscription.WaitFor] does.
+func (p *Projection[D]) WaitFor(ctx context.Context, stream eventstore.Stream, version int64) error {
+	return p.subscription.WaitFor(ctx, stream, version)
+}

@@ -175,3 +175,32 @@ func project(t *testing.T, store *memstate.Store, seed uint64) {
 		t.Errorf("%d documents are listed, want %d", len(got), len(want))
 	}
 }
+
+func TestWaitForShowsWhatWasJustDone(t *testing.T) {
+	memstate.Each(t, func(t *testing.T, store *memstate.Store) {
+		memstate.GoOn(t)
+		p, f := open(t, store)
+		stop := memstate.Start(t, f.Index)
+		_, elsewhere := open(t, store)
+		stopRun := memstate.Start(t, balances(t, elsewhere).Run)
+		here := balances(t, f)
+		stopHere := memstate.Start(t, here.Run)
+		for i := range 40 {
+			s := p.Stream("account", fmt.Sprint(i%5))
+			version, err := p.Append(t.Context(), s, eventstore.ExpectAny(), moved{i})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := here.WaitFor(t.Context(), s, version); err != nil {
+				t.Fatal(err)
+			}
+			a, exists, err := here.Get(t.Context(), s.ID)
+			if err != nil || !exists || a.Moves != int(version)*2 { // the account is its own owner
+				t.Fatalf("after version %d the document is %+v, %v, %v", version, a, exists, err)
+			}
+		}
+		stopHere()
+		stopRun()
+		stop()
+	})
+}

@@ -128,3 +128,10 @@ func isA[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
 }
+
+func (e *ParkedError) Error() string {
+	return fmt.Sprintf("subscription %q has not handled %s from version %d on: the stream is parked, see Parked and Retry", e.Subscription, e.Stream, e.Version)
+}
+
+// Advice tells [eventstore.Advise] that the same call would fail again.
+func (e *ParkedError) Advice() eventstore.Advice { return eventstore.AdviceGiveUp }
