@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"context"
-	"fmt"
 
 	dapr "github.com/dapr/go-sdk/client"
 
@@ -58,23 +57,8 @@ func (b *Bell) Ring(ctx context.Context, message string) error {
 
 // Listen implements [driver.Bell]. It subscribes to the topic.
 func (b *Bell) Listen(ctx context.Context, heard func(message string)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // which ends the stream
-	s, err := b.client.Subscribe(ctx, dapr.SubscriptionOptions{PubsubName: b.pubsub, Topic: b.topic})
-	if err != nil {
-		return failure(ctx, "subscribing to "+b.topic, err)
-	}
-	for {
-		m, err := s.Receive()
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			return fmt.Errorf("sidecar: listening to %s: %w", b.topic, err)
-		}
+	return receive(ctx, b.client, b.pubsub, b.topic, func(m *dapr.SubscriptionMessage) error {
 		heard(string(m.RawData))
-		if err := m.Success(); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("sidecar: listening to %s: %w", b.topic, err)
-		}
-	}
+		return m.Success()
+	})
 }

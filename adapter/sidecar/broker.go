@@ -1,0 +1,88 @@
+package sidecar
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	dapr "github.com/dapr/go-sdk/client"
+
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+)
+
+// Broker publishes and receives messages by a pub/sub component of a Dapr sidecar, for package
+// publishing. It is safe for concurrent use.
+type Broker struct {
+	client dapr.Client
+	pubsub string
+}
+
+var _ driver.Broker = (*Broker)(nil)
+
+// NewBroker connects to the pub/sub component of that name. If the sidecar does not have it, the
+// error lists the pub/sub components that it has.
+//
+// The caller keeps the client, and closes it after the last use of the Broker.
+func NewBroker(ctx context.Context, client dapr.Client, pubsub string) (*Broker, error) {
+	if _, err := find(ctx, client, "pubsub", pubsub); err != nil {
+		return nil, err
+	}
+	return &Broker{client, pubsub}, nil
+}
+
+// Publish implements [driver.Broker]. The sidecar passes the message on as the CloudEvent that it
+// is. It adds fields of its own, such as the topic. Components that keep the order of a partition
+// key get the key of the message.
+func (b *Broker) Publish(ctx context.Context, topic string, m driver.Message) error {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	metadata := map[string]string{}
+	if m.Key != "" {
+		metadata["partitionKey"] = m.Key
+	}
+	err = b.client.PublishEvent(ctx, b.pubsub, topic, data,
+		dapr.PublishEventWithContentType("application/cloudevents+json"), dapr.PublishEventWithMetadata(metadata))
+	if err != nil {
+		return failure(ctx, "publishing to "+topic, err)
+	}
+	return nil
+}
+
+// Subscribe implements [driver.Broker]. Messages come over the streaming API of the sidecar, which
+// is alpha, and needs no server in the app. It passes on the id, source, type and data of a message,
+// and no other field. A service that needs the others, or that must not depend on an alpha API,
+// subscribes as Dapr's documentation says and decodes the body of each request as a
+// [driver.Message].
+func (b *Broker) Subscribe(ctx context.Context, topic string, handle func(context.Context, driver.Message) error) error {
+	return receive(ctx, b.client, b.pubsub, topic, func(m *dapr.SubscriptionMessage) error {
+		err := handle(ctx, driver.Message{ID: m.ID, Source: m.Source, Type: m.Type, ContentType: m.DataContentType, Data: m.RawData})
+		if err != nil {
+			return m.Retry()
+		}
+		return m.Success()
+	})
+}
+
+// receive calls handle with the messages of a topic until ctx ends.
+func receive(ctx context.Context, client dapr.Client, pubsub, topic string, handle func(*dapr.SubscriptionMessage) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // which ends the stream
+	s, err := client.Subscribe(ctx, dapr.SubscriptionOptions{PubsubName: pubsub, Topic: topic})
+	if err != nil {
+		return failure(ctx, "subscribing to "+topic, err)
+	}
+	for {
+		m, err := s.Receive()
+		if err == nil {
+			err = handle(m)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return fmt.Errorf("sidecar: listening to %s: %w", topic, err)
+		}
+	}
+}
