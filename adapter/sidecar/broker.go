@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	dapr "github.com/dapr/go-sdk/client"
 
@@ -50,16 +51,23 @@ func (b *Broker) Publish(ctx context.Context, topic string, m driver.Message) er
 	return nil
 }
 
-// Subscribe implements [driver.Broker]. Messages come over the streaming API of the sidecar, which
-// is alpha, and needs no server in the app. It passes on the id, source, type and data of a message,
-// and no other field. A service that needs the others, or that must not depend on an alpha API,
-// subscribes as Dapr's documentation says and decodes the body of each request as a
-// [driver.Message].
+// Subscribe implements [driver.Broker]. It calls handle again until it returns nil, and only then
+// tells the sidecar that the message was handled. A component may forget a message that it is asked
+// to deliver again: Redis does.
+//
+// Messages come over the streaming API of the sidecar, which is alpha, and needs no server in the
+// app. It passes on the id, source, type and data of a message, and no other field. A service that
+// needs the others, or that must not depend on an alpha API, subscribes as Dapr's documentation says
+// and decodes the body of each request as a [driver.Message].
 func (b *Broker) Subscribe(ctx context.Context, topic string, handle func(context.Context, driver.Message) error) error {
 	return receive(ctx, b.client, b.pubsub, topic, func(m *dapr.SubscriptionMessage) error {
-		err := handle(ctx, driver.Message{ID: m.ID, Source: m.Source, Type: m.Type, ContentType: m.DataContentType, Data: m.RawData})
-		if err != nil {
-			return m.Retry()
+		message := driver.Message{ID: m.ID, Source: m.Source, Type: m.Type, ContentType: m.DataContentType, Data: m.RawData}
+		for n := 0; handle(ctx, message) != nil; n++ {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(min(10*time.Millisecond<<min(n, 7), time.Second)):
+			}
 		}
 		return m.Success()
 	})

@@ -108,7 +108,16 @@ func (s *stage[D]) addOnce(ctx context.Context, ids []string) (rest []string, er
 
 // keys
 
-func (p *Projection[D]) shared() string { return ":projection:" + p.base }
+// common returns the partition of the store of what all versions share.
+func (p *Projection[D]) common() string {
+	plain := func(s string) string { return strings.ReplaceAll(frame.Escape(s), ".", "%2E") }
+	return ":projection:" + plain(p.feed.Name()) + "." + plain(p.name)
+}
+
+func (p *Projection[D]) activeKey() string { return "{" + p.common() + "}:active" }
+
+// shared returns the partition of the store of what all documents of the version share.
+func (p *Projection[D]) shared() string { return p.common() + "." + strconv.Itoa(p.version) }
 
 func (p *Projection[D]) listKey(partition int) string {
 	return fmt.Sprintf("{%s}:list:%d", p.shared(), partition)
@@ -122,10 +131,3 @@ func (p *Projection[D]) pageKey(partition, page int) string {
 func (p *Projection[D]) part(id string) string { return p.shared() + ":" + frame.Escape(id) }
 
 func (p *Projection[D]) key(id string) string { return "{" + p.part(id) + "}:document" }
-
-// baseOf returns the common part of the keys. Names have no dot in it, so different projections
-// never have the same keys.
-func baseOf(feed, name string, version int) string {
-	plain := func(s string) string { return strings.ReplaceAll(frame.Escape(s), ".", "%2E") }
-	return plain(feed) + "." + plain(name) + "." + strconv.Itoa(version)
-}

@@ -1,10 +1,13 @@
 package projection
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"iter"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -22,29 +25,53 @@ type Handler[D any] func(ctx context.Context, docs *Documents[D], item feed.Item
 type Projection[D any] struct {
 	feed         *feed.Feed
 	subscription *subscription.Subscription
-	inside       eventstore.Inside
 	state        driver.State
-	base         string
+	name         string
+	version      int
 	apply        Handler[D]
 }
 
 // New returns a projection. Its name is the same in all instances of a service, and different from
 // those of other projections and subscriptions of the feed. New sends nothing.
-func New[D any](f *feed.Feed, name string, apply Handler[D], options ...subscription.Option) (*Projection[D], error) {
-	if apply == nil {
-		return nil, &eventstore.ArgumentError{Argument: "handler", Reason: "it is nil"}
+func New[D any](f *feed.Feed, name string, apply Handler[D], options ...Option) (*Projection[D], error) {
+	switch {
+	case f == nil:
+		return nil, bad("feed", "it is nil: make one with feed.Open")
+	case apply == nil:
+		return nil, bad("handler", "it is nil")
 	}
-	p := &Projection[D]{feed: f, apply: apply}
-	sub, err := subscription.NewStaged(permit.Permit{}, f, name, func(partition int) subscription.Stage {
+	c := config{version: 1, state: f.Provider().Inside(permit.Permit{}).State()}
+	c.options = []subscription.Option{subscription.WithSaving(1000, time.Second)}
+	for _, option := range options {
+		if option == nil {
+			return nil, bad("option", "it is nil")
+		}
+		if err := option(&c); err != nil {
+			return nil, err
+		}
+	}
+	p := &Projection[D]{feed: f, state: c.state, name: name, version: c.version, apply: apply}
+	var err error
+	p.subscription, err = subscription.NewStaged(permit.Permit{}, f, subscriptionName(name, c.version), func(partition int) subscription.Stage {
 		return &stage[D]{Projection: p, number: partition, known: map[string]*document[D]{}}
-	}, options...)
-	if err != nil {
-		return nil, err
-	}
-	p.subscription, p.inside, p.base = sub, f.Provider().Inside(permit.Permit{}), baseOf(f.Name(), name, 1)
-	p.state = p.inside.State()
-	return p, nil
+	}, c.options...)
+	return p, err
 }
+
+// subscriptionName returns the name of the subscription of a version.
+func subscriptionName(name string, version int) string {
+	if version == 1 {
+		return name
+	}
+	return name + " v" + strconv.Itoa(version)
+}
+
+// Subscription returns the subscription that reads the feed. Its positions tell how far this version
+// is, and its parked streams what could not be handled.
+func (p *Projection[D]) Subscription() *subscription.Subscription { return p.subscription }
+
+// Version returns the version of the projection.
+func (p *Projection[D]) Version() int { return p.version }
 
 // Run keeps the documents up to date until ctx ends. Run it in every instance of a service. It
 // returns what [subscription.Subscription.Run] returns.
@@ -72,7 +99,7 @@ type Document[D any] struct {
 // may be in the list or not.
 func (p *Projection[D]) List(ctx context.Context) iter.Seq2[Document[D], error] {
 	return func(yield func(Document[D], error) bool) {
-		partitions, err := p.subscription.Partitions(permit.Permit{}, ctx)
+		partitions, err := p.partitions(ctx)
 		if err != nil {
 			yield(Document[D]{}, err)
 			return
@@ -125,7 +152,7 @@ func (p *Projection[D]) yieldAll(ctx context.Context, number int, ids []string, 
 	for i, id := range ids {
 		keys[i] = p.key(id)
 	}
-	items, err := p.inside.GetMany(ctx, "list documents", keys)
+	items, err := p.readAll(ctx, keys, func(i int) string { return p.part(ids[i]) })
 	if err != nil {
 		return yield(Document[D]{}, err) && false
 	}
@@ -149,6 +176,47 @@ func (p *Projection[D]) yieldAll(ctx context.Context, number int, ids []string, 
 	return true
 }
 
+// partitions returns into how many partitions the streams are divided.
+func (p *Projection[D]) partitions(ctx context.Context) (int, error) {
+	return p.subscription.Partitions(permit.Permit{}, ctx)
+}
+
+// readAll reads keys of several partitions of the store, in few requests if the store allows it.
+func (p *Projection[D]) readAll(ctx context.Context, keys []string, part func(i int) string) ([]driver.Item, error) {
+	items := make([]driver.Item, len(keys))
+	errs := make([]error, len(keys))
+	if p.state.Capabilities().AnyPartition {
+		var err error
+		if items, err = p.state.GetMany(ctx, p.shared(), keys); err != nil {
+			return nil, p.failed(reading, err)
+		}
+	} else {
+		inParallel(len(keys), func(i int) { items[i], errs[i] = p.state.Get(ctx, part(i), keys[i]) })
+	}
+	for i, item := range items {
+		if err := cmp.Or(errs[i], item.Err); err != nil {
+			return nil, p.failed(reading, err)
+		}
+	}
+	return items, nil
+}
+
+const reading = "read documents"
+
+// inParallel calls do for each index, a few at the same time.
+func inParallel(count int, do func(i int)) {
+	var all sync.WaitGroup
+	room := make(chan struct{}, flushAtOnce)
+	for i := range count {
+		room <- struct{}{}
+		all.Go(func() {
+			defer func() { <-room }()
+			do(i)
+		})
+	}
+	all.Wait()
+}
+
 // read reads what the store has of a document, and its ETag.
 func (p *Projection[D]) read(ctx context.Context, id string) (record, string, error) {
 	item, err := p.state.Get(ctx, p.part(id), p.key(id))
@@ -163,7 +231,7 @@ func (p *Projection[D]) read(ctx context.Context, id string) (record, string, er
 }
 
 func (p *Projection[D]) stream() eventstore.Stream {
-	return eventstore.Stream{Type: "projection", ID: p.base}
+	return eventstore.Stream{Type: "projection", ID: p.name}
 }
 
 func (p *Projection[D]) failed(operation string, cause error) error {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -79,7 +80,7 @@ func open(t *testing.T, state driver.State) (*eventstore.Provider, *feed.Feed) {
 }
 
 // balances keeps the balance of each account, of each owner of accounts, and of the bank.
-func balances(t *testing.T, f *feed.Feed, options ...subscription.Option) *projection.Projection[account] {
+func balances(t *testing.T, f *feed.Feed, options ...projection.Option) *projection.Projection[account] {
 	t.Helper()
 	p, err := projection.New(f, "balances", func(_ context.Context, docs *projection.Documents[account], item feed.Item) error {
 		e, ok := item.Event.Data.(moved)
@@ -121,7 +122,7 @@ func project(t *testing.T, store *memstate.Store, seed uint64) {
 		l := &link{State: store, chance: rand.New(rand.NewPCG(seed, uint64(len(links)))), in: 15}
 		links = append(links, l)
 		_, f := open(t, l)
-		stops = append(stops, memstate.Start(t, balances(t, f, subscription.WithLease(2*time.Second), subscription.WithPartitions(4), subscription.WithSaving(7, 100*time.Millisecond)).Run))
+		stops = append(stops, memstate.Start(t, balances(t, f, projection.With(subscription.WithLease(2*time.Second), subscription.WithPartitions(4), subscription.WithSaving(7, 100*time.Millisecond))).Run))
 	}
 	start()
 	for i := range 400 {
@@ -203,4 +204,38 @@ func TestWaitForShowsWhatWasJustDone(t *testing.T) {
 		stopRun()
 		stop()
 	})
+}
+
+// dying is a store that answers nothing any more after a key was written.
+type dying struct {
+	*memstate.Store
+	after string // the end of the key; "" for none
+	dead  atomic.Bool
+}
+
+var errDead = errors.New("the process is dead")
+
+func (d *dying) Swap(ctx context.Context, part string, swap driver.Swap) error {
+	if d.dead.Load() {
+		return errDead
+	}
+	err := d.Store.Swap(ctx, part, swap)
+	if d.after != "" && strings.HasSuffix(swap.Key, d.after) {
+		d.dead.Store(true)
+	}
+	return err
+}
+
+func (d *dying) Get(ctx context.Context, part, key string) (driver.Item, error) {
+	if d.dead.Load() {
+		return driver.Item{}, errDead
+	}
+	return d.Store.Get(ctx, part, key)
+}
+
+func (d *dying) GetMany(ctx context.Context, part string, keys []string) ([]driver.Item, error) {
+	if d.dead.Load() {
+		return nil, errDead
+	}
+	return d.Store.GetMany(ctx, part, keys)
 }

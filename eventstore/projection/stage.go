@@ -2,10 +2,10 @@ package projection
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -99,33 +99,31 @@ func (s *stage[D]) forget() {
 
 // Flush writes all documents that were changed.
 func (s *stage[D]) Flush(ctx context.Context) error {
-	var (
-		all  sync.WaitGroup
-		mu   sync.Mutex
-		errs []error
-		room = make(chan struct{}, flushAtOnce)
-		rest []*document[D]
-	)
+	if len(s.dirty) == 0 {
+		return nil
+	}
 	if err := s.addNew(ctx); err != nil {
 		return err
 	}
-	for _, doc := range s.dirty {
-		room <- struct{}{}
-		all.Go(func() {
-			defer func() { <-room }()
-			if err := s.store(ctx, doc); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				errs, rest = append(errs, err), append(rest, doc)
-			}
-		})
+	keys := make([]string, len(s.dirty))
+	for i, doc := range s.dirty {
+		keys[i] = s.key(doc.id)
 	}
-	all.Wait()
+	items, err := s.readAll(ctx, keys, func(i int) string { return s.part(s.dirty[i].id) })
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(s.dirty))
+	inParallel(len(s.dirty), func(i int) { errs[i] = s.store(ctx, s.dirty[i], items[i]) })
+	var rest []*document[D]
+	for i, doc := range s.dirty {
+		if errs[i] != nil {
+			err = cmp.Or(err, errs[i])
+			rest = append(rest, doc)
+		}
+	}
 	s.dirty = rest
-	if len(errs) > 0 {
-		return errs[0]
-	}
-	return nil
+	return err
 }
 
 // addNew lists the documents that are about to be made.
@@ -139,31 +137,34 @@ func (s *stage[D]) addNew(ctx context.Context) error {
 	return s.add(ctx, ids)
 }
 
-// store writes one document, on top of what others have made of it meanwhile.
-func (s *stage[D]) store(ctx context.Context, doc *document[D]) error {
-	failures := 0
+// store writes one document, on top of what others have made of it meanwhile. The item is what the
+// store had of it.
+func (s *stage[D]) store(ctx context.Context, doc *document[D], item driver.Item) error {
 	for n := 0; ; n++ {
-		if n > 0 && !pause.For(ctx, jitter.Of(ctx, backoff(n))) {
-			return s.failed("save a document", context.Cause(ctx))
-		}
-		err := s.storeOnce(ctx, doc)
-		if _, fails := errors.AsType[*eventstore.StorageError](err); !fails {
+		err := s.storeOnce(ctx, doc, item)
+		if _, fails := errors.AsType[*eventstore.StorageError](err); !fails || n == flushTries {
 			return err
 		}
-		if failures++; failures >= flushTries {
-			return err
+		if !pause.For(ctx, jitter.Of(ctx, backoff(n+1))) {
+			return s.failed(saving, context.Cause(ctx))
+		}
+		if item, err = s.state.Get(ctx, s.part(doc.id), s.key(doc.id)); err != nil {
+			return s.failed(saving, err)
 		}
 	}
 }
 
+const saving = "save a document"
+
 // storeOnce tries to write a document. It returns a StorageError if the document must be read again
 // to know what became of it.
-func (s *stage[D]) storeOnce(ctx context.Context, doc *document[D]) error {
-	stored, etag, err := s.read(ctx, doc.id)
+func (s *stage[D]) storeOnce(ctx context.Context, doc *document[D], item driver.Item) error {
+	part := s.part(doc.id)
+	stored, err := decodeRecord(part, item.Value)
 	if err != nil {
-		return err
+		return s.damaged(item.Key, err)
 	}
-	if !bytes.Equal(stored.encode(s.part(doc.id)), doc.record.encode(s.part(doc.id))) {
+	if !bytes.Equal(stored.encode(part), doc.record.encode(part)) {
 		if err := doc.rebase(s.number, stored); err != nil {
 			return err
 		}
@@ -175,9 +176,8 @@ func (s *stage[D]) storeOnce(ctx context.Context, doc *document[D]) error {
 	if err != nil {
 		return err
 	}
-	part := s.part(doc.id)
-	if err := s.state.Swap(ctx, part, driver.Swap{Key: s.key(doc.id), Value: next.encode(part), ETag: etag}); err != nil {
-		return s.failed("save a document", fmt.Errorf("%q: %w", doc.id, err))
+	if err := s.state.Swap(ctx, part, driver.Swap{Key: s.key(doc.id), Value: next.encode(part), ETag: item.ETag}); err != nil {
+		return s.failed(saving, fmt.Errorf("%q: %w", doc.id, err))
 	}
 	doc.record, doc.pending = next, nil
 	return nil

@@ -115,6 +115,9 @@ var (
 	errMoved    = errors.New("the subscription has another position")
 )
 
+// errInPart is the cause of a HandlerError of a stage.
+var errInPart = errors.New("effects of the item may be durable from a run that ended before, so it must be handled, and can be neither parked nor left out")
+
 // errTooManyParked is the cause of a HandlerError.
 var errTooManyParked = fmt.Errorf("the partition has %d parked streams, which is as many as it can hold", maxParked)
 

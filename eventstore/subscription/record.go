@@ -100,7 +100,8 @@ type partition struct {
 	term     int64 // grows each time an instance takes the partition
 	owner    string
 	position feed.Position
-	parked   []parked // sorted by stream
+	ahead    feed.Position // effects up to this one may be durable, although position is before it
+	parked   []parked      // sorted by stream
 }
 
 // parked is a stream whose events are held back, from the one on that could not be handled.
@@ -136,6 +137,7 @@ func (p partition) encode(name string) []byte {
 	w.Number("term", p.term)
 	w.Text("owner", p.owner)
 	w.Number("position", int64(p.position))
+	w.Number("ahead", int64(p.ahead))
 	for _, e := range p.parked {
 		line := e.stream
 		for _, word := range [...]struct {
@@ -161,7 +163,7 @@ func decodePartition(name string, number int, data []byte) (p partition, err err
 	if len(data) == 0 {
 		return p, nil
 	}
-	var its, position int64
+	var its, position, ahead int64
 	_, err = frame.Read(data, kindPartition, name, func(field, value string) error {
 		switch field {
 		case "partition":
@@ -174,6 +176,8 @@ func decodePartition(name string, number int, data []byte) (p partition, err err
 			p.owner = value
 		case "position":
 			return frame.ParseNumber(value, &position)
+		case "ahead":
+			return frame.ParseNumber(value, &ahead)
 		case "parked":
 			e, err := decodeParked(value)
 			p.parked = append(p.parked, e)
@@ -185,7 +189,7 @@ func decodePartition(name string, number int, data []byte) (p partition, err err
 		}
 		return nil
 	})
-	p.position = feed.Position(position)
+	p.position, p.ahead = feed.Position(position), feed.Position(ahead)
 	if err == nil && its != int64(number) {
 		err = fmt.Errorf("it is the record of partition %d", its)
 	}
@@ -253,6 +257,9 @@ func (p partition) rebased(s shared) partition {
 		return p
 	}
 	next := partition{number: p.number, epoch: s.epoch, term: p.term, owner: p.owner, position: s.start}
+	if p.epoch >= s.born {
+		next.ahead = max(p.ahead, p.position)
+	}
 	if p.epoch >= s.born && s.start > 0 {
 		for _, e := range p.parked {
 			if e.position <= s.start {

@@ -29,6 +29,7 @@ type Subscription struct {
 	name   string
 	keys   keys
 	stage  func(partition int) Stage
+	staged bool // stages keep effects until a position is saved
 	log    *slog.Logger
 	config
 
@@ -44,7 +45,11 @@ func New(f *feed.Feed, name string, handle Handler, options ...Option) (*Subscri
 	if handle == nil {
 		return nil, bad("handler", "it is nil")
 	}
-	return NewStaged(permit.Permit{}, f, name, func(int) Stage { return handle }, options...)
+	s, err := NewStaged(permit.Permit{}, f, name, func(int) Stage { return handle }, options...)
+	if err == nil {
+		s.staged = false
+	}
+	return s, err
 }
 
 // NewStaged returns a subscription whose stages may keep effects until a position is saved. Run
@@ -62,7 +67,7 @@ func NewStaged(_ permit.Permit, f *feed.Feed, name string, stage func(partition 
 	}
 	provider := f.Provider()
 	s := &Subscription{
-		feed: f, inside: provider.Inside(permit.Permit{}), name: name, keys: keysOf(f.Name(), name), stage: stage,
+		feed: f, inside: provider.Inside(permit.Permit{}), name: name, keys: keysOf(f.Name(), name), stage: stage, staged: true,
 		log: provider.Logger().With("subscription", name), config: defaults, runs: map[*run]bool{},
 	}
 	if limit, size := s.inside.State().Capabilities().MaxKeyBytes, len(s.keys.shared()); limit > 0 && size > limit {

@@ -63,6 +63,9 @@ type worker struct {
 	unsaved  int
 	saveDue  time.Time
 	saved    feed.Position
+	last     feed.Position   // the entry of the last item that was handled
+	ahead    feed.Position   // as the record has it
+	past     feed.Position   // effects up to this one may be durable from before
 	hanging  <-chan struct{} // closed when a handler that hangs returns
 }
 
@@ -70,7 +73,7 @@ func newWorker(r *run, sh shared, p partition) *worker {
 	w := &worker{
 		run: r, number: p.number, term: p.term, stage: r.stage(p.number), shared: sh, began: time.Now(),
 		release: make(chan struct{}), asked: make(chan struct{}, 1), queue: make(chan feed.Item, queued),
-		position: p.position, begins: p.position, saved: p.position, parked: p.parked,
+		position: p.position, begins: p.position, saved: p.position, ahead: p.ahead, past: p.ahead, parked: p.parked,
 	}
 	w.ctx, w.cancel = context.WithCancelCause(r.ctx)
 	w.through.Store(int64(p.position))
@@ -189,6 +192,7 @@ func (w *worker) take(item feed.Item) error {
 	}
 	attempts, err := w.deliver(item, false)
 	if err == nil {
+		w.last = max(w.last, item.Entry(permit.Permit{}))
 		w.handled(item)
 		return nil
 	}
@@ -197,6 +201,9 @@ func (w *worker) take(item feed.Item) error {
 		return err
 	}
 	switch {
+	case w.staged && item.Entry(permit.Permit{}) <= w.past: // a part of its effects may be durable
+		failed.Cause = errors.Join(errInPart, failed.Cause)
+		return failed
 	case w.policy == skip:
 		w.log.WarnContext(w.ctx, "an item is left out", w.about(item, "attempts", attempts, "error", failed.Cause)...)
 		w.handled(item)
@@ -283,11 +290,35 @@ func (w *worker) saveInTime() error {
 	}
 }
 
+// announce notes up to where effects are about to be durable. If the instance dies before it saves
+// the position, the next one knows which items may have had a part of their effects. Such an item
+// can be neither left out nor parked, because handling it later would not be handling it once.
+func (w *worker) announce(ctx context.Context) error {
+	if w.last <= w.ahead {
+		return nil
+	}
+	ahead := w.last
+	err := w.updatePartition(ctx, running, w.number, w.shared, func(p *partition) (bool, error) {
+		if p.owner != w.id || p.term != w.term || p.epoch != w.shared.epoch {
+			return false, errLost
+		}
+		p.ahead = ahead
+		return true, nil
+	})
+	if err == nil {
+		w.ahead = ahead
+	}
+	return err
+}
+
 // save writes what the worker has done, and learns what operators ask for. If the record says that
 // another instance has the partition, it returns errLost. If leave is true, the partition has no
 // owner afterwards. (Rule F12)
 func (w *worker) save(ctx context.Context, leave bool) error {
-	if w.unsaved > 0 {
+	if w.unsaved > 0 && w.staged {
+		if err := w.announce(ctx); err != nil {
+			return err
+		}
 		if err := w.flush(ctx); err != nil {
 			return err
 		}
@@ -309,7 +340,7 @@ func (w *worker) save(ctx context.Context, leave bool) error {
 				w.parked[i].request, w.parked[i].skip = e.request, e.skip
 			}
 		}
-		p.position, p.parked = w.position, w.parked
+		p.position, p.ahead, p.parked = w.position, w.ahead, w.parked
 		if leave {
 			p.owner = ""
 		}

@@ -30,6 +30,28 @@ type (
 	FundsWithdrawn struct {
 		Amount Money `json:"amount"`
 	}
+
+	// FundsSent takes from the balance, and begins a transfer to another account.
+	FundsSent struct {
+		Amount   Money  `json:"amount"`
+		To       string `json:"to"`
+		Transfer string `json:"transfer"`
+	}
+
+	// FundsReceived adds to the balance what another account has sent.
+	FundsReceived struct {
+		Amount   Money  `json:"amount"`
+		From     string `json:"from"`
+		Transfer string `json:"transfer"`
+	}
+
+	// FundsReturned adds to the balance what the account has sent to another one that did not take
+	// it.
+	FundsReturned struct {
+		Amount   Money  `json:"amount"`
+		To       string `json:"to"`
+		Transfer string `json:"transfer"`
+	}
 )
 
 // Account is the state of an account after its events. Snapshots store it.
@@ -45,6 +67,14 @@ func Types() []eventstore.TypeDefinition {
 		eventstore.Type[AccountOpened]("AccountOpened"),
 		eventstore.Type[FundsDeposited]("FundsDeposited"),
 		eventstore.Type[FundsWithdrawn]("FundsWithdrawn"),
+		eventstore.Type[FundsSent]("FundsSent"),
+		eventstore.Type[FundsReceived]("FundsReceived"),
+		eventstore.Type[FundsReturned]("FundsReturned"),
+		eventstore.Type[TransferStarted]("TransferStarted"),
+		eventstore.Type[TransferRefused]("TransferRefused"),
+		eventstore.Type[TransferCompleted]("TransferCompleted"),
+		eventstore.Type[TransferReturned]("TransferReturned"),
+		eventstore.Type[TransferHeld]("TransferHeld"),
 		eventstore.Type[Account]("Account"),
 	}
 }
@@ -71,6 +101,12 @@ func Change(event eventstore.Event) (Money, error) {
 		return data.Amount, nil
 	case FundsWithdrawn:
 		return -data.Amount, nil
+	case FundsSent:
+		return -data.Amount, nil
+	case FundsReceived:
+		return data.Amount, nil
+	case FundsReturned:
+		return data.Amount, nil
 	default:
 		return 0, fmt.Errorf("version %d is a %s, which is not an event of an account", event.Version, event.Metadata.Message.Type)
 	}

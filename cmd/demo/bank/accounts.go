@@ -11,6 +11,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/eventstore/process"
 )
 
 // Accounts gives access to the accounts of a bank in an event store. It is safe for concurrent use.
@@ -18,6 +19,8 @@ type Accounts struct {
 	provider *eventstore.Provider
 	accounts *aggregate.Repository[Account]
 	feed     *feed.Feed
+
+	transfers *process.Process[Transfer]
 
 	listedWithin time.Duration
 }
@@ -38,7 +41,11 @@ func NewAccounts(provider *eventstore.Provider) (*Accounts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Accounts{provider: provider, accounts: accounts, feed: of, listedWithin: listedWithin}, nil
+	a := &Accounts{provider: provider, accounts: accounts, feed: of, listedWithin: listedWithin}
+	if a.transfers, err = newTransfers(a); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // The errors of the bank.

@@ -1,0 +1,195 @@
+package bank
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/aggregate"
+	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/eventstore/process"
+	"github.com/hexalith/eventstores-go/eventstore/subscription"
+)
+
+// TransferType is the aggregate type of a transfer. The aggregate id is the id of the transfer.
+const TransferType = "Transfer"
+
+// The events of a transfer, which begins when an account sends money.
+type (
+	// TransferStarted says that an account has sent money.
+	TransferStarted struct {
+		From   string `json:"from"`
+		To     string `json:"to"`
+		Amount Money  `json:"amount"`
+	}
+
+	// TransferRefused says that the other account does not take the money.
+	TransferRefused struct {
+		Why string `json:"why"`
+	}
+
+	// TransferCompleted says that the other account has the money.
+	TransferCompleted struct {
+		From   string `json:"from"`
+		To     string `json:"to"`
+		Amount Money  `json:"amount"`
+	}
+
+	// TransferReturned says that the account that sent the money has it again.
+	TransferReturned struct{}
+
+	// TransferHeld says that no account takes the money. A person has to decide about it.
+	TransferHeld struct {
+		Why string `json:"why"`
+	}
+)
+
+// Transfer is the state of a transfer after its events.
+type Transfer struct {
+	From, To string
+	Amount   Money
+	Why      string // it was refused
+	Step     Step
+}
+
+// Step is how far a transfer has got.
+type Step string
+
+// The steps of a transfer.
+const (
+	Sent      Step = "sent"
+	Refused   Step = "refused"
+	Completed Step = "completed"
+	Returned  Step = "returned"
+	Held      Step = "held"
+)
+
+// Apply returns the transfer after one more event.
+func (t Transfer) Apply(event eventstore.Event) (Transfer, error) {
+	switch data := event.Data.(type) {
+	case TransferStarted:
+		t = Transfer{From: data.From, To: data.To, Amount: data.Amount, Step: Sent}
+	case TransferRefused:
+		t.Step, t.Why = Refused, data.Why
+	case TransferCompleted:
+		t.Step = Completed
+	case TransferReturned:
+		t.Step = Returned
+	case TransferHeld:
+		t.Step, t.Why = Held, data.Why
+	}
+	return t, nil
+}
+
+// Held returns how much money is in the transfer, and in no account.
+func (t Transfer) Held() Money {
+	switch t.Step {
+	case Completed, Returned:
+		return 0
+	}
+	return t.Amount
+}
+
+// The errors of transfers.
+var (
+	ErrSameAccount = errors.New("an account cannot send money to itself")
+	ErrNoTransfer  = errors.New("a transfer needs an id")
+)
+
+// Send begins a transfer from one account to another, and returns the account that has sent the
+// money. The id is that of the transfer, and must be new. What follows is done by
+// [Accounts.RunTransfers].
+func (a *Accounts) Send(ctx context.Context, number, to, id string, amount Money, c Command) (Status, error) {
+	switch {
+	case !validNumber(to):
+		return Status{}, ErrBadNumber
+	case to == number:
+		return Status{}, ErrSameAccount
+	case strings.TrimSpace(id) == "":
+		return Status{}, ErrNoTransfer
+	}
+	if _, err := a.load(ctx, to); err != nil { // a closed account is refused by the transfer
+		return Status{}, err
+	}
+	return a.update(ctx, number, func(account Account) ([]any, error) {
+		if _, err := account.Withdraw(amount); err != nil {
+			return nil, err
+		}
+		return []any{FundsSent{Amount: amount, To: to, Transfer: id}}, nil
+	}, c)
+}
+
+// Transfer returns a transfer.
+func (a *Accounts) Transfer(ctx context.Context, id string) (aggregate.Aggregate[Transfer], error) {
+	return a.transfers.Load(ctx, id)
+}
+
+// RunTransfers completes transfers until ctx ends. Run it in every instance.
+func (a *Accounts) RunTransfers(ctx context.Context) error { return a.transfers.Run(ctx) }
+
+func newTransfers(a *Accounts) (*process.Process[Transfer], error) {
+	receive := func(number string, amount Money, event any, refused func(error) []any) process.Command {
+		return process.Do(func(ctx context.Context, call process.Call) error {
+			_, err := a.accounts.Update(ctx, number, func(account Account) ([]any, error) {
+				if account == (Account{}) {
+					return nil, ErrNoAccount
+				}
+				if _, err := account.Deposit(amount); err != nil {
+					return nil, err
+				}
+				return []any{event}, nil
+			}, call.Options()...)
+			return err
+		}, refused)
+	}
+	return process.New(a.feed, TransferType, process.Rules[Transfer]{
+		Fold: Transfer.Apply,
+		Route: func(item feed.Item) string {
+			switch data := item.Event.Data.(type) {
+			case FundsSent:
+				return data.Transfer
+			case FundsReceived:
+				return data.Transfer
+			case FundsReturned:
+				return data.Transfer
+			}
+			return ""
+		},
+		Decide: func(t Transfer, item feed.Item) ([]any, error) {
+			switch data := item.Event.Data.(type) {
+			case FundsSent:
+				return []any{TransferStarted{From: item.Stream.ID, To: data.To, Amount: data.Amount}}, nil
+			case FundsReceived:
+				return []any{TransferCompleted{From: data.From, To: item.Stream.ID, Amount: data.Amount}}, nil
+			default:
+				return []any{TransferReturned{}}, nil
+			}
+		},
+		Act: func(t Transfer, event eventstore.Event) []process.Command {
+			id := event.Metadata.Message.AggregateID
+			switch event.Data.(type) {
+			case TransferStarted:
+				return []process.Command{receive(t.To, t.Amount, FundsReceived{Amount: t.Amount, From: t.From, Transfer: id}, func(err error) []any {
+					if final(err) {
+						return []any{TransferRefused{Why: err.Error()}}
+					}
+					return nil
+				})}
+			case TransferRefused:
+				return []process.Command{receive(t.From, t.Amount, FundsReturned{Amount: t.Amount, To: t.To, Transfer: id}, func(err error) []any {
+					if final(err) {
+						return []any{TransferHeld{Why: err.Error()}}
+					}
+					return nil
+				})}
+			}
+			return nil
+		},
+	}, subscription.OfType(AccountType), subscription.WithParking())
+}
+
+// final reports whether an account will never take money: it was closed or deleted.
+func final(err error) bool {
+	return errors.As(err, new(*eventstore.StreamClosedError)) || errors.As(err, new(*eventstore.StreamDeletedError))
+}
