@@ -184,6 +184,9 @@ func (p *Projection[D]) partitions(ctx context.Context) (int, error) {
 // readAll reads keys of several partitions of the store, in few requests if the store allows it.
 func (p *Projection[D]) readAll(ctx context.Context, keys []string, part func(i int) string) ([]driver.Item, error) {
 	items := make([]driver.Item, len(keys))
+	if len(keys) == 0 {
+		return items, nil
+	}
 	errs := make([]error, len(keys))
 	if p.state.Capabilities().AnyPartition {
 		var err error

@@ -37,6 +37,27 @@ var brokenFeeds = map[string]func(*memstate.Store) driver.State{
 	"subscriptions: instances share the partitions, and take over those of one that ends":             losing(swapsOf("}:1")),
 	"subscriptions: a stream whose event cannot be handled is parked, and retried on request":         losing(parking),
 	"subscriptions: they are listed with their positions, reset and dropped":                          losing(swapsOf("}:names")),
+	"projections: each document includes each item once, also after a crash":                          losing(after(2, swapsOf("}:document"))),
+	"projections: documents with awkward ids are listed once, read and deleted":                       spelling(func(key string) string { return strings.ReplaceAll(key, "%2525", "%25") }),
+	"projections: a write is read after waiting for it, by another process too":                       losing(after(1, swapsOf("}:document"))),
+	"projections: a new version takes over in one switch, and the old one is dropped":                 losing(swapsOf("}:active")),
+	"publishing: each event is published in the order of its stream, also after a crash":              losing(after(1, swapsOf("}:0"), swapsOf("}:1"))),
+	"publishing: an inbox handles a message once, in any process, and a failed one again":             losing(swapsOf("}:ids")),
+	"processes: a command takes effect once, also after a crash":                                      losing(headsOf("account:other")),
+	"processes: a command that is refused is made up for, once":                                       losing(after(1, headsOf("account:a}"))),
+	"processes: an instance wakes up when its time has come, and once":                                losing(minutes),
+}
+
+// headsOf selects changes of the heads of streams.
+func headsOf(part string) which {
+	return func(r *memstate.Request) bool {
+		return r.Swap.Key != "" && strings.Contains(r.Swap.Key, part) && r.Has("}:head")
+	}
+}
+
+// minutes selects records of the times at which instances of processes wake up.
+func minutes(r *memstate.Request) bool {
+	return r.Op == "swap" && strings.Contains(r.Keys[0], "}:minute:")
 }
 
 // which selects requests.

@@ -7,7 +7,7 @@ import (
 
 // FeedCases returns the names of the cases of TestFeed.
 func FeedCases() (names []string) {
-	for _, r := range slices.Concat(feedRules, catalogueRules, indexerRules, subscriptionRules) {
+	for _, r := range slices.Concat(feedRules, catalogueRules, indexerRules, subscriptionRules, projectionRules, publishingRules, processRules) {
 		names = append(names, r.name)
 	}
 	slices.Sort(names)

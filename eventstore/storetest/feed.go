@@ -2,7 +2,8 @@ package storetest
 
 import "testing"
 
-// TestFeed checks that all streams on the target can be listed, followed and subscribed to. Each
+// TestFeed checks that all streams on the target can be listed, followed and subscribed to, and what
+// projections, publications and processes make of that. Each
 // case has a feed of its own, whatever else the store holds. It takes some seconds, because it
 // waits for leases to expire.
 func TestFeed(t *testing.T, target Target) {
@@ -10,6 +11,9 @@ func TestFeed(t *testing.T, target Target) {
 	run(t, target, catalogueRules)
 	run(t, target, indexerRules)
 	run(t, target, subscriptionRules)
+	run(t, target, projectionRules)
+	run(t, target, publishingRules)
+	run(t, target, processRules)
 }
 
 // feedRules holds what a reader of a feed may rely on.
