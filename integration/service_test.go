@@ -118,7 +118,9 @@ const (
 func newDescribed(t *testing.T) (*service.Service, *described) {
 	t.Helper()
 	inMemory := banktest.NewMemory(t)
-	banktest.Index(t, banktest.In(t, banktest.NewProvider(t, inMemory))) // another instance, whose store works
+	other := banktest.In(t, banktest.NewProvider(t, inMemory)) // another instance, whose store works
+	banktest.Index(t, other)
+	banktest.Transfers(t, other)
 	d := &described{state: &moodyState{State: inMemory}, seen: map[string]bool{}}
 	settings := eventstore.DefaultSettings()
 	settings.OpenTimeout, settings.CommitTimeout = 0, 100*time.Millisecond
@@ -229,11 +231,14 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 		gone     = accounts + "/GONE"
 		opening  = `{"number":"A1","owner":"Ada","amount":150000}`
 		moving   = `{"amount":50000}`
+		sending  = `{"to":"B1","amount":100}`
+		transfer = "/api/v1/transfers/" // and an id
 	)
 	// The service has no store yet.
 	all := map[string]string{ // operations of the API on A1, with a body where they need one
 		"GET " + accounts: "", "POST " + accounts: opening, "GET " + a1: "", "DELETE " + a1: "",
 		"POST " + a1 + "/deposits": moving, "POST " + a1 + "/withdrawals": moving, "POST " + a1 + "/close": "", "GET " + a1 + "/events": "",
+		"POST " + a1 + "/transfers": sending, "GET " + transfer + "t": "",
 	}
 	for operation, body := range all {
 		d.ask(t, 503, operation, body)
@@ -266,6 +271,28 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 	d.ask(t, 200, "GET "+a1, "")
 	d.ask(t, 200, "GET "+a1+"?version=2", "")
 	d.ask(t, 200, "GET "+accounts, "")
+	d.ask(t, 201, "POST "+accounts, `{"number":"B1","owner":"Bob","amount":0}`)
+	var sent struct{ ID string }
+	if err := json.Unmarshal(d.ask(t, 202, "POST "+a1+"/transfers", sending, "Idempotency-Key: k3"), &sent); err != nil {
+		t.Fatal(err)
+	}
+	d.ask(t, 202, "POST "+a1+"/transfers", sending, "Idempotency-Key: k3")
+	d.ask(t, 422, "POST "+a1+"/transfers", `{"to":"B1","amount":101}`, "Idempotency-Key: k3")
+	d.ask(t, 409, "POST "+a1+"/transfers", `{"to":"B1","amount":1,"expectedVersion":1}`)
+	d.ask(t, 404, "GET "+transfer+"t", "")
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		w := httptest.NewRecorder()
+		d.handler.ServeHTTP(w, newRequest(t, "GET "+transfer+sent.ID, ""))
+		if strings.Contains(w.Body.String(), `"completed"`) {
+			break
+		}
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("the transfer does not complete: %s", w.Body)
+		}
+	}
+	d.ask(t, 200, "GET "+transfer+sent.ID, "")
+	delete(all, "GET "+transfer+"t")
+	all["GET "+transfer+sent.ID] = ""
 	d.ask(t, 200, "GET "+a1+"/events?from=2&to=3", "")
 	for range 100 {
 		d.ask(t, 200, "POST "+a1+"/deposits", `{"amount":1}`)
@@ -279,7 +306,7 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 	// The service refuses these requests.
 	d.ask(t, 404, "GET "+a1+"?version=9999", "")
 	for operation, body := range map[string]string{
-		"GET": "", "DELETE": "", "POST /deposits": moving, "POST /withdrawals": moving, "POST /close": "", "GET /events": "",
+		"GET": "", "DELETE": "", "POST /deposits": moving, "POST /withdrawals": moving, "POST /transfers": sending, "POST /close": "", "GET /events": "",
 	} {
 		method, rest, _ := strings.Cut(operation, " ")
 		d.ask(t, 404, method+" "+accounts+"/NONE"+rest, body)
@@ -296,6 +323,7 @@ func TestTheServiceIsAsItsDescriptionSays(t *testing.T) {
 	d.ask(t, 204, "DELETE "+gone, "")
 	d.ask(t, 410, "POST "+gone+"/deposits", moving)
 	d.ask(t, 410, "POST "+gone+"/withdrawals", moving)
+	d.ask(t, 410, "POST "+gone+"/transfers", sending)
 	d.ask(t, 410, "POST "+gone+"/close", "")
 	d.ask(t, 410, "GET "+gone+"/events", "")
 	d.ask(t, 422, "POST "+a1+"/withdrawals", `{"amount":999999999}`)

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -226,26 +227,32 @@ func openBank(ctx context.Context, open func(context.Context) (store, error), lo
 	return &openedBank{s, provider, accounts}, nil
 }
 
-// index indexes the bank until stop is closed, and then ends this instance's part in the feed. If
-// that takes longer than feedGrace, the feed finds out by itself.
+// index indexes the bank and completes transfers until stop is closed, and then ends this instance's
+// part in the feed. If that takes longer than feedGrace, the feed finds out by itself.
 //
 // If the feed is damaged, index logs it and tries again, because an operator may bring back what is
 // damaged. The instance remains ready, because accounts can be used without the feed.
 func (b *openedBank) index(stop <-chan struct{}, log *slog.Logger) {
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for ctx.Err() == nil {
-			if err := b.accounts.Index(ctx); err != nil {
-				log.Error("the list of accounts and the live updates stand still", "error", err.Error())
-				select {
-				case <-ctx.Done():
-				case <-time.After(indexAgain):
+	var all sync.WaitGroup
+	for problem, run := range map[string]func(context.Context) error{
+		"the list of accounts and the live updates stand still": b.accounts.Index,
+		"transfers stand still":                                 b.accounts.RunTransfers,
+	} {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				if err := run(ctx); err != nil {
+					log.Error(problem, "error", err.Error())
+					select {
+					case <-ctx.Done():
+					case <-time.After(indexAgain):
+					}
 				}
 			}
-		}
-	}()
+		})
+	}
+	ended := make(chan struct{})
+	go func() { all.Wait(); close(ended) }()
 	<-stop
 	cancel()
 	ending, done := context.WithTimeout(context.Background(), feedGrace)

@@ -55,6 +55,8 @@ var (
 	ErrAccountExists     = errors.New("an account with this number already exists")
 	ErrBadNumber         = errors.New("an account number is 1 to 34 digits and capital letters")
 	ErrNoOwner           = errors.New("an account needs an owner, of at most 200 bytes of UTF-8")
+	ErrSameAccount       = errors.New("an account cannot send money to itself")
+	ErrNoTransfer        = errors.New("no transfer has this id")
 	ErrBadAmount         = errors.New("the amount must be positive, and the balance must not exceed its maximum")
 )
 

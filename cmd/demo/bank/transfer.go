@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
@@ -91,12 +93,6 @@ func (t Transfer) Held() Money {
 	return t.Amount
 }
 
-// The errors of transfers.
-var (
-	ErrSameAccount = errors.New("an account cannot send money to itself")
-	ErrNoTransfer  = errors.New("a transfer needs an id")
-)
-
 // Send begins a transfer from one account to another, and returns the account that has sent the
 // money. The id is that of the transfer, and must be new. What follows is done by
 // [Accounts.RunTransfers].
@@ -120,9 +116,23 @@ func (a *Accounts) Send(ctx context.Context, number, to, id string, amount Money
 	}, c)
 }
 
-// Transfer returns a transfer.
+// TransferID returns the id of the transfer that a command begins. It is the same when the command
+// is repeated, if the command has an id.
+func TransferID(number, command string) string {
+	if command == "" {
+		return uuid.Must(uuid.NewV7()).String()
+	}
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(number+"/"+command)).String()
+}
+
+// Transfer returns a transfer. It returns [ErrNoTransfer] if there is none, and shortly after the
+// money was sent.
 func (a *Accounts) Transfer(ctx context.Context, id string) (aggregate.Aggregate[Transfer], error) {
-	return a.transfers.Load(ctx, id)
+	t, err := a.transfers.Load(ctx, id)
+	if err == nil && t.Version == 0 {
+		err = ErrNoTransfer
+	}
+	return t, err
 }
 
 // RunTransfers completes transfers until ctx ends. Run it in every instance.

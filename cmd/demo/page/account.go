@@ -34,6 +34,7 @@ type accountView struct {
 	Notice   string
 	Deposit  amountForm
 	Withdraw amountForm
+	Send     sendForm
 	Conflict *conflict // nil if none was provoked
 }
 
@@ -140,6 +141,7 @@ func (p *page) view(r *http.Request, a asked) (accountView, error) {
 		Before:   a.before,
 		Deposit:  amountForm{ID: newID()},
 		Withdraw: amountForm{ID: newID()},
+		Send:     sendForm{amountForm: amountForm{ID: newID()}},
 	}
 	for _, entry := range slices.Backward(h.entries) {
 		at := rowOf(entry)
@@ -196,13 +198,19 @@ func rowOf(entry bank.Entry) row {
 	if !at.Incoming {
 		at.Change = "−" + strings.TrimPrefix(entry.Change.String(), "-")
 	}
-	switch entry.Data.(type) {
+	switch data := entry.Data.(type) {
 	case bank.AccountOpened:
 		at.Name = "Account opened"
 	case bank.FundsDeposited:
 		at.Name = "Deposit"
 	case bank.FundsWithdrawn:
 		at.Name = "Withdrawal"
+	case bank.FundsSent:
+		at.Name = "Sent to " + data.To
+	case bank.FundsReceived:
+		at.Name = "Received from " + data.From
+	case bank.FundsReturned:
+		at.Name = "Returned from " + data.To
 	}
 	for _, f := range []field{
 		{"Message id", message.ID},

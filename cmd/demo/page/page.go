@@ -67,8 +67,9 @@ func New(accounts *bank.Accounts, log *slog.Logger, options ...Option) http.Hand
 	mux.HandleFunc(watchRoute, p.watch)
 	mux.HandleFunc("POST /accounts/{number}/deposit", p.deposit)
 	mux.HandleFunc("POST /accounts/{number}/withdraw", p.withdraw)
+	mux.HandleFunc("POST /accounts/{number}/send", p.send)
 	mux.HandleFunc("POST /accounts/{number}/conflict", p.provokeConflict)
-	for _, form := range []string{"deposit", "withdraw", "conflict"} {
+	for _, form := range []string{"deposit", "withdraw", "send", "conflict"} {
 		mux.HandleFunc("GET /accounts/{number}/"+form, p.backToAccount) // a form that was answered with a page leaves its address in the browser
 	}
 	mux.HandleFunc("GET /assets/{file}", p.asset)

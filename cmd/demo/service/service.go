@@ -120,8 +120,10 @@ func (s *Service) routes() map[string]http.Handler {
 		"DELETE /api/v1/accounts/{number}":           s.api(deleteAccount),
 		"POST /api/v1/accounts/{number}/deposits":    s.api(deposit),
 		"POST /api/v1/accounts/{number}/withdrawals": s.api(withdraw),
+		"POST /api/v1/accounts/{number}/transfers":   s.api(send),
 		"POST /api/v1/accounts/{number}/close":       s.api(closeAccount),
 		"GET /api/v1/accounts/{number}/events":       s.api(readEvents),
+		"GET /api/v1/transfers/{id}":                 s.api(readTransfer),
 	}
 }
 

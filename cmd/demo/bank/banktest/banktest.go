@@ -70,3 +70,17 @@ func Index(t testing.TB, accounts *bank.Accounts) (stop func()) {
 	t.Cleanup(stop)
 	return stop
 }
+
+// Transfers completes the transfers of a bank until the test ends.
+func Transfers(t testing.TB, accounts *bank.Accounts) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- accounts.RunTransfers(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("RunTransfers: %v", err)
+		}
+	})
+}
