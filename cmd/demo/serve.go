@@ -238,6 +238,7 @@ func (b *openedBank) index(stop <-chan struct{}, log *slog.Logger) {
 	for problem, run := range map[string]func(context.Context) error{
 		"the list of accounts and the live updates stand still": b.accounts.Index,
 		"transfers stand still":                                 b.accounts.RunTransfers,
+		"the overview stands still":                             b.accounts.RunOverview,
 	} {
 		all.Go(func() {
 			for ctx.Err() == nil {

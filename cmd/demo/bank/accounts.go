@@ -12,6 +12,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/aggregate"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/process"
+	"github.com/hexalith/eventstores-go/eventstore/projection"
 )
 
 // Accounts gives access to the accounts of a bank in an event store. It is safe for concurrent use.
@@ -21,6 +22,7 @@ type Accounts struct {
 	feed     *feed.Feed
 
 	transfers *process.Process[Transfer]
+	overview  *projection.Projection[summary]
 
 	listedWithin time.Duration
 }
@@ -43,6 +45,9 @@ func NewAccounts(provider *eventstore.Provider) (*Accounts, error) {
 	}
 	a := &Accounts{provider: provider, accounts: accounts, feed: of, listedWithin: listedWithin}
 	if a.transfers, err = newTransfers(a); err != nil {
+		return nil, err
+	}
+	if a.overview, err = newOverview(of); err != nil {
 		return nil, err
 	}
 	return a, nil

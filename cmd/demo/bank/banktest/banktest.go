@@ -72,15 +72,20 @@ func Index(t testing.TB, accounts *bank.Accounts) (stop func()) {
 }
 
 // Transfers completes the transfers of a bank until the test ends.
-func Transfers(t testing.TB, accounts *bank.Accounts) {
+func Transfers(t testing.TB, accounts *bank.Accounts) { run(t, accounts.RunTransfers) }
+
+// Overview keeps the read model of a bank up to date until the test ends.
+func Overview(t testing.TB, accounts *bank.Accounts) { run(t, accounts.RunOverview) }
+
+func run(t testing.TB, run func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- accounts.RunTransfers(ctx) }()
+	go func() { done <- run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("RunTransfers: %v", err)
+			t.Errorf("what ran in the background failed: %v", err)
 		}
 	})
 }
