@@ -76,7 +76,9 @@ type indexer struct {
 	suspects  map[string]suspect    // by the names of their streams
 	batches   int                   // since the last snapshot
 	reported  bool                  // an observer was told that this process indexes
+	advanced  time.Time             // when the log took over something last
 	found     candidates            // entries that the log has not taken over yet
+	waiting   map[string]bool       // journals that have some
 	derived   map[journal.Slot]bool // those of found that no journal has shown
 }
 
@@ -268,7 +270,7 @@ func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch jour
 	if err := ix.state.Take(batch); err != nil {
 		return err
 	}
-	ix.version, ix.commit = version, ix.inside.Commit(s)
+	ix.version, ix.commit, ix.advanced = version, ix.inside.Commit(s), time.Now()
 	ix.news.tell(version)
 	ix.inside.Ring(eventstore.NewsOfLog)
 	if err := ix.clear(ctx, batch); err != nil {

@@ -161,10 +161,9 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 			w.wake, w.busy = wake, now
 		}
 	}
+	ix.waiting = map[string]bool{}
 	for slot := range ix.found {
-		if w := ix.journals[slot.Journal]; w != nil {
-			w.busy = now // more may stand behind
-		}
+		ix.waiting[slot.Journal] = true
 	}
 	hot := func(id string) bool { return now.Sub(ix.journals[id].found) < 2*fullEvery }
 	slices.SortFunc(ids, func(a, b string) int { // ids begin with a time, and the newest journals are likely to be in use
@@ -186,7 +185,7 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 		if idle {
 			every = idleEvery
 		}
-		busy := now.Sub(w.busy) < fullEvery
+		busy := now.Sub(w.busy) < fullEvery || ix.waiting[id] // more may stand behind what waits
 		full := now.Sub(w.full) >= every || busy && (w.empty > 1 || w.near == 0)
 		limit := lookAtOnce
 		if hot(id) {
@@ -216,10 +215,12 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 	return slots
 }
 
-// ahead reports whether the log has not got near a slot: other entries of the journal come first. A
-// process writes at most so far ahead of a number whose entry does not stand. (Rule F3)
+// ahead reports whether the log has not got near a slot: other entries of the journal come first,
+// because a process writes at most so far ahead of a number whose entry does not stand. (Rule F3)
+// If the log gets no further, the store has lost some of them.
 func (ix *indexer) ahead(slot journal.Slot) bool {
-	return slot.Number > ix.state.Vector[slot.Journal].High+int64(journal.Window) && !ix.quiet(slot.Journal)
+	return slot.Number > ix.state.Vector[slot.Journal].High+int64(journal.Window) &&
+		time.Since(ix.advanced) < 2*fullEvery && (ix.waiting[slot.Journal] || !ix.quiet(slot.Journal))
 }
 
 // quiet reports whether nothing was found in a journal for a while. Then the log has taken over all
