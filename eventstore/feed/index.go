@@ -270,7 +270,8 @@ func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch jour
 	if err := ix.state.Take(batch); err != nil {
 		return err
 	}
-	ix.version, ix.commit, ix.advanced = version, ix.inside.Commit(s), time.Now()
+	ix.version, ix.commit = version, ix.inside.Commit(s)
+	ix.advanced = time.Now()
 	ix.news.tell(version)
 	ix.inside.Ring(eventstore.NewsOfLog)
 	if err := ix.clear(ctx, batch); err != nil {
