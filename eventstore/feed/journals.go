@@ -30,6 +30,7 @@ type watched struct {
 	looked time.Time // when it was looked at last
 	full   time.Time // when the whole window was looked at last
 	high   int64     // the highest number that the log had at the last look
+	read   int64     // the highest number that was looked at in this round
 	empty  int       // looks since one found an entry
 	near   int       // how many numbers beyond the highest are likely to have an entry; 0 if unknown
 }
@@ -66,7 +67,12 @@ func (ix *indexer) poll(ctx context.Context) error {
 		return err
 	}
 	ix.tidy(ctx, root, etag)
-	return ix.readSlots(ctx, indexing, ix.wanted(root), func(slot journal.Slot, item driver.Item) error {
+	return ix.find(ctx, ix.wanted(root)) // the next round asks again for what the store has missed
+}
+
+// find adds what stands in slots to what was found.
+func (ix *indexer) find(ctx context.Context, slots []journal.Slot) error {
+	return ix.readSlots(ctx, indexing, slots, func(slot journal.Slot, item driver.Item) error {
 		e, err := journal.DecodeEntry(ix.name, slot, item.Value)
 		if err != nil {
 			return ix.damaged(item.Key, 0, err)
@@ -74,7 +80,32 @@ func (ix *indexer) poll(ctx context.Context) error {
 		ix.found[slot] = e
 		ix.journals[e.Journal].find(e.Number)
 		return nil
-	}) // the next round asks again for what the store has missed
+	})
+}
+
+// behind returns the slots to read next of the journals of which entries were taken. More may stand
+// behind the last one that was read, if that one stands.
+func (ix *indexer) behind(vector journal.Vector, taken []journal.Entry) (slots []journal.Slot) {
+	journals := map[string]bool{}
+	for _, e := range taken {
+		journals[e.Journal] = true
+	}
+	for _, id := range slices.Sorted(maps.Keys(journals)) {
+		w, p := ix.journals[id], vector[id]
+		if w == nil || p.Ended {
+			continue
+		}
+		if _, waits := ix.found[journal.Slot{Journal: id, Number: w.read}]; !waits && !p.Covers(w.read) {
+			continue
+		}
+		for w.read = max(w.read, p.High); w.read < p.High+int64(journal.Window); w.read++ {
+			slot := journal.Slot{Journal: id, Number: w.read + 1}
+			if _, known := ix.found[slot]; !known {
+				slots = append(slots, slot)
+			}
+		}
+	}
+	return slots
 }
 
 const indexing = "index the feed"
@@ -204,6 +235,7 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 		default:
 			more = beyond(id, p, glance)
 		}
+		w.read = more[len(more)-1].Number
 		more = slices.DeleteFunc(more, func(slot journal.Slot) bool { _, known := ix.found[slot]; return known })
 		w.looked, w.high = now, p.High
 		w.empty++
