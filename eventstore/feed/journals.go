@@ -46,11 +46,17 @@ func (w *watched) find(number int64) {
 	w.near = max(w.near, min(journal.Window, glance+2*int(number-w.high)))
 }
 
+// every returns how often to look at the whole window of the journal. Most journals in which
+// nothing was found for a while belong to processes that have ended.
+func (w *watched) every(now time.Time) time.Duration {
+	return min(max(fullEvery, now.Sub(w.busy)/4), idleEvery)
+}
+
 const (
 	// glance is how many numbers it looks at where nothing is going on.
 	glance = 2
 
-	fullEvery = time.Second      // how often it looks at the whole window all the same
+	fullEvery = time.Second      // how often it looks at the whole window all the same, at first
 	idleAfter = 2 * time.Minute  // when it no longer looks at a journal in each round,
 	idleEvery = 30 * time.Second // but only this often
 
@@ -211,13 +217,10 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 	}
 	for _, id := range ids {
 		w, p := ix.journals[id], ix.state.Vector[id]
-		every := fullEvery
 		idle := now.Sub(w.busy) >= idleAfter
-		if idle {
-			every = idleEvery
-		}
-		busy := now.Sub(w.busy) < fullEvery || ix.waiting[id] // more may stand behind what waits
-		full := now.Sub(w.full) >= every || busy && (w.empty > 1 || w.near == 0)
+		busy := now.Sub(w.busy) < fullEvery
+		near := busy || ix.waiting[id] // more may stand behind what waits
+		full := now.Sub(w.full) >= w.every(now) || busy && w.empty > 1 || near && w.near == 0
 		limit := lookAtOnce
 		if hot(id) {
 			limit = lookAtOnce * 3 / 4 // the rest is for those that may be hot too
@@ -230,7 +233,7 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 		case full:
 			w.full = now
 			more = outstanding(id, p)
-		case busy:
+		case near:
 			more = append(open(id, p), beyond(id, p, w.near)...)
 		default:
 			more = beyond(id, p, glance)
