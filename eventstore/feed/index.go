@@ -114,7 +114,6 @@ func (ix *indexer) turn(ctx context.Context) (err error) {
 	if err := ix.load(ctx, s); err != nil {
 		return err
 	}
-	ix.found, ix.derived = candidates{}, map[journal.Slot]bool{} // others may have changed the journals since
 	for ctx.Err() == nil && time.Until(s.ExpiresAt()) > ix.lease/4 {
 		stood, rung := ix.inside.Committed().Next(), ix.rung.Next()
 		took, err := ix.round(ctx, s)
@@ -163,6 +162,7 @@ func (ix *indexer) load(ctx context.Context, s *eventstore.Session) error {
 	ix.version, ix.commit, ix.loaded = version, ix.inside.Commit(s), true
 	ix.batches = int(version - ix.state.KeptVersion)
 	ix.journals, ix.blocked = map[string]*watched{}, map[journal.Slot]int{}
+	ix.found, ix.derived = candidates{}, map[journal.Slot]bool{}
 	if version > 0 { // its entries may not have been deleted
 		event, err := s.Event(ctx, version, eventstore.AsRaw())
 		if err != nil {
@@ -233,13 +233,13 @@ func (ix *indexer) order(found candidates) journal.Batch {
 // all that it has read of a journal.
 func (ix *indexer) gatherBatch(ctx context.Context) (journal.Batch, error) {
 	b := ix.newBatch()
-	for {
+	for left := readOn; ; {
 		taken := b.take(ix.found)
 		if len(taken) == 0 || b.full() {
 			return b.Batch, nil
 		}
 		slots := ix.behind(b.vector, taken)
-		if len(slots) == 0 {
+		if left -= len(slots); len(slots) == 0 || left < 0 {
 			return b.Batch, nil
 		}
 		if err := ix.find(ctx, slots); err != nil {

@@ -16,9 +16,11 @@ import (
 // candidates are entries that were found and may not be in the log.
 type candidates map[journal.Slot]journal.Entry
 
+// sorted returns the slots in the order in which their commits are likely to have been made. If the
+// log takes them over in this order, few of its journals have open numbers.
 func (c candidates) sorted() []journal.Slot {
 	return slices.SortedFunc(maps.Keys(c), func(a, b journal.Slot) int {
-		return cmp.Or(cmp.Compare(a.Journal, b.Journal), cmp.Compare(a.Number, b.Number))
+		return cmp.Or(c[a].Time.Compare(c[b].Time), cmp.Compare(a.Journal, b.Journal), cmp.Compare(a.Number, b.Number))
 	})
 }
 
@@ -31,6 +33,7 @@ type watched struct {
 	full   time.Time // when the whole window was looked at last
 	high   int64     // the highest number that the log had at the last look
 	read   int64     // the highest number that was looked at in this round
+	open   int64     // the open number that was looked at last
 	empty  int       // looks since one found an entry
 	near   int       // how many numbers beyond the highest are likely to have an entry; 0 if unknown
 }
@@ -64,6 +67,8 @@ const (
 	// however many there are. What is beyond them waits its turn.
 	lookAtOnce = 4000 // numbers in a round
 	idleAtOnce = 1000 // numbers of idle journals in a second
+	openAtOnce = 500  // open numbers of a journal
+	readOn     = 1000 // numbers in a round behind what the log takes over
 )
 
 // poll reads the root, and finds what stands in the journals beyond what the log has taken over.
@@ -232,9 +237,9 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 		switch {
 		case full:
 			w.full = now
-			more = outstanding(id, p)
+			more = append(ix.openOf(id, w), beyond(id, p, journal.Window)...)
 		case near:
-			more = append(open(id, p), beyond(id, p, w.near)...)
+			more = append(ix.openOf(id, w), beyond(id, p, w.near)...)
 		default:
 			more = beyond(id, p, glance)
 		}
@@ -247,6 +252,19 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 		}
 		slots = append(slots, more...)
 	}
+	return slots
+}
+
+// openOf returns open numbers of a journal that were not found. If there are many, they come in
+// turns.
+func (ix *indexer) openOf(id string, w *watched) []journal.Slot {
+	slots := slices.DeleteFunc(open(id, ix.state.Vector[id]), func(slot journal.Slot) bool { _, known := ix.found[slot]; return known })
+	if len(slots) <= openAtOnce {
+		return slots
+	}
+	next := max(0, slices.IndexFunc(slots, func(slot journal.Slot) bool { return slot.Number > w.open }))
+	slots = append(slots[next:], slots[:next]...)[:openAtOnce]
+	w.open = slots[openAtOnce-1].Number
 	return slots
 }
 
