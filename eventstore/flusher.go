@@ -53,6 +53,10 @@ func (j *journals) keepFlushing() {
 			case <-j.flusher.kick:
 				timer.Stop()
 			case <-timer.C:
+				select { // what it writes now answers this token too
+				case <-j.flusher.kick:
+				default:
+				}
 			}
 		}
 		j.flusher.wrote = time.Now()

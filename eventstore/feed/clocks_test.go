@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"maps"
 	"strings"
 	"testing"
@@ -158,14 +157,7 @@ func TestAFeedOfAnotherNameWritesNothing(t *testing.T) {
 		l.settle()
 		l.stop()
 		before := l.store.Values()
-		p, err := eventstore.NewProvider(l.store, eventstore.WithFeed("other"), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
-		if err != nil {
-			l.Fatal(err)
-		}
-		other, err := feed.Open(p)
-		if err != nil {
-			l.Fatal(err)
-		}
+		p, other := l.other()
 		if err := other.Index(l.Context()); !isA[*eventstore.ArgumentError](err) {
 			l.Errorf("indexing: %v", err)
 		}

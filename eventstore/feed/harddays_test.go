@@ -19,18 +19,25 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
+// other returns a provider of the store with a feed of another name.
+func (l *lab) other() (*eventstore.Provider, *feed.Feed) {
+	l.Helper()
+	p, err := eventstore.NewProvider(l.store, eventstore.WithFeed("other"), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		l.Fatal(err)
+	}
+	f, err := feed.Open(p)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return p, f
+}
+
 func TestAFeedOfAnotherNameIsNotAnEmptyFeed(t *testing.T) {
 	inLab(t, func(l *lab) {
 		l.add("a", deposited{1})
 		l.settle()
-		p, err := eventstore.NewProvider(l.store, eventstore.WithFeed("other"), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
-		if err != nil {
-			l.Fatal(err)
-		}
-		other, err := feed.Open(p)
-		if err != nil {
-			l.Fatal(err)
-		}
+		_, other := l.other()
 		all := func(options ...feed.ReadOption) (err error) {
 			for _, err = range other.Read(l.Context(), options...) {
 			}

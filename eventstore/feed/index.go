@@ -76,7 +76,9 @@ type indexer struct {
 	suspects  map[string]suspect    // by the names of their streams
 	batches   int                   // since the last snapshot
 	reported  bool                  // an observer was told that this process indexes
+	advanced  time.Time             // when the log took over something last
 	found     candidates            // entries that the log has not taken over yet
+	waiting   map[string]bool       // journals that have some
 	derived   map[journal.Slot]bool // those of found that no journal has shown
 }
 
@@ -112,7 +114,6 @@ func (ix *indexer) turn(ctx context.Context) (err error) {
 	if err := ix.load(ctx, s); err != nil {
 		return err
 	}
-	ix.found, ix.derived = candidates{}, map[journal.Slot]bool{} // others may have changed the journals since
 	for ctx.Err() == nil && time.Until(s.ExpiresAt()) > ix.lease/4 {
 		stood, rung := ix.inside.Committed().Next(), ix.rung.Next()
 		took, err := ix.round(ctx, s)
@@ -161,6 +162,7 @@ func (ix *indexer) load(ctx context.Context, s *eventstore.Session) error {
 	ix.version, ix.commit, ix.loaded = version, ix.inside.Commit(s), true
 	ix.batches = int(version - ix.state.KeptVersion)
 	ix.journals, ix.blocked = map[string]*watched{}, map[journal.Slot]int{}
+	ix.found, ix.derived = candidates{}, map[journal.Slot]bool{}
 	if version > 0 { // its entries may not have been deleted
 		event, err := s.Event(ctx, version, eventstore.AsRaw())
 		if err != nil {
@@ -199,7 +201,10 @@ func (ix *indexer) round(ctx context.Context, s *eventstore.Session) (int, error
 			return 0, err
 		}
 	}
-	batch := ix.order(ix.found)
+	batch, err := ix.gatherBatch(ctx)
+	if err != nil {
+		return 0, err
+	}
 	if len(batch.Entries) > 0 {
 		if err := ix.appendObserved(ctx, s, batch); err != nil {
 			return 0, err
@@ -217,41 +222,75 @@ const (
 	batchBytes   = 256 << 10
 )
 
-// order returns the entries that the log can take over now, each after the one that its ticket
-// names. (Rule F7)
+// order returns the entries that the log can take over now.
 func (ix *indexer) order(found candidates) journal.Batch {
-	batch := journal.Batch{First: ix.state.Position + 1}
-	if len(found) == 0 {
-		return batch
+	b := ix.newBatch()
+	b.take(found)
+	return b.Batch
+}
+
+// gatherBatch returns the entries that the log can take over now, and reads on where it takes over
+// all that it has read of a journal.
+func (ix *indexer) gatherBatch(ctx context.Context) (journal.Batch, error) {
+	b := ix.newBatch()
+	for left := readOn; ; {
+		taken := b.take(ix.found)
+		if len(taken) == 0 || b.full() {
+			return b.Batch, nil
+		}
+		slots := ix.behind(b.vector, taken)
+		if left -= len(slots); len(slots) == 0 || left < 0 {
+			return b.Batch, nil
+		}
+		if err := ix.find(ctx, slots); err != nil {
+			return b.Batch, err
+		}
 	}
-	vector := ix.state.Vector.Clone()
-	bytes := 0
+}
+
+// batch is a batch that is being made.
+type batch struct {
+	journal.Batch
+	vector journal.Vector // with the entries
+	bytes  int
+}
+
+func (ix *indexer) newBatch() *batch {
+	return &batch{Batch: journal.Batch{First: ix.state.Position + 1}, vector: ix.state.Vector.Clone()}
+}
+
+func (b *batch) full() bool { return len(b.Entries) == batchEntries || b.bytes > batchBytes }
+
+// take adds the entries that the log can take over, each after the one that its ticket names. It
+// removes them from found, and returns them. (Rule F7)
+func (b *batch) take(found candidates) []journal.Entry {
+	before := len(b.Entries)
 	waiting := found.sorted()
 	for progress := true; progress; {
 		progress = false
 		rest := waiting[:0]
 		for _, slot := range waiting {
 			e := found[slot]
-			if vector.Covers(slot) {
+			if b.vector.Covers(slot) {
 				delete(found, slot)
 				continue
 			}
-			if !vector.Ready(e) {
+			if !b.vector.Ready(e) {
 				rest = append(rest, slot)
 				continue
 			}
-			if len(batch.Entries) == batchEntries || bytes > batchBytes {
-				return batch
+			if b.full() {
+				return b.Entries[before:]
 			}
-			vector.Take(e)
-			batch.Entries = append(batch.Entries, e)
-			bytes += e.Size()
+			b.vector.Take(e)
+			b.Entries = append(b.Entries, e)
+			b.bytes += e.Size()
 			delete(found, slot)
 			progress = true
 		}
 		waiting = rest
 	}
-	return batch
+	return b.Entries[before:]
 }
 
 // append commits a batch to the log, and does what may only be done after that. (Rules F6 and F9)
@@ -269,6 +308,7 @@ func (ix *indexer) append(ctx context.Context, s *eventstore.Session, batch jour
 		return err
 	}
 	ix.version, ix.commit = version, ix.inside.Commit(s)
+	ix.advanced = time.Now()
 	ix.news.tell(version)
 	ix.inside.Ring(eventstore.NewsOfLog)
 	if err := ix.clear(ctx, batch); err != nil {

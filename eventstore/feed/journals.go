@@ -16,9 +16,11 @@ import (
 // candidates are entries that were found and may not be in the log.
 type candidates map[journal.Slot]journal.Entry
 
+// sorted returns the slots in the order in which their commits are likely to have been made. If the
+// log takes them over in this order, few of its journals have open numbers.
 func (c candidates) sorted() []journal.Slot {
 	return slices.SortedFunc(maps.Keys(c), func(a, b journal.Slot) int {
-		return cmp.Or(cmp.Compare(a.Journal, b.Journal), cmp.Compare(a.Number, b.Number))
+		return cmp.Or(c[a].Time.Compare(c[b].Time), cmp.Compare(a.Journal, b.Journal), cmp.Compare(a.Number, b.Number))
 	})
 }
 
@@ -30,6 +32,8 @@ type watched struct {
 	looked time.Time // when it was looked at last
 	full   time.Time // when the whole window was looked at last
 	high   int64     // the highest number that the log had at the last look
+	read   int64     // the highest number that was looked at in this round
+	open   int64     // the open number that was looked at last
 	empty  int       // looks since one found an entry
 	near   int       // how many numbers beyond the highest are likely to have an entry; 0 if unknown
 }
@@ -45,11 +49,17 @@ func (w *watched) find(number int64) {
 	w.near = max(w.near, min(journal.Window, glance+2*int(number-w.high)))
 }
 
+// every returns how often to look at the whole window of the journal. Most journals in which
+// nothing was found for a while belong to processes that have ended.
+func (w *watched) every(now time.Time) time.Duration {
+	return min(max(fullEvery, now.Sub(w.busy)/4), idleEvery)
+}
+
 const (
 	// glance is how many numbers it looks at where nothing is going on.
 	glance = 2
 
-	fullEvery = time.Second      // how often it looks at the whole window all the same
+	fullEvery = time.Second      // how often it looks at the whole window all the same, at first
 	idleAfter = 2 * time.Minute  // when it no longer looks at a journal in each round,
 	idleEvery = 30 * time.Second // but only this often
 
@@ -57,6 +67,8 @@ const (
 	// however many there are. What is beyond them waits its turn.
 	lookAtOnce = 4000 // numbers in a round
 	idleAtOnce = 1000 // numbers of idle journals in a second
+	openAtOnce = 500  // open numbers of a journal
+	readOn     = 1000 // numbers in a round behind what the log takes over
 )
 
 // poll reads the root, and finds what stands in the journals beyond what the log has taken over.
@@ -66,7 +78,12 @@ func (ix *indexer) poll(ctx context.Context) error {
 		return err
 	}
 	ix.tidy(ctx, root, etag)
-	return ix.readSlots(ctx, indexing, ix.wanted(root), func(slot journal.Slot, item driver.Item) error {
+	return ix.find(ctx, ix.wanted(root)) // the next round asks again for what the store has missed
+}
+
+// find adds what stands in slots to what was found.
+func (ix *indexer) find(ctx context.Context, slots []journal.Slot) error {
+	return ix.readSlots(ctx, indexing, slots, func(slot journal.Slot, item driver.Item) error {
 		e, err := journal.DecodeEntry(ix.name, slot, item.Value)
 		if err != nil {
 			return ix.damaged(item.Key, 0, err)
@@ -74,7 +91,32 @@ func (ix *indexer) poll(ctx context.Context) error {
 		ix.found[slot] = e
 		ix.journals[e.Journal].find(e.Number)
 		return nil
-	}) // the next round asks again for what the store has missed
+	})
+}
+
+// behind returns the slots to read next of the journals of which entries were taken. More may stand
+// behind the last one that was read, if that one stands.
+func (ix *indexer) behind(vector journal.Vector, taken []journal.Entry) (slots []journal.Slot) {
+	journals := map[string]bool{}
+	for _, e := range taken {
+		journals[e.Journal] = true
+	}
+	for _, id := range slices.Sorted(maps.Keys(journals)) {
+		w, p := ix.journals[id], vector[id]
+		if w == nil || p.Ended {
+			continue
+		}
+		if _, waits := ix.found[journal.Slot{Journal: id, Number: w.read}]; !waits && !p.Covers(w.read) {
+			continue
+		}
+		for w.read = max(w.read, p.High); w.read < p.High+int64(journal.Window); w.read++ {
+			slot := journal.Slot{Journal: id, Number: w.read + 1}
+			if _, known := ix.found[slot]; !known {
+				slots = append(slots, slot)
+			}
+		}
+	}
+	return slots
 }
 
 const indexing = "index the feed"
@@ -161,10 +203,9 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 			w.wake, w.busy = wake, now
 		}
 	}
+	ix.waiting = map[string]bool{}
 	for slot := range ix.found {
-		if w := ix.journals[slot.Journal]; w != nil {
-			w.busy = now // more may stand behind
-		}
+		ix.waiting[slot.Journal] = true
 	}
 	hot := func(id string) bool { return now.Sub(ix.journals[id].found) < 2*fullEvery }
 	slices.SortFunc(ids, func(a, b string) int { // ids begin with a time, and the newest journals are likely to be in use
@@ -181,13 +222,10 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 	}
 	for _, id := range ids {
 		w, p := ix.journals[id], ix.state.Vector[id]
-		every := fullEvery
 		idle := now.Sub(w.busy) >= idleAfter
-		if idle {
-			every = idleEvery
-		}
 		busy := now.Sub(w.busy) < fullEvery
-		full := now.Sub(w.full) >= every || busy && (w.empty > 1 || w.near == 0)
+		near := busy || ix.waiting[id] // more may stand behind what waits
+		full := now.Sub(w.full) >= w.every(now) || busy && w.empty > 1 || near && w.near == 0
 		limit := lookAtOnce
 		if hot(id) {
 			limit = lookAtOnce * 3 / 4 // the rest is for those that may be hot too
@@ -199,12 +237,13 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 		switch {
 		case full:
 			w.full = now
-			more = outstanding(id, p)
-		case busy:
-			more = append(open(id, p), beyond(id, p, w.near)...)
+			more = append(ix.openOf(id, w), beyond(id, p, journal.Window)...)
+		case near:
+			more = append(ix.openOf(id, w), beyond(id, p, w.near)...)
 		default:
 			more = beyond(id, p, glance)
 		}
+		w.read = more[len(more)-1].Number
 		more = slices.DeleteFunc(more, func(slot journal.Slot) bool { _, known := ix.found[slot]; return known })
 		w.looked, w.high = now, p.High
 		w.empty++
@@ -216,10 +255,25 @@ func (ix *indexer) wanted(root journal.Root) (slots []journal.Slot) {
 	return slots
 }
 
-// ahead reports whether the log has not got near a slot: other entries of the journal come first. A
-// process writes at most so far ahead of a number whose entry does not stand. (Rule F3)
+// openOf returns open numbers of a journal that were not found. If there are many, they come in
+// turns.
+func (ix *indexer) openOf(id string, w *watched) []journal.Slot {
+	slots := slices.DeleteFunc(open(id, ix.state.Vector[id]), func(slot journal.Slot) bool { _, known := ix.found[slot]; return known })
+	if len(slots) <= openAtOnce {
+		return slots
+	}
+	next := max(0, slices.IndexFunc(slots, func(slot journal.Slot) bool { return slot.Number > w.open }))
+	slots = append(slots[next:], slots[:next]...)[:openAtOnce]
+	w.open = slots[openAtOnce-1].Number
+	return slots
+}
+
+// ahead reports whether the log has not got near a slot: other entries of the journal come first,
+// because a process writes at most so far ahead of a number whose entry does not stand. (Rule F3)
+// If the log gets no further, the store has lost some of them.
 func (ix *indexer) ahead(slot journal.Slot) bool {
-	return slot.Number > ix.state.Vector[slot.Journal].High+int64(journal.Window) && !ix.quiet(slot.Journal)
+	return slot.Number > ix.state.Vector[slot.Journal].High+int64(journal.Window) &&
+		time.Since(ix.advanced) < 2*fullEvery && (ix.waiting[slot.Journal] || !ix.quiet(slot.Journal))
 }
 
 // quiet reports whether nothing was found in a journal for a while. Then the log has taken over all

@@ -99,8 +99,8 @@ func TestWhatAnIdleIndexerSends(t *testing.T) {
 		limits := map[string][2]int{"root": {58, 62}, "lease": {20, 36}, "log": {5, 9}, "names": {10, 14}, "streams": {heads - heads/6, heads + heads/6}, "journals": {58, 62}}
 		counts, keys := s.during(time.Minute)
 		l.holds("soon after an append", counts, limits)
-		if got, want := keys["journals"], 64*counts["journals"]; got != want {
-			l.Errorf("it looked at %d keys of journals, want %d", got, want)
+		if got, most := keys["journals"], 2*counts["journals"]+10*64; got > most {
+			l.Errorf("it looked at %d keys of journals, want at most %d", got, most)
 		}
 		<-time.After(time.Minute)
 		limits["journals"] = [2]int{1, 3}

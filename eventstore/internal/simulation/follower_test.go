@@ -87,6 +87,7 @@ func (f *following) delivered(p *process, follower int, item feed.Item) {
 	if p.crashed || f.violation != nil {
 		return
 	}
+	f.progress = time.Now()
 	f.log("p%d delivers to follower %d: %s %s", p.id, follower, item.What, item.ID())
 	if err := f.chronicle.deliver(follower, item); err != nil {
 		f.violation = fmt.Errorf("follower %d, %s %s: %w", follower, item.What, item.ID(), err)

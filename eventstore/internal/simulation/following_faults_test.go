@@ -35,7 +35,7 @@ var feedFaults = []planted{
 	{"F6", "how far the journals were read is kept apart from the log",
 		"	if err := ix.state.Take(batch); err != nil {\n\t\treturn err\n\t}\n\tix.version, ix.commit = version, ix.inside.Commit(s)\n", "\tix.version, ix.commit = version, ix.inside.Commit(s)\n\tif ix.batches%2 == 0 {\n\t\tif err := ix.state.Take(batch); err != nil {\n\t\t\treturn err\n\t\t}\n\t} else {\n\t\tix.state.Position = batch.Last()\n\t}\n"},
 	{"F7", "an entry does not wait for the one before",
-		"			if !vector.Ready(e) {", "			if e.What == journal.Ended && !vector.Ready(e) {"},
+		"			if !b.vector.Ready(e) {", "			if e.What == journal.Ended && !b.vector.Ready(e) {"},
 	{"F7", "numbers that were absent are forgotten",
 		"		next.Open = append(next.Open, i)\n\t}\n\treturn next", "\t\t_ = i\n\t}\n\treturn next"},
 	{"F8", "the heads of streams are not walked",

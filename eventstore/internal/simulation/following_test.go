@@ -41,15 +41,16 @@ type following struct {
 // feedSetting holds more parameters that a seed sets for a run of a feed.
 type feedSetting struct {
 	streams   int
-	writing   int    // processes that append at the same time
-	threads   int    // of such a process
-	indexing  int    // processes that index at the same time
-	mixed     string // "", "feedless" or "older": processes that also append
-	unsettled bool   // the store takes entries only now and then
-	careless  bool   // writers assume nothing of the store
-	gathers   bool   // a thread makes several appends at once, so that one commit stores several
-	together  bool   // threads of a process append together, at whatever version a stream has
-	keepsLate bool   // requests may still arrive late while everything is put in order
+	writing   int       // processes that append at the same time
+	threads   int       // of such a process
+	indexing  int       // processes that index at the same time
+	mixed     string    // "", "feedless" or "older": processes that also append
+	unsettled bool      // the store takes entries only now and then
+	careless  bool      // writers assume nothing of the store
+	gathers   bool      // a thread makes several appends at once, so that one commit stores several
+	together  bool      // threads of a process append together, at whatever version a stream has
+	progress  time.Time // of the last delivery
+	keepsLate bool      // requests may still arrive late while everything is put in order
 }
 
 func (f *following) String() string {
@@ -154,11 +155,14 @@ func (f *following) run() error {
 	f.start(f.follow)
 	f.start(f.follow)
 	f.mu.Unlock()
-	// Everything must be in order within a while, and still be so a little later.
+	// Everything must be in order in the end, and still be so a little later.
 	for range 2 {
 		calm := time.Now()
+		f.mu.Lock()
+		f.progress = calm
+		f.mu.Unlock()
 		err := f.until(feedSteps, func() bool {
-			return time.Since(calm) > 5*time.Minute || len(f.late) == 0 && f.chronicle.complete() == nil
+			return time.Since(f.progress) > 5*time.Minute || len(f.late) == 0 && f.chronicle.complete() == nil
 		})
 		if err == nil {
 			err = f.chronicle.complete()
