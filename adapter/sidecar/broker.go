@@ -57,8 +57,8 @@ func (b *Broker) Publish(ctx context.Context, topic string, m driver.Message) er
 //
 // Messages come over the streaming API of the sidecar, which is alpha, and needs no server in the
 // app. It passes on the id, source, type and data of a message, and no other field. A service that
-// needs the others, or that must not depend on an alpha API, subscribes as Dapr's documentation says
-// and decodes the body of each request as a [driver.Message].
+// needs the others, or that must not depend on an alpha API, subscribes as Dapr's documentation
+// says and decodes the body of each request as a [driver.Message].
 func (b *Broker) Subscribe(ctx context.Context, topic string, handle func(context.Context, driver.Message) error) error {
 	return receive(ctx, b.client, b.pubsub, topic, func(m *dapr.SubscriptionMessage) error {
 		message := driver.Message{ID: m.ID, Source: m.Source, Type: m.Type, ContentType: m.DataContentType, Data: m.RawData}

@@ -227,8 +227,8 @@ func openBank(ctx context.Context, open func(context.Context) (store, error), lo
 	return &openedBank{s, provider, accounts}, nil
 }
 
-// index indexes the bank and completes transfers until stop is closed, and then ends this instance's
-// part in the feed. If that takes longer than feedGrace, the feed finds out by itself.
+// index indexes the bank and completes transfers until stop is closed, and then ends this
+// instance's part in the feed. If that takes longer than feedGrace, the feed finds out by itself.
 //
 // If the feed is damaged, index logs it and tries again, because an operator may bring back what is
 // damaged. The instance remains ready, because accounts can be used without the feed.

@@ -23,7 +23,7 @@ type Broker interface {
 // Message is a message for other services. Its JSON is a CloudEvent 1.0 in structured mode.
 type Message struct {
 	ID          string    // the same whenever the message is published again
-	Source      string    // who published it, a URI reference
+	Source      string    // a URI reference of the service that published it
 	Type        string    // what it tells
 	Subject     string    // what it is about
 	Time        time.Time // when that happened; zero if it is not known

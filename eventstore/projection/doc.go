@@ -15,8 +15,8 @@
 // # What is promised
 //
 // Each document includes each item once, whatever dies or is repeated, on every store. Items of one
-// stream are included in the order of their versions. Streams are independent of each other, so what
-// a document is made of from several streams must not depend on their order: sums do not, the
+// stream are included in the order of their versions. Streams are independent of each other, so
+// what a document is made of from several streams must not depend on their order: sums do not, the
 // newest of all does unless the document keeps times.
 //
 // A document is written after the items that it includes, and before the position is saved. So
@@ -30,8 +30,8 @@
 //
 // Beside its value, the record of a document holds the place of the last item that it includes of
 // each partition. It is written by a swap. An item at that place or before it is not applied again.
-// The items of a parked stream come out of turn. The document then holds the last one of that stream
-// as long as it needs to.
+// The items of a parked stream come out of turn. The document then holds the last one of that
+// stream as long as it needs to.
 //
 // Changes are kept in memory and written together, after 1,000 items of a partition or a second:
 // see [With]. A document that changes often is so written once for many items.
@@ -45,9 +45,9 @@
 //
 // # Deleted streams and erased subjects
 //
-// A deleted stream is an item whose What is [feed.Deleted]. Its handler deletes the documents of the
-// stream. The data of a forgotten subject is absent from an event whose Erased is true, see package
-// sealed. A new version of the projection then has nothing of it.
+// A deleted stream is an item whose What is [feed.Deleted]. Its handler deletes the documents of
+// the stream. The data of a forgotten subject is absent from an event whose Erased is true, see
+// package sealed. A new version of the projection then has nothing of it.
 //
 // # A new version
 //
@@ -57,9 +57,9 @@
 //
 // # Anything else than documents
 //
-// A read model in SQL, a search index or a map in memory is a [subscription.Subscription]. Store the
-// version of the item's stream with its effect, in one transaction, and leave out what is not above
-// it.
+// A read model in SQL, a search index or a map in memory is a [subscription.Subscription]. Store
+// the version of the item's stream with its effect, in one transaction, and leave out what is not
+// above it.
 //
 // # Examples
 //

@@ -66,8 +66,8 @@ func subscriptionName(name string, version int) string {
 	return name + " v" + strconv.Itoa(version)
 }
 
-// Subscription returns the subscription that reads the feed. Its positions tell how far this version
-// is, and its parked streams what could not be handled.
+// Subscription returns the subscription that reads the feed. Its positions tell how far this
+// version is, and its parked streams what could not be handled.
 func (p *Projection[D]) Subscription() *subscription.Subscription { return p.subscription }
 
 // Version returns the version of the projection.

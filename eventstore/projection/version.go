@@ -49,8 +49,8 @@ func (p *Projection[D]) active(ctx context.Context) (version int, etag string, e
 }
 
 // Switch makes every [View] read this version. It first waits until the documents include all that
-// the feed had when it was called, which takes for ever if no instance runs this version. Switch can
-// also go back to an earlier version that still runs.
+// the feed had when it was called, which takes for ever if no instance runs this version. Switch
+// can also go back to an earlier version that still runs.
 func (p *Projection[D]) Switch(ctx context.Context) error {
 	end, err := p.feed.End(ctx)
 	if err != nil {

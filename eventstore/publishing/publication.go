@@ -37,8 +37,8 @@ type config struct {
 }
 
 // WithMapping sets what is published of an item. By default, events are published with the type and
-// the JSON under which they are registered, and what tells of a closed or deleted stream has the
-// type "closed" or "deleted" after the type of the aggregate and a dot.
+// the JSON under which they are registered. What tells of a closed or deleted stream has the type
+// of the aggregate, a dot, and "closed" or "deleted".
 func WithMapping(mapping Mapping) Option {
 	return func(c *config) error {
 		if mapping == nil {

@@ -2,10 +2,9 @@ package storetest
 
 import "testing"
 
-// TestFeed checks that all streams on the target can be listed, followed and subscribed to, and what
-// projections, publications and processes make of that. Each
-// case has a feed of its own, whatever else the store holds. It takes some seconds, because it
-// waits for leases to expire.
+// TestFeed checks that all streams on the target can be listed, followed and subscribed to, and
+// what projections, publications and processes make of that. Each case has a feed of its own,
+// whatever else the store holds. It takes some seconds, because it waits for leases to expire.
 func TestFeed(t *testing.T, target Target) {
 	run(t, target, feedRules)
 	run(t, target, catalogueRules)
