@@ -234,7 +234,7 @@ func TestAFeedIsVerifiedAndRepaired(t *testing.T) {
 		}
 		s, err := subscription.New(f, "mails", func(_ context.Context, i feed.Item) error {
 			return nil
-		}, subscription.WithPartitions(1))
+		}, subscription.WithPartitions(1), subscription.OfType("none"))
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -63,6 +64,21 @@ func index(t *testing.T, a *Accounts) (stop func()) {
 	})
 	t.Cleanup(stop)
 	return stop
+}
+
+// listing waits until the list has these accounts, in any order, and no others.
+func listing(t *testing.T, a *Accounts, want []string) {
+	t.Helper()
+	for began := time.Now(); ; <-time.After(time.Millisecond) {
+		got := numbers(t, a)
+		slices.Sort(got)
+		if slices.Equal(got, want) {
+			return
+		}
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("listed: %v, want %v", got, want)
+		}
+	}
 }
 
 // numbers returns the numbers of all listed accounts.
