@@ -22,6 +22,7 @@ type Accounts struct {
 	feed     *feed.Feed
 
 	transfers *process.Process[Transfer]
+	crash     crash
 	overview  *projection.Projection[summary]
 
 	listedWithin time.Duration

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -136,11 +138,54 @@ func (a *Accounts) Transfer(ctx context.Context, id string) (aggregate.Aggregate
 }
 
 // RunTransfers completes transfers until ctx ends. Run it in every instance.
-func (a *Accounts) RunTransfers(ctx context.Context) error { return a.transfers.Run(ctx) }
+func (a *Accounts) RunTransfers(ctx context.Context) error {
+	for {
+		running, stop := context.WithCancelCause(ctx)
+		a.crash.stop.Store(&stop)
+		err := a.transfers.Run(running)
+		stop(nil)
+		if context.Cause(running) != errCrash || ctx.Err() != nil {
+			return err
+		}
+		select { // as long as it may take to start a process again
+		case <-ctx.Done():
+			return nil
+		case <-time.After(crashFor):
+		}
+	}
+}
+
+// crash ends what completes transfers in this instance, for demonstration.
+type crash struct {
+	armed atomic.Bool
+	stop  atomic.Pointer[context.CancelCauseFunc]
+}
+
+var errCrash = errors.New("crashed on request")
+
+// crashFor is how long transfers stand still in an instance after a crash.
+const crashFor = 3 * time.Second
+
+// CrashNextTransfer makes [Accounts.RunTransfers] end in the middle of the next transfer that it
+// completes in this instance: after the money was sent, and before the other account has it. It
+// begins again 3 seconds later, unless another instance is faster.
+func (a *Accounts) CrashNextTransfer() { a.crash.armed.Store(true) }
+
+// maybe ends the run if a crash was asked for.
+func (c *crash) maybe(ctx context.Context) error {
+	if stop := c.stop.Load(); stop != nil && c.armed.CompareAndSwap(true, false) {
+		(*stop)(errCrash)
+		<-ctx.Done()
+	}
+	return ctx.Err()
+}
 
 func newTransfers(a *Accounts) (*process.Process[Transfer], error) {
 	receive := func(number string, amount Money, event any, refused func(error) []any) process.Command {
 		return process.Do(func(ctx context.Context, call process.Call) error {
+			if err := a.crash.maybe(ctx); err != nil {
+				return err
+			}
 			_, err := a.accounts.Update(ctx, number, func(account Account) ([]any, error) {
 				if account == (Account{}) {
 					return nil, ErrNoAccount

@@ -69,6 +69,34 @@ func TestATransferBringsMoneyToTheOtherAccountOrBack(t *testing.T) {
 	}
 }
 
+func TestATransferCompletesAfterACrashInBetween(t *testing.T) {
+	t.Parallel()
+	a, ctx := newBank(t), t.Context()
+	transferring(t, a)
+	for _, number := range []string{"A", "B"} {
+		if _, err := a.Open(ctx, number, "Ada", 100, anyVersion); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.CrashNextTransfer()
+	if _, err := a.Send(ctx, "A", "B", "t", 30, anyVersion); err != nil {
+		t.Fatal(err)
+	}
+	over(t, a, "t", Sent)
+	for began := time.Now(); a.crash.armed.Load(); time.Sleep(time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("it does not crash")
+		}
+	}
+	if a, b := balanceOf(t, a, "A"), balanceOf(t, a, "B"); a != 70 || b != 100 {
+		t.Errorf("after the crash the balances are %s and %s", a, b)
+	}
+	over(t, a, "t", Completed)
+	if a, b := balanceOf(t, a, "A"), balanceOf(t, a, "B"); a != 70 || b != 130 {
+		t.Errorf("in the end the balances are %s and %s", a, b)
+	}
+}
+
 func TestATransferThatNobodyTakesIsHeld(t *testing.T) {
 	t.Parallel()
 	a, ctx := newBank(t), t.Context()

@@ -45,8 +45,8 @@ type page struct {
 	views    map[string]*template.Template
 }
 
-// New returns the pages of a bank: "/", "/overview", "/accounts", "/accounts/{number}" and below,
-// and "/assets/". Other paths get a page that says so. Mount the handler at the root. It refuses
+// New returns the pages of a bank: "/", "/overview", "/transfers/{id}", "/accounts",
+// "/accounts/{number}" and below, and "/assets/". Other paths get a page that says so. Mount the handler at the root. It refuses
 // changes that other sites request.
 //
 // If a [service.Service] serves the pages, events record the request that caused them, see
@@ -63,6 +63,7 @@ func New(accounts *bank.Accounts, log *slog.Logger, options ...Option) http.Hand
 	mux.HandleFunc("GET /{$}", p.listAccounts)
 	mux.Handle("GET /accounts", http.RedirectHandler("/", http.StatusSeeOther))
 	mux.HandleFunc("GET /overview", p.showOverview)
+	mux.HandleFunc("GET /transfers/{id}", p.showTransfer)
 	mux.HandleFunc("POST /accounts", p.open)
 	mux.HandleFunc("GET /accounts/{number}", p.showAccount)
 	mux.HandleFunc(watchRoute, p.watch)
@@ -105,7 +106,7 @@ func New(accounts *bank.Accounts, log *slog.Logger, options ...Option) http.Hand
 // test finds errors in them.
 func parseViews() map[string]*template.Template {
 	views := map[string]*template.Template{}
-	for _, name := range []string{"accounts", "account", "overview", "failure"} {
+	for _, name := range []string{"accounts", "account", "overview", "transfer", "failure"} {
 		views[name] = template.Must(template.New(name).ParseFS(templateFiles, "templates/frame.html", "templates/"+name+".html"))
 	}
 	return views

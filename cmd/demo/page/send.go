@@ -3,6 +3,7 @@ package page
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
@@ -32,12 +33,19 @@ func (p *page) send(w http.ResponseWriter, r *http.Request) {
 	} else {
 		c := command(r)
 		id := bank.TransferID(number, c.ID)
+		crash := r.PostFormValue("crash") != ""
+		if crash {
+			p.accounts.CrashNextTransfer()
+		}
 		var after bank.Status
 		after, err = p.accounts.Send(r.Context(), number, form.To, id, amount, c)
 		if err == nil && after.RepeatOf > 0 {
 			err = p.sameForm(r.Context(), number, after.RepeatOf, bank.FundsSent{Amount: amount, To: form.To, Transfer: id})
 		}
 		switch {
+		case err == nil && crash:
+			http.Redirect(w, r, "/transfers/"+url.PathEscape(id)+"?sent", http.StatusSeeOther)
+			return
 		case err == nil:
 			redirectStored(w, r, number, after)
 			return
@@ -55,4 +63,32 @@ func (p *page) send(w http.ResponseWriter, r *http.Request) {
 	}
 	v.Send = form
 	p.render(w, r, http.StatusUnprocessableEntity, "account", v)
+}
+
+// transferView is the page of a transfer.
+type transferView struct {
+	bank.Transfer
+	FromPath, ToPath string
+	Done             bool // nothing more will happen
+}
+
+// showTransfer shows where the money of a transfer is. It loads itself again until the transfer is
+// over.
+func (p *page) showTransfer(w http.ResponseWriter, r *http.Request) {
+	t, err := p.accounts.Transfer(r.Context(), r.PathValue("id"))
+	if errors.Is(err, bank.ErrNoTransfer) && r.URL.Query().Has("sent") {
+		err = nil // it was sent just now
+	}
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	v := transferView{Transfer: t.State, FromPath: accountPath(t.State.From), ToPath: accountPath(t.State.To)}
+	switch t.State.Step {
+	case bank.Completed, bank.Returned, bank.Held:
+		v.Done = true
+	default:
+		w.Header().Set("Refresh", "1")
+	}
+	p.render(w, r, http.StatusOK, "transfer", v)
 }

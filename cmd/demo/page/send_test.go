@@ -41,6 +41,41 @@ func TestMoneyIsSentToAnotherAccount(t *testing.T) {
 	}
 }
 
+func TestATransferIsShownToCompleteAfterACrash(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	banktest.Transfers(t, s.Accounts)
+	s.open("Ada", 1)
+	if _, err := s.Open(t.Context(), "B1", "Bob", 0, bank.Command{ExpectedVersion: -1}); err != nil {
+		t.Fatal(err)
+	}
+	w := s.post("/accounts/A1/send", "id", "form 1", "to", "B1", "amount", "0.30", "crash", "yes")
+	at := w.Header().Get("Location")
+	if w.Code != http.StatusSeeOther || !strings.HasPrefix(at, "/transfers/") {
+		t.Fatalf("status %d, to %q", w.Code, at)
+	}
+	underWay := false
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		w := s.get(at)
+		if w.Code != http.StatusOK {
+			t.Fatalf("status %d: %s", w.Code, w.Body)
+		}
+		if strings.Contains(w.Body.String(), "Completed") {
+			break
+		}
+		underWay = underWay || strings.Contains(w.Body.String(), "Under way") && w.Header().Get("Refresh") == "1"
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("the transfer does not complete")
+		}
+	}
+	if !underWay {
+		t.Error("the page does not show that the transfer was under way")
+	}
+	if w := s.get("/transfers/none"); w.Code != http.StatusNotFound {
+		t.Errorf("a transfer that does not exist: status %d", w.Code)
+	}
+}
+
 func TestWhatCannotBeSentIsSaidNextToTheForm(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
