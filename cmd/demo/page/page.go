@@ -46,8 +46,8 @@ type page struct {
 }
 
 // New returns the pages of a bank: "/", "/overview", "/transfers/{id}", "/accounts",
-// "/accounts/{number}" and below, and "/assets/". Other paths get a page that says so. Mount the handler at the root. It refuses
-// changes that other sites request.
+// "/accounts/{number}" and below, and "/assets/". Other paths get a page that says so. Mount the
+// handler at the root. It refuses changes that other sites request.
 //
 // If a [service.Service] serves the pages, events record the request that caused them, see
 // [service.Origin], and its sender, if known. Each page may take 9 seconds, except live updates.
