@@ -54,8 +54,7 @@ type due struct {
 // instance is an instance of a process.
 type instance[S any] struct {
 	folding[S]
-	states  []S // after each event
-	events  []eventstore.Event
+	states  []S                           // after each event
 	decided map[string][]eventstore.Event // by what they were decided on
 	called  map[string]bool               // commands that were done, and times that were kept
 	did     []any                         // since the last Then
