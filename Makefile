@@ -79,6 +79,7 @@ test: test-unit daprd bin/dapr ## Test everything, with real sidecars and stores
 	$(MAKE) stores
 	cd integration/chaos && go test -timeout 20m
 	cd bench && go test
+	cd examples && go test -race -timeout 5m -count=1 ./...
 	$(MAKE) test-kubernetes
 
 # These two targets test files outside their modules, whose changes go test does not notice.
@@ -176,7 +177,7 @@ gcc:
 lint: lint-prose ## Check the format, the prose, and go vet and staticcheck in all modules
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "these files are not formatted; run make fmt:"; echo "$$unformatted"; exit 1; fi
-	@set -e; for module in . integration bench; do \
+	@set -e; for module in . integration bench examples; do \
 		echo "go vet and staticcheck in $$module"; \
 		(cd $$module && go vet ./... && go run $(STATICCHECK) ./...); \
 	done
@@ -198,7 +199,7 @@ lint-prose: ## Check the prose: long sentences, long lines, and words that plain
 	@go run ./tools/prose -check
 
 VULNDB ?= https://vuln.go.dev
-AUDIT ?= . integration bench tools/daprd tools/daprcli integration/kubernetes
+AUDIT ?= . integration bench examples tools/daprd tools/daprcli integration/kubernetes
 
 # docs/releasing.md explains the exit statuses: 3 means vulnerable, 4 not checked. A small package
 # is tried first, because all packages take minutes.

@@ -60,7 +60,7 @@ func TestTheArchitectureNamesEachPackage(t *testing.T) {
 		for below := range named { // a folder that only explains those in it
 			known = known || strings.HasPrefix(below, filepath.ToSlash(folder)+"/")
 		}
-		for _, whole := range []string{"bench", "integration", "tools", "cmd"} { // modules and programs are explained as one
+		for _, whole := range []string{"bench", "examples", "integration", "tools", "cmd"} { // modules and programs are explained as one
 			for above := filepath.ToSlash(folder); above != "."; above = path.Dir(above) {
 				known = known || named[above] && strings.HasPrefix(above, whole)
 			}

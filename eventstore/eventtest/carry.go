@@ -42,6 +42,21 @@ func (c *carrier) state(state any) (any, error) {
 	return state, nil
 }
 
+// typeOf returns the name and the schema version under which a value is stored, if they are known.
+func (c *carrier) typeOf(value any) (name string, schemaVersion int) {
+	if raw, ok := value.(eventstore.Raw); ok {
+		return raw.Type, raw.SchemaVersion
+	}
+	if c.registry != nil {
+		for _, registered := range c.registry.Types() {
+			if registered.GoType == reflect.TypeOf(value) {
+				return registered.Name, registered.SchemaVersion
+			}
+		}
+	}
+	return "", 0
+}
+
 // assume sends a value through JSON, except a protobuf message, which would not be stored as JSON.
 func (c *carrier) assume(value any) (any, error) {
 	t := reflect.TypeOf(value)

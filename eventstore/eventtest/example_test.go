@@ -2,13 +2,18 @@ package eventtest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/eventtest"
+	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/eventstore/process"
+	"github.com/hexalith/eventstores-go/eventstore/projection"
 )
 
 // In a test, t is its *testing.T. This one prints the test's failures.
@@ -17,6 +22,7 @@ var t printing
 type printing struct{ testing.TB }
 
 func (printing) Helper()                           {}
+func (printing) Failed() bool                      { return false }
 func (printing) Cleanup(func())                    {}
 func (printing) Errorf(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 func (printing) Logf(string, ...any)               {}
@@ -101,6 +107,84 @@ func ExampleGolden() {
 	//   }
 	// }
 	// <nil>
+}
+
+// A projection adds up what was deposited to each account.
+func ExampleProjecting() {
+	type balance struct{ Minor int64 }
+	add := func(_ context.Context, docs *projection.Documents[balance], item feed.Item) error {
+		if item.What == feed.Deleted {
+			return docs.Delete(item.Stream.ID)
+		}
+		deposited, ok := item.Event.Data.(FundsDeposited)
+		if !ok {
+			return nil
+		}
+		return docs.Update(item.Stream.ID, func(b *balance) error { b.Minor += deposited.Amount.Minor; return nil })
+	}
+	eur := func(minor int64) FundsDeposited {
+		return FundsDeposited{Amount: Money{Minor: minor, Currency: "EUR"}}
+	}
+
+	eventtest.Projecting(t, add,
+		eventtest.On("Account", "ada", AccountOpened{Owner: "Ada"}, eur(70), eur(30)),
+		eventtest.On("Account", "bob", eur(50), feed.Deleted)).
+		Then(map[string]balance{"ada": {100}})
+	fmt.Println("the documents are right")
+	// Output: the documents are right
+}
+
+// A process asks for an opinion a day after an account was opened, until the mail is refused.
+func ExampleProcessing() {
+	type (
+		Welcomed struct{ Owner string }
+		Asked    struct{}
+		GivenUp  struct{ Why string }
+		Mail     struct{ To, Text string } // a command
+	)
+	errNoMailbox := errors.New("there is no such mailbox")
+	mail := func(to, text string) process.Command {
+		return process.Do(func(ctx context.Context, call process.Call) error {
+			return nil // send it, with call.ID
+		}, func(err error) []any {
+			if errors.Is(err, errNoMailbox) {
+				return []any{GivenUp{err.Error()}}
+			}
+			return nil
+		}).As(Mail{to, text})
+	}
+	rules := process.Rules[string]{ // the state is the owner
+		Fold: func(owner string, event eventstore.Event) (string, error) {
+			if welcomed, ok := event.Data.(Welcomed); ok {
+				owner = welcomed.Owner
+			}
+			return owner, nil
+		},
+		Route: func(item feed.Item) string { return item.Stream.ID },
+		Decide: func(_ string, item feed.Item) ([]any, error) {
+			return []any{Welcomed{item.Event.Data.(AccountOpened).Owner}}, nil
+		},
+		Act: func(owner string, event eventstore.Event) []process.Command {
+			switch event.Data.(type) {
+			case Welcomed:
+				return []process.Command{mail(owner, "welcome"), process.At(event.Metadata.Message.Created.Add(24 * time.Hour))}
+			case Asked:
+				return []process.Command{mail(owner, "are you happy?")}
+			}
+			return nil
+		},
+		Wake: func(string, eventstore.Event) ([]any, error) { return []any{Asked{}}, nil },
+	}
+
+	tomorrow := time.Date(2000, 1, 2, 0, 0, 0, 0, time.UTC)
+	eventtest.Processing(t, rules).
+		Answering(Mail{"Ada", "are you happy?"}, errNoMailbox).
+		When(eventtest.On("Account", "1", AccountOpened{Owner: "Ada"})).
+		Then("1", Welcomed{"Ada"}, eventtest.Sends{Command: Mail{"Ada", "welcome"}}, eventtest.WakesAt{Time: tomorrow}).
+		When(eventtest.Later(24*time.Hour)).
+		Then("1", Asked{}, eventtest.Sends{Command: Mail{"Ada", "are you happy?"}}, GivenUp{"there is no such mailbox"})
+	fmt.Println("the process does what it should")
+	// Output: the process does what it should
 }
 
 func ExampleNewProvider() {

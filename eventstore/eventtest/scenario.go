@@ -13,12 +13,9 @@ import (
 
 // Scenario is the history before a decision. See [Given].
 type Scenario[S any] struct {
-	t       testing.TB
-	fold    func(S, eventstore.Event) (S, error)
-	given   []any
-	state   S
-	version int64
-	carrier carrier
+	t     testing.TB
+	given []any
+	folding[S]
 	options []cmp.Option
 	ended   bool // by a Then
 }
@@ -42,7 +39,7 @@ func Given[S any](t testing.TB, fold func(S, eventstore.Event) (S, error), event
 	if fold == nil {
 		t.Fatalf("eventtest: Given needs a fold: the function that makes a state of events")
 	}
-	s := &Scenario[S]{t: t, fold: fold, given: events, options: []cmp.Option{cmp.Exporter(func(reflect.Type) bool { return true })}}
+	s := &Scenario[S]{t: t, folding: folding[S]{fold: fold, carrier: &carrier{}}, given: events, options: everyField()}
 	t.Cleanup(func() {
 		if !s.ended && !t.Failed() {
 			t.Errorf("eventtest: the scenario with %d given events tests nothing: end it with When and Then, ThenError or ThenNothing", len(events))
@@ -57,11 +54,16 @@ func Given[S any](t testing.TB, fold func(S, eventstore.Event) (S, error), event
 // which are left unchanged.
 func (s *Scenario[S]) Using(registry *eventstore.Registry) *Scenario[S] {
 	s.t.Helper()
-	if registry == nil {
-		s.t.Fatalf("eventtest: Using needs a registry: make one with eventstore.NewRegistry")
-	}
-	s.carrier.registry = registry
+	s.carrier.registry = needRegistry(s.t, registry)
 	return s
+}
+
+func needRegistry(t testing.TB, registry *eventstore.Registry) *eventstore.Registry {
+	t.Helper()
+	if registry == nil {
+		t.Fatalf("eventtest: Using needs a registry: make one with eventstore.NewRegistry")
+	}
+	return registry
 }
 
 // Comparing sets options for comparing events, such as protocmp.Transform() for protobuf messages.
@@ -71,8 +73,27 @@ func (s *Scenario[S]) Comparing(options ...cmp.Option) *Scenario[S] {
 	return s
 }
 
+// everyField makes cmp compare unexported fields too.
+func everyField() []cmp.Option {
+	return []cmp.Option{cmp.Exporter(func(reflect.Type) bool { return true })}
+}
+
+// folding is the state of an aggregate that is folded in a test.
+type folding[S any] struct {
+	fold    func(S, eventstore.Event) (S, error)
+	state   S
+	version int64
+	carrier *carrier
+}
+
 // apply folds the next event.
-func (s *Scenario[S]) apply(value any) error {
+func (s *folding[S]) apply(value any) error {
+	_, err := s.next(value)
+	return err
+}
+
+// next folds the next event, and returns it as it is read.
+func (s *folding[S]) next(value any) (eventstore.Event, error) {
 	s.version++
 	event, ok := asEvent(value)
 	if !ok {
@@ -80,31 +101,31 @@ func (s *Scenario[S]) apply(value any) error {
 	}
 	switch {
 	case event.Data == nil:
-		return errors.New("it is nil")
+		return event, errors.New("it is nil")
 	case event.Version != 0 && event.Version != s.version:
-		return fmt.Errorf("its version is %d, but it is event number %d", event.Version, s.version)
+		return event, fmt.Errorf("its version is %d, but it is event number %d", event.Version, s.version)
 	}
 	event.Version = s.version
 	event.Metadata.Context.SequenceNumber = s.version
 	data, err := s.carrier.event(event.Data)
 	if err != nil {
-		return fmt.Errorf("it can't be stored: %w", err)
+		return event, fmt.Errorf("it can't be stored: %w", err)
 	}
 	event.Data = data
 	before := dump(s.state)
 	state, err := s.fold(s.state, event)
 	if err != nil {
-		return err
+		return event, err
 	}
 	if after := dump(s.state); after != before {
-		return fmt.Errorf("the fold changes the state that it was given: copy what it writes to, for example with maps.Clone or slices.Clone (-before +after):\n%s", cmp.Diff(before, after))
+		return event, fmt.Errorf("the fold changes the state that it was given: copy what it writes to, for example with maps.Clone or slices.Clone (-before +after):\n%s", cmp.Diff(before, after))
 	}
 	carried, err := s.carrier.state(state)
 	if err != nil {
-		return fmt.Errorf("the state after it can't be stored in a snapshot (if it never is, pass Using a registry without its type): %w", err)
+		return event, fmt.Errorf("the state after it can't be stored in a snapshot (if it never is, pass Using a registry without its type): %w", err)
 	}
 	s.state, _ = carried.(S) // nil if S is an interface
-	return nil
+	return event, nil
 }
 
 // When takes the decision, once: the events to append, or an error. The decided events must fold
@@ -190,6 +211,12 @@ func (d *Decision) ThenNothing() {
 func (d *Decision) ThenError(target any) {
 	d.t.Helper()
 	*d.ended = true
+	wantError(d.t, d.err, target, fmt.Sprintf("%d events", len(d.events)), ":\n"+list(d.events...))
+}
+
+// wantError checks an error. If there is none, the failure says what there is instead.
+func wantError(t testing.TB, err error, target any, instead, details string) {
+	t.Helper()
 	wanted, isError := target.(error)
 	kind, isPointer := reflect.TypeOf(target), false
 	if kind != nil && kind.Kind() == reflect.Pointer && !reflect.ValueOf(target).IsNil() {
@@ -203,14 +230,14 @@ func (d *Decision) ThenError(target any) {
 	case isPointer:
 		want = fmt.Sprintf("one of type %s", kind)
 	default:
-		d.t.Fatalf("eventtest: ThenError takes an error or a pointer to an error type, not %T", target)
+		t.Fatalf("eventtest: ThenError takes an error or a pointer to an error type, not %T", target)
 	}
 	switch {
-	case d.err == nil:
-		d.t.Errorf("eventtest: got %d events and no error, want the error %s:\n%s", len(d.events), want, list(d.events...))
-	case isError && errors.Is(d.err, wanted), isPointer && errors.As(d.err, target):
+	case err == nil:
+		t.Errorf("eventtest: got %s and no error, want the error %s%s", instead, want, details)
+	case isError && errors.Is(err, wanted), isPointer && errors.As(err, target):
 	default:
-		d.t.Errorf("eventtest: got the error %v (%T), want %s", d.err, d.err, want)
+		t.Errorf("eventtest: got the error %v (%T), want %s", err, err, want)
 	}
 }
 

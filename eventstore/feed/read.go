@@ -76,6 +76,13 @@ func (i Item) ID() string {
 // module.
 func (i Item) Entry(permit.Permit) Position { return i.entry }
 
+// WithEntry returns the item as a part of the commit at a position. It is for the packages of this
+// module.
+func (i Item) WithEntry(_ permit.Permit, entry Position) Item {
+	i.entry = entry
+	return i
+}
+
 // Size returns how many bytes the event takes in the store. It is for the packages of this module.
 func (i Item) Size(permit.Permit) int { return i.size }
 

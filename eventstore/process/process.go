@@ -38,6 +38,7 @@ type Rules[S any] struct {
 // Command is something that a process does: a request to another aggregate, or a time to wait for.
 // Make one with [Do] or [At].
 type Command struct {
+	what    any
 	do      func(ctx context.Context, call Call) error
 	refused func(err error) []any
 	at      time.Time
@@ -60,6 +61,19 @@ func Do(do func(ctx context.Context, call Call) error, refused func(err error) [
 
 // At returns a command that calls [Rules.Wake] once a time has come. The time is kept in the store.
 func At(at time.Time) Command { return Command{at: at} }
+
+// As returns the command with a value that says what it does, such as Give{To: "bob", Amount: 30}.
+// Tests compare it, see eventtest.Processing. It has no other effect.
+func (c Command) As(what any) Command {
+	c.what = what
+	return c
+}
+
+// Parts returns what a command is made of: the value of [Command.As] and refused, or a time. It is
+// for the packages of this module.
+func (c Command) Parts(permit.Permit) (what any, refused func(error) []any, at time.Time, isTime bool) {
+	return c.what, c.refused, c.at, c.do == nil
+}
 
 // Call is one call of a command.
 type Call struct {

@@ -53,9 +53,14 @@ func New[D any](f *feed.Feed, name string, apply Handler[D], options ...Option) 
 	p := &Projection[D]{feed: f, state: c.state, name: name, version: c.version, apply: apply}
 	var err error
 	p.subscription, err = subscription.NewStaged(permit.Permit{}, f, subscriptionName(name, c.version), func(partition int) subscription.Stage {
-		return &stage[D]{Projection: p, number: partition, known: map[string]*document[D]{}}
+		return p.Stage(permit.Permit{}, partition)
 	}, c.options...)
 	return p, err
+}
+
+// Stage returns what applies the items of a partition. It is for the packages of this module.
+func (p *Projection[D]) Stage(_ permit.Permit, partition int) subscription.Stage {
+	return &stage[D]{Projection: p, number: partition, known: map[string]*document[D]{}}
 }
 
 // subscriptionName returns the name of the subscription of a version.
@@ -105,17 +110,29 @@ func (p *Projection[D]) List(ctx context.Context) iter.Seq2[Document[D], error] 
 			return
 		}
 		for number := range partitions {
-			for ids, err := range p.listed(ctx, number) {
-				if err != nil {
-					yield(Document[D]{}, err)
-					return
-				}
-				if !p.yieldAll(ctx, number, ids, yield) {
-					return
-				}
+			if !p.home(ctx, number, yield) {
+				return
 			}
 		}
 	}
+}
+
+// Home returns the documents that a partition has made. It is for the packages of this module.
+func (p *Projection[D]) Home(_ permit.Permit, ctx context.Context, partition int) iter.Seq2[Document[D], error] {
+	return func(yield func(Document[D], error) bool) { p.home(ctx, partition, yield) }
+}
+
+// home yields the documents that a partition has made. It reports whether to go on.
+func (p *Projection[D]) home(ctx context.Context, partition int, yield func(Document[D], error) bool) bool {
+	for ids, err := range p.listed(ctx, partition) {
+		if err != nil {
+			return yield(Document[D]{}, err) && false
+		}
+		if !p.yieldAll(ctx, partition, ids, yield) {
+			return false
+		}
+	}
+	return true
 }
 
 // listed returns the ids that a partition lists, page by page.

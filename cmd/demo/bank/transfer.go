@@ -181,24 +181,44 @@ func (c *crash) maybe(ctx context.Context) error {
 }
 
 func newTransfers(a *Accounts) (*process.Process[Transfer], error) {
-	receive := func(number string, amount Money, event any, refused func(error) []any) process.Command {
-		return process.Do(func(ctx context.Context, call process.Call) error {
-			if err := a.crash.maybe(ctx); err != nil {
-				return err
-			}
-			_, err := a.accounts.Update(ctx, number, func(account Account) ([]any, error) {
-				if account == (Account{}) {
-					return nil, ErrNoAccount
-				}
-				if _, err := account.Deposit(amount); err != nil {
-					return nil, err
-				}
-				return []any{event}, nil
-			}, call.Options()...)
-			return err
-		}, refused)
+	return process.New(a.feed, TransferType, transferRules(a.take), subscription.OfType(AccountType), subscription.WithParking())
+}
+
+// Take is a command of a transfer: an account is to take money by storing an event. The event is a
+// [FundsReceived] or a [FundsReturned].
+type Take struct {
+	Number string
+	Amount Money
+	Event  any
+}
+
+// take does what a transfer asks of an account.
+func (a *Accounts) take(ctx context.Context, t Take, options ...aggregate.UpdateOption) error {
+	if err := a.crash.maybe(ctx); err != nil {
+		return err
 	}
-	return process.New(a.feed, TransferType, process.Rules[Transfer]{
+	_, err := a.accounts.Update(ctx, t.Number, func(account Account) ([]any, error) {
+		if account == (Account{}) {
+			return nil, ErrNoAccount
+		}
+		if _, err := account.Deposit(t.Amount); err != nil {
+			return nil, err
+		}
+		return []any{t.Event}, nil
+	}, options...)
+	return err
+}
+
+func transferRules(do func(context.Context, Take, ...aggregate.UpdateOption) error) process.Rules[Transfer] {
+	take := func(t Take, refused func(why string) any) process.Command {
+		return process.Do(func(ctx context.Context, call process.Call) error { return do(ctx, t, call.Options()...) }, func(err error) []any {
+			if final(err) {
+				return []any{refused(err.Error())}
+			}
+			return nil
+		}).As(t)
+	}
+	return process.Rules[Transfer]{
 		Fold: Transfer.Apply,
 		Route: func(item feed.Item) string {
 			switch data := item.Event.Data.(type) {
@@ -225,23 +245,15 @@ func newTransfers(a *Accounts) (*process.Process[Transfer], error) {
 			id := event.Metadata.Message.AggregateID
 			switch event.Data.(type) {
 			case TransferStarted:
-				return []process.Command{receive(t.To, t.Amount, FundsReceived{Amount: t.Amount, From: t.From, Transfer: id}, func(err error) []any {
-					if final(err) {
-						return []any{TransferRefused{Why: err.Error()}}
-					}
-					return nil
-				})}
+				return []process.Command{take(Take{t.To, t.Amount, FundsReceived{Amount: t.Amount, From: t.From, Transfer: id}},
+					func(why string) any { return TransferRefused{Why: why} })}
 			case TransferRefused:
-				return []process.Command{receive(t.From, t.Amount, FundsReturned{Amount: t.Amount, To: t.To, Transfer: id}, func(err error) []any {
-					if final(err) {
-						return []any{TransferHeld{Why: err.Error()}}
-					}
-					return nil
-				})}
+				return []process.Command{take(Take{t.From, t.Amount, FundsReturned{Amount: t.Amount, To: t.To, Transfer: id}},
+					func(why string) any { return TransferHeld{Why: why} })}
 			}
 			return nil
 		},
-	}, subscription.OfType(AccountType), subscription.WithParking())
+	}
 }
 
 // final reports whether an account will never take money: it was closed or deleted.

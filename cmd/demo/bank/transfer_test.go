@@ -3,9 +3,50 @@ package bank
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/eventtest"
 )
+
+func TestTheRulesOfATransfer(t *testing.T) {
+	t.Parallel()
+	registry, err := eventstore.NewRegistry(Types()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var (
+		closed  = &eventstore.StreamClosedError{}
+		sent    = eventtest.On(AccountType, "A", AccountOpened{Owner: "Ada", Amount: 100}, FundsSent{Amount: 30, To: "B", Transfer: "t"})
+		started = TransferStarted{From: "A", To: "B", Amount: 30}
+		there   = Take{"B", 30, FundsReceived{Amount: 30, From: "A", Transfer: "t"}}
+		back    = Take{"A", 30, FundsReturned{Amount: 30, To: "B", Transfer: "t"}}
+	)
+	transfer := func() *eventtest.Processed[Transfer] {
+		return eventtest.Processing(t, transferRules(nil)).Using(registry)
+	}
+
+	transfer().When(sent).
+		Then("t", started, eventtest.Sends{Command: there}).
+		When(eventtest.On(AccountType, "B", there.Event)).
+		Then("t", TransferCompleted{From: "A", To: "B", Amount: 30})
+
+	transfer().Answering(there, closed).When(sent).
+		Then("t", started, eventtest.Sends{Command: there}, TransferRefused{Why: closed.Error()}, eventtest.Sends{Command: back}).
+		When(eventtest.On(AccountType, "A", back.Event)).
+		Then("t", TransferReturned{})
+
+	transfer().Answering(there, closed).Answering(back, closed).When(sent).
+		Then("t", started, eventtest.Sends{Command: there}, TransferRefused{Why: closed.Error()},
+			eventtest.Sends{Command: back}, TransferHeld{Why: closed.Error()})
+
+	transfer().Answering(there, context.DeadlineExceeded).When(sent). // which is no refusal
+										Then("t", started, eventtest.Sends{Command: there})
+
+	transfer().Answering(there, slices.Repeat([]error{ErrNoAccount}, 6)...).When(sent).ThenError(ErrNoAccount)
+}
 
 // transferring completes the transfers of a bank until the test ends.
 func transferring(t *testing.T, a *Accounts) {
