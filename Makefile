@@ -105,7 +105,7 @@ sim: ## Simulate SEEDS histories (1000000), and FEEDS of a feed (20000), with lo
 	go test ./eventstore/internal/simulation -run EveryCommit -timeout 24h -v -feeds $(FEEDS)
 
 .PHONY: chaos
-chaos: daprd ## Kill sidecars, processes and stores for DURATION (2m) on each store, or until APPENDS are acknowledged, without and with a feed; ONLY=Followed is with a feed alone
+chaos: daprd ## Kill sidecars, processes and stores for DURATION (2m) on each store, or until APPENDS are acknowledged, without and with a feed, and with read models and transfers; ONLY=Followed or ONLY=Models is one of these
 	cd integration/chaos && go test -run '$(ONLY).*WhateverDies' -v -timeout 24h \
 		-duration $(or $(DURATION),$(if $(APPENDS),24h,2m)) -appends $(or $(APPENDS),0) $(if $(SEED),-seed $(SEED))
 

@@ -19,7 +19,7 @@ import (
 
 var (
 	duration = flag.Duration("duration", 0, "how long to go on with each store; 0: until -appends and -faults are reached")
-	appends  = flag.Int("appends", 2000, "end with a store when so many appends were acknowledged, and -faults injected; 0: not before -duration")
+	appends  = flag.Int("appends", 2000, "end with a store when so many appends were acknowledged, or half as many transfers, and -faults injected; 0: not before -duration")
 	faults   = flag.Int("faults", 20, "see -appends")
 	writers  = flag.Int("writers", 3, "how many writer processes, each with a sidecar")
 	seed     = flag.Uint64("seed", 0, "decides which faults come, and what the writers do; 0: another each time")
@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 	for variable, main := range map[string]func(){
 		writerVariable: write, auditorVariable: audit,
 		indexerVariable: index, followerVariable: follow, feedAuditorVariable: auditFeed,
+		tellerVariable: tell, keeperVariable: keepPages, moverVariable: moveMoney, receiverVariable: receive, booksVariable: auditBooks,
 	} {
 		if os.Getenv(variable) != "" {
 			main()
@@ -48,6 +49,7 @@ type store struct {
 	addr       string
 	components func(addr string) []string // of a sidecar that reaches the store at that address
 	sessions   []sessions                 // for the writers, in turn
+	broker     *servers.Redis             // for messages, if it is the store or a run has started one
 }
 
 func TestNothingAcknowledgedIsLostTornOrDoubledWhateverDies(t *testing.T) {
@@ -62,7 +64,7 @@ func onStores(t *testing.T, test func(*testing.T, store)) {
 	t.Run("Redis", func(t *testing.T) {
 		r := servers.StartRedis(t, servers.Durable())
 		test(t, store{
-			kind: "state.redis", part: r.Part, addr: r.Addr,
+			kind: "state.redis", part: r.Part, addr: r.Addr, broker: r,
 			components: func(addr string) []string {
 				return []string{servers.RedisState("statestore", r.Through(addr)), servers.RedisLock("lockstore", r.Through(addr))}
 			},
@@ -88,7 +90,8 @@ type run struct {
 	store    store
 	seed     uint64
 	history  *history
-	stations []*station
+	enough   int        // acknowledged appends, or what counts as such
+	stations []*station // those that have faults
 	trouble  trouble
 }
 
@@ -108,7 +111,7 @@ func chaos(t *testing.T, s store) {
 }
 
 func newRun(t *testing.T, name string, s store) *run {
-	r := &run{t: t, name: name, store: s, seed: *seed, history: newHistory()}
+	r := &run{t: t, name: name, store: s, seed: *seed, enough: *appends, history: newHistory()}
 	if r.seed == 0 {
 		r.seed = rand.Uint64() >> 32
 	}
@@ -161,13 +164,13 @@ func (r *run) disturb() {
 			if *duration == 0 {
 				acked, _ := r.history.count()
 				n, _ := r.trouble.count()
-				r.t.Errorf("seed %d: after %s %d appends were acknowledged and %d faults injected, want %d and %d", r.seed, limit, acked, n, *appends, *faults)
+				r.t.Errorf("seed %d: after %s %d appends were acknowledged and %d faults injected, want %d and %d", r.seed, limit, acked, n, r.enough, *faults)
 			}
 			return
 		}
 		acked, wrong := r.history.count()
 		n, err := r.trouble.count()
-		if len(wrong) > 0 || err != nil || *appends > 0 && acked >= *appends && n >= *faults {
+		if len(wrong) > 0 || err != nil || r.enough > 0 && acked >= r.enough && n >= *faults {
 			return
 		}
 	}
@@ -192,6 +195,9 @@ func (r *run) end(stations []*station) {
 		at.toSidecar.cut()
 		at.sidecar.Kill(r.t)
 		at.toStore.cut()
+		if at.toBroker != nil && at.toBroker != at.toStore {
+			at.toBroker.cut()
+		}
 	}
 }
 

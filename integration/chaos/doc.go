@@ -19,6 +19,13 @@
 //
 //	feed state.redis committed=… logged=… delivered=… redelivered=… faults=… missed=0 disordered=0 …
 //
+// A third run is about what services make of a feed. Tellers move money between the accounts of a
+// bank. Keepers share a projection and a publication, and movers a process that makes transfers.
+// All of them are killed, stopped and cut off. Then the test compares the streams, the read model,
+// the messages that the broker has, and the money:
+//
+//	models state.redis transfers=… completed=… returned=… held=… … wrong=0 money=conserved …
+//
 // A failure is printed with the seed, the faults and the history of the stream. The seed decides
 // which faults come and what the writers do. The machine decides when things happen, so a seed does
 // not replay a run exactly. The simulation of the core does that.

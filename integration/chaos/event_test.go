@@ -26,7 +26,7 @@ type prefix struct{ Digest string }
 
 // newProvider returns a provider. Without a locker its sessions use the lease.
 func newProvider(s driver.State, l driver.Locker, settings eventstore.Settings, more ...eventstore.Option) (*eventstore.Provider, error) {
-	registry, err := eventstore.NewRegistry(eventstore.Type[written]("written"), eventstore.Type[prefix]("prefix"))
+	registry, err := eventstore.NewRegistry(append(bankTypes[:len(bankTypes):len(bankTypes)], eventstore.Type[written]("written"), eventstore.Type[prefix]("prefix"))...)
 	if err != nil {
 		return nil, err
 	}

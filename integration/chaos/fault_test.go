@@ -41,6 +41,9 @@ var faultKinds = []struct {
 	}},
 	{name: "store killed", store: true, draw: func(f *fault, at *station, rng *rand.Rand) {
 		f.part(at.run.store.part, "store")
+		if b := at.run.store.broker; b != nil && b.Part != at.run.store.part && rng.IntN(2) == 0 {
+			f.part(b.Part, "broker")
+		}
 		f.holds = upTo(rng, time.Second)
 	}},
 	{name: "connections reset", draw: func(f *fault, at *station, rng *rand.Rand) {
@@ -96,12 +99,18 @@ func (f *fault) part(p *servers.Part, target string) {
 	f.heal = func() error { return revive(f.t, p) }
 }
 
-// link chooses one of the two links of a station.
+// link chooses one of the links of a station.
 func (f *fault) link(at *station, rng *rand.Rand, detail string) *link {
 	l := pick(rng, at.toSidecar, at.toStore)
+	if at.toBroker != nil && l == at.toStore {
+		l = pick(rng, at.toBroker, at.toStore)
+	}
 	f.target, f.detail = "the way to its sidecar", detail
-	if l == at.toStore {
+	switch l {
+	case at.toStore:
 		f.target = "the way from its sidecar to the store"
+	case at.toBroker:
+		f.target = "the way from its sidecar to the broker"
 	}
 	f.heal = func() error { l.heal(); return nil }
 	return l

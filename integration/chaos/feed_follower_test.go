@@ -3,7 +3,6 @@ package chaos
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -77,7 +76,6 @@ func follow() {
 		defer mu.Unlock()
 		return rng.IntN(200) == 0
 	}
-	errFault := errors.New("the handler fails")
 	handle := func(_ context.Context, got feed.Item) error {
 		if fails() {
 			return errFault

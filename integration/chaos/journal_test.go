@@ -29,6 +29,12 @@ const (
 	endBegan        entryKind = "end"   // of a stream
 	endAcknowledged entryKind = "end acknowledged"
 	delivered       entryKind = "delivered" // an item of a feed to a follower
+
+	opBegan entryKind = "operation" // on an account
+	opEnded entryKind = "operation ended"
+	got     entryKind = "got"     // a message
+	retried entryKind = "retried" // a parked stream, by an operator
+	stopped entryKind = "stopped" // a subscription, whose process runs it again
 )
 
 // what says what happened to a stream.
@@ -70,6 +76,9 @@ type entry struct {
 
 	What what `json:",omitempty"` // of an end, and of an item
 	Part int  `json:",omitempty"` // of an item: which event of its append it is
+
+	Op      *operation `json:",omitempty"`
+	Message *message   `json:",omitempty"`
 }
 
 // read is what a client saw of a stream: events From to To.
@@ -173,10 +182,15 @@ type history struct {
 	reads        int
 	deliveries   int
 	broken       []string
+
+	ops     map[string]*operation
+	got     map[string][]message // by id
+	retried int
+	stops   []string
 }
 
 func newHistory() *history {
-	return &history{streams: map[string]*streamHistory{}, byName: map[string]*appended{}}
+	return &history{streams: map[string]*streamHistory{}, byName: map[string]*appended{}, ops: map[string]*operation{}, got: map[string][]message{}}
 }
 
 // follow reads the journal of one process until it ends. It ignores a last line that the process
@@ -204,6 +218,20 @@ func (h *history) follow(r io.Reader) error {
 func (h *history) add(e entry) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	switch e.Kind {
+	case got:
+		h.got[e.Message.ID] = append(h.got[e.Message.ID], *e.Message)
+		return nil
+	case retried:
+		h.retried++
+		return nil
+	case stopped:
+		h.stops = append(h.stops, fmt.Sprintf("%s: %s", e.Client, e.Error))
+		return nil
+	case broken:
+		h.broken = append(h.broken, fmt.Sprintf("%s on stream %q: %s", e.Client, e.Stream, e.Error))
+		return nil
+	}
 	s := h.streams[e.Stream]
 	if s == nil {
 		s = &streamHistory{endsBegan: map[what]bool{}, ends: map[what]bool{}}
@@ -242,8 +270,13 @@ func (h *history) add(e entry) error {
 	case delivered:
 		s.deliveries = append(s.deliveries, item{What: e.What, Version: e.Version, Append: e.Append, Part: e.Part, at: e.At, client: e.Client})
 		h.deliveries++
-	case broken:
-		h.broken = append(h.broken, fmt.Sprintf("%s on stream %s: %s", e.Client, e.Stream, e.Error))
+	case opBegan:
+		h.ops[e.Op.Name] = e.Op
+	case opEnded:
+		h.ops[e.Op.Name] = e.Op
+		if e.Op.Outcome == acknowledged && e.Op.Kind == "Sent" {
+			h.acknowledged++
+		}
 	default:
 		return fmt.Errorf("a journal entry has the unknown kind %q", e.Kind)
 	}

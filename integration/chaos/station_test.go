@@ -15,23 +15,40 @@ type station struct {
 	toStore   *link
 	sidecar   *servers.Daprd
 	toSidecar *link
+	toBroker  *link // nil if the sidecar needs no broker; the link to the store if that is the broker
 
 	launch   func(at *station) (*child, error)
 	process  *child
 	restarts int
 }
 
-// man starts a station. The function launch starts its process, now and after each kill.
+// man starts a station that has faults. The function launch starts its process, now and after each
+// kill.
 func (r *run) man(kind string, number int, launch func(at *station) (*child, error)) {
+	r.stations = append(r.stations, r.station(kind, number, false, launch))
+}
+
+// station starts a station, whose sidecar may reach the broker.
+func (r *run) station(kind string, number int, withBroker bool, launch func(at *station) (*child, error)) *station {
 	id := fmt.Sprintf("%s-%d", kind, number)
 	at := &station{run: r, name: fmt.Sprintf("%s %d", kind, number), number: number, launch: launch}
 	at.toStore = startLink(r.t, "store-of-"+id, r.store.addr)
-	at.sidecar = servers.StartDaprd(r.t, servers.DaprdConfig{AppID: id, Components: r.store.components(at.toStore.addr())})
+	components := r.store.components(at.toStore.addr())
+	if withBroker {
+		at.toBroker = at.toStore
+		if r.store.broker.Addr != r.store.addr {
+			at.toBroker = startLink(r.t, "broker-of-"+id, r.store.broker.Addr)
+		}
+		components = append(components, servers.Component("pubsub", "pubsub.redis", "v1", map[string]string{
+			"redisHost": at.toBroker.addr(), "redisPassword": "", "concurrency": "1", "processingTimeout": "10s", "redeliverInterval": "2s",
+		}))
+	}
+	at.sidecar = servers.StartDaprd(r.t, servers.DaprdConfig{AppID: id, Components: components})
 	at.toSidecar = startLink(r.t, "sidecar-of-"+id, at.sidecar.GRPCAddr())
-	r.stations = append(r.stations, at)
 	if err := at.start(); err != nil {
 		r.t.Fatal(err)
 	}
+	return at
 }
 
 func (at *station) start() (err error) {

@@ -123,15 +123,12 @@ func (w *writerProcess) connect(ctx context.Context) error {
 
 // dial connects to a sidecar, which may be down.
 func dial(ctx context.Context, address string, by sessions) (driver.State, driver.Locker, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	conn, err := dapr.NewClientWithAddressContext(ctx, address, grpc.WithConnectParams(grpc.ConnectParams{
-		Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
-		MinConnectTimeout: time.Second,
-	}))
+	conn, err := clientOf(ctx, address)
 	if err != nil {
 		return nil, nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	state, err := sidecar.NewState(ctx, conn, "statestore")
 	var locker driver.Locker
 	if err == nil {
@@ -147,6 +144,16 @@ func dial(ctx context.Context, address string, by sessions) (driver.State, drive
 		return nil, nil, err
 	}
 	return state, locker, nil
+}
+
+// clientOf returns a client of a sidecar, which may be down.
+func clientOf(ctx context.Context, address string) (dapr.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return dapr.NewClientWithAddressContext(ctx, address, grpc.WithConnectParams(grpc.ConnectParams{
+		Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
+		MinConnectTimeout: time.Second,
+	}))
 }
 
 // wait waits for d, or until the writer has to stop.
