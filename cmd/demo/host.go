@@ -67,7 +67,7 @@ func (h *host) run(ctx context.Context, stderr io.Writer, part string,
 	}
 	if at, ok := listener.Addr().(*net.TCPAddr); keys.None() && !(ok && at.IP.IsLoopback()) {
 		_ = listener.Close()
-		fmt.Fprintf(stderr, "demo: without API keys the %s is not started, because anyone who reaches %s could use it; set -keys, BANK_KEYS_FILE or BANK_KEYS (see demo serve -h), or listen on a loopback address, such as -addr 127.0.0.1:8080\n", h.name, h.addr)
+		fmt.Fprintf(stderr, "demo: without API keys the service %s is not started, because anyone who reaches %s could use it; set -keys, BANK_KEYS_FILE or BANK_KEYS (see demo serve -h), or listen on a loopback address, such as -addr 127.0.0.1:8080\n", h.name, h.addr)
 		return 1
 	}
 	stopTelemetry, metrics, err := startTelemetry(ctx, h.name, log)
