@@ -1,22 +1,16 @@
 package integration
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	dapr "github.com/dapr/go-sdk/client"
-
-	"github.com/hexalith/eventstores-go/adapter/sidecar"
-	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
@@ -44,84 +38,6 @@ func notifySidecar(t *testing.T, r *servers.Redis) servers.DaprdConfig {
 		read("components/redis/pubsub.yaml", append(address, "value: 15s\n", "value: 2s\n", "value: 5s\n", "value: 1s\n")...),
 		read("deploy/run/noticestore.yaml", address...),
 	}}
-}
-
-// The policy in deploy/run is what keeps the sidecar from losing messages.
-func TestNoMessageIsLostWhenItsReceiversAreKilled(t *testing.T) {
-	t.Setenv("REDIS_PASSWORD", "")
-	config := notifySidecar(t, servers.StartRedis(t))
-	if published, lost := killReceivers(t, config); lost > 0 {
-		t.Errorf("%d of %d messages are lost", lost, published)
-	}
-	t.Run("and without the policy some are", func(t *testing.T) {
-		config := notifySidecar(t, servers.StartRedis(t))
-		config.Resiliency = ""
-		if published, lost := killReceivers(t, config); lost == 0 {
-			t.Errorf("none of %d messages is lost: is the policy still needed?", published)
-		}
-	})
-}
-
-// killReceivers publishes messages while one receiver after the other dies. It returns how many no
-// receiver has handled.
-func killReceivers(t *testing.T, config servers.DaprdConfig) (published, lost int) {
-	t.Helper()
-	const receivers, life = 10, 300 * time.Millisecond
-	d := servers.StartDaprd(t, config)
-	publisher, err := sidecar.NewBroker(t.Context(), d.Client(t), "pubsub")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var mu sync.Mutex
-	var last time.Time // when a new message was handled
-	handled := map[string]bool{}
-	receive := func() (kill func()) {
-		ctx, cancel := context.WithCancel(t.Context())
-		client, err := dapr.NewClientWithAddressContext(ctx, d.GRPCAddr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		broker, err := sidecar.NewBroker(ctx, client, "pubsub")
-		if err != nil {
-			t.Fatal(err)
-		}
-		go func() {
-			_ = broker.Subscribe(ctx, "transfers", func(ctx context.Context, m driver.Message) error {
-				select {
-				case <-ctx.Done(): // it dies at work
-					return ctx.Err()
-				case <-time.After(5 * time.Millisecond):
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				if !handled[m.ID] {
-					handled[m.ID], last = true, time.Now()
-				}
-				return nil
-			})
-		}()
-		return func() { client.Close(); cancel() }
-	}
-	for range receivers {
-		kill := receive()
-		for began := time.Now(); time.Since(began) < life; published++ {
-			if err := publisher.Publish(t.Context(), "transfers", driver.Message{ID: fmt.Sprint(published), Source: "test", Type: "Test", Data: []byte("1")}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		kill()
-	}
-	defer receive()()
-	last = time.Now()
-	for {
-		time.Sleep(100 * time.Millisecond)
-		mu.Lock()
-		lost, quiet := published-len(handled), time.Since(last)
-		mu.Unlock()
-		if lost == 0 || quiet > 15*time.Second {
-			return published, lost
-		}
-	}
 }
 
 func TestEachTransferIsANoticeOnceWhileTheReceiverIsKilled(t *testing.T) {
