@@ -14,8 +14,8 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-// notifySidecar returns the configuration of the sidecar of demo notify, with the files of dapr.yaml.
-// Redis only delivers sooner what was not handled.
+// notifySidecar returns the configuration of the sidecar of demo notify, with the files of
+// dapr.yaml. Redis only delivers sooner what was not handled.
 func notifySidecar(t *testing.T, r *servers.Redis) servers.DaprdConfig {
 	t.Helper()
 	read := func(file string, replace ...string) string {

@@ -45,8 +45,8 @@ type opened interface {
 	close()
 }
 
-// run listens, opens what the service needs, and serves it until ctx ends. It returns the exit code.
-// The part is what the service connects to.
+// run listens, opens what the service needs, and serves it until ctx ends. It returns the exit
+// code. The part is what the service connects to.
 func (h *host) run(ctx context.Context, stderr io.Writer, part string,
 	open func(context.Context, *slog.Logger) (opened, error), handler func(*service.Service, *slog.Logger) http.Handler) int {
 	hosts := append(h.hosts, namesIn(os.Getenv("BANK_HOSTS"))...)

@@ -10,8 +10,8 @@ import (
 )
 
 // localBroker is the broker within this process, without a sidecar. Its Publish returns when the
-// message was handled. A [publishing.Local] alone would forget what was not handled when the process
-// is killed, and the publication would believe that it had arrived.
+// message was handled. A [publishing.Local] alone would forget what was not handled when the
+// process is killed, and the publication would believe that it had arrived.
 type localBroker struct {
 	*publishing.Local
 

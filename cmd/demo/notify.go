@@ -53,8 +53,9 @@ Addresses, hosts, keys and the environment are as in demo serve.
 	})
 }
 
-// openNoticeStore connects to the components of the sidecar that keep and deliver notices. The store
-// is not that of the bank: a service that gets messages needs no access to what others have stored.
+// openNoticeStore connects to the components of the sidecar that keep and deliver notices. The
+// bank has another store, because a service that gets messages needs no access to what others have
+// stored.
 func openNoticeStore(ctx context.Context) (_ store, err error) {
 	client, err := dialSidecar(ctx)
 	if err != nil {

@@ -169,7 +169,8 @@ func (b *openedBank) connected() service.Bank {
 func (b *openedBank) close() { b.store.close() }
 
 // work indexes the bank, completes transfers and publishes them until stop is closed, and then ends
-// this instance's part in the feed. If that takes longer than feedGrace, the feed finds out by itself.
+// this instance's part in the feed. If that takes longer than feedGrace, the feed finds out by
+// itself.
 //
 // If the feed is damaged, work logs it and tries again, because an operator may bring back what is
 // damaged. The instance remains ready, because accounts can be used without the feed.

@@ -295,8 +295,8 @@ func images(b bundle) (found []error) {
 	return found
 }
 
-// commands lists the services by their names, which are also those of their Deployments, Services and
-// app ids, with the subcommand of the demo that they run.
+// commands lists the services by their names, which are also those of their Deployments, Services
+// and app ids, with the subcommand of the demo that they run.
 var commands = map[string]string{"bank": "serve", "notify": "notify"}
 
 // podOf returns the pod of an app's Deployment, and its container with the service.
@@ -746,7 +746,8 @@ func appID(s set, app string) string {
 	return pod.Annotations["dapr.io/app-id"]
 }
 
-// sidecarFiles returns the components, the configuration and the policies in the ConfigMap of the plain sidecar.
+// sidecarFiles returns the components, the configuration and the policies in the ConfigMap of the
+// plain sidecar.
 func sidecarFiles(b bundle) (bundle, error) {
 	var files bundle
 	for _, c := range b.configMaps {
