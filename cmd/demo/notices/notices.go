@@ -64,10 +64,10 @@ func New(provider *eventstore.Provider, log *slog.Logger) *Notices {
 // be a notice is logged and dropped, because it would hold up all that follow.
 //
 // The notice is an event whose idempotency id is the identity of the message. One append stores
-// both or neither, so whenever the process is killed, the notice is there once or not at all. If it
-// is not, the broker has no answer, and delivers the message again. A [publishing.Inbox] would write
-// the notice and the id one after the other, and a kill between the two would double the notice. It
-// also forgets ids after some time, and the stream does not.
+// both or neither, so whenever the process is killed, the notice is there once or not at all. If
+// it is not, the broker has no answer, and delivers the message again. A [publishing.Inbox] would
+// write the notice and the id one after the other, and a kill between the two would double the
+// notice. It also forgets ids after some time, and the stream does not.
 func (n *Notices) Handle(ctx context.Context, m publishing.Message) error {
 	if m.Type != MessageType {
 		return nil
