@@ -27,7 +27,7 @@ demo: ## Run the bank account's tour without a sidecar, on a SQLite file
 # started but not their children: it ends "go run", but not the bank. Therefore make ends the whole
 # group, and kills what is left after 15 s.
 .PHONY: run
-run: bin/dapr bin/.dapr/bin/daprd redis ## Run two instances of the bank with sidecars on one Redis ("dapr run -f ."), at http://localhost:8081 and :8082
+run: bin/dapr bin/.dapr/bin/daprd redis ## Run two instances of the bank with sidecars on one Redis, and a receiver of what they publish ("dapr run -f ."), at http://localhost:8081, :8082 and :8083
 	@if (: </dev/tcp/127.0.0.1/6379) 2>/dev/null; then \
 		echo "using the Redis that already listens on localhost:6379"; \
 		$(MAKE) --no-print-directory check-redis || exit 1; \

@@ -59,8 +59,8 @@ func TestDaprRunServesTheBankTwice(t *testing.T) {
 		}
 	})
 
-	instances := [2]string{"http://127.0.0.1:8081", "http://127.0.0.1:8082"}
-	for _, instance := range instances {
+	instances, notices := [2]string{"http://127.0.0.1:8081", "http://127.0.0.1:8082"}, "http://127.0.0.1:8083"
+	for _, instance := range append(instances[:], notices) {
 		ready(t, client, instance, ended)
 	}
 
@@ -71,7 +71,7 @@ func TestDaprRunServesTheBankTwice(t *testing.T) {
 		}
 		network := netOf(strconv.Itoa(run.Process.Pid))
 		processes = func() []string { return processesIn(network) }
-		if len(processes()) < 9 { // make, the CLI, Redis, and two of each: sidecar, go run, bank
+		if len(processes()) < 12 { // make, the CLI, Redis, and three of each: sidecar, go run, service
 			t.Errorf("the network has only %q, so the check at the end would find nothing", processes())
 		}
 	}
@@ -133,13 +133,30 @@ func TestDaprRunServesTheBankTwice(t *testing.T) {
 		t.Errorf("two withdrawals at one version: statuses %v, want one %d and one %d", statuses, http.StatusOK, http.StatusConflict)
 	}
 
+	// The other service learns of a transfer.
+	call(t, client, http.MethodPost, instances[0]+"/api/v1/accounts", `{"number":"123456001","owner":"Bob","amount":0}`, http.StatusCreated)
+	if status := post(t, client, instances[1]+"/api/v1/accounts/123456000/transfers", `{"to":"123456001","amount":17}`); status/100 != 2 {
+		t.Errorf("a transfer: status %d", status)
+	}
+	for timeout := time.After(time.Minute); ; {
+		page := string(call(t, client, http.MethodGet, notices+"/", "", http.StatusOK))
+		if strings.Count(page, "<bdi>123456001</bdi>") == 1 && strings.Contains(page, "0.17") {
+			break
+		}
+		select {
+		case <-timeout:
+			t.Fatalf("the transfer is no notice after a minute: %s", page)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+
 	if !interrupt() {
 		t.Fatal("still running a minute after Ctrl+C")
 	}
 	if left := processes(); len(left) > 0 {
 		t.Errorf("processes left after the end: %q", left)
 	}
-	for _, address := range append(instances[:], "http://127.0.0.1:6379") {
+	for _, address := range append(instances[:], notices, "http://127.0.0.1:6379") {
 		if response, err := client.Get(address); err == nil {
 			response.Body.Close()
 			t.Errorf("a server still answers at %s after the end", address)

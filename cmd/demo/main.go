@@ -5,14 +5,16 @@
 //	go run ./cmd/demo                   the tour, with the accounts in the SQLite file bank.db
 //	go run ./cmd/demo -file other.db    the tour, with another file
 //	go run ./cmd/demo serve             the service, at 127.0.0.1:8080; see -h
+//	go run ./cmd/demo notify            a second service, which shows what the first one publishes; see -h
 //	go run ./cmd/demo version           the version of this program and of Go
 //
-// If the environment has DAPR_GRPC_PORT, as "dapr run" sets it, or DAPR_GRPC_ENDPOINT, both use
-// that Dapr sidecar. They use its state component statestore and its lock component lockstore, if
-// it has one.
+// If the environment has DAPR_GRPC_PORT, as "dapr run" sets it, or DAPR_GRPC_ENDPOINT, all of them
+// use that Dapr sidecar. The tour and the service use its state component statestore and its lock
+// component lockstore, if it has one. The service publishes by its component pubsub, if it has one.
+// The second service needs the components pubsub and noticestore.
 //
 // The exit code of the tour is 0 if every step had the expected result. The exit code of the
-// service is 0 if a signal ended it. Otherwise the exit code is 1, and 2 for wrong arguments.
+// services is 0 if a signal ended them. Otherwise the exit code is 1, and 2 for wrong arguments.
 package main
 
 import (
@@ -42,6 +44,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "serve" {
 		return serve(ctx, args[1:], stderr)
 	}
+	if len(args) > 0 && args[0] == "notify" {
+		return notify(ctx, args[1:], stderr)
+	}
 	if len(args) == 1 && args[0] == "version" {
 		if _, err := fmt.Fprintln(stdout, version.Of("demo")); err != nil {
 			return 1
@@ -53,6 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.Usage = func() {
 		fmt.Fprint(stderr, `Usage: demo [-file bank.db]    runs the tour of a bank account
        demo serve             serves the bank over HTTP; see demo serve -h
+       demo notify            shows what the bank publishes; see demo notify -h
        demo version           prints the version of this program and of Go
 
 It uses a Dapr sidecar if DAPR_GRPC_PORT or DAPR_GRPC_ENDPOINT is set, otherwise a SQLite file.

@@ -26,6 +26,12 @@ type served struct {
 // startService runs the service without a sidecar, at a free port.
 func startService(t *testing.T, file string, args ...string) served {
 	t.Helper()
+	return start(t, append([]string{"serve", "-addr", "127.0.0.1:0", "-file", file}, args...)...)
+}
+
+// start runs a service of this program.
+func start(t *testing.T, args ...string) served {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	read, stderr := io.Pipe()
@@ -46,7 +52,7 @@ func startService(t *testing.T, file string, args ...string) served {
 		}
 	}()
 	go func() {
-		code := run(ctx, append([]string{"serve", "-addr", "127.0.0.1:0", "-file", file}, args...), io.Discard, stderr)
+		code := run(ctx, args, io.Discard, stderr)
 		_ = stderr.Close()
 		<-logged
 		s.ended <- code
@@ -299,7 +305,7 @@ func TestServeRefusesWrongArgumentsAndSaysWhy(t *testing.T) {
 		"asking for help":            {[]string{"-h"}, 0, "127.0.0.1:4711"},
 		"an address that is taken":   {[]string{"-addr", taken.Addr().String()}, 1, "choose another address with -addr"},
 		"a network without keys":     {[]string{"-addr", "0.0.0.0:0"}, 1, "BANK_KEYS_FILE"},
-		"all networks without keys":  {[]string{"-addr", ":0"}, 1, "without API keys the bank is not started"},
+		"all networks without keys":  {[]string{"-addr", ":0"}, 1, "without API keys the service bank is not started"},
 		"IPv6 without keys":          {[]string{"-addr", "[::]:0"}, 1, "-addr 127.0.0.1:8080"},
 		"a file of keys not there":   {[]string{"-keys", filepath.Join(t.TempDir(), "nosuch")}, 1, "nosuch"},
 		"a file without a key":       {[]string{"-keys", empty}, 1, "contains no key"},

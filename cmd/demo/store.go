@@ -15,14 +15,17 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/adapter/telemetry"
 	"github.com/hexalith/eventstores-go/cmd/demo/bank"
+	"github.com/hexalith/eventstores-go/cmd/demo/notices"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
 // The names of the components in the files of components/.
 const (
-	stateComponent = "statestore"
-	lockComponent  = "lockstore"
+	stateComponent  = "statestore"
+	lockComponent   = "lockstore"
+	pubsubComponent = "pubsub"
+	noticeComponent = "noticestore" // the state store of demo notify
 )
 
 // store is an open store of accounts.
@@ -30,6 +33,7 @@ type store struct {
 	about  string // describes the store for the reader of the tour
 	state  driver.State
 	locker driver.Locker                              // nil: sessions use a lease in the state store
+	broker driver.Broker                              // nil: the sidecar has no pub/sub component
 	conn   interface{ GetState() connectivity.State } // to the sidecar; nil without one
 	close  func()
 }
@@ -37,10 +41,14 @@ type store struct {
 // chooseStore returns a function that opens the store, and the name of what it connects to. The
 // store is a sidecar if the environment names one, otherwise a SQLite file.
 func chooseStore(file string) (open func(context.Context) (store, error), part string) {
-	if os.Getenv("DAPR_GRPC_PORT") != "" || os.Getenv("DAPR_GRPC_ENDPOINT") != "" {
+	if hasSidecar() {
 		return openSidecar, "sidecar"
 	}
 	return func(ctx context.Context) (store, error) { return openFile(ctx, file) }, "state store"
+}
+
+func hasSidecar() bool {
+	return os.Getenv("DAPR_GRPC_PORT") != "" || os.Getenv("DAPR_GRPC_ENDPOINT") != ""
 }
 
 // openFile opens the embedded store: one file, without a sidecar or a server.
@@ -61,19 +69,9 @@ Sessions use a lease in the same file.`, file),
 // openSidecar connects to the Dapr sidecar that the environment names. It may be called again after
 // a failure.
 func openSidecar(ctx context.Context) (_ store, err error) {
-	dapr.SetLogger(nil) // it would write to standard output
-	variable, address := "DAPR_GRPC_ENDPOINT="+os.Getenv("DAPR_GRPC_ENDPOINT"), os.Getenv("DAPR_GRPC_ENDPOINT")
-	if address == "" {
-		variable, address = "DAPR_GRPC_PORT="+os.Getenv("DAPR_GRPC_PORT"), net.JoinHostPort("127.0.0.1", os.Getenv("DAPR_GRPC_PORT"))
-	}
-	// dapr.NewClient is not used, because it always returns the same client, even a closed one.
-	tracing, err := telemetry.DialOption()
+	client, err := dialSidecar(ctx)
 	if err != nil {
 		return store{}, err
-	}
-	client, err := dapr.NewClientWithAddressContext(ctx, address, append(sidecar.DialOptions(), tracing)...)
-	if err != nil {
-		return store{}, fmt.Errorf("no Dapr sidecar answers at %s; see its log, or unset the variable to run without a sidecar: %w", variable, err)
 	}
 	defer func() {
 		if err != nil {
@@ -90,21 +88,48 @@ func openSidecar(ctx context.Context) (_ store, err error) {
 	if err != nil {
 		return store{}, err
 	}
-	if slices.ContainsFunc(metadata.RegisteredComponents, func(c *dapr.MetadataRegisteredComponents) bool { return c.Name == lockComponent }) {
+	has := func(name string) bool {
+		return slices.ContainsFunc(metadata.RegisteredComponents, func(c *dapr.MetadataRegisteredComponents) bool { return c.Name == name })
+	}
+	if has(lockComponent) {
 		if s.locker, err = sidecar.NewLocker(ctx, client, lockComponent); err != nil {
 			return store{}, err
 		}
 		locks = fmt.Sprintf("Sessions use the lock component %q.", lockComponent)
+	}
+	if has(pubsubComponent) {
+		if s.broker, err = sidecar.NewBroker(ctx, client, pubsubComponent); err != nil {
+			return store{}, err
+		}
 	}
 	s.about = fmt.Sprintf("The accounts are in state component %[2]q (%[3]s) of the Dapr sidecar of app %[1]q.\n%[4]s",
 		metadata.ID, stateComponent, state.Capabilities().Store, locks)
 	return s, nil
 }
 
+// dialSidecar connects to the Dapr sidecar that the environment names.
+func dialSidecar(ctx context.Context) (dapr.Client, error) {
+	dapr.SetLogger(nil) // it would write to standard output
+	variable, address := "DAPR_GRPC_ENDPOINT="+os.Getenv("DAPR_GRPC_ENDPOINT"), os.Getenv("DAPR_GRPC_ENDPOINT")
+	if address == "" {
+		variable, address = "DAPR_GRPC_PORT="+os.Getenv("DAPR_GRPC_PORT"), net.JoinHostPort("127.0.0.1", os.Getenv("DAPR_GRPC_PORT"))
+	}
+	// dapr.NewClient is not used, because it always returns the same client, even a closed one.
+	tracing, err := telemetry.DialOption()
+	if err != nil {
+		return nil, err
+	}
+	client, err := dapr.NewClientWithAddressContext(ctx, address, append(sidecar.DialOptions(), tracing)...)
+	if err != nil {
+		return nil, fmt.Errorf("no Dapr sidecar answers at %s; see its log, or unset the variable to run without a sidecar: %w", variable, err)
+	}
+	return client, nil
+}
+
 // newProvider returns a provider for a store. It traces and measures all requests if
 // [startTelemetry] was called.
 func newProvider(s store, options ...eventstore.Option) (*eventstore.Provider, error) {
-	registry, err := eventstore.NewRegistry(bank.Types()...)
+	registry, err := eventstore.NewRegistry(append(bank.Types(), notices.Types()...)...)
 	if err != nil {
 		return nil, err
 	}

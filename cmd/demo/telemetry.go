@@ -33,13 +33,13 @@ import (
 // startTelemetry sets up OpenTelemetry for the process. The handler serves metrics in the format of
 // Prometheus. The traces go by gRPC to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names.
 // Without it they are not exported, but log records and the sidecar's spans still have their ids.
-// OpenTelemetry's SDK also reads OTEL_SERVICE_NAME (default: bank) and its other variables.
+// OpenTelemetry's SDK also reads OTEL_SERVICE_NAME (default: service) and its other variables.
 //
 // startTelemetry sends nothing itself, so the collector may start later. Export errors are logged.
 // Shutdown sends what is not sent yet.
-func startTelemetry(ctx context.Context, log *slog.Logger) (shutdown func(context.Context) error, metrics http.Handler, err error) {
+func startTelemetry(ctx context.Context, service string, log *slog.Logger) (shutdown func(context.Context) error, metrics http.Handler, err error) {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("telemetry", "error", err.Error()) }))
-	about, err := resource.New(ctx, resource.WithAttributes(semconv.ServiceName("bank")), resource.WithTelemetrySDK(), resource.WithFromEnv())
+	about, err := resource.New(ctx, resource.WithAttributes(semconv.ServiceName(service)), resource.WithTelemetrySDK(), resource.WithFromEnv())
 	if err != nil {
 		return nil, nil, err
 	}

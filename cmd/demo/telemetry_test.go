@@ -106,7 +106,7 @@ func TestTelemetryGoesToTheCollectorAndToPrometheus(t *testing.T) {
 	c, endpoint := startCollector(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
 	t.Setenv("OTEL_SERVICE_NAME", "bank-north")
-	shutdown, metrics, err := startTelemetry(t.Context(), slog.New(slog.DiscardHandler))
+	shutdown, metrics, err := startTelemetry(t.Context(), "bank", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestTelemetryGoesToTheCollectorAndToPrometheus(t *testing.T) {
 
 func TestWithoutACollectorTracesHaveIdsAllTheSame(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "")
-	shutdown, _, err := startTelemetry(t.Context(), slog.New(slog.DiscardHandler))
+	shutdown, _, err := startTelemetry(t.Context(), "bank", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestWithoutACollectorTracesHaveIdsAllTheSame(t *testing.T) {
 func TestTelemetryThatCanNotBeSetUpSaysSo(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "no-value")
-	if _, _, err := startTelemetry(t.Context(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "no-value") {
+	if _, _, err := startTelemetry(t.Context(), "bank", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "no-value") {
 		t.Errorf("the error is %v", err)
 	}
 }

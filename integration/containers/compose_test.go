@@ -66,10 +66,11 @@ func newCompose(t *testing.T) *compose {
 		t.Fatal(err)
 	}
 	announce(redis, how)
+	ports := servers.FreePorts(t, 2)
 	c.environment = append(os.Environ(),
 		"REDIS_PASSWORD="+password, "DAPR_API_TOKEN="+apiToken, "BANK_KEYS="+keys,
 		"GO_IMAGE="+golang, "REDIS_IMAGE="+redis, "DEMO_IMAGE="+demoImage, "DAPRD_IMAGE="+daprdImage,
-		"PORT="+fmt.Sprint(servers.FreePorts(t, 1)[0]),
+		"PORT="+fmt.Sprint(ports[0]), "NOTIFY_PORT="+fmt.Sprint(ports[1]),
 		"COMPOSE_DOCKER_CLI_BUILD=0", // the older Compose then builds by itself, as the newer one does
 	)
 	c.files = []string{filepath.Join(root, "compose.yaml"), c.override(t)}
@@ -95,8 +96,8 @@ func (c *compose) override(t *testing.T) string {
 	labels := map[string]any{"labels": map[string]string{label: ""}}
 	build := map[string]any{"labels": map[string]string{label: ""}, "build": map[string]string{"network": "host"}}
 	content, err := yaml.Marshal(map[string]any{
-		"services": map[string]any{"demo": build, "daprd": build, "redis": labels},
-		"networks": map[string]any{"front": labels, "sidecar": labels, "data": labels},
+		"services": map[string]any{"demo": build, "daprd": build, "notify": labels, "notify-daprd": labels, "redis": labels},
+		"networks": map[string]any{"front": labels, "sidecar": labels, "notify-sidecar": labels, "data": labels},
 		"volumes":  map[string]any{"redis-data": labels},
 	})
 	if err != nil {

@@ -36,8 +36,9 @@ func safe(p *types.Project) error {
 		wrong := func(format string, arguments ...any) {
 			found = append(found, fmt.Errorf("%s %s", name, fmt.Sprintf(format, arguments...)))
 		}
+		serves := name == "demo" || name == "notify"
 		for _, port := range s.Ports {
-			if port.HostIP != "127.0.0.1" || name != "demo" {
+			if port.HostIP != "127.0.0.1" || !serves {
 				wrong("is published at %q", port.HostIP)
 			}
 		}
@@ -47,7 +48,7 @@ func safe(p *types.Project) error {
 		if s.Restart != "unless-stopped" {
 			wrong("is not restarted")
 		}
-		if s.HealthCheck == nil && name != "demo" {
+		if s.HealthCheck == nil && !serves {
 			wrong("has no health check")
 		}
 		for _, v := range s.Volumes {
@@ -61,7 +62,7 @@ func safe(p *types.Project) error {
 			}
 		}
 		for network := range s.Networks {
-			if name != "demo" && !p.Networks[network].Internal {
+			if !serves && !p.Networks[network].Internal {
 				wrong("reaches beyond its network")
 			}
 		}
@@ -72,25 +73,33 @@ func safe(p *types.Project) error {
 		}
 		return ""
 	}
-	if token("daprd") == "" {
-		found = append(found, errors.New("daprd requires no token"))
-	}
-	if token("demo") != token("daprd") {
-		found = append(found, errors.New("demo has no token, or another than daprd requires"))
-	}
-	arguments := p.Services["daprd"].Command
-	if !slices.Contains(arguments, "--dapr-internal-grpc-listen-address=127.0.0.1") {
-		found = append(found, errors.New("daprd listens for other sidecars"))
-	}
-	if slices.ContainsFunc(arguments, func(a string) bool { return strings.HasPrefix(a, "--app-port") }) {
-		found = append(found, errors.New("other services can reach the service through daprd"))
-	}
-	for _, name := range []string{"demo", "daprd"} {
-		if image := p.Services[name].Image; !strings.HasPrefix(image, "localhost/") {
-			found = append(found, fmt.Errorf("a registry may have another image called %s", image))
+	for service, sidecar := range map[string]string{"demo": "daprd", "notify": "notify-daprd"} {
+		if token(sidecar) == "" {
+			found = append(found, fmt.Errorf("%s requires no token", sidecar))
+		}
+		if token(service) != token(sidecar) {
+			found = append(found, fmt.Errorf("%s has no token, or another than %s requires", service, sidecar))
+		}
+		if keys := p.Services[service].Environment["BANK_KEYS"]; keys == nil || *keys == "" {
+			found = append(found, fmt.Errorf("%s has no keys", service))
+		}
+		arguments := p.Services[sidecar].Command
+		if !slices.Contains(arguments, "--dapr-internal-grpc-listen-address=127.0.0.1") {
+			found = append(found, fmt.Errorf("%s listens for other sidecars", sidecar))
+		}
+		if slices.ContainsFunc(arguments, func(a string) bool { return strings.HasPrefix(a, "--app-port") }) {
+			found = append(found, fmt.Errorf("other services can reach the service through %s", sidecar))
+		}
+		for _, name := range []string{service, sidecar} {
+			if image := p.Services[name].Image; !strings.HasPrefix(image, "localhost/") {
+				found = append(found, fmt.Errorf("a registry may have another image called %s", image))
+			}
+		}
+		if address := p.Services[service].Environment["DAPR_GRPC_ENDPOINT"]; address == nil || *address != sidecar+":50001" {
+			found = append(found, fmt.Errorf("%s does not use %s", service, sidecar))
 		}
 	}
-	for between, want := range map[string][]string{"sidecar": {"daprd", "demo"}, "data": {"daprd", "redis"}} {
+	for between, want := range map[string][]string{"sidecar": {"daprd", "demo"}, "notify-sidecar": {"notify", "notify-daprd"}, "data": {"daprd", "notify-daprd", "redis"}} {
 		var on []string
 		for name, s := range p.Services {
 			if _, ok := s.Networks[between]; ok {
@@ -140,6 +149,11 @@ func TestComposeFileIsOfTodaysSpecificationAndSafe(t *testing.T) {
 		{"      DAPR_API_TOKEN: ${DAPR_API_TOKEN:?", "      DAPR_TOKEN: ${DAPR_API_TOKEN:?", "has no token"},
 		{"- --dapr-internal-grpc-listen-address=127.0.0.1", "- --dapr-internal-grpc-listen-address=0.0.0.0", "for other sidecars"},
 		{"- --app-id=bank", "- --app-id=bank\n    - --app-port=8080", "through daprd"},
+		{"- --app-id=notify", "- --app-id=notify\n    - --app-port=8080", "through notify-daprd"},
+		{"networks: [front, notify-sidecar]", "networks: [front, sidecar, notify-sidecar]", "network sidecar has [daprd demo notify]"},
+		{"      BANK_KEYS: ${BANK_KEYS} ", "      KEYS: ${BANK_KEYS} ", "notify has no keys"},
+		{"notify-daprd:50001", "daprd:50001", "notify does not use notify-daprd"},
+		{"127.0.0.1:${NOTIFY_PORT", "${NOTIFY_PORT", "notify is published"},
 		{"localhost/eventstores-go/demo:dev", "eventstores-go/demo:dev", "a registry may have"},
 		{"./deploy/compose/config.yaml", "./deploy/compose/conf.yaml", "mounts a missing file"},
 	} {

@@ -9,6 +9,7 @@ import (
 
 	components "github.com/dapr/dapr/pkg/apis/components/v1alpha1"
 	configurations "github.com/dapr/dapr/pkg/apis/configuration/v1alpha1"
+	resiliencies "github.com/dapr/dapr/pkg/apis/resiliency/v1alpha1"
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
@@ -29,6 +30,7 @@ type bundle struct {
 	policies       []networking.NetworkPolicy
 	components     []components.Component
 	configurations []configurations.Configuration
+	resiliencies   []resiliencies.Resiliency
 }
 
 // workload is what a Deployment and a StatefulSet have in common.
@@ -76,6 +78,8 @@ func (b *bundle) add(kind string, manifest []byte) error {
 		return strictly(manifest, &b.policies)
 	case "dapr.io/v1alpha1/Component":
 		return strictly(manifest, &b.components)
+	case "dapr.io/v1alpha1/Resiliency":
+		return strictly(manifest, &b.resiliencies)
 	case "dapr.io/v1alpha1/Configuration":
 		return strictly(manifest, &b.configurations)
 	}

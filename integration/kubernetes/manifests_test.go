@@ -126,6 +126,16 @@ func TestEveryMistakeInAManifestIsFound(t *testing.T) {
 		{"a Redis without a password", "redis/statefulset.yaml", "        - /etc/redis/redis.conf ", "        - /etc/redis/other.conf ", "requires no password"},
 		{"a Redis with its password among the arguments", "redis/statefulset.yaml", "        - --user ", "        - --requirepass\n        - secret\n        - --user ", "from a file"},
 		{"a Redis with the file of another Secret", "redis/statefulset.yaml", "secretName: redis", "secretName: other", "requires no password"},
+		{"another subcommand of the receiver", "base/notify-deployment.yaml", `args: ["notify"`, `args: ["serve"`, "notify: base: [serve"},
+		{"a receiver with the host of the bank", "base/notify-deployment.yaml", `"-host", "notify"`, `"-host", "bank"`, "notify: base: -host is not"},
+		{"a broker for the bank alone", "base/pubsub.yaml", "- notify\n", "", "not only the app ids"},
+		{"a receiver that uses the bank's store", "base/noticestore.yaml", "- notify\n", "- bank\n", "not only the app ids"},
+		{"a receiver whose messages are lost", "base/resiliency.yaml", "inbound:", "outbound:", "no Resiliency retries"},
+		{"a plain receiver whose messages are lost", "plain-sidecar/resiliency.yaml", "- notify\n", "- bank\n", "no Resiliency retries"},
+		{"a file that the plain receiver does not have", "plain-sidecar/notify-sidecar.yaml", "          - key: noticestore.yaml\n            path: components/noticestore.yaml\n", "", "noticestore.yaml is missing"},
+		{"a policy that keeps the receiver from Redis", "base/notify-networkpolicy.yaml", "app.kubernetes.io/name: redis", "app.kubernetes.io/name: valkey", "lets the notify reach Redis"},
+		{"a policy that lets others reach Redis", "redis/networkpolicy.yaml", "app.kubernetes.io/name: notify", "app.kubernetes.io/name: shop", "keeps the notify out"},
+		{"a receiver without a budget", "base/kustomization.yaml", "- notify-poddisruptionbudget.yaml\n", "", "Deployment notify has no PodDisruptionBudget"},
 		{"a policy that keeps the bank out", "redis/networkpolicy.yaml", "app.kubernetes.io/name: bank", "app.kubernetes.io/name: demo", "keeps the bank out"},
 	} {
 		t.Run(mistake.name, func(t *testing.T) {

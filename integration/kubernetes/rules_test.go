@@ -11,11 +11,13 @@ import (
 	"strconv"
 	"strings"
 
-	components "github.com/dapr/dapr/pkg/apis/components/v1alpha1"
 	configurations "github.com/dapr/dapr/pkg/apis/configuration/v1alpha1"
+	resiliencies "github.com/dapr/dapr/pkg/apis/resiliency/v1alpha1"
 	"github.com/dapr/dapr/pkg/injector/patcher"
+	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
+	policy "k8s.io/api/policy/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/pod-security-admission/api"
@@ -46,7 +48,7 @@ func check(files filesys.FileSystem, s service) error {
 			}
 		}
 	}
-	for _, rule := range []func(set) []error{fitsTheService, injects, plainSidecar, httpAPI, guarded, ours, daprResources, redisIsSafe, secretsAgree} {
+	for _, rule := range []func(set) []error{each(fitsTheService), each(injects), each(plainSidecar), httpAPI, guarded, each(ours), daprResources, redisIsSafe, secretsAgree} {
 		found = append(found, rule(all)...)
 	}
 	return errors.Join(found...)
@@ -261,8 +263,8 @@ func drains(b bundle) (found []error) {
 		}
 	}
 	for _, d := range b.deployments {
-		if !slices.ContainsFunc(b.workloads(), func(w workload) bool {
-			return len(b.budgets) > 0 && matches(b.budgets[0].Spec.Selector.MatchLabels, w.pod.Labels)
+		if !slices.ContainsFunc(b.budgets, func(p policy.PodDisruptionBudget) bool {
+			return matches(p.Spec.Selector.MatchLabels, d.Spec.Template.Labels)
 		}) {
 			found = append(found, fmt.Errorf("Deployment %s has no PodDisruptionBudget", d.Name))
 		}
@@ -293,18 +295,35 @@ func images(b bundle) (found []error) {
 	return found
 }
 
-// bank returns the pod of a bundle's only Deployment, and its container with the service.
-func bank(b bundle) (core.PodTemplateSpec, core.Container, error) {
-	if len(b.deployments) != 1 {
-		return core.PodTemplateSpec{}, core.Container{}, fmt.Errorf("got %d Deployments, want 1", len(b.deployments))
+// commands lists the services by their names, which are also those of their Deployments, Services
+// and app ids, with the subcommand of the demo that they run.
+var commands = map[string]string{"bank": "serve", "notify": "notify"}
+
+// podOf returns the pod of an app's Deployment, and its container with the service.
+func podOf(b bundle, app string) (core.PodTemplateSpec, core.Container, error) {
+	i := slices.IndexFunc(b.deployments, func(d apps.Deployment) bool { return d.Name == app })
+	if i < 0 {
+		return core.PodTemplateSpec{}, core.Container{}, fmt.Errorf("Deployment %s is missing", app)
 	}
-	pod := b.deployments[0].Spec.Template
+	pod := b.deployments[i].Spec.Template
 	for _, c := range pod.Spec.Containers {
 		if c.Name == "demo" {
 			return pod, c, nil
 		}
 	}
-	return pod, core.Container{}, errors.New("container demo is missing")
+	return pod, core.Container{}, fmt.Errorf("%s: container demo is missing", app)
+}
+
+// each calls a rule for each app.
+func each(rule func(s set, app string) []error) func(set) []error {
+	return func(s set) (found []error) {
+		for app := range commands {
+			for _, err := range rule(s, app) {
+				found = append(found, fmt.Errorf("%s: %w", app, err))
+			}
+		}
+		return found
+	}
 }
 
 // argument returns the value of a flag, written as -flag value, --flag value or --flag=value.
@@ -323,21 +342,21 @@ func argument(arguments []string, flag string) string {
 }
 
 // fitsTheService checks the port, the routes of the probes and the names.
-func fitsTheService(s set) (found []error) {
+func fitsTheService(s set, app string) (found []error) {
 	for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain} {
-		pod, c, err := bank(b)
+		pod, c, err := podOf(b, app)
 		if err != nil {
 			found = append(found, fmt.Errorf("%s: %w", name, err))
 			continue
 		}
-		if len(c.Args) == 0 || c.Args[0] != "serve" || !s.service.literals["addr"] {
+		if len(c.Args) == 0 || c.Args[0] != commands[app] || !s.service.literals["addr"] {
 			found = append(found, fmt.Errorf("%s: %v does not run the demo's service", name, c.Args))
 		}
 		_, port, err := net.SplitHostPort(argument(c.Args, "addr"))
 		if err != nil || len(c.Ports) != 1 || strconv.Itoa(int(c.Ports[0].ContainerPort)) != port {
 			found = append(found, fmt.Errorf("%s: the service listens on %q, but its container has the ports %v", name, port, c.Ports))
 		}
-		found = append(found, asksForKeys(name, pod.Spec, c, s.service)...)
+		found = append(found, asksForKeys(name, app, pod.Spec, c, s.service)...)
 		for what, probe := range map[string]*core.Probe{"/livez": c.LivenessProbe, "/readyz": c.ReadinessProbe} {
 			if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != what || !s.service.routes(what) {
 				found = append(found, fmt.Errorf("%s: the probe and the route of %s do not agree", name, what))
@@ -368,8 +387,8 @@ func annotationTypes() map[string]reflect.Type {
 }
 
 // injects runs Dapr's own injector on the Deployment in base, and checks the sidecar in the result.
-func injects(s set) (found []error) {
-	template, _, err := bank(s.base)
+func injects(s set, app string) (found []error) {
+	template, _, err := podOf(s.base, app)
 	if err != nil {
 		return []error{err}
 	}
@@ -388,8 +407,8 @@ func injects(s set) (found []error) {
 			found = append(found, fmt.Errorf("base: annotation %s: %w", name, err))
 		}
 	}
-	if app, ok := template.Annotations["dapr.io/app-port"]; ok {
-		found = append(found, fmt.Errorf("base: dapr.io/app-port is %q: other services could reach the service through its sidecar", app))
+	if port, ok := template.Annotations["dapr.io/app-port"]; ok {
+		found = append(found, fmt.Errorf("base: dapr.io/app-port is %q: other services could reach the service through its sidecar", port))
 	}
 	config := template.Annotations["dapr.io/config"]
 	if !slices.ContainsFunc(s.base.configurations, func(c configurations.Configuration) bool { return c.Name == config }) {
@@ -515,26 +534,41 @@ func guarded(s set) (found []error) {
 	if len(s.redis.statefulSets) == 1 {
 		redis := s.redis.statefulSets[0].Spec.Template
 		for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain} {
-			if !reaches(b, redis) {
-				found = append(found, fmt.Errorf("%s: no NetworkPolicy lets the bank reach Redis", name))
+			for app := range commands {
+				if pod, _, err := podOf(b, app); err == nil && !reaches(b, pod, redis) {
+					found = append(found, fmt.Errorf("%s: no NetworkPolicy lets the %s reach Redis", name, app))
+				}
 			}
 		}
 	}
 	for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain} {
-		dapr := slices.ContainsFunc(b.policies, func(p networking.NetworkPolicy) bool { return toNamespace(p, "dapr-system") })
-		if dapr != (name == "base") {
-			found = append(found, fmt.Errorf("%s: its pods reach Dapr's control plane is %t, want %t", name, dapr, name == "base"))
-		}
-		if !slices.ContainsFunc(b.policies, func(p networking.NetworkPolicy) bool { return toNamespace(p, "kube-system") }) {
-			found = append(found, fmt.Errorf("%s: its pods can't look up names", name))
+		for app := range commands {
+			pod, _, err := podOf(b, app)
+			if err != nil {
+				continue // fitsTheService reports this
+			}
+			to := func(namespace string) bool {
+				return slices.ContainsFunc(b.policies, func(p networking.NetworkPolicy) bool {
+					return matches(p.Spec.PodSelector.MatchLabels, pod.Labels) && toNamespace(p, namespace)
+				})
+			}
+			if dapr := to("dapr-system"); dapr != (name == "base") {
+				found = append(found, fmt.Errorf("%s: the pods of %s reach Dapr's control plane is %t, want %t", name, app, dapr, name == "base"))
+			}
+			if !to("kube-system") {
+				found = append(found, fmt.Errorf("%s: the pods of %s can't look up names", name, app))
+			}
 		}
 	}
 	return found
 }
 
-// reaches reports whether a policy lets the pods of a bundle reach the port of another pod.
-func reaches(b bundle, pod core.PodTemplateSpec) bool {
+// reaches reports whether a policy lets one pod of a bundle reach the port of another pod.
+func reaches(b bundle, from, pod core.PodTemplateSpec) bool {
 	for _, p := range b.policies {
+		if !matches(p.Spec.PodSelector.MatchLabels, from.Labels) {
+			continue
+		}
 		for _, rule := range p.Spec.Egress {
 			for _, to := range rule.To {
 				if to.PodSelector == nil || !matches(to.PodSelector.MatchLabels, pod.Labels) {
@@ -564,9 +598,9 @@ func toNamespace(p networking.NetworkPolicy, namespace string) bool {
 
 // ours checks the images that this project builds. Their names must be in no registry, and they
 // must be pulled only where they are missing.
-func ours(s set) (found []error) {
+func ours(s set, app string) (found []error) {
 	for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": s.plain} {
-		_, c, err := bank(b)
+		_, c, err := podOf(b, app)
 		if err != nil {
 			continue // fitsTheService reports this
 		}
@@ -582,7 +616,7 @@ func ours(s set) (found []error) {
 
 // asksForKeys checks that the service gets its API keys as a file from a Secret, and that its name
 // is the name of its Service.
-func asksForKeys(name string, pod core.PodSpec, c core.Container, s service) (found []error) {
+func asksForKeys(name, app string, pod core.PodSpec, c core.Container, s service) (found []error) {
 	folder, file := path.Split(argument(c.Args, "keys"))
 	mount := slices.IndexFunc(c.VolumeMounts, func(m core.VolumeMount) bool { return m.MountPath == path.Clean(folder) && m.ReadOnly })
 	if !s.literals["keys"] || file == "" || mount < 0 || !slices.ContainsFunc(pod.Volumes, func(v core.Volume) bool {
@@ -590,7 +624,7 @@ func asksForKeys(name string, pod core.PodSpec, c core.Container, s service) (fo
 	}) {
 		found = append(found, fmt.Errorf("%s: the API keys in %q are not from the Secret bank", name, argument(c.Args, "keys")))
 	}
-	if !s.literals["host"] || argument(c.Args, "host") != "bank" {
+	if !s.literals["host"] || argument(c.Args, "host") != app {
 		found = append(found, fmt.Errorf("%s: -host is not the name of the Service", name))
 	}
 	return found
@@ -616,11 +650,11 @@ func environment(c core.Container, name string) string {
 
 // plainSidecar checks that the manifests of the plain sidecar set everything that the injector
 // would set.
-func plainSidecar(s set) (found []error) {
+func plainSidecar(s set, app string) (found []error) {
 	wrong := func(format string, arguments ...any) {
 		found = append(found, fmt.Errorf("plain-sidecar: "+format, arguments...))
 	}
-	template, service, err := bank(s.plain)
+	template, service, err := podOf(s.plain, app)
 	if err != nil {
 		return []error{err}
 	}
@@ -660,7 +694,7 @@ func plainSidecar(s set) (found []error) {
 		wrong("DAPR_HOST_IP is %q: the sidecar would look for an address that others can reach", ip)
 	}
 	found = append(found, sameToken("plain-sidecar", daprd, service)...)
-	if id := argument(daprd.Args, "app-id"); id != s.base.deployments[0].Spec.Template.Annotations["dapr.io/app-id"] {
+	if id := argument(daprd.Args, "app-id"); id != appID(s, app) {
 		wrong("the app id %q is not the one in base", id)
 	}
 	if mode := argument(daprd.Args, "mode"); mode != "standalone" {
@@ -683,22 +717,47 @@ func plainSidecar(s set) (found []error) {
 	if !files[config] {
 		wrong("--config is %s, but the files are %v", config, slices.Sorted(maps.Keys(files)))
 	}
-	for _, name := range []string{s.service.stateComponent, s.service.lockComponent} {
-		if !files[folder+"/"+name+".yaml"] {
+	for name, kind := range componentsOf(s.service) {
+		if slices.Contains(kind.apps, app) && !files[folder+"/"+name+".yaml"] {
 			wrong("--resources-path is %s, but %s.yaml is missing: the files are %v", folder, name, slices.Sorted(maps.Keys(files)))
 		}
 	}
 	return found
 }
 
-// sidecarFiles returns the components and the configuration in the ConfigMap of the plain sidecar.
+// componentKind is a component that the services ask for.
+type componentKind struct {
+	kind string
+	apps []string
+}
+
+func componentsOf(s service) map[string]componentKind {
+	return map[string]componentKind{
+		s.stateComponent:  {"state.redis", []string{"bank"}},
+		s.lockComponent:   {"lock.redis", []string{"bank"}},
+		s.pubsubComponent: {"pubsub.redis", []string{"bank", "notify"}},
+		s.noticeComponent: {"state.redis", []string{"notify"}},
+	}
+}
+
+// appID returns the app id of an app in base.
+func appID(s set, app string) string {
+	pod, _, _ := podOf(s.base, app)
+	return pod.Annotations["dapr.io/app-id"]
+}
+
+// sidecarFiles returns the components, the configuration and the policies in the ConfigMap of the
+// plain sidecar.
 func sidecarFiles(b bundle) (bundle, error) {
 	var files bundle
 	for _, c := range b.configMaps {
 		for name, content := range c.Data {
 			kind := "dapr.io/v1alpha1/Component"
-			if name == "configuration.yaml" {
+			switch name {
+			case "configuration.yaml":
 				kind = "dapr.io/v1alpha1/Configuration"
+			case "resiliency.yaml":
+				kind = "dapr.io/v1alpha1/Resiliency"
 			}
 			if err := files.add(kind, []byte(content)); err != nil {
 				return bundle{}, fmt.Errorf("plain-sidecar: %s: %w", name, err)
@@ -715,20 +774,28 @@ func daprResources(s set) (found []error) {
 	if err != nil {
 		return []error{err}
 	}
-	daprd, _ := findContainer(s.plain.deployments[0].Spec.Template.Spec, "daprd")
-	app := s.base.deployments[0].Spec.Template.Annotations["dapr.io/app-id"]
-	for name, all := range map[string][]components.Component{"base": s.base.components, "plain-sidecar": files.components} {
-		kinds := map[string]string{s.service.stateComponent: "state.redis", s.service.lockComponent: "lock.redis"}
-		for _, c := range all {
+	var variables []core.EnvVar
+	for _, d := range s.plain.deployments {
+		daprd, _ := findContainer(d.Spec.Template.Spec, "daprd")
+		variables = append(variables, daprd.Env...)
+	}
+	for name, b := range map[string]bundle{"base": s.base, "plain-sidecar": files} {
+		kinds := componentsOf(s.service)
+		for _, c := range b.components {
 			wrong := func(format string, arguments ...any) {
 				found = append(found, fmt.Errorf("%s: Component %s: %s", name, c.Name, fmt.Sprintf(format, arguments...)))
 			}
-			if kinds[c.Name] != c.Spec.Type || c.Spec.Version != "v1" {
+			kind := kinds[c.Name]
+			if kind.kind != c.Spec.Type || c.Spec.Version != "v1" {
 				wrong("the service does not ask for a %s/%s of that name", c.Spec.Type, c.Spec.Version)
 			}
 			delete(kinds, c.Name)
-			if !slices.Equal(c.Scopes, []string{app}) {
-				wrong("the scopes are %v, not only the app id %q", c.Scopes, app)
+			var ids []string
+			for _, app := range kind.apps {
+				ids = append(ids, appID(s, app))
+			}
+			if !slices.Equal(c.Scopes, ids) {
+				wrong("the scopes are %v, not only the app ids %q", c.Scopes, ids)
 			}
 			values := map[string]string{}
 			for _, m := range c.Spec.Metadata {
@@ -742,7 +809,7 @@ func daprResources(s set) (found []error) {
 				switch {
 				case name == "base" && (c.SecretStore != "kubernetes" || m.SecretKeyRef.Name == ""):
 					wrong("the password is not from a Secret of the cluster")
-				case name == "plain-sidecar" && (m.EnvRef == "" || !slices.ContainsFunc(daprd.Env, func(e core.EnvVar) bool { return e.Name == m.EnvRef })):
+				case name == "plain-sidecar" && (m.EnvRef == "" || !slices.ContainsFunc(variables, func(e core.EnvVar) bool { return e.Name == m.EnvRef })):
 					wrong("the password is from the environment, which does not have %q", m.EnvRef)
 				}
 			}
@@ -752,7 +819,7 @@ func daprResources(s set) (found []error) {
 			if _, ok := values["ttlInSeconds"]; ok {
 				wrong("history must not expire")
 			}
-			if values["keyPrefix"] != "name" {
+			if kind.kind != "pubsub.redis" && values["keyPrefix"] != "name" {
 				wrong("keyPrefix is %q, but must be name in both components", values["keyPrefix"])
 			}
 			if host := values["redisHost"]; !slices.ContainsFunc(s.redis.services, func(r core.Service) bool {
@@ -763,6 +830,12 @@ func daprResources(s set) (found []error) {
 		}
 		for missing := range kinds {
 			found = append(found, fmt.Errorf("%s: Component %s is missing", name, missing))
+		}
+		// Without it, messages of a receiver that dies are lost: see deploy/run/resiliency.yaml.
+		if !slices.ContainsFunc(b.resiliencies, func(r resiliencies.Resiliency) bool {
+			return slices.Equal(r.Scopes, []string{appID(s, "notify")}) && r.Spec.Targets.Components[s.service.pubsubComponent].Inbound.Retry != ""
+		}) {
+			found = append(found, fmt.Errorf("%s: no Resiliency retries what %s delivers to notify", name, s.service.pubsubComponent))
 		}
 	}
 	return found
@@ -792,15 +865,23 @@ func redisIsSafe(s set) (found []error) {
 		found = append(found, errors.New("redis: it requires no password, or does not read it from a file of the Secret"))
 	}
 	// Only pods that use its components may reach Redis.
-	template, _, err := bank(s.base)
-	if err != nil {
-		return append(found, err)
-	}
 	for _, p := range s.redis.policies {
 		for _, rule := range p.Spec.Ingress {
+			let := map[string]bool{}
 			for _, from := range rule.From {
-				if from.PodSelector == nil || !matches(from.PodSelector.MatchLabels, template.Labels) {
-					found = append(found, fmt.Errorf("NetworkPolicy %s keeps the bank out", p.Name))
+				known := false
+				for app := range commands {
+					if template, _, err := podOf(s.base, app); err == nil && from.PodSelector != nil && matches(from.PodSelector.MatchLabels, template.Labels) {
+						let[app], known = true, true
+					}
+				}
+				if !known {
+					found = append(found, fmt.Errorf("NetworkPolicy %s lets other pods reach Redis", p.Name))
+				}
+			}
+			for app := range commands {
+				if !let[app] {
+					found = append(found, fmt.Errorf("NetworkPolicy %s keeps the %s out", p.Name, app))
 				}
 			}
 		}

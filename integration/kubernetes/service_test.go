@@ -11,9 +11,11 @@ import (
 
 // service is what the manifests have to fit. It is read from the demo's source.
 type service struct {
-	stateComponent string
-	lockComponent  string
-	literals       map[string]bool // every string in the source, including the patterns of its routes and the names of its flags
+	stateComponent  string
+	lockComponent   string
+	pubsubComponent string
+	noticeComponent string
+	literals        map[string]bool // every string in the source, including the patterns of its routes and the names of its flags
 }
 
 // readService reads cmd/demo without its tests.
@@ -27,7 +29,8 @@ func readService() (service, error) {
 		}
 		files = append(files, found...)
 	}
-	constants := map[string]*string{"stateComponent": &s.stateComponent, "lockComponent": &s.lockComponent}
+	constants := map[string]*string{"stateComponent": &s.stateComponent, "lockComponent": &s.lockComponent,
+		"pubsubComponent": &s.pubsubComponent, "noticeComponent": &s.noticeComponent}
 	for _, file := range files {
 		if test, _ := filepath.Match("*_test.go", filepath.Base(file)); test {
 			continue

@@ -43,6 +43,12 @@ type page struct {
 	log      *slog.Logger
 	live     *live
 	views    map[string]*template.Template
+	notices  http.Handler // nil: none
+}
+
+// WithNotices adds a page at "/notices", and a link to it on all pages.
+func WithNotices(notices http.Handler) Option {
+	return func(p *page) { p.notices = notices }
 }
 
 // New returns the pages of a bank: "/", "/overview", "/transfers/{id}", "/accounts",
@@ -73,6 +79,9 @@ func New(accounts *bank.Accounts, log *slog.Logger, options ...Option) http.Hand
 	mux.HandleFunc("POST /accounts/{number}/conflict", p.provokeConflict)
 	for _, form := range []string{"deposit", "withdraw", "send", "conflict"} {
 		mux.HandleFunc("GET /accounts/{number}/"+form, p.backToAccount) // a form that was answered with a page leaves its address in the browser
+	}
+	if p.notices != nil {
+		mux.Handle("GET /notices", p.notices)
 	}
 	mux.HandleFunc("GET /assets/{file}", p.asset)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { p.fail(w, r, errNoPage) })
@@ -114,8 +123,9 @@ func parseViews() map[string]*template.Template {
 
 // frame surrounds every view.
 type frame struct {
-	View any
-	Name string // the signed-in holder; empty if no key is needed
+	View    any
+	Name    string // the signed-in holder; empty if no key is needed
+	Notices bool   // there is a page of notices
 }
 
 // mayWrite reports whether the sender of a request may move money. Other people see no forms,
@@ -128,7 +138,7 @@ func mayWrite(r *http.Request) bool {
 // render answers with a view. It renders the whole page before it sends anything, so that an error
 // never cuts a page short.
 func (p *page) render(w http.ResponseWriter, r *http.Request, status int, view string, data any) {
-	f := frame{View: data}
+	f := frame{View: data, Notices: p.notices != nil}
 	if h, known := service.HolderOf(r.Context()); known {
 		f.Name = h.Name
 	}
@@ -143,19 +153,35 @@ func (p *page) render(w http.ResponseWriter, r *http.Request, status int, view s
 	_, _ = out.WriteTo(w) // the client may have left
 }
 
-// asset serves a file that pages refer to. Browsers keep it and ask whether it has changed.
+// Assets returns the handler of "/assets/{file}", for pages of other packages.
+func Assets() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !serveAsset(w, r) {
+			http.NotFound(w, r)
+		}
+	})
+}
+
 func (p *page) asset(w http.ResponseWriter, r *http.Request) {
+	if !serveAsset(w, r) {
+		p.fail(w, r, errNoPage)
+	}
+}
+
+// serveAsset serves a file that pages refer to. Browsers keep it and ask whether it has changed. It
+// returns false if there is no such file.
+func serveAsset(w http.ResponseWriter, r *http.Request) bool {
 	name := r.PathValue("file")
 	content, err := fs.ReadFile(assetFiles, path.Join("assets", name))
 	if err != nil {
-		p.fail(w, r, errNoPage)
-		return
+		return false
 	}
 	sum := fnv.New64a()
 	_, _ = sum.Write(content)
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Header().Set("ETag", strconv.Quote(strconv.FormatUint(sum.Sum64(), 36)))
 	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
+	return true
 }
 
 func (p *page) backToAccount(w http.ResponseWriter, r *http.Request) {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -51,13 +52,28 @@ func (s *Service) Drain() { s.drain() }
 // To add telemetry, wrap the returned handler. After the handler returns, Request.Pattern is the
 // route.
 func (s *Service) Handler(page func(*bank.Accounts) http.Handler) http.Handler {
+	return s.handler(s.routes(), page)
+}
+
+// Pages is [Service.Handler] for a service that has pages but no API. The function pages is called
+// once the service is connected. Its [Bank] needs no accounts.
+func (s *Service) Pages(pages func() http.Handler) http.Handler {
+	return s.handler(s.healthRoutes(), func(*bank.Accounts) http.Handler { return pages() })
+}
+
+func (s *Service) handler(routes map[string]http.Handler, page func(*bank.Accounts) http.Handler) http.Handler {
 	own := http.NewServeMux()
-	for pattern, handler := range s.routes() {
-		own.Handle(pattern, handler)
-	}
 	mux, api := http.NewServeMux(), wellFormed(refuseUnknown(own))
-	mux.Handle("/api/", api)
-	for _, path := range []string{"/livez", "/readyz", "/openapi.yaml"} {
+	paths := map[string]bool{}
+	for pattern, handler := range routes {
+		own.Handle(pattern, handler)
+		if _, path, _ := strings.Cut(pattern, " "); strings.HasPrefix(path, "/api/") {
+			paths["/api/"] = true // with the unknown ones
+		} else {
+			paths[path] = true
+		}
+	}
+	for path := range paths {
 		mux.Handle(path, api)
 	}
 	if s.metrics != nil {
@@ -99,7 +115,7 @@ const notYetPage = `<!doctype html>
 <meta name="color-scheme" content="light dark">
 <title>Not connected yet</title>
 <h1>Not connected yet</h1>
-<p>The bank is not connected to its store yet, and keeps trying. This page reloads every two seconds;
+<p>The service is not connected to its store yet, and keeps trying. This page reloads every two seconds;
 <a href="/readyz">/readyz</a> says what does not answer.</p>
 </html>
 `
@@ -109,9 +125,7 @@ const notYetPage = `<!doctype html>
 func (s *Service) Routes() []string { return slices.Sorted(maps.Keys(s.routes())) }
 
 func (s *Service) routes() map[string]http.Handler {
-	return map[string]http.Handler{
-		"GET /livez":        http.HandlerFunc(s.livez),
-		"GET /readyz":       http.HandlerFunc(s.readyz),
+	routes := map[string]http.Handler{
 		"GET /openapi.yaml": http.HandlerFunc(describe),
 
 		"GET /api/v1/accounts":                       s.api(listAccounts),
@@ -124,6 +138,15 @@ func (s *Service) routes() map[string]http.Handler {
 		"POST /api/v1/accounts/{number}/close":       s.api(closeAccount),
 		"GET /api/v1/accounts/{number}/events":       s.api(readEvents),
 		"GET /api/v1/transfers/{id}":                 s.api(readTransfer),
+	}
+	maps.Copy(routes, s.healthRoutes())
+	return routes
+}
+
+func (s *Service) healthRoutes() map[string]http.Handler {
+	return map[string]http.Handler{
+		"GET /livez":  http.HandlerFunc(s.livez),
+		"GET /readyz": http.HandlerFunc(s.readyz),
 	}
 }
 
