@@ -3,6 +3,7 @@ package eventstore
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
@@ -64,6 +65,8 @@ func TestClosingAProviderTakesFewRequests(t *testing.T) {
 		takes("everything is told", 1)
 		takes("it is closed", 0)
 		l.add(s, "b")
+		synctest.Wait() // it is written at once, and the next one soon
+		l.add(s, "c")
 		send := 1
 		if l.carriesEntries() {
 			send = 0
