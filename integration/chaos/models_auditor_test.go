@@ -88,11 +88,12 @@ func (c booksConfig) audit(ctx context.Context, f *feed.Feed) (books, error) {
 		if err != nil {
 			return books{}, err
 		}
-		if now != last {
+		rests := now == last // perhaps at the end: a position without items is not saved at once
+		if !rests {
 			last, since = now, time.Now()
 		}
 		over := !c.Await || time.Since(since) > quiet
-		if !behind || over {
+		if !behind || rests || over {
 			b, err := c.read(ctx, f)
 			b.Parked = parked
 			if err != nil || over || len(judgeBooks(b).complaints) == 0 {

@@ -256,12 +256,25 @@ func newPages(f *feed.Feed, fails func() error, options ...subscription.Option) 
 
 const topic = "accounts"
 
+// flaky is a broker that fails now and then, before or after it took a message.
+type flaky struct {
+	publishing.Broker
+	fails func() error
+}
+
+func (f flaky) Publish(ctx context.Context, topic string, m publishing.Message) error {
+	if err := f.fails(); err != nil {
+		return err
+	}
+	if err := f.Broker.Publish(ctx, topic, m); err != nil {
+		return err
+	}
+	return f.fails()
+}
+
 // newAnnouncements returns the publication of what happens to accounts.
-func newAnnouncements(f *feed.Feed, broker publishing.Broker, fails func() error, options ...subscription.Option) (*publishing.Publication, error) {
+func newAnnouncements(f *feed.Feed, broker publishing.Broker, options ...subscription.Option) (*publishing.Publication, error) {
 	announce := func(_ context.Context, item feed.Item) (string, any, error) {
-		if err := fails(); err != nil {
-			return "", nil, err
-		}
 		if kind := kindOf(item); kind != "Noted" {
 			return kind, factOf(item.Event), nil
 		}

@@ -25,7 +25,7 @@ const (
 )
 
 const (
-	partitions   = 8
+	partitions   = 16
 	operateEvery = 700 * time.Millisecond
 )
 
@@ -89,7 +89,7 @@ func (b *bankService) fails() error {
 // at once.
 func (b *bankService) options() []subscription.Option {
 	return []subscription.Option{
-		subscription.WithLease(sessionTimeout), subscription.WithPartitions(partitions), subscription.WithSaving(20, 200*time.Millisecond),
+		subscription.WithLease(sessionTimeout), subscription.WithPartitions(partitions), subscription.WithSaving(20, 500*time.Millisecond),
 		subscription.WithRetries(b.rng.IntN(2)), subscription.WithBackoff(time.Millisecond, 50*time.Millisecond), subscription.WithHandlerTimeout(5 * time.Second),
 		subscription.WithParking(),
 	}
@@ -141,7 +141,7 @@ func keepPages() {
 	if err != nil {
 		fatal(err)
 	}
-	a, err := newAnnouncements(b.feed, broker, b.fails, b.options()...)
+	a, err := newAnnouncements(b.feed, flaky{broker, b.fails}, b.options()...)
 	if err != nil {
 		fatal(err)
 	}

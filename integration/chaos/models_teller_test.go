@@ -104,7 +104,7 @@ func (c *teller) act(ctx context.Context) {
 // account returns an account: one that is in use, or now and then an earlier one of the same slot,
 // which is closed or about to be.
 func (c *teller) account() string {
-	slot := c.rng.IntN([]int{hot, slots}[c.rng.IntN(2)])
+	slot := c.rng.IntN([]int{hot, slots, slots, slots}[c.rng.IntN(4)])
 	return c.accountOf(slot, c.rng.IntN(10) == 0)
 }
 
