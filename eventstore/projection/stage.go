@@ -31,6 +31,7 @@ type stage[D any] struct {
 	dirty  []*document[D] // in the order of their first change
 	looked bool
 	made   bool // see hasMade
+	listed bool // an id; if not, and made is false, there is no list
 }
 
 // document returns a document as the handler sees it.

@@ -131,7 +131,7 @@ func (s *Subscription) saveSoon(number int) {
 	for _, r := range runs {
 		r.mu.Lock()
 		if w := r.workers[number]; w != nil {
-			signal(w.asked)
+			signal(w.soon)
 		}
 		r.mu.Unlock()
 	}
