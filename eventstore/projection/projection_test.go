@@ -238,6 +238,62 @@ func TestWaitForShowsWhatWasJustDone(t *testing.T) {
 	})
 }
 
+// A stage assumes that documents do not exist while it has made none. A handler must not see that
+// where another partition has made the document.
+func TestADocumentOfAnotherPartitionIsSeen(t *testing.T) {
+	memstate.Each(t, func(t *testing.T, store *memstate.Store) {
+		memstate.GoOn(t)
+		p, f := open(t, store)
+		stopIndex := memstate.Start(t, f.Index)
+		errPoor := errors.New("there is not enough")
+		b, err := projection.New(f, "balances", func(_ context.Context, docs *projection.Documents[account], item feed.Item) error {
+			e, ok := item.Event.Data.(moved)
+			if !ok {
+				return nil
+			}
+			err := docs.Update("bank", func(a *account) error {
+				if a.Balance+e.Amount < 0 {
+					return errPoor
+				}
+				a.Balance, a.Moves = a.Balance+e.Amount, a.Moves+1
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			bank, _, err := docs.Get("bank")
+			if err != nil {
+				return err
+			}
+			return docs.Put("after "+item.Stream.ID, bank)
+		}, projection.With(subscription.WithRetries(0), subscription.WithPartitions(64)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := memstate.Start(t, b.Run)
+		want := 0
+		for i := range 4 { // streams of different partitions
+			amount := 10
+			if i%2 == 1 {
+				amount = -7
+			}
+			want += amount
+			s := p.Stream("account", fmt.Sprint(i))
+			if _, err := p.Append(t.Context(), s, eventstore.ExpectAny(), moved{amount}); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.WaitFor(t.Context(), s, 1); err != nil {
+				t.Fatal(err)
+			}
+			if a, _, err := b.Get(t.Context(), "after "+s.ID); a != (account{want, i + 1}) || err != nil {
+				t.Errorf("after item %d its handler saw %+v, want %+v, %v", i, a, account{want, i + 1}, err)
+			}
+		}
+		stop()
+		stopIndex()
+	})
+}
+
 // dying is a store that answers nothing any more after a key was written.
 type dying struct {
 	*memstate.Store

@@ -302,9 +302,9 @@ func (r *run) share(ctx context.Context, sh shared, all []partition, etags []str
 	return nil
 }
 
-// takeTogether takes partitions in one request if nobody else changes them meanwhile, and otherwise
-// one by one. It returns how many it took. The workers begin together, so that one pass of the
-// reader serves all of them.
+// takeTogether takes partitions in one request if no other instance changes them meanwhile, and
+// otherwise one by one. It returns how many it took. The workers begin together, so that one pass
+// of the reader serves all of them.
 func (r *run) takeTogether(ctx context.Context, sh shared, wanted []partition, etags []string) (taken int, err error) {
 	if len(wanted) > 1 {
 		swaps := make([]driver.Swap, len(wanted))
@@ -321,7 +321,11 @@ func (r *run) takeTogether(ctx context.Context, sh shared, wanted []partition, e
 			return len(wanted), nil
 		}
 	}
-	defer signal(r.wake)
+	defer func() {
+		if taken > 0 {
+			signal(r.wake)
+		}
+	}()
 	for _, p := range wanted {
 		ok, err := r.take(ctx, sh, p)
 		if err != nil {
