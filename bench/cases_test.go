@@ -171,6 +171,16 @@ var comparisons = []comparison{
 		floor: "bulk reads of the same events in the same chunks, without decoding and without the log",
 	},
 	{
+		name: "projectrebuild", against: "floor", sides: projectRebuild, brief: true, limit: targets(1.5, 1.5, 1.5), once: true, counts: perRun,
+		what:  "a new version of a projection over 10,000 events of 1,000 streams, with a document for each stream, from its start until the documents include all events and views read it",
+		floor: "as in `catchup`",
+	},
+	{
+		name: "projectlive", against: "floor", sides: projectLive, brief: true, only: follows, once: true,
+		what:  "appends of 1 event by 16 concurrent sessions on 16 streams, until the documents of a running projection include them. A run is 20 appends of each. The time is the total time divided by the number of appends",
+		floor: "the same appends without a projection. An indexer takes them over on both sides",
+	},
+	{
 		name: "list", against: "floor", sides: list, brief: true, only: follows, once: true, counts: perRun,
 		what:  "a list of 100,000 streams",
 		floor: "bulk reads of the same pages in the same chunks, without decoding",

@@ -10,12 +10,15 @@ import (
 	"time"
 
 	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
+	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/eventstore/process"
+	"github.com/hexalith/eventstores-go/eventstore/publishing"
 )
 
 const idleCase = "idle"
 
-// idleUse is what one process sends to the store while nothing happens.
+// idleUse is what one use of a feed sends to the store while nothing happens.
 type idleUse struct {
 	what string
 	sent traffic // each second
@@ -25,7 +28,7 @@ func (u idleUse) row() string {
 	return fmt.Sprintf("bench case=%s store=embedded/memory what=%s requests_per_s=%.2f keys_per_s=%.2f bytes_per_s=%.0f", idleCase, u.what, u.sent.requests, u.sent.keys, u.sent.bytes)
 }
 
-// idlers are processes that use one feed while nothing happens, each with its own provider. They
+// idlers use one feed while nothing happens, each with its own provider. They
 // run in the background of all cases, since it takes time until they look for news only rarely.
 // They send a few requests a second to a store in memory of their own.
 type idlers struct {
@@ -45,7 +48,7 @@ type idleSample struct {
 	sent []traffic
 }
 
-// startIdlers starts an indexer, a live reader and a subscription.
+// startIdlers starts an indexer and whatever follows a feed.
 func startIdlers(t testing.TB, z sizes) *idlers {
 	t.Helper()
 	state := memory.New()
@@ -53,7 +56,7 @@ func startIdlers(t testing.TB, z sizes) *idlers {
 	ctx, cancel := context.WithCancel(t.Context())
 	i := &idlers{began: time.Now(), done: make(chan struct{})}
 	var running sync.WaitGroup
-	errs := make([]error, 3)
+	errs := make([]error, 6)
 	begin := func(name string, run func(*lab, *feed.Feed) error) {
 		n := len(i.labs)
 		l := newLab(t, &store{name: "embedded/memory", state: state}, z).partAt("idle.", true)
@@ -77,6 +80,32 @@ func startIdlers(t testing.TB, z sizes) *idlers {
 		}
 		<-ctx.Done()
 		return stop()
+	})
+	begin("projection", func(_ *lab, f *feed.Feed) error {
+		p, err := totals(f, 1)
+		if err != nil {
+			return err
+		}
+		return p.Run(ctx)
+	})
+	begin("publication", func(_ *lab, f *feed.Feed) error {
+		p, err := publishing.New(f, "announcements", publishing.NewLocal(), "deposits")
+		if err != nil {
+			return err
+		}
+		return p.Run(ctx)
+	})
+	begin("process", func(_ *lab, f *feed.Feed) error {
+		p, err := process.New(f, "Nothing", process.Rules[struct{}]{
+			Fold:   func(s struct{}, _ eventstore.Event) (struct{}, error) { return s, nil },
+			Route:  func(feed.Item) string { return "" },
+			Decide: func(struct{}, feed.Item) ([]any, error) { return nil, nil },
+			Act:    func(struct{}, eventstore.Event) []process.Command { return nil },
+		})
+		if err != nil {
+			return err
+		}
+		return p.Run(ctx)
 	})
 	running.Go(func() {
 		every := time.NewTicker(max(z.idleCount/12, 50*time.Millisecond))

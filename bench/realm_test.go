@@ -103,6 +103,15 @@ func (r *realm) Write(ctx context.Context, partition string, writes []driver.Wri
 	return r.State.Write(ctx, partition, r.writes(writes))
 }
 
+func (r *realm) SwapMany(ctx context.Context, partition string, swaps []driver.Swap) error {
+	r.requests.Add(1)
+	own := make([]driver.Swap, len(swaps))
+	for i, s := range swaps {
+		own[i] = r.swap(s)
+	}
+	return driver.SwapMany(ctx, r.State, partition, own)
+}
+
 func (r *realm) swap(s driver.Swap) driver.Swap {
 	r.count(s.Key)
 	r.bytes.Add(int64(len(s.Value)))

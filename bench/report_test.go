@@ -220,6 +220,12 @@ func (r report) markdown(t testing.TB) string {
 			line("- `catchup` on %s read %.0f events a second, `%s` %.0f.", result.store,
 				float64(full.many)*result.ours.perSecond(), result.other.name, float64(full.many)*result.other.perSecond())
 		}
+		if result.name == "projectrebuild" {
+			line("- `projectrebuild` on %s included %.0f events a second.", result.store, float64(full.many)*result.ours.perSecond())
+		}
+		if result.name == "projectlive" {
+			line("- `projectlive` on %s included %.0f events a second.", result.store, result.ours.perSecond())
+		}
 		if result.reached > 0 && result.against == "floor" {
 			line("- `%s` on %s made %.0f appends a second.", result.name, result.store, result.reached)
 		}
@@ -239,9 +245,9 @@ func (r report) markdown(t testing.TB) string {
 			line("| %s | %s | %.2f | %s | %.2f | %s | %.0f | %s |", result.name, result.store, a.requests, requests, a.keys, keys, a.bytes, bytes)
 		}
 	}
-	line("\nWhat processes send each second while nothing happens. Each is a process of its own, on a store")
-	line("without a lock component.\n")
-	line("| process | requests | keys | bytes |\n|---|---|---|---|")
+	line("\nWhat each of these sends each second while nothing happens. Each has a provider of its own, on a")
+	line("store without a lock component.\n")
+	line("| what | requests | keys | bytes |\n|---|---|---|---|")
 	for _, use := range r.idle {
 		line("| %s | %.2f | %.2f | %.0f |", use.what, use.sent.requests, use.sent.keys, use.sent.bytes)
 	}

@@ -225,7 +225,7 @@ func (r result) row() string {
 		number(t.name+"_spread_us", t.q3-t.q1)
 	}
 	fmt.Fprintf(&b, " ratio_q1=%.4f ratio_q3=%.4f ratio_error=%.4f rounds=%d samples=%d", r.pairQ1, r.pairQ3, r.ratioError(), r.rounds, r.samples)
-	if slices.Contains([]string{"parallel16", "hot16", "hot4x4"}, r.name) {
+	if slices.Contains([]string{"parallel16", "hot16", "hot4x4", "projectlive"}, r.name) {
 		for _, t := range []timing{r.ours, r.other} {
 			fmt.Fprintf(&b, " %s_per_s=%.0f", t.name, t.perSecond())
 		}

@@ -18,7 +18,7 @@ func TestEveryCaseYieldsARowAndItsSidesDoTheSame(t *testing.T) {
 	stores := []string{"sidecar/in-memory", "embedded/memory", "embedded/sqlite"}
 	r := measure(t, caseNames(), stores, small, plan{rounds: 1, verify: true})
 
-	onAFew := regexp.MustCompile("^(feedindexed|latency|across|list|old)")
+	onAFew := regexp.MustCompile("^(feedindexed|latency|across|list|old|projectlive)")
 	shape := regexp.MustCompile(`^bench case=(\w+) store=(\S+)( against=(?:hallgren|eventhorizon))? ours_(us|mib)=[\d.]+ (floor|hallgren|eventhorizon)_(us|mib)=[\d.]+ (ratio|difference_mib)=-?[\d.]+ `)
 	var got []string
 	for _, row := range r.rows() {
@@ -55,8 +55,8 @@ func TestEveryCaseYieldsARowAndItsSidesDoTheSame(t *testing.T) {
 		t.Errorf("got rows\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 
-	if len(r.idle) != 3 {
-		t.Errorf("%d processes were idle, want 3", len(r.idle))
+	if len(r.idle) != 6 {
+		t.Errorf("%d uses of a feed were idle, want 6", len(r.idle))
 	}
 	for _, use := range r.idle {
 		if use.sent.requests <= 0 {

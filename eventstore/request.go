@@ -71,6 +71,10 @@ func (s boundedState) Commit(ctx context.Context, partition string, swap driver.
 	return s.send(ctx, func(ctx context.Context) error { return s.State.Commit(ctx, partition, swap, writes) })
 }
 
+func (s boundedState) SwapMany(ctx context.Context, partition string, swaps []driver.Swap) error {
+	return s.send(ctx, func(ctx context.Context) error { return driver.SwapMany(ctx, s.State, partition, swaps) })
+}
+
 func (s boundedState) send(ctx context.Context, request func(context.Context) error) error {
 	_, err := within(ctx, s.limit, func(ctx context.Context) (struct{}, error) { return struct{}{}, request(ctx) })
 	return err

@@ -42,7 +42,10 @@ type State struct {
 	expires   sync.Once // for the warning that stored values expire
 }
 
-var _ driver.State = (*State)(nil)
+var (
+	_ driver.State       = (*State)(nil)
+	_ driver.ManySwapper = (*State)(nil)
+)
 
 // Option configures a [State], see [NewState].
 type Option func(*config) error

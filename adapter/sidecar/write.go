@@ -30,6 +30,58 @@ func (s *State) Swap(ctx context.Context, partition string, swap driver.Swap) er
 	return swapFailure(ctx, doing, s.client.SaveBulkState(ctx, s.store, swapItem(partition, swap)))
 }
 
+// SwapMany implements [driver.ManySwapper]. Where transactions roll back, it sends transactions. On
+// Redis it sends bulk saves, because a Redis transaction does not note that it created a key
+// first-write. Of other kinds it is unknown whether they honour each condition, so each swap is a
+// request.
+func (s *State) SwapMany(ctx context.Context, partition string, swaps []driver.Swap) error {
+	if !s.caps.Atomic && !s.caps.CountedETags || len(swaps) == 1 {
+		return driver.SwapEach(ctx, s, partition, swaps)
+	}
+	for first := true; len(swaps) > 0; first = false {
+		doing := "swapping many keys from " + swaps[0].Key
+		items := make([]*dapr.SetStateItem, 0, len(swaps))
+		for total := 0; len(items) < len(swaps); {
+			swap := swaps[len(items)]
+			if total += size(partition, swap.Key, swap.Value); len(items) > 0 && total > s.caps.MaxRequestBytes {
+				break
+			}
+			items = append(items, swapItem(partition, swap))
+		}
+		err := s.swapItems(ctx, doing, partition, items)
+		switch {
+		case err == nil:
+		case !first:
+			return afterOthers(err)
+		default:
+			return err
+		}
+		driver.Progress(ctx)
+		swaps = swaps[len(items):]
+	}
+	return nil
+}
+
+// swapItems sends swaps that fit in one request, or a single one.
+func (s *State) swapItems(ctx context.Context, doing, partition string, items []*dapr.SetStateItem) error {
+	if err := notSent(ctx, doing); err != nil {
+		return err
+	}
+	for _, item := range items {
+		if err := s.takes(doing, partition, item.Key, item.Value); err != nil {
+			return err
+		}
+	}
+	if !s.caps.Atomic {
+		return swapFailure(ctx, doing, s.client.SaveBulkState(ctx, s.store, items...))
+	}
+	operations := make([]*dapr.StateOperation, len(items))
+	for i, item := range items {
+		operations[i] = &dapr.StateOperation{Type: dapr.StateOperationTypeUpsert, Item: item}
+	}
+	return swapFailure(ctx, doing, s.client.ExecuteStateTransaction(ctx, s.store, partitionKey(partition), operations))
+}
+
 // Commit implements [driver.State].
 func (s *State) Commit(ctx context.Context, partition string, swap driver.Swap, writes []driver.Write) error {
 	doing := fmt.Sprintf("committing %s and %d writes", swap.Key, len(writes))

@@ -118,9 +118,9 @@ type state struct {
 }
 
 // State returns a state that traces and measures the requests to another one, for
-// [eventstore.NewProvider]. Operations have the names of the methods of driver.State: "get",
-// "get_many", "swap", "write", "commit". A request that an adapter divides, as the sidecar adapter
-// does, counts as one.
+// [eventstore.NewProvider]. Operations have the names of the methods of driver.State and
+// driver.ManySwapper: "get", "get_many", "swap", "swap_many", "write", "commit". A request that an
+// adapter divides, as the sidecar adapter does, counts as one.
 //
 // The trace goes into the outgoing gRPC metadata of each request. A client of Dapr's SDK with an
 // API token drops it unless you dial it with [DialOption]. A nil state or a wrong option is an
@@ -163,6 +163,12 @@ func (s *state) Write(ctx context.Context, partition string, writes []driver.Wri
 func (s *state) Commit(ctx context.Context, partition string, swap driver.Swap, writes []driver.Write) error {
 	return sent(ctx, &s.requests, "commit", 1+len(writes), func(ctx context.Context) error {
 		return s.State.Commit(ctx, partition, swap, writes)
+	})
+}
+
+func (s *state) SwapMany(ctx context.Context, partition string, swaps []driver.Swap) error {
+	return sent(ctx, &s.requests, "swap_many", len(swaps), func(ctx context.Context) error {
+		return driver.SwapMany(ctx, s.State, partition, swaps)
 	})
 }
 

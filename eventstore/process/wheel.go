@@ -25,10 +25,15 @@ import (
 // passed the minute, the time may have been overlooked, and the instance adds it to the minute of
 // the hand. The one who moves the hand first moves it, and then looks at the minutes that it has
 // passed once more. So of two who do this at the same time, at least one sees the other.
+//
+// Whoever adds a time also sees to it, so others need to look only seldom. They look at the
+// beginning of each minute, at the times that they have seen, and every ten seconds for what
+// somebody has added to the minute and then died.
 type wheel struct {
 	state driver.State
 	part  string
 	name  string
+	bell  chan time.Time // has the earliest time that this process has added since the last look
 }
 
 // due is a time at which an instance wakes up.
@@ -40,14 +45,15 @@ type due struct {
 
 func newWheel(state driver.State, feed, name string) wheel {
 	plain := func(s string) string { return strings.ReplaceAll(frame.Escape(s), ".", "%2E") }
-	return wheel{state, ":process:" + plain(feed) + "." + plain(name), name}
+	return wheel{state, ":process:" + plain(feed) + "." + plain(name), name, make(chan time.Time, 1)}
 }
 
 const (
 	kindMinute = "minute"
 	kindHand   = "hand"
 
-	lookEvery  = time.Second
+	lookEvery  = 10 * time.Second
+	tryAgain   = time.Second
 	minutes    = 60 // that are looked at in one request
 	wheelTries = 8
 )
@@ -81,73 +87,163 @@ func (w wheel) add(ctx context.Context, d due) error {
 			return err
 		}
 		if h, err = w.turn(ctx, func(h hand) hand { return h }); err != nil || h.minute <= minute {
+			w.ring(d.at)
 			return err
+		}
+	}
+}
+
+// ring makes this process look at a time, if not before.
+func (w wheel) ring(at time.Time) {
+	for {
+		select {
+		case w.bell <- at:
+			return
+		case before := <-w.bell:
+			if before.Before(at) {
+				at = before
+			}
 		}
 	}
 }
 
 // run calls wake for each time that has come, until ctx ends.
 func (w wheel) run(ctx context.Context, log *slog.Logger, wake func(context.Context, due) error) {
-	for pause.For(ctx, jitter.Of(ctx, lookEvery)) {
-		if err := w.look(ctx, wake); err != nil && ctx.Err() == nil {
+	var h hand
+	next := time.Now().Add(jitter.Of(ctx, tryAgain))
+	for {
+		timer := time.NewTimer(time.Until(next))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case at := <-w.bell:
+			timer.Stop()
+			if at.Before(next) {
+				next = at
+			}
+			continue
+		case <-timer.C:
+		}
+		var err error
+		if h, next, err = w.look(ctx, h, wake); err != nil && ctx.Err() == nil {
 			log.WarnContext(ctx, "instances of a process do not wake up", "error", err)
 		}
 	}
 }
 
-// look calls wake for each time that has come, and moves the hand.
-func (w wheel) look(ctx context.Context, wake func(context.Context, due) error) error {
+// look calls wake for each time that has come, and moves the hand. before is the hand at the look
+// before this one. It returns the hand, and when to look again.
+func (w wheel) look(ctx context.Context, before hand, wake func(context.Context, due) error) (h hand, next time.Time, err error) {
 	now := time.Now()
-	h, err := w.turn(ctx, func(h hand) hand {
-		h.minute = max(h.minute, min(minuteOf(now), h.done+minutes-1))
-		return h
-	})
-	if err != nil {
-		return err
+	next = now.Add(jitter.Of(ctx, lookEvery))
+	if minute := time.Unix(60*(minuteOf(now)+1), 0); minute.Before(next) {
+		next = minute
 	}
-	keys := make([]string, 0, minutes)
-	for minute := h.done; minute <= h.minute; minute++ {
-		keys = append(keys, w.minuteKey(minute))
-	}
-	items, err := w.state.GetMany(ctx, w.part, keys)
+	h, items, err := w.read(ctx, before, now)
 	if err != nil {
-		return w.failed(err)
+		return h, now.Add(tryAgain), err
+	}
+	if h.minute < minuteOf(now) { // the service was away
+		next = now
 	}
 	var failures []error
 	done := h.minute // those before the hand get no more times
 	for i, item := range items {
 		minute := h.done + int64(i)
 		left, err := w.fire(ctx, minute, item, now, wake)
-		if err != nil {
+		switch {
+		case err != nil:
 			failures = append(failures, err)
+			left, next = now, now.Add(tryAgain)
+		case !left.IsZero() && left.Before(next):
+			next = left
 		}
-		if left {
+		if !left.IsZero() {
 			done = min(done, minute)
 		}
 	}
+	if len(failures) > 0 {
+		next = now.Add(tryAgain)
+	}
 	if done > h.done {
-		_, err := w.turn(ctx, func(h hand) hand { h.done = max(h.done, done); return h })
+		var err error
+		h, err = w.turn(ctx, func(h hand) hand { h.done = max(h.done, done); return h })
 		failures = append(failures, err)
 	}
-	return errors.Join(failures...)
+	return h, next, errors.Join(failures...)
 }
 
-// fire calls wake for the times of a minute that have come. It reports whether some are left.
-func (w wheel) fire(ctx context.Context, minute int64, item driver.Item, now time.Time, wake func(context.Context, due) error) (left bool, err error) {
+// read moves the hand if it is time, and then reads the minutes that are not done. If the hand is
+// where it was at the look before, one request is enough.
+func (w wheel) read(ctx context.Context, h hand, now time.Time) (hand, []driver.Item, error) {
+	if h.minute > 0 && h.minute == minuteOf(now) {
+		items, err := w.state.GetMany(ctx, w.part, append([]string{w.handKey()}, w.keys(h)...))
+		if err != nil {
+			return h, nil, w.failed(err)
+		}
+		if found, err := w.decodeHand(items[0]); err == nil && found == h {
+			return h, items[1:], w.prove(ctx, h, items[1:])
+		}
+	}
+	h, err := w.turn(ctx, func(h hand) hand {
+		h.minute = max(h.minute, min(minuteOf(now), h.done+minutes-1))
+		return h
+	})
+	if err != nil {
+		return h, nil, err
+	}
+	items, err := w.state.GetMany(ctx, w.part, w.keys(h))
+	if err != nil {
+		return h, nil, w.failed(err)
+	}
+	return h, items, w.prove(ctx, h, items)
+}
+
+// prove reads minutes again that a bulk read may have missed. An empty one before the hand is done
+// for ever.
+func (w wheel) prove(ctx context.Context, h hand, items []driver.Item) (err error) {
+	if !w.state.Capabilities().BulkMisses {
+		return nil
+	}
+	for i, item := range items {
+		if !item.Found() && item.Err == nil && h.done+int64(i) < h.minute {
+			if items[i], err = w.state.Get(ctx, w.part, item.Key); err != nil {
+				return w.failed(err)
+			}
+		}
+	}
+	return nil
+}
+
+// keys returns the keys of the minutes that are not done.
+func (w wheel) keys(h hand) []string {
+	keys := make([]string, 0, minutes)
+	for minute := h.done; minute <= h.minute; minute++ {
+		keys = append(keys, w.minuteKey(minute))
+	}
+	return keys
+}
+
+// fire calls wake for the times of a minute that have come. It returns the first of those that are
+// left.
+func (w wheel) fire(ctx context.Context, minute int64, item driver.Item, now time.Time, wake func(context.Context, due) error) (left time.Time, err error) {
 	if item.Err != nil {
-		return true, w.failed(item.Err)
+		return left, w.failed(item.Err)
 	}
 	all, err := w.decode(item)
 	if err != nil {
-		return true, err
+		return left, err
 	}
 	var failures []error
 	var fired []due
 	for _, d := range all {
 		if d.at.After(now) {
-			left = true
+			if left.IsZero() || d.at.Before(left) {
+				left = d.at
+			}
 		} else if err := wake(ctx, d); err != nil {
-			failures, left = append(failures, fmt.Errorf("%s %q: %w", w.name, d.id, err)), true
+			failures = append(failures, fmt.Errorf("%s %q: %w", w.name, d.id, err))
 		} else {
 			fired = append(fired, d)
 		}
@@ -156,9 +252,7 @@ func (w wheel) fire(ctx context.Context, minute int64, item driver.Item, now tim
 		err := w.change(ctx, minute, func(all []due) []due {
 			return slices.DeleteFunc(all, func(d due) bool { return slices.Contains(fired, d) })
 		})
-		if err != nil {
-			failures, left = append(failures, err), true
-		}
+		failures = append(failures, err)
 	}
 	return left, errors.Join(failures...)
 }
@@ -166,16 +260,8 @@ func (w wheel) fire(ctx context.Context, minute int64, item driver.Item, now tim
 // turn changes the hand.
 func (w wheel) turn(ctx context.Context, change func(hand) hand) (h hand, err error) {
 	err = w.update(ctx, w.handKey(), func(item driver.Item) ([]byte, error) {
-		h = hand{}
-		_, err := frame.Read(item.Value, kindHand, w.part, func(field, value string) (err error) {
-			switch field {
-			case "minute":
-				h.minute, err = strconv.ParseInt(value, 10, 64)
-			case "done":
-				h.done, err = strconv.ParseInt(value, 10, 64)
-			}
-			return err
-		})
+		var err error
+		h, err = w.decodeHand(item)
 		if !item.Found() {
 			now := minuteOf(time.Now())
 			h, err = hand{now, now}, nil
@@ -191,6 +277,19 @@ func (w wheel) turn(ctx context.Context, change func(hand) hand) (h hand, err er
 		f.Number("minute", h.minute)
 		f.Number("done", h.done)
 		return f.Finish(), nil
+	})
+	return h, err
+}
+
+func (w wheel) decodeHand(item driver.Item) (h hand, err error) {
+	_, err = frame.Read(item.Value, kindHand, w.part, func(field, value string) (err error) {
+		switch field {
+		case "minute":
+			h.minute, err = strconv.ParseInt(value, 10, 64)
+		case "done":
+			h.done, err = strconv.ParseInt(value, 10, 64)
+		}
+		return err
 	})
 	return h, err
 }

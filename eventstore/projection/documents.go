@@ -24,6 +24,9 @@ type change[D any] func(value D, exists bool) (D, bool, error)
 // [Documents.Update]. If the item was delivered before, the document may include it already.
 func (d *Documents[D]) Get(id string) (value D, exists bool, err error) {
 	doc, err := d.stage.document(d.ctx, id)
+	if err == nil && doc.assumed {
+		err = d.learn(doc)
+	}
 	if err != nil {
 		return value, false, err
 	}
@@ -36,8 +39,9 @@ func (d *Documents[D]) Put(id string, value D) error {
 }
 
 // Update changes a document. If it does not exist, change begins with the zero value. change may be
-// called again later with another value, because another instance may have changed the document
-// meanwhile. So it must depend on nothing but the value and the item. An error of change leaves the
+// called again later with another value, because another partition may have changed the document
+// meanwhile, or made it. So it must depend on nothing but the value and the item, and nothing else
+// may depend on the value that it gets: use [Documents.Get] for that. An error of change leaves the
 // document as it is, and Update returns it.
 func (d *Documents[D]) Update(id string, change func(*D) error) error {
 	return d.change(id, func(value D, _ bool) (D, bool, error) {
@@ -60,16 +64,42 @@ func (d *Documents[D]) change(id string, change change[D]) error {
 		d.touched = append(d.touched, doc)
 	}
 	doc.item = append(doc.item, change)
-	doc.value, doc.exists, err = change(doc.value, doc.exists)
-	return err
+	before, existed := doc.value, doc.exists
+	if doc.value, doc.exists, err = change(before, existed); err == nil || !doc.assumed {
+		return err
+	}
+	doc.value, doc.exists = before, existed
+	return d.learn(doc) // which calls change again
+}
+
+// learn reads a document that was assumed not to exist, and repeats what the item has changed.
+func (d *Documents[D]) learn(doc *document[D]) error {
+	if err := d.stage.learn(d.ctx, doc); err != nil {
+		return err
+	}
+	changes := doc.item
+	if doc.includes(d.stage.number, d.stream, d.at) {
+		doc.item = nil
+		return nil
+	}
+	for _, change := range changes {
+		var err error
+		if doc.value, doc.exists, err = change(doc.value, doc.exists); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // document is a document that a stage knows.
 type document[D any] struct {
-	record // as the store has it
-	id     string
-	value  D // with all changes
-	exists bool
+	record  // as the store has it
+	id      string
+	value   D // with all changes
+	exists  bool
+	assumed bool   // that it does not exist, without a look
+	fresh   bool   // the stage has not written it since it knows the ETag
+	etag    string // of record
 
 	pending []pending[D] // items that the store does not include yet
 	item    []change[D]  // of the item that is being handled
@@ -80,6 +110,25 @@ type pending[D any] struct {
 	at      place
 	stream  string
 	changes []change[D]
+}
+
+// learn makes the document what was read of it, with the pending items.
+func (doc *document[D]) learn(partition int, stored record, etag string) error {
+	if err := doc.rebase(partition, stored); err != nil {
+		return err
+	}
+	doc.assumed, doc.fresh, doc.etag = false, true, etag
+	return nil
+}
+
+// isShared reports whether other partitions change the document as well.
+func (doc *document[D]) isShared(partition int) bool {
+	for n := range doc.through {
+		if n != partition {
+			return true
+		}
+	}
+	return false
 }
 
 // rebase makes the document what the store has of it, with the pending items that this does not

@@ -78,10 +78,13 @@ const listing = "list a document"
 // addOnce lists some of the ids, and returns the others.
 func (s *stage[D]) addOnce(ctx context.Context, ids []string) (rest []string, err error) {
 	key, part := s.listKey(s.number), s.shared()
-	item, err := s.state.Get(ctx, part, key)
-	if err != nil {
-		return nil, s.failed(listing, err)
+	item := driver.Item{Key: key}
+	if s.made || s.listed || !s.looked {
+		if item, err = s.state.Get(ctx, part, key); err != nil {
+			return nil, s.failed(listing, err)
+		}
 	}
+	s.listed = true
 	l, err := decodeList(part, item.Value)
 	if err != nil {
 		return nil, s.damaged(key, err)

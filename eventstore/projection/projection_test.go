@@ -54,6 +54,24 @@ func (l *link) Swap(ctx context.Context, part string, swap driver.Swap) error {
 	return err
 }
 
+// SwapMany loses the request, a part of it, or the answer.
+func (l *link) SwapMany(ctx context.Context, part string, swaps []driver.Swap) error {
+	<-time.After(time.Millisecond)
+	if l.lost() {
+		return errLost
+	}
+	if l.lost() && !l.Capabilities().Atomic {
+		swaps = swaps[len(swaps)/2:]
+		_ = driver.SwapMany(ctx, l.State, part, swaps)
+		return errLost
+	}
+	err := driver.SwapMany(ctx, l.State, part, swaps)
+	if l.lost() {
+		return errLost
+	}
+	return err
+}
+
 func (l *link) Get(ctx context.Context, part, key string) (driver.Item, error) {
 	<-time.After(time.Millisecond)
 	if l.lost() {
@@ -82,6 +100,12 @@ func open(t *testing.T, state driver.State) (*eventstore.Provider, *feed.Feed) {
 // balances keeps the balance of each account, of each owner of accounts, and of the bank.
 func balances(t *testing.T, f *feed.Feed, options ...projection.Option) *projection.Projection[account] {
 	t.Helper()
+	return copied(t, f, false, options...)
+}
+
+// copied also keeps a copy of the balance of each account, which it changes by Get and Put.
+func copied(t *testing.T, f *feed.Feed, copies bool, options ...projection.Option) *projection.Projection[account] {
+	t.Helper()
 	p, err := projection.New(f, "balances", func(_ context.Context, docs *projection.Documents[account], item feed.Item) error {
 		e, ok := item.Event.Data.(moved)
 		if !ok {
@@ -94,7 +118,15 @@ func balances(t *testing.T, f *feed.Feed, options ...projection.Option) *project
 				return err
 			}
 		}
-		return nil
+		if !copies {
+			return nil
+		}
+		a, _, err := docs.Get("copy of " + item.Stream.ID)
+		if err != nil {
+			return err
+		}
+		a.Balance, a.Moves = a.Balance+e.Amount, a.Moves+1
+		return docs.Put("copy of "+item.Stream.ID, a)
 	}, options...)
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +154,7 @@ func project(t *testing.T, store *memstate.Store, seed uint64) {
 		l := &link{State: store, chance: rand.New(rand.NewPCG(seed, uint64(len(links)))), in: 15}
 		links = append(links, l)
 		_, f := open(t, l)
-		stops = append(stops, memstate.Start(t, balances(t, f, projection.With(subscription.WithLease(2*time.Second), subscription.WithPartitions(4), subscription.WithSaving(7, 100*time.Millisecond))).Run))
+		stops = append(stops, memstate.Start(t, copied(t, f, true, projection.With(subscription.WithLease(2*time.Second), subscription.WithPartitions(4), subscription.WithSaving(7, 100*time.Millisecond))).Run))
 	}
 	start()
 	for i := range 400 {
@@ -144,7 +176,7 @@ func project(t *testing.T, store *memstate.Store, seed uint64) {
 			t.Fatal(err)
 		}
 		owner, _, _ := strings.Cut(id, ".")
-		for _, of := range []string{id, owner, "bank"} {
+		for _, of := range []string{id, owner, "bank", "copy of " + id} {
 			a := want[of]
 			a.Balance, a.Moves = a.Balance+amount, a.Moves+1
 			want[of] = a
@@ -206,6 +238,62 @@ func TestWaitForShowsWhatWasJustDone(t *testing.T) {
 	})
 }
 
+// A stage assumes that documents do not exist while it has made none. A handler must not see that
+// where another partition has made the document.
+func TestADocumentOfAnotherPartitionIsSeen(t *testing.T) {
+	memstate.Each(t, func(t *testing.T, store *memstate.Store) {
+		memstate.GoOn(t)
+		p, f := open(t, store)
+		stopIndex := memstate.Start(t, f.Index)
+		errPoor := errors.New("there is not enough")
+		b, err := projection.New(f, "balances", func(_ context.Context, docs *projection.Documents[account], item feed.Item) error {
+			e, ok := item.Event.Data.(moved)
+			if !ok {
+				return nil
+			}
+			err := docs.Update("bank", func(a *account) error {
+				if a.Balance+e.Amount < 0 {
+					return errPoor
+				}
+				a.Balance, a.Moves = a.Balance+e.Amount, a.Moves+1
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			bank, _, err := docs.Get("bank")
+			if err != nil {
+				return err
+			}
+			return docs.Put("after "+item.Stream.ID, bank)
+		}, projection.With(subscription.WithRetries(0), subscription.WithPartitions(64)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := memstate.Start(t, b.Run)
+		want := 0
+		for i := range 4 { // streams of different partitions
+			amount := 10
+			if i%2 == 1 {
+				amount = -7
+			}
+			want += amount
+			s := p.Stream("account", fmt.Sprint(i))
+			if _, err := p.Append(t.Context(), s, eventstore.ExpectAny(), moved{amount}); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.WaitFor(t.Context(), s, 1); err != nil {
+				t.Fatal(err)
+			}
+			if a, _, err := b.Get(t.Context(), "after "+s.ID); a != (account{want, i + 1}) || err != nil {
+				t.Errorf("after item %d its handler saw %+v, want %+v, %v", i, a, account{want, i + 1}, err)
+			}
+		}
+		stop()
+		stopIndex()
+	})
+}
+
 // dying is a store that answers nothing any more after a key was written.
 type dying struct {
 	*memstate.Store
@@ -224,6 +312,15 @@ func (d *dying) Swap(ctx context.Context, part string, swap driver.Swap) error {
 		d.dead.Store(true)
 	}
 	return err
+}
+
+func (d *dying) SwapMany(ctx context.Context, part string, swaps []driver.Swap) error {
+	for _, swap := range swaps {
+		if err := d.Swap(ctx, part, swap); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *dying) Get(ctx context.Context, part, key string) (driver.Item, error) {

@@ -2,7 +2,6 @@ package projection
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"strconv"
 	"sync"
@@ -13,7 +12,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
 	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
-	"github.com/hexalith/eventstores-go/eventstore/subscription"
+	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
 )
 
 const (
@@ -56,21 +55,8 @@ func (p *Projection[D]) Switch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for n := 0; ; n++ {
-		partitions, err := p.subscription.Positions(ctx)
-		_, behind := errors.AsType[*subscription.NotFoundError](err) // it is about to run
-		if err != nil && !behind {
-			return err
-		}
-		for _, partition := range partitions {
-			behind = behind || partition.Position < end
-		}
-		if !behind {
-			break
-		}
-		if !pause.For(ctx, jitter.Of(ctx, min(10*time.Millisecond<<min(n, 7), time.Second))) {
-			return context.Cause(ctx)
-		}
+	if err := p.subscription.Catch(permit.Permit{}, ctx, end); err != nil {
+		return err
 	}
 	for n := 0; ; n++ {
 		if n > 0 && !pause.For(ctx, jitter.Of(ctx, backoff(n))) {

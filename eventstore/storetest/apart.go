@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,6 +71,14 @@ func (a apart) Write(ctx context.Context, partition string, writes []driver.Writ
 func (a apart) Commit(ctx context.Context, partition string, swap driver.Swap, writes []driver.Write) error {
 	swap.Key = a.key(swap.Key)
 	return a.State.Commit(ctx, partition+a.tag, swap, a.writes(writes))
+}
+
+func (a apart) SwapMany(ctx context.Context, partition string, swaps []driver.Swap) error {
+	swaps = slices.Clone(swaps)
+	for i := range swaps {
+		swaps[i].Key = a.key(swaps[i].Key)
+	}
+	return driver.SwapMany(ctx, a.State, partition+a.tag, swaps)
 }
 
 // apartLocks are the locks of a part of a store.

@@ -38,6 +38,7 @@ var stateRules = []rule[store]{
 	{"a swap without an ETag creates a key, once", "the first append creates the head; if that worked twice, two writers would each believe that they began the stream", testSwapCreatesOnce},
 	{"a swap with a stale ETag changes nothing", "an append that lost the race must leave the winner's head alone", testStaleSwap},
 	{"of concurrent swaps with one ETag exactly one succeeds", "this is the commit: if two succeed, an acknowledged append is lost", testConcurrentSwaps},
+	{"swaps that are sent together each keep their condition", "a projection writes its documents so; one that another instance has changed meanwhile must not be overwritten", testManySwaps},
 	{"every swap changes the ETag, even if it writes the same value", "a trimmed head must be told from one that was not trimmed", testSwapChangesETag},
 	{"a read after a write sees it", "an append reads the head that the last one wrote; a stale head costs retries, and idempotency is checked by reading", testReadYourWrites},
 	{"an absent key is an item without an ETag, not an error", "an empty stream has no head; an error would look like a store that does not answer", testAbsentKey},

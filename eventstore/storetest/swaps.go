@@ -63,6 +63,45 @@ func testConcurrentSwaps(t *testing.T, s store) {
 	}
 }
 
+// testManySwaps sends swaps together, of which some have a stale ETag.
+func testManySwaps(t *testing.T, s store) {
+	n := newNames()
+	names := []string{"a", "b", "c"}
+	many := func(value string, etags ...string) error {
+		var swaps []driver.Swap
+		for i, etag := range etags {
+			swaps = append(swaps, driver.Swap{Key: n.key(names[i]), Value: []byte(value), ETag: etag})
+		}
+		return driver.SwapMany(contextOf(t), s.State, n.partition, swaps)
+	}
+	etags := func() (all []string) {
+		for _, name := range names {
+			all = append(all, get(t, s, n, name).ETag)
+		}
+		return all
+	}
+	if err := many("one", "", "", ""); err != nil {
+		t.Fatalf("creating three keys: %v", err)
+	}
+	first := etags()
+	if many("again", "", "", "") == nil {
+		t.Error("a second creation of the same keys succeeded")
+	}
+	if err := many("two", first...); err != nil {
+		t.Fatalf("swapping three keys: %v", err)
+	}
+	second := etags()
+	if many("three", second[0], first[1], "") == nil {
+		t.Error("swaps of which two had a stale ETag succeeded")
+	}
+	if value := string(get(t, s, n, "a").Value); value != "two" && value != "three" {
+		t.Errorf("the key with the right ETag has the value %q", value)
+	}
+	for _, name := range names[1:] {
+		wantValue(t, get(t, s, n, name), "two")
+	}
+}
+
 // testSwapChangesETag swaps a value for itself and compares the ETags.
 func testSwapChangesETag(t *testing.T, s store) {
 	n := newNames()

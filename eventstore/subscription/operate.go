@@ -92,7 +92,7 @@ func (s *Subscription) readAll(ctx context.Context) (shared, []partition, error)
 	if err != nil {
 		return sh, nil, err
 	}
-	all, err := s.readPartitions(ctx, operating, sh)
+	all, _, err := s.readPartitions(ctx, operating, sh)
 	return sh, all, err
 }
 

@@ -134,6 +134,14 @@ func (w *worker) hasRoom() bool {
 	return w.halfEmpty()
 }
 
+// awaitRoom waits a moment until the queue has room. A partition that leaves a pass needs another
+// pass, which reads again what the others have had.
+func (w *worker) awaitRoom() {
+	const atMost, each = 50, time.Millisecond
+	for n := 0; n < atMost && w.full() && pause.For(w.ctx, each); n++ {
+	}
+}
+
 func (w *worker) full() bool { return len(w.queue) >= queued || w.bytes.Load() >= queuedBytes }
 
 func (w *worker) halfEmpty() bool {
@@ -187,6 +195,9 @@ func (r *run) pass(ctx context.Context, g group, from feed.Position, live bool) 
 			}
 		} else {
 			k := partitionOf(item.Stream, r.size)
+			if w := g[k]; w != nil && !live {
+				w.awaitRoom()
+			}
 			if r.dispatch(g, k, item) {
 				n++
 			}

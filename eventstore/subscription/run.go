@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 	"github.com/hexalith/eventstores-go/internal/polling"
@@ -194,11 +195,11 @@ func (r *run) beat(ctx context.Context) error {
 		r.endWorkers(errMoved)
 		r.epoch = sh.epoch
 	}
-	all, err := r.readPartitions(ctx, running, sh)
+	all, etags, err := r.readPartitions(ctx, running, sh)
 	if err != nil {
 		return err
 	}
-	return r.share(ctx, sh, all, dead)
+	return r.share(ctx, sh, all, etags, dead)
 }
 
 // observe returns the instances that have not shown themselves for their lease. It removes those
@@ -229,7 +230,7 @@ func (r *run) observe(sh *shared, now time.Time) (dead []string) {
 
 // share gives partitions to other instances, or takes some, so that each living instance has its
 // fair share.
-func (r *run) share(ctx context.Context, sh shared, all []partition, dead []string) error {
+func (r *run) share(ctx context.Context, sh shared, all []partition, etags []string, dead []string) error {
 	living := slices.DeleteFunc(slices.Clone(sh.instances), func(m member) bool { return slices.Contains(dead, m.id) })
 	rank := slices.IndexFunc(living, func(m member) bool { return m.id == r.id })
 	fair := len(all) / len(living)
@@ -272,6 +273,7 @@ func (r *run) share(ctx context.Context, sh shared, all []partition, dead []stri
 	}
 	have := len(mine)
 	end := feed.Position(-1)
+	var wanted []partition
 	for _, p := range free {
 		// Where a handler hangs, its instance cannot take the partition again although it has room.
 		if have >= fair && now.Sub(r.unowned[p.number]) < r.lease {
@@ -287,17 +289,63 @@ func (r *run) share(ctx context.Context, sh shared, all []partition, dead []stri
 		if p.position > 0 && p.position > end {
 			return &AheadError{r.name, p.number, p.position, end}
 		}
-		taken, err := r.take(ctx, sh, p)
-		if err != nil {
-			return err
-		}
-		if taken {
-			have++
-		}
+		wanted = append(wanted, p)
+		have++
 	}
+	taken, err := r.takeTogether(ctx, sh, wanted, etags)
+	if err != nil {
+		return err
+	}
+	have += taken - len(wanted)
 	r.hungry = have < fair
 	r.log.DebugContext(ctx, "a subscription has shared its partitions", "instances", len(living), "partitions", have)
 	return nil
+}
+
+// takeTogether takes partitions in one request if no other instance changes them meanwhile, and
+// otherwise one by one. It returns how many it took. The workers begin together, so that one pass
+// of the reader serves all of them.
+func (r *run) takeTogether(ctx context.Context, sh shared, wanted []partition, etags []string) (taken int, err error) {
+	if len(wanted) > 1 {
+		swaps := make([]driver.Swap, len(wanted))
+		for i, p := range wanted {
+			p.owner, p.term = r.id, p.term+1
+			swaps[i] = driver.Swap{Key: r.keys.of(p.number), Value: p.encode(r.keys.partition), ETag: etags[p.number]}
+		}
+		if err := driver.SwapMany(ctx, r.inside.State(), r.keys.partition, swaps); err == nil {
+			for _, p := range wanted {
+				p.owner, p.term = r.id, p.term+1
+				r.begin(sh, p)
+			}
+			signal(r.wake)
+			return len(wanted), nil
+		}
+	}
+	defer func() {
+		if taken > 0 {
+			signal(r.wake)
+		}
+	}()
+	for _, p := range wanted {
+		ok, err := r.take(ctx, sh, p)
+		if err != nil {
+			return taken, err
+		}
+		if ok {
+			taken++
+		}
+	}
+	return taken, nil
+}
+
+// begin starts the worker of a partition that this instance has taken.
+func (r *run) begin(sh shared, p partition) {
+	delete(r.unowned, p.number)
+	w := newWorker(r, sh, p)
+	r.mu.Lock()
+	r.workers[p.number] = w
+	r.mu.Unlock()
+	r.all.Go(w.work)
 }
 
 // take makes this instance the owner of a partition, and starts its worker. It returns false if
@@ -322,13 +370,7 @@ func (r *run) take(ctx context.Context, sh shared, seen partition) (bool, error)
 	case err != nil:
 		return false, err
 	}
-	delete(r.unowned, seen.number)
-	w := newWorker(r, sh, taken)
-	r.mu.Lock()
-	r.workers[seen.number] = w
-	r.mu.Unlock()
-	r.all.Go(w.work)
-	signal(r.wake)
+	r.begin(sh, taken)
 	return true, nil
 }
 

@@ -152,25 +152,25 @@ func (s *Subscription) readShared(ctx context.Context, operation string) (shared
 	return sh, err
 }
 
-// readPartitions reads all partitions, in their order.
-func (s *Subscription) readPartitions(ctx context.Context, operation string, sh shared) ([]partition, error) {
+// readPartitions reads all partitions, in their order, and the ETags of their records.
+func (s *Subscription) readPartitions(ctx context.Context, operation string, sh shared) ([]partition, []string, error) {
 	keys := make([]string, sh.partitions)
 	for k := range keys {
 		keys[k] = s.keys.of(k)
 	}
 	items, err := s.inside.GetMany(ctx, operation, keys)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	all := make([]partition, sh.partitions)
+	all, etags := make([]partition, sh.partitions), make([]string, sh.partitions)
 	for k, item := range items {
 		p, err := s.decodePartition(k, item.Value)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		all[k] = p.rebased(sh)
+		all[k], etags[k] = p.rebased(sh), item.ETag
 	}
-	return all, nil
+	return all, etags, nil
 }
 
 // checkEnd returns an error if a position is beyond the end of the feed.

@@ -5,8 +5,10 @@ import (
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
+	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
 )
 
 const waiting = "wait for a subscription"
@@ -27,7 +29,7 @@ func (s *Subscription) WaitFor(ctx context.Context, stream eventstore.Stream, ve
 	if err != nil {
 		return err
 	}
-	sh, err := s.readShared(ctx, waiting)
+	sh, err := s.awaitShared(ctx)
 	if err != nil {
 		return err
 	}
@@ -55,6 +57,69 @@ func (s *Subscription) WaitFor(ctx context.Context, stream eventstore.Stream, ve
 	}
 }
 
+// awaitShared reads what all instances share. If the subscription does not exist, it may be about
+// to run for the first time.
+func (s *Subscription) awaitShared(ctx context.Context) (shared, error) {
+	const patience = 2 * time.Second
+	began := time.Now()
+	for n := 0; ; n++ {
+		sh, err := s.readShared(ctx, waiting)
+		if !isA[*NotFoundError](err) || time.Since(began) > patience {
+			return sh, err
+		}
+		if !pause.For(ctx, jitter.Of(ctx, min(5*time.Millisecond<<min(n, 6), 200*time.Millisecond))) {
+			return sh, context.Cause(ctx)
+		}
+	}
+}
+
+// Catch waits until all partitions are at least at a position. Instances of this process save as
+// soon as they are. It is for the packages of this module.
+func (s *Subscription) Catch(_ permit.Permit, ctx context.Context, position feed.Position) error {
+	for n := 0; ; n++ {
+		if s.works(position) {
+			if n = 0; !pause.For(ctx, 5*time.Millisecond) {
+				return context.Cause(ctx)
+			}
+			continue
+		}
+		all, err := s.Positions(ctx)
+		behind := isA[*NotFoundError](err) // it is about to run
+		if err != nil && !behind {
+			return err
+		}
+		for number, p := range all {
+			if p.Position < position {
+				behind = true
+				s.saveSoon(number)
+			}
+		}
+		if !behind {
+			return nil
+		}
+		if !pause.For(ctx, jitter.Of(ctx, min(10*time.Millisecond<<min(n, 7), time.Second))) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// works reports whether an instance of this process still has to handle items up to a position.
+func (s *Subscription) works(position feed.Position) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for r := range s.runs {
+		r.mu.Lock()
+		for _, w := range r.workers {
+			if w.ctx.Err() == nil && (w.through.Load() < int64(position) || len(w.queue) > 0) {
+				r.mu.Unlock()
+				return true
+			}
+		}
+		r.mu.Unlock()
+	}
+	return false
+}
+
 // saveSoon makes the instances of this process save a partition.
 func (s *Subscription) saveSoon(number int) {
 	s.mu.Lock()
@@ -66,7 +131,7 @@ func (s *Subscription) saveSoon(number int) {
 	for _, r := range runs {
 		r.mu.Lock()
 		if w := r.workers[number]; w != nil {
-			signal(w.asked)
+			signal(w.soon)
 		}
 		r.mu.Unlock()
 	}

@@ -42,6 +42,7 @@ type worker struct {
 	release chan struct{} // closed when the worker shall end in good order
 	freed   atomic.Bool   // release is closed
 	asked   chan struct{} // an operator wants another try
+	soon    chan struct{} // somebody waits for what was handled to be saved
 	queue   chan feed.Item
 	bytes   atomic.Int64 // of the items in queue
 	through atomic.Int64 // every item up to this position is in the queue, or was
@@ -72,7 +73,7 @@ type worker struct {
 func newWorker(r *run, sh shared, p partition) *worker {
 	w := &worker{
 		run: r, number: p.number, term: p.term, stage: r.stage(p.number), shared: sh, began: time.Now(),
-		release: make(chan struct{}), asked: make(chan struct{}, 1), queue: make(chan feed.Item, queued),
+		release: make(chan struct{}), asked: make(chan struct{}, 1), soon: make(chan struct{}, 1), queue: make(chan feed.Item, queued),
 		position: p.position, begins: p.position, saved: p.position, ahead: p.ahead, past: p.ahead, parked: p.parked,
 	}
 	w.ctx, w.cancel = context.WithCancelCause(r.ctx)
@@ -157,6 +158,8 @@ func (w *worker) step(due <-chan time.Time) error {
 		return w.retryParked()
 	case <-due:
 		return nil
+	case <-w.soon:
+		return w.saveInTime()
 	case item := <-w.queue:
 		w.bytes.Add(-int64(item.Size(permit.Permit{})))
 		if w.starved.Load() && w.halfEmpty() {

@@ -43,10 +43,11 @@ type Store struct {
 
 // Request is one request to the store.
 type Request struct {
-	Op        string // "get", "getmany", "swap", "write" or "commit"
+	Op        string // "get", "getmany", "swap", "swapmany", "write" or "commit"
 	Partition string
 	Keys      []string       // all keys that it reads or writes; the swapped key first
 	Swap      driver.Swap    // for swap and commit
+	Swaps     []driver.Swap  // for swapmany
 	Writes    []driver.Write // for write and commit
 	Items     []driver.Item  // the answer to get and getmany, set by next; Around may change it
 }
@@ -248,6 +249,34 @@ func (s *Store) Swap(ctx context.Context, partition string, swap driver.Swap) er
 	return s.do(ctx, r, func() error { return s.swap(r.Swap) })
 }
 
+// SwapMany implements [driver.ManySwapper]. It is atomic if the store says so, and otherwise stops
+// at the first swap whose condition does not hold.
+func (s *Store) SwapMany(ctx context.Context, partition string, swaps []driver.Swap) error {
+	r := &Request{Op: "swapmany", Partition: partition, Swaps: slices.Clone(swaps)}
+	for i, swap := range swaps {
+		if err := s.fits(partition, swap, nil); err != nil {
+			return err
+		}
+		r.Swaps[i].Value = bytes.Clone(swap.Value)
+		r.Keys = append(r.Keys, swap.Key)
+	}
+	return s.do(ctx, r, func() error {
+		if s.Caps.Atomic {
+			for _, swap := range r.Swaps {
+				if err := s.holds(swap); err != nil {
+					return err
+				}
+			}
+		}
+		for _, swap := range r.Swaps {
+			if err := s.swap(swap); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Write implements [driver.State].
 func (s *Store) Write(ctx context.Context, partition string, writes []driver.Write) error {
 	r := &Request{Op: "write", Partition: partition, Writes: clone(writes)}
@@ -316,8 +345,8 @@ var (
 	errMode      = errors.New("memstate: the key was written conditionally before and can't be written unconditionally")
 )
 
-// The callers of swap and write hold s.mu.
-func (s *Store) swap(swap driver.Swap) error {
+// The callers of holds, swap and write hold s.mu.
+func (s *Store) holds(swap driver.Swap) error {
 	e, found := s.items[swap.Key]
 	holds := e.etag == swap.ETag
 	if s.redis {
@@ -325,6 +354,13 @@ func (s *Store) swap(swap driver.Swap) error {
 	}
 	if !holds {
 		return fmt.Errorf("%w: %s has ETag %q, not %q", errCondition, swap.Key, e.etag, swap.ETag)
+	}
+	return nil
+}
+
+func (s *Store) swap(swap driver.Swap) error {
+	if err := s.holds(swap); err != nil {
+		return err
 	}
 	s.put(swap.Key, swap.Value, true)
 	return nil

@@ -48,7 +48,10 @@ type State struct {
 	closed atomic.Bool
 }
 
-var _ driver.State = (*State)(nil)
+var (
+	_ driver.State       = (*State)(nil)
+	_ driver.ManySwapper = (*State)(nil)
+)
 
 // New returns the State of a component that is started, or that needs no start.
 func New(store Store, config Config) *State { return &State{store: store, config: config} }
@@ -143,6 +146,29 @@ func (s *State) Swap(ctx context.Context, _ string, swap driver.Swap) error {
 	request := swapRequest(swap)
 	_, err := await(ctx, func() (none, error) { return none{}, s.store.Set(ctx, &request) })
 	return s.swapFailure(ctx, "swapping "+swap.Key, err)
+}
+
+// SwapMany implements [driver.ManySwapper]. Where transactions roll back, it is one of them.
+func (s *State) SwapMany(ctx context.Context, _ string, swaps []driver.Swap) error {
+	if err := s.ready(ctx); err != nil || len(swaps) == 0 {
+		return err
+	}
+	doing := fmt.Sprintf("swapping %d keys from %s", len(swaps), swaps[0].Key)
+	if !s.config.Capabilities.Atomic {
+		requests := make([]state.SetRequest, len(swaps))
+		for i, swap := range swaps {
+			requests[i] = swapRequest(swap)
+		}
+		_, err := await(ctx, func() (none, error) {
+			return none{}, s.store.BulkSet(ctx, requests, state.BulkStoreOpts{Parallelism: BulkParallelism})
+		})
+		return s.swapFailure(ctx, doing, err)
+	}
+	operations := make([]state.TransactionalStateOperation, len(swaps))
+	for i, swap := range swaps {
+		operations[i] = swapRequest(swap)
+	}
+	return s.swapFailure(ctx, doing, s.transact(ctx, operations))
 }
 
 // Commit implements [driver.State].

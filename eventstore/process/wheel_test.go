@@ -1,0 +1,88 @@
+package process_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
+	"github.com/hexalith/eventstores-go/eventstore/process"
+)
+
+// reminders wakes each instance once, after some time.
+func reminders(t *testing.T, store *memstate.Store, after time.Duration) *process.Process[question] {
+	t.Helper()
+	_, f, _ := open(t, store)
+	p, err := process.New(f, "Question", process.Rules[question]{
+		Fold: question.apply,
+		Route: func(item feed.Item) string {
+			if item.Stream.Type == "Mail" {
+				return item.Stream.ID
+			}
+			return ""
+		},
+		Decide: func(_ question, item feed.Item) ([]any, error) { return []any{item.Event.Data}, nil },
+		Act: func(_ question, event eventstore.Event) []process.Command {
+			if _, ok := event.Data.(asked); ok {
+				return []process.Command{process.At(event.Metadata.Message.Created.Add(after))}
+			}
+			return nil
+		},
+		Wake: func(question, eventstore.Event) ([]any, error) { return []any{reminded{}}, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestAnIdleProcessSeldomLooksAtItsTimes(t *testing.T) {
+	memstate.Each(t, func(t *testing.T, store *memstate.Store) {
+		memstate.GoOn(t)
+		stop := memstate.Start(t, reminders(t, store, time.Hour).Run)
+		<-time.After(time.Minute)
+		var requests atomic.Int64
+		store.Intervene(func(_ context.Context, r *memstate.Request, next func() error) error {
+			if strings.HasPrefix(r.Partition, ":process:") {
+				requests.Add(1)
+			}
+			return next()
+		})
+		<-time.After(10 * time.Minute)
+		stop()
+		if n := requests.Load(); n < 60 || n > 200 {
+			t.Errorf("in ten minutes it sent %d requests, want one every ten seconds at most, and some more each minute", n)
+		}
+	})
+}
+
+// The instance that added a time sees to it. If it dies, another one does so soon afterwards.
+func TestATimeWhoseInstanceDiedIsSeenByAnother(t *testing.T) {
+	memstate.Each(t, func(t *testing.T, store *memstate.Store) {
+		memstate.GoOn(t)
+		p, f, _ := open(t, store)
+		stopIndex := memstate.Start(t, f.Index)
+		dying := reminders(t, store, 5*time.Second)
+		stopDying := memstate.Start(t, dying.Run)
+		<-time.After(time.Until(time.Now().Truncate(time.Minute).Add(time.Minute + 12*time.Second)))
+		if _, err := p.Append(t.Context(), p.Stream("Mail", "1"), eventstore.ExpectVersion(0), asked{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := dying.WaitFor(t.Context(), p.Stream("Mail", "1"), 1); err != nil {
+			t.Fatal(err)
+		}
+		stopDying()
+		other := reminders(t, store, 5*time.Second)
+		stop := memstate.Start(t, other.Run)
+		<-time.After(20 * time.Second)
+		if q, err := other.Load(t.Context(), "1"); q.State.Times != 1 || err != nil {
+			t.Errorf("it was reminded of %d times, %v", q.State.Times, err)
+		}
+		stop()
+		stopIndex()
+	})
+}
