@@ -151,7 +151,7 @@ func (r *run) pass(ctx context.Context, g group, from feed.Position, live bool) 
 	options := append(slices.Clone(r.filter), feed.After(from), feed.WithProgress(), feed.Where(func(s eventstore.Stream) bool {
 		return members[partitionOf(s, len(members))].Load()
 	}))
-	end, read := from, 0
+	read := 0
 	reading := ctx
 	if live {
 		var stop func()
@@ -164,7 +164,8 @@ func (r *run) pass(ctx context.Context, g group, from feed.Position, live bool) 
 		}()
 		options = append(options, feed.Live())
 	} else {
-		if end, err = r.feed.End(ctx); err != nil {
+		end, err := r.feed.End(ctx)
+		if err != nil {
 			return 0, false, err
 		}
 		if end < from { // the store has lost writes since the partition was taken
@@ -181,7 +182,7 @@ func (r *run) pass(ctx context.Context, g group, from feed.Position, live bool) 
 		}
 		read++
 		r.knows(max(item.Position, item.Entry(permit.Permit{})))
-		if item.What == feed.Progress { // the items up to here are left out
+		if item.What == feed.Progress { // all up to here was read; the log may seem shorter than end
 			for _, w := range g {
 				w.advance(item.Position)
 			}
@@ -196,11 +197,6 @@ func (r *run) pass(ctx context.Context, g group, from feed.Position, live bool) 
 		}
 		if len(g) == 0 || read%passItems == 0 && r.othersWait(g) {
 			return n, false, nil
-		}
-	}
-	if !live {
-		for _, w := range g {
-			w.advance(end)
 		}
 	}
 	return n, true, nil
