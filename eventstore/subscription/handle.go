@@ -103,6 +103,7 @@ func (w *worker) retryParked() error {
 		over, err := w.retry(p)
 		switch {
 		case err != nil:
+			w.note() // items before may have been handled, and are no longer held back
 			return err
 		case over && p.over():
 			w.log.DebugContext(w.ctx, "a stream is no longer parked", "partition", w.number, "stream", p.stream)
@@ -137,6 +138,11 @@ func (w *worker) retry(p *parked) (bool, error) {
 		w.log.WarnContext(w.ctx, "an item is left out", "partition", w.number, "stream", p.stream, "version", min(p.from, p.to))
 		p.drop()
 		p.skip = 0
+		w.note()
+		// Whoever takes the partition over must not deliver the item after those that follow it.
+		if err := w.saveInTime(); err != nil {
+			return true, err
+		}
 	}
 	items, err := w.heldBack(stream, p)
 	if err != nil {

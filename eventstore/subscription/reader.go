@@ -253,13 +253,13 @@ func (r *run) dispatch(g group, k int, item feed.Item) (took bool) {
 // within a commit, and then their places in the stream tell what is new.
 func (w *worker) needs(item feed.Item) bool {
 	entry := item.Entry(permit.Permit{})
-	return int64(entry) > w.through.Load() && (entry != w.newest.entry || w.newest.place.before(placeOf(item)))
+	return int64(entry) > w.through.Load() && (entry != w.newest.entry || w.newest.before(placeOf(item)))
 }
 
 // offered is an item that was put into a queue.
 type offered struct {
 	entry feed.Position
-	place place
+	place
 }
 
 // place is where an item comes in its stream. A stream that is closed has the version of its last

@@ -101,6 +101,7 @@ type partition struct {
 	owner    string
 	position feed.Position
 	ahead    feed.Position // effects up to this one may be durable, although position is before it
+	done     offered       // the last item that was handled or held back, if the next entry has more
 	parked   []parked      // sorted by stream
 }
 
@@ -138,6 +139,9 @@ func (p partition) encode(name string) []byte {
 	w.Text("owner", p.owner)
 	w.Number("position", int64(p.position))
 	w.Number("ahead", int64(p.ahead))
+	if p.done.entry > p.position {
+		w.Line("done", fmt.Sprintf("%d %d %t", p.done.entry, p.done.version, p.done.closing))
+	}
 	for _, e := range p.parked {
 		line := e.stream
 		for _, word := range [...]struct {
@@ -178,6 +182,9 @@ func decodePartition(name string, number int, data []byte) (p partition, err err
 			return frame.ParseNumber(value, &position)
 		case "ahead":
 			return frame.ParseNumber(value, &ahead)
+		case "done":
+			_, err := fmt.Sscanf(value, "%d %d %t", &p.done.entry, &p.done.version, &p.done.closing)
+			return err
 		case "parked":
 			e, err := decodeParked(value)
 			p.parked = append(p.parked, e)

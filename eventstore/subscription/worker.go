@@ -58,8 +58,10 @@ type worker struct {
 
 	// Of work. All items up to position are handled, or held back.
 	position feed.Position
+	done     offered
 	parked   []parked
 	busy     bool // an item left the queue and is not handled
+	waits    bool // another try is asked for, and must wait
 	unsaved  int
 	saveDue  time.Time
 	saved    feed.Position
@@ -73,7 +75,7 @@ func newWorker(r *run, sh shared, p partition) *worker {
 	w := &worker{
 		run: r, number: p.number, term: p.term, stage: r.stage(p.number), shared: sh, began: time.Now(),
 		release: make(chan struct{}), asked: make(chan struct{}, 1), queue: make(chan feed.Item, queued),
-		position: p.position, begins: p.position, saved: p.position, ahead: p.ahead, past: p.ahead, parked: p.parked,
+		newest: p.done, done: p.done, position: p.position, begins: p.position, saved: p.position, ahead: p.ahead, past: p.ahead, parked: p.parked,
 	}
 	w.ctx, w.cancel = context.WithCancelCause(r.ctx)
 	w.through.Store(int64(p.position))
@@ -130,6 +132,10 @@ func (w *worker) loop() error {
 		if err := w.step(timer.C); err != nil {
 			return err
 		}
+		if w.waits && !w.again() {
+			w.waits = false
+			signal(w.asked)
+		}
 		if w.unsaved >= w.saveItems || !time.Now().Before(w.saveDue) {
 			if err := w.saveInTime(); err != nil {
 				return err
@@ -154,6 +160,9 @@ func (w *worker) step(due <-chan time.Time) error {
 		if err := w.saveInTime(); err != nil { // which learns what is asked
 			return err
 		}
+		if w.waits = w.again(); w.waits {
+			return nil
+		}
 		return w.retryParked()
 	case <-due:
 		return nil
@@ -166,6 +175,22 @@ func (w *worker) step(due <-chan time.Time) error {
 		w.at.Store(&progress{position: item.Entry(permit.Permit{}) - 1, committed: item.Time})
 		return w.take(item)
 	}
+}
+
+// again reports whether items still come that may have had effects before. Until they have come, the
+// streams stay parked that were parked then. Otherwise an effect would count as one of them although
+// the item was held back.
+func (w *worker) again() bool {
+	return w.staged && w.reached() < w.past
+}
+
+// reached returns the position up to which all items are handled or held back.
+func (w *worker) reached() feed.Position {
+	through := feed.Position(w.through.Load())
+	if len(w.queue) == 0 && !w.busy { // in this order: what comes now is beyond through
+		return max(w.position, through)
+	}
+	return w.position
 }
 
 // mayGoOn returns why the worker may not handle anything more, if so.
@@ -228,7 +253,7 @@ func (w *worker) take(item feed.Item) error {
 // handled notes that the item needs no more.
 func (w *worker) handled(item feed.Item) {
 	w.busy = false
-	w.position = item.Position
+	w.position, w.done = item.Position, offered{item.Entry(permit.Permit{}), placeOf(item)}
 	w.at.Store(&progress{position: item.Entry(permit.Permit{}), committed: item.Time, over: true})
 	w.note()
 }
@@ -323,10 +348,7 @@ func (w *worker) save(ctx context.Context, leave bool) error {
 			return err
 		}
 	}
-	through := feed.Position(w.through.Load())
-	if len(w.queue) == 0 && !w.busy { // in this order: what comes now is beyond through
-		w.position = max(w.position, through)
-	}
+	w.position = w.reached()
 	if !leave && w.unsaved == 0 && w.position == w.saved {
 		w.saveDue = time.Now().Add(moveEvery)
 		return nil
@@ -340,7 +362,7 @@ func (w *worker) save(ctx context.Context, leave bool) error {
 				w.parked[i].request, w.parked[i].skip = e.request, e.skip
 			}
 		}
-		p.position, p.ahead, p.parked = w.position, w.ahead, w.parked
+		p.position, p.done, p.ahead, p.parked = w.position, w.done, w.ahead, w.parked
 		if leave {
 			p.owner = ""
 		}
