@@ -105,7 +105,7 @@ func New[S any](f *feed.Feed, name string, rules Rules[S], options ...subscripti
 	if p.instances, err = aggregate.NewRepository(p.provider, name, rules.Fold); err != nil {
 		return nil, err
 	}
-	p.wheel = newWheel(p.provider.Inside(permit.Permit{}).State(), f.Name(), name)
+	p.wheel = newWheel(p.provider.Inside(permit.Permit{}), f.Name(), name)
 	return p, nil
 }
 

@@ -26,9 +26,10 @@ import (
 // the hand. The one who moves the hand first moves it, and then looks at the minutes that it has
 // passed once more. So of two who do this at the same time, at least one sees the other.
 type wheel struct {
-	state driver.State
-	part  string
-	name  string
+	inside eventstore.Inside
+	state  driver.State
+	part   string
+	name   string
 }
 
 // due is a time at which an instance wakes up.
@@ -38,14 +39,16 @@ type due struct {
 	version int64 // of the event of the instance for which it waits
 }
 
-func newWheel(state driver.State, feed, name string) wheel {
+func newWheel(inside eventstore.Inside, feed, name string) wheel {
 	plain := func(s string) string { return strings.ReplaceAll(frame.Escape(s), ".", "%2E") }
-	return wheel{state, ":process:" + plain(feed) + "." + plain(name), name}
+	return wheel{inside, inside.State(), ":process:" + plain(feed) + "." + plain(name), name}
 }
 
 const (
 	kindMinute = "minute"
 	kindHand   = "hand"
+
+	operation = "keep the times of a process"
 
 	lookEvery  = time.Second
 	minutes    = 60 // that are looked at in one request
@@ -109,9 +112,9 @@ func (w wheel) look(ctx context.Context, wake func(context.Context, due) error) 
 	for minute := h.done; minute <= h.minute; minute++ {
 		keys = append(keys, w.minuteKey(minute))
 	}
-	items, err := w.state.GetMany(ctx, w.part, keys)
+	items, err := w.inside.GetMany(ctx, operation, keys) // it proves that a minute is empty
 	if err != nil {
-		return w.failed(err)
+		return err
 	}
 	var failures []error
 	done := h.minute // those before the hand get no more times
@@ -271,7 +274,7 @@ func (w wheel) update(ctx context.Context, key string, change func(driver.Item) 
 func (w wheel) stream() eventstore.Stream { return eventstore.Stream{Type: "process", ID: w.name} }
 
 func (w wheel) failed(cause error) error {
-	return &eventstore.StorageError{Stream: w.stream(), Operation: "keep the times of a process", Cause: cause}
+	return &eventstore.StorageError{Stream: w.stream(), Operation: operation, Cause: cause}
 }
 
 func (w wheel) damaged(key string, cause error) error {
