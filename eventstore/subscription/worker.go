@@ -120,7 +120,11 @@ func (w *worker) work() {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), w.lease)
 	defer cancel()
-	if err := w.save(ctx, true); err != nil && !errors.Is(err, errLost) {
+	save := func() error { return w.save(ctx, true) }
+	if hangs && w.staged { // the handler may be changing what a flush would write
+		save = func() error { return w.leave(ctx) }
+	}
+	if err := save(); err != nil && !errors.Is(err, errLost) {
 		w.log.WarnContext(ctx, "a subscription did not save its position, so that items come again", "partition", w.number, "position", int64(w.position), "error", err)
 	}
 }
@@ -334,6 +338,17 @@ func (w *worker) announce(ctx context.Context) error {
 		w.ahead = ahead
 	}
 	return err
+}
+
+// leave gives the partition up as its record is.
+func (w *worker) leave(ctx context.Context) error {
+	return w.updatePartition(ctx, running, w.number, w.shared, func(p *partition) (bool, error) {
+		if p.owner != w.id || p.term != w.term {
+			return false, errLost
+		}
+		p.owner = ""
+		return true, nil
+	})
 }
 
 // save writes what the worker has done, and learns what operators ask for. If the record says that
