@@ -134,6 +134,10 @@ func (w *worker) retry(p *parked) (bool, error) {
 	if err != nil {
 		return true, w.damaged(w.keys.of(w.number), err)
 	}
+	if p.skip == p.from && w.staged && p.from <= p.ahead {
+		w.log.WarnContext(w.ctx, "an item is not left out, because a part of its effects may be durable", "partition", w.number, "stream", p.stream, "version", min(p.from, p.to))
+		p.skip = 0
+	}
 	if p.skip != 0 && p.skip == p.from {
 		w.log.WarnContext(w.ctx, "an item is left out", "partition", w.number, "stream", p.stream, "version", min(p.from, p.to))
 		p.drop()
@@ -163,6 +167,7 @@ func (w *worker) retry(p *parked) (bool, error) {
 			if err != nil {
 				return true, err
 			}
+			w.late[p.stream] = p.from
 		}
 		p.drop()
 	}

@@ -120,6 +120,8 @@ type parked struct {
 	// the version of an item to skip before, if any.
 	request, answered int64
 	skip              int64
+
+	ahead int64 // effects up to this one may be durable, although it is held back
 }
 
 func (p partition) find(stream string) (int, bool) {
@@ -149,7 +151,7 @@ func (p partition) encode(name string) []byte {
 			value int64
 		}{
 			{"position", int64(e.position)}, {"from", e.from}, {"to", e.to}, {"closed", e.closed}, {"deleted", e.deleted},
-			{"since", e.since.UnixMilli()}, {"attempts", e.attempts}, {"request", e.request}, {"answered", e.answered}, {"skip", e.skip},
+			{"since", e.since.UnixMilli()}, {"attempts", e.attempts}, {"request", e.request}, {"answered", e.answered}, {"skip", e.skip}, {"ahead", e.ahead},
 		} {
 			if word.value != 0 {
 				line += " " + word.name + "=" + strconv.FormatInt(word.value, 10)
@@ -216,7 +218,7 @@ func decodeParked(line string) (parked, error) {
 	e := parked{
 		stream: name, position: feed.Position(words.number("position")), from: words.number("from"), to: words.number("to"),
 		closed: words.number("closed"), deleted: words.number("deleted"), attempts: words.number("attempts"),
-		request: words.number("request"), answered: words.number("answered"), skip: words.number("skip"),
+		request: words.number("request"), answered: words.number("answered"), skip: words.number("skip"), ahead: words.number("ahead"),
 		since: time.UnixMilli(words.number("since")).UTC(),
 	}
 	return e, errors.Join(err, words.err)

@@ -65,17 +65,18 @@ type worker struct {
 	unsaved  int
 	saveDue  time.Time
 	saved    feed.Position
-	last     feed.Position   // the entry of the last item that was handled
-	ahead    feed.Position   // as the record has it
-	past     feed.Position   // effects up to this one may be durable from before
-	hanging  <-chan struct{} // closed when a handler that hangs returns
+	last     feed.Position    // the entry of the last item that was handled
+	ahead    feed.Position    // as the record has it
+	past     feed.Position    // effects up to this one may be durable from before
+	late     map[string]int64 // by parked stream: the last item that was handled since the last save
+	hanging  <-chan struct{}  // closed when a handler that hangs returns
 }
 
 func newWorker(r *run, sh shared, p partition) *worker {
 	w := &worker{
 		run: r, number: p.number, term: p.term, stage: r.stage(p.number), shared: sh, began: time.Now(),
 		release: make(chan struct{}), asked: make(chan struct{}, 1), queue: make(chan feed.Item, queued),
-		newest: p.done, done: p.done, position: p.position, begins: p.position, saved: p.position, ahead: p.ahead, past: p.ahead, parked: p.parked,
+		newest: p.done, done: p.done, position: p.position, begins: p.position, saved: p.position, ahead: p.ahead, past: p.ahead, parked: p.parked, late: map[string]int64{},
 	}
 	w.ctx, w.cancel = context.WithCancelCause(r.ctx)
 	w.through.Store(int64(p.position))
@@ -323,15 +324,18 @@ func (w *worker) saveInTime() error {
 // the position, the next one knows which items may have had a part of their effects. Such an item
 // can be neither left out nor parked, because handling it later would not be handling it once.
 func (w *worker) announce(ctx context.Context) error {
-	if w.last <= w.ahead {
+	if w.last <= w.ahead && len(w.late) == 0 {
 		return nil
 	}
-	ahead := w.last
+	ahead := max(w.last, w.ahead)
 	err := w.updatePartition(ctx, running, w.number, w.shared, func(p *partition) (bool, error) {
 		if p.owner != w.id || p.term != w.term || p.epoch != w.shared.epoch {
 			return false, errLost
 		}
-		p.ahead = ahead
+		p.ahead, p.parked = ahead, slices.Clone(p.parked)
+		for i := range p.parked {
+			p.parked[i].ahead = max(p.parked[i].ahead, w.late[p.parked[i].stream])
+		}
 		return true, nil
 	})
 	if err == nil {
@@ -384,6 +388,7 @@ func (w *worker) save(ctx context.Context, leave bool) error {
 		return true, nil
 	})
 	if err == nil {
+		clear(w.late)
 		w.unsaved, w.saved, w.saveDue = 0, w.position, time.Now().Add(moveEvery)
 	}
 	return err
