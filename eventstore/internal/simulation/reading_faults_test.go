@@ -31,6 +31,8 @@ var readingFaults = []struct {
 		"	if w.last <= w.ahead {\n", "	if true {\n"}},
 	{documents, planted{"P5", "an item that may have been handled in part is parked",
 		"case w.staged && item.Entry(permit.Permit{}) <= w.past:", "case false:"}},
+	{documents, planted{"P5", "an item that another try may have handled in part is left out",
+		"if p.skip == p.from && w.staged && p.from <= p.ahead {", "if false {"}},
 	{documents, planted{"P6", "a parked stream is released while items come again",
 		"if w.waits = w.again(); w.waits {", "if w.waits = false; w.waits {"}},
 	{documents, planted{"P7", "all of a commit comes again that was handled in part",
