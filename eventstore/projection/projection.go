@@ -174,6 +174,11 @@ func (p *Projection[D]) yieldAll(ctx context.Context, number int, ids []string, 
 		return yield(Document[D]{}, err) && false
 	}
 	for i, item := range items {
+		if !item.Found() && p.state.Capabilities().BulkMisses {
+			if item, err = p.state.Get(ctx, p.part(ids[i]), keys[i]); err != nil {
+				return yield(Document[D]{}, p.failed(reading, err)) && false
+			}
+		}
 		r, err := decodeRecord(p.part(ids[i]), item.Value)
 		doc := Document[D]{ID: ids[i]}
 		switch {

@@ -103,6 +103,7 @@ func (w *worker) retryParked() error {
 		over, err := w.retry(p)
 		switch {
 		case err != nil:
+			w.note() // items before may have been handled, and are no longer held back
 			return err
 		case over && p.over():
 			w.log.DebugContext(w.ctx, "a stream is no longer parked", "partition", w.number, "stream", p.stream)
@@ -133,10 +134,19 @@ func (w *worker) retry(p *parked) (bool, error) {
 	if err != nil {
 		return true, w.damaged(w.keys.of(w.number), err)
 	}
+	if p.skip == p.from && w.staged && p.from <= p.ahead {
+		w.log.WarnContext(w.ctx, "an item is not left out, because a part of its effects may be durable", "partition", w.number, "stream", p.stream, "version", min(p.from, p.to))
+		p.skip = 0
+	}
 	if p.skip != 0 && p.skip == p.from {
 		w.log.WarnContext(w.ctx, "an item is left out", "partition", w.number, "stream", p.stream, "version", min(p.from, p.to))
 		p.drop()
 		p.skip = 0
+		w.note()
+		// Whoever takes the partition over must not deliver the item after those that follow it.
+		if err := w.saveInTime(); err != nil {
+			return true, err
+		}
 	}
 	items, err := w.heldBack(stream, p)
 	if err != nil {
@@ -157,6 +167,7 @@ func (w *worker) retry(p *parked) (bool, error) {
 			if err != nil {
 				return true, err
 			}
+			w.late[p.stream] = p.from
 		}
 		p.drop()
 	}

@@ -159,7 +159,7 @@ func (r *run) pass(ctx context.Context, g group, from feed.Position, live bool) 
 	options := append(slices.Clone(r.filter), feed.After(from), feed.WithProgress(), feed.Where(func(s eventstore.Stream) bool {
 		return members[partitionOf(s, len(members))].Load()
 	}))
-	end, read := from, 0
+	read := 0
 	reading := ctx
 	if live {
 		var stop func()
@@ -172,7 +172,8 @@ func (r *run) pass(ctx context.Context, g group, from feed.Position, live bool) 
 		}()
 		options = append(options, feed.Live())
 	} else {
-		if end, err = r.feed.End(ctx); err != nil {
+		end, err := r.feed.End(ctx)
+		if err != nil {
 			return 0, false, err
 		}
 		if end < from { // the store has lost writes since the partition was taken
@@ -189,7 +190,7 @@ func (r *run) pass(ctx context.Context, g group, from feed.Position, live bool) 
 		}
 		read++
 		r.knows(max(item.Position, item.Entry(permit.Permit{})))
-		if item.What == feed.Progress { // the items up to here are left out
+		if item.What == feed.Progress { // all up to here was read; the log may seem shorter than end
 			for _, w := range g {
 				w.advance(item.Position)
 			}
@@ -207,11 +208,6 @@ func (r *run) pass(ctx context.Context, g group, from feed.Position, live bool) 
 		}
 		if len(g) == 0 || read%passItems == 0 && r.othersWait(g) {
 			return n, false, nil
-		}
-	}
-	if !live {
-		for _, w := range g {
-			w.advance(end)
 		}
 	}
 	return n, true, nil
@@ -268,13 +264,13 @@ func (r *run) dispatch(g group, k int, item feed.Item) (took bool) {
 // within a commit, and then their places in the stream tell what is new.
 func (w *worker) needs(item feed.Item) bool {
 	entry := item.Entry(permit.Permit{})
-	return int64(entry) > w.through.Load() && (entry != w.newest.entry || w.newest.place.before(placeOf(item)))
+	return int64(entry) > w.through.Load() && (entry != w.newest.entry || w.newest.before(placeOf(item)))
 }
 
 // offered is an item that was put into a queue.
 type offered struct {
 	entry feed.Position
-	place place
+	place
 }
 
 // place is where an item comes in its stream. A stream that is closed has the version of its last

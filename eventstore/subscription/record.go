@@ -101,6 +101,7 @@ type partition struct {
 	owner    string
 	position feed.Position
 	ahead    feed.Position // effects up to this one may be durable, although position is before it
+	done     offered       // the last item that was handled or held back, if the next entry has more
 	parked   []parked      // sorted by stream
 }
 
@@ -119,6 +120,8 @@ type parked struct {
 	// the version of an item to skip before, if any.
 	request, answered int64
 	skip              int64
+
+	ahead int64 // effects up to this one may be durable, although it is held back
 }
 
 func (p partition) find(stream string) (int, bool) {
@@ -138,6 +141,9 @@ func (p partition) encode(name string) []byte {
 	w.Text("owner", p.owner)
 	w.Number("position", int64(p.position))
 	w.Number("ahead", int64(p.ahead))
+	if p.done.entry > p.position {
+		w.Line("done", fmt.Sprintf("%d %d %t", p.done.entry, p.done.version, p.done.closing))
+	}
 	for _, e := range p.parked {
 		line := e.stream
 		for _, word := range [...]struct {
@@ -145,7 +151,7 @@ func (p partition) encode(name string) []byte {
 			value int64
 		}{
 			{"position", int64(e.position)}, {"from", e.from}, {"to", e.to}, {"closed", e.closed}, {"deleted", e.deleted},
-			{"since", e.since.UnixMilli()}, {"attempts", e.attempts}, {"request", e.request}, {"answered", e.answered}, {"skip", e.skip},
+			{"since", e.since.UnixMilli()}, {"attempts", e.attempts}, {"request", e.request}, {"answered", e.answered}, {"skip", e.skip}, {"ahead", e.ahead},
 		} {
 			if word.value != 0 {
 				line += " " + word.name + "=" + strconv.FormatInt(word.value, 10)
@@ -178,6 +184,9 @@ func decodePartition(name string, number int, data []byte) (p partition, err err
 			return frame.ParseNumber(value, &position)
 		case "ahead":
 			return frame.ParseNumber(value, &ahead)
+		case "done":
+			_, err := fmt.Sscanf(value, "%d %d %t", &p.done.entry, &p.done.version, &p.done.closing)
+			return err
 		case "parked":
 			e, err := decodeParked(value)
 			p.parked = append(p.parked, e)
@@ -209,7 +218,7 @@ func decodeParked(line string) (parked, error) {
 	e := parked{
 		stream: name, position: feed.Position(words.number("position")), from: words.number("from"), to: words.number("to"),
 		closed: words.number("closed"), deleted: words.number("deleted"), attempts: words.number("attempts"),
-		request: words.number("request"), answered: words.number("answered"), skip: words.number("skip"),
+		request: words.number("request"), answered: words.number("answered"), skip: words.number("skip"), ahead: words.number("ahead"),
 		since: time.UnixMilli(words.number("since")).UTC(),
 	}
 	return e, errors.Join(err, words.err)

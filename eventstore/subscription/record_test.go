@@ -31,6 +31,9 @@ func storedRecords() []storedRecord {
 	return []storedRecord{
 		onePartition("partition", partition{number: 3, epoch: 2, term: 7, owner: "host-1a", position: 120}),
 		onePartition("partition-new", partition{}),
+		onePartition("partition-within-a-commit", partition{number: 3, epoch: 2, term: 7, owner: "host-1a", position: 120, ahead: 121, done: offered{121, place{4, true}}, parked: []parked{
+			{stream: stream, position: 120, from: 3, to: 4, since: since, attempts: 1, reason: "x", ahead: 3},
+		}}),
 		onePartition("partition-with-parked", partition{number: 0, epoch: 1, term: 1, position: 99, parked: []parked{
 			{stream: stream, position: 10, from: 6, to: 9, since: since, attempts: 6, reason: "it is 100 % broken\nby a line\x7f"},
 			{stream: stream + "2", position: 11, from: 4, to: 3, closed: 3, deleted: 4, since: since, attempts: 1, reason: "x", request: 3, answered: 2, skip: 4},

@@ -59,22 +59,26 @@ type worker struct {
 
 	// Of work. All items up to position are handled, or held back.
 	position feed.Position
+	done     offered
 	parked   []parked
 	busy     bool // an item left the queue and is not handled
+	waits    bool // another try is asked for, and must wait
 	unsaved  int
 	saveDue  time.Time
 	saved    feed.Position
-	last     feed.Position   // the entry of the last item that was handled
-	ahead    feed.Position   // as the record has it
-	past     feed.Position   // effects up to this one may be durable from before
-	hanging  <-chan struct{} // closed when a handler that hangs returns
+	last     feed.Position    // the entry of the last item that was handled
+	ahead    feed.Position    // as the record has it
+	past     feed.Position    // effects up to this one may be durable from before
+	late     map[string]int64 // by parked stream: the last item that was handled since the last save
+	hanging  <-chan struct{}  // closed when a handler that hangs returns
 }
 
 func newWorker(r *run, sh shared, p partition) *worker {
 	w := &worker{
 		run: r, number: p.number, term: p.term, stage: r.stage(p.number), shared: sh, began: time.Now(),
 		release: make(chan struct{}), asked: make(chan struct{}, 1), soon: make(chan struct{}, 1), queue: make(chan feed.Item, queued),
-		position: p.position, begins: p.position, saved: p.position, ahead: p.ahead, past: p.ahead, parked: p.parked,
+		newest: p.done, done: p.done, position: p.position, begins: p.position, saved: p.position, ahead: p.ahead, past: p.ahead, parked: p.parked,
+		late: map[string]int64{},
 	}
 	w.ctx, w.cancel = context.WithCancelCause(r.ctx)
 	w.through.Store(int64(p.position))
@@ -119,7 +123,11 @@ func (w *worker) work() {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), w.lease)
 	defer cancel()
-	if err := w.save(ctx, true); err != nil && !errors.Is(err, errLost) {
+	save := func() error { return w.save(ctx, true) }
+	if hangs && w.staged { // the handler may be changing what a flush would write
+		save = func() error { return w.leave(ctx) }
+	}
+	if err := save(); err != nil && !errors.Is(err, errLost) {
 		w.log.WarnContext(ctx, "a subscription did not save its position, so that items come again", "partition", w.number, "position", int64(w.position), "error", err)
 	}
 }
@@ -130,6 +138,10 @@ func (w *worker) loop() error {
 	for {
 		if err := w.step(timer.C); err != nil {
 			return err
+		}
+		if w.waits && !w.again() {
+			w.waits = false
+			signal(w.asked)
 		}
 		if w.unsaved >= w.saveItems || !time.Now().Before(w.saveDue) {
 			if err := w.saveInTime(); err != nil {
@@ -155,6 +167,9 @@ func (w *worker) step(due <-chan time.Time) error {
 		if err := w.saveInTime(); err != nil { // which learns what is asked
 			return err
 		}
+		if w.waits = w.again(); w.waits {
+			return nil
+		}
 		return w.retryParked()
 	case <-due:
 		return nil
@@ -169,6 +184,22 @@ func (w *worker) step(due <-chan time.Time) error {
 		w.at.Store(&progress{position: item.Entry(permit.Permit{}) - 1, committed: item.Time})
 		return w.take(item)
 	}
+}
+
+// again reports whether items still come that may have had effects before. Until they have come, the
+// streams stay parked that were parked then. Otherwise an effect would count as one of them although
+// the item was held back.
+func (w *worker) again() bool {
+	return w.staged && w.reached() < w.past
+}
+
+// reached returns the position up to which all items are handled or held back.
+func (w *worker) reached() feed.Position {
+	through := feed.Position(w.through.Load())
+	if len(w.queue) == 0 && !w.busy { // in this order: what comes now is beyond through
+		return max(w.position, through)
+	}
+	return w.position
 }
 
 // mayGoOn returns why the worker may not handle anything more, if so.
@@ -231,7 +262,7 @@ func (w *worker) take(item feed.Item) error {
 // handled notes that the item needs no more.
 func (w *worker) handled(item feed.Item) {
 	w.busy = false
-	w.position = item.Position
+	w.position, w.done = item.Position, offered{item.Entry(permit.Permit{}), placeOf(item)}
 	w.at.Store(&progress{position: item.Entry(permit.Permit{}), committed: item.Time, over: true})
 	w.note()
 }
@@ -297,21 +328,35 @@ func (w *worker) saveInTime() error {
 // the position, the next one knows which items may have had a part of their effects. Such an item
 // can be neither left out nor parked, because handling it later would not be handling it once.
 func (w *worker) announce(ctx context.Context) error {
-	if w.last <= w.ahead {
+	if w.last <= w.ahead && len(w.late) == 0 {
 		return nil
 	}
-	ahead := w.last
+	ahead := max(w.last, w.ahead)
 	err := w.updatePartition(ctx, running, w.number, w.shared, func(p *partition) (bool, error) {
 		if p.owner != w.id || p.term != w.term || p.epoch != w.shared.epoch {
 			return false, errLost
 		}
-		p.ahead = ahead
+		p.ahead, p.parked = ahead, slices.Clone(p.parked)
+		for i := range p.parked {
+			p.parked[i].ahead = max(p.parked[i].ahead, w.late[p.parked[i].stream])
+		}
 		return true, nil
 	})
 	if err == nil {
 		w.ahead = ahead
 	}
 	return err
+}
+
+// leave gives the partition up as its record is.
+func (w *worker) leave(ctx context.Context) error {
+	return w.updatePartition(ctx, running, w.number, w.shared, func(p *partition) (bool, error) {
+		if p.owner != w.id || p.term != w.term {
+			return false, errLost
+		}
+		p.owner = ""
+		return true, nil
+	})
 }
 
 // save writes what the worker has done, and learns what operators ask for. If the record says that
@@ -326,10 +371,7 @@ func (w *worker) save(ctx context.Context, leave bool) error {
 			return err
 		}
 	}
-	through := feed.Position(w.through.Load())
-	if len(w.queue) == 0 && !w.busy { // in this order: what comes now is beyond through
-		w.position = max(w.position, through)
-	}
+	w.position = w.reached()
 	if !leave && w.unsaved == 0 && w.position == w.saved {
 		w.saveDue = time.Now().Add(moveEvery)
 		return nil
@@ -343,13 +385,14 @@ func (w *worker) save(ctx context.Context, leave bool) error {
 				w.parked[i].request, w.parked[i].skip = e.request, e.skip
 			}
 		}
-		p.position, p.ahead, p.parked = w.position, w.ahead, w.parked
+		p.position, p.done, p.ahead, p.parked = w.position, w.done, w.ahead, w.parked
 		if leave {
 			p.owner = ""
 		}
 		return true, nil
 	})
 	if err == nil {
+		clear(w.late)
 		w.unsaved, w.saved, w.saveDue = 0, w.position, time.Now().Add(moveEvery)
 	}
 	return err

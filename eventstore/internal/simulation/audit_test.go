@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 )
 
@@ -182,7 +183,7 @@ func (a *audit) whole(r *memstate.Request) error {
 			return fmt.Errorf("version %d left the tail but does not stand under its key", version)
 		}
 		if id := field(committed, "idempotency"); id != "" {
-			if value, _ := a.store.Value("{" + r.Partition + "}:idem:" + id); value == nil {
+			if value, _ := a.store.Value("{" + r.Partition + "}:idem:" + frame.Escape(id)); value == nil {
 				return fmt.Errorf("version %d left the tail but its idempotency id %s leads nowhere", version, id)
 			}
 		}

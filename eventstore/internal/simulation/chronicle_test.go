@@ -90,6 +90,13 @@ func (c *chronicle) forget(*restart) {
 
 func partitionOf(key string) string { return key[1:strings.Index(key, "}:")] }
 
+// isStream reports whether a partition of the store may be a stream, such as the log.
+func isStream(partition string) bool {
+	_, other, _ := strings.Cut(partition, ":")
+	kind, _, _ := strings.Cut(other, ":")
+	return !strings.HasPrefix(partition, ":") || !slices.Contains([]string{"journal", "follower", "subscription", "projection", "process"}, kind)
+}
+
 // slotOf returns the slot of an entry's key.
 func slotOf(key string) (journal.Slot, bool) {
 	id, ok := strings.CutPrefix(partitionOf(key), feedName.Partition(""))
@@ -108,7 +115,7 @@ func (c *chronicle) after(f *flight) error {
 		keys[partition] = append(keys[partition], key)
 	}
 	own := f.request.Partition
-	if !strings.HasPrefix(own, ":journal:") && !strings.HasPrefix(own, ":follower:") {
+	if isStream(own) {
 		a := c.audits[own]
 		if a == nil {
 			a = &audit{store: c.store, partition: own, committed: map[int64][]byte{}}

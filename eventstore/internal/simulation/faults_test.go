@@ -226,7 +226,7 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 			if p.rule == "together" {
 				args = append(args, "-together")
 			}
-			out, err := p.run(t, false, args...)
+			out, err := p.run(t, []string{"../..", "../../aggregate"}, args...)
 			caught := failing.FindStringSubmatch(out)
 			if err == nil || caught == nil {
 				t.Errorf("no history fails without it:\n%s", out)
@@ -238,16 +238,16 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 }
 
 // find returns the path and the content of the file that contains the code to replace. It looks
-// in the core and the repositories or, if ofFeed is true, in the core and everything of the feed.
-func (p planted) find(t *testing.T, ofFeed bool) (path, code string) {
+// in the files and directories of where.
+func (p planted) find(t *testing.T, where []string) (path, code string) {
 	t.Helper()
 	var files []string
-	dirs := []string{"../..", "../../aggregate"}
-	if ofFeed {
-		files, dirs = []string{"follower_test.go"}, []string{"../..", "../../feed", "../journal"}
-	}
-	for _, dir := range dirs {
-		more, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	for _, name := range where {
+		if strings.HasSuffix(name, ".go") {
+			files = append(files, name)
+			continue
+		}
+		more, err := filepath.Glob(filepath.Join(name, "*.go"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,9 +274,9 @@ func (p planted) find(t *testing.T, ofFeed bool) (path, code string) {
 }
 
 // run runs a test of the simulation on the code with the fault.
-func (p planted) run(t *testing.T, ofFeed bool, test ...string) (string, error) {
+func (p planted) run(t *testing.T, where []string, test ...string) (string, error) {
 	t.Helper()
-	path, code := p.find(t, ofFeed)
+	path, code := p.find(t, where)
 	dir := t.TempDir()
 	faulty := filepath.Join(dir, filepath.Base(path))
 	if err := os.WriteFile(faulty, []byte(strings.Replace(code, p.old, p.new, 1)), 0o600); err != nil {

@@ -34,6 +34,9 @@ func (f *following) provider(p *process, rng *rand.Rand, feed string, older bool
 	if feed != "" {
 		options = append(options, eventstore.WithFeed(feed))
 	}
+	if f.types != nil {
+		options = append(options, eventstore.WithRegistry(f.types))
+	}
 	var s driver.State = state{process: p, caps: caps}
 	if older {
 		s = olderState{s}
@@ -97,14 +100,7 @@ func (f *following) write(p *process) {
 	f.mu.Lock()
 	p.writes = true
 	f.mu.Unlock()
-	defer func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if p.crashedAt.IsZero() { // otherwise another process has taken its place
-			f.kill(p) // what its goroutines have not sent is not sent any more
-			f.writers--
-		}
-	}()
+	defer f.written(p)
 	provider := f.provider(p, p.rng, "all", false)
 	var others *eventstore.Provider
 	if f.mixed != "" {
@@ -129,6 +125,16 @@ func (f *following) write(p *process) {
 	pass(time.Duration(1 + p.rng.IntN(1000))) // its flusher may begin to write at this very moment
 	if p.rng.IntN(2) == 0 {
 		_ = provider.Close(jitter.WithSource(context.Background(), p.rng))
+	}
+}
+
+// written ends the life of a process that appends.
+func (f *following) written(p *process) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p.crashedAt.IsZero() { // otherwise another process has taken its place
+		f.kill(p) // what its goroutines have not sent is not sent any more
+		f.writers--
 	}
 }
 

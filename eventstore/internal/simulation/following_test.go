@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
@@ -31,7 +32,8 @@ type following struct {
 	*world
 	chronicle *chronicle
 	feedSetting
-	rng *rand.Rand // decides what the world's scheduler does not
+	rng   *rand.Rand           // decides what the world's scheduler does not
+	types *eventstore.Registry // of all processes; nil: events are as they are stored
 
 	writers int  // processes that still append
 	resting bool // there are no more faults
@@ -122,6 +124,26 @@ const feedSteps = 30_000
 // run lets writers, indexers and followers run among faults until the writers have ended. Then it
 // ends all the others, and lets new ones put everything in order without faults.
 func (f *following) run() error {
+	return f.play(func() {
+		for range f.writing {
+			f.start(f.write)
+		}
+		for range f.indexing {
+			f.start(f.index)
+		}
+		for range 2 {
+			f.start(f.follow)
+		}
+	}, func() {
+		f.start(f.index)
+		f.start(f.follow)
+		f.start(f.follow)
+	}, f.chronicle.complete)
+}
+
+// play starts processes and lets them run among faults until the writers have ended. Then it ends
+// all the others, starts new ones, and lets them go on without faults until complete returns nil.
+func (f *following) play(start, again func(), complete func() error) error {
 	defer func() {
 		f.mu.Lock()
 		f.log = silent // those that are abandoned end in any order
@@ -129,15 +151,7 @@ func (f *following) run() error {
 		f.abandon()
 	}()
 	f.mu.Lock()
-	for range f.writing {
-		f.start(f.write)
-	}
-	for range f.indexing {
-		f.start(f.index)
-	}
-	for range 2 {
-		f.start(f.follow)
-	}
+	start()
 	f.writers = f.writing
 	f.mu.Unlock()
 	if err := f.until(feedSteps, func() bool { return f.writers == 0 }); err != nil {
@@ -151,9 +165,7 @@ func (f *following) run() error {
 	f.resting, f.over = true, false
 	f.faults, f.stale, f.misses, f.lives, f.forgets = 0, false, false, 0, false
 	f.log("there are no more faults")
-	f.start(f.index)
-	f.start(f.follow)
-	f.start(f.follow)
+	again()
 	f.mu.Unlock()
 	// Everything must be in order in the end, and still be so a little later.
 	for range 2 {
@@ -162,10 +174,10 @@ func (f *following) run() error {
 		f.progress = calm
 		f.mu.Unlock()
 		err := f.until(feedSteps, func() bool {
-			return time.Since(f.progress) > 5*time.Minute || len(f.late) == 0 && f.chronicle.complete() == nil
+			return time.Since(f.progress) > 5*time.Minute || len(f.late) == 0 && complete() == nil
 		})
 		if err == nil {
-			err = f.chronicle.complete()
+			err = complete()
 		}
 		if err != nil {
 			return fmt.Errorf("after %v without faults: %w", time.Since(calm).Round(time.Second), err)

@@ -23,6 +23,7 @@ type process struct {
 	life     func(*process) // what it does, and what the process does that takes its place
 	requests int
 	crashed  bool
+	frozen   bool               // it stands still
 	stop     context.CancelFunc // ends what it does without an end; nil if there is no such thing
 
 	writes    bool // it appends to a feed

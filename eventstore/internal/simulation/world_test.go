@@ -81,7 +81,9 @@ type setting struct {
 	updates    bool    // most processes have a repository
 	together   bool    // the goroutines of these processes also append, at whatever version the stream has
 
-	outage func(*flight) bool // requests that do not get through now
+	outage  func(*flight) bool // requests that do not get through now
+	freezes bool               // a process that stands still does so as a whole
+	prompt  bool               // a request arrives before it is answered or given up, or never
 }
 
 func newSetting(rng *rand.Rand) setting {
@@ -150,7 +152,7 @@ func (w *world) around(ctx context.Context, r *memstate.Request, next func() err
 		return errCrashed
 	}
 	caller, _ := ctx.Value(callerKey{}).(int)
-	f := &flight{from: p, caller: caller, request: r, next: next, answer: make(chan error, 1), refused: w.restarting}
+	f := &flight{from: p, caller: caller, request: r, next: next, answer: make(chan error, 1), refused: w.restarting, paused: p.frozen}
 	w.flights = append(w.flights, f)
 	w.mu.Unlock()
 	done := ctx.Done()
@@ -289,7 +291,7 @@ func (w *world) step() (over bool) {
 	}
 	if len(paused) > 0 && w.rng.IntN(3) == 0 {
 		f := paused[w.rng.IntN(len(paused))]
-		f.paused = false
+		f.paused, f.from.frozen = false, false
 		w.log("p%d goes on", f.from.id)
 		w.take(f)
 		f.answer <- w.arrives(f, "was sent after the pause")
@@ -427,6 +429,9 @@ func (w *world) deliver(f *flight) {
 	if w.rng.IntN(12) == 0 {
 		f.paused = true
 		w.log("p%d stands still before sending #%d", f.from.id, f.number)
+		if w.freezes {
+			w.freeze(f.from)
+		}
 		return
 	}
 	w.take(f)
@@ -460,9 +465,17 @@ func (w *world) deliver(f *flight) {
 	}
 }
 
+// freeze makes a process stand still, whichever of its goroutines sends something.
+func (w *world) freeze(p *process) {
+	p.frozen = true
+	for _, f := range w.flights {
+		f.paused = f.paused || f.from == p
+	}
+}
+
 // delay lets a request arrive at some later time, if it may.
 func (w *world) delay(f *flight) {
-	if !w.punctual || !f.locks() {
+	if !w.prompt && (!w.punctual || !f.locks()) {
 		w.late = append(w.late, f)
 	}
 }
@@ -480,7 +493,7 @@ func (w *world) tear(f *flight) {
 	_ = w.arrives(f, fmt.Sprintf("%d of %d writes arrive", len(f.request.Writes), len(all)))
 	f.request.Writes = all
 	if w.rng.IntN(2) == 0 {
-		w.late = append(w.late, f)
+		w.delay(f)
 	}
 }
 
@@ -555,7 +568,7 @@ func (w *world) kill(p *process) {
 
 // start begins a process.
 func (w *world) start(life func(*process)) {
-	p := &process{world: w, id: w.born, life: life, rng: rand.New(rand.NewPCG(w.rng.Uint64(), w.rng.Uint64()))}
+	p := &process{world: w, id: w.born, life: life, rng: rand.New(&source{pcg: rand.NewPCG(w.rng.Uint64(), w.rng.Uint64())})}
 	w.born++
 	w.processes++
 	w.members = append(w.members, p)
@@ -565,6 +578,18 @@ func (w *world) start(life func(*process)) {
 		w.processes--
 		w.mu.Unlock()
 	}()
+}
+
+// source is randomness that several goroutines of a process may draw from.
+type source struct {
+	mu  sync.Mutex
+	pcg *rand.PCG
+}
+
+func (s *source) Uint64() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pcg.Uint64()
 }
 
 // die makes the process end. From now on it can send nothing. The caller holds w.mu.
