@@ -186,9 +186,9 @@ func (w *worker) step(due <-chan time.Time) error {
 	}
 }
 
-// again reports whether items still come that may have had effects before. Until they have come, the
-// streams stay parked that were parked then. Otherwise an effect would count as one of them although
-// the item was held back.
+// again reports whether items still come that may have had effects before. Until they have come,
+// the streams stay parked that were parked then. Otherwise an effect would count as one of them
+// although the item was held back.
 func (w *worker) again() bool {
 	return w.staged && w.reached() < w.past
 }

@@ -377,8 +377,8 @@ func readAll(t *testing.T, of func(*reading) effect) {
 	}
 	var handled atomic.Int64
 	failed, ok := lowest(*readings, func(seed uint64) error {
-		// The history is kept, because goroutines of one process may act at the same moment, and so a
-		// seed may give another history the next time.
+		// The history is kept. A seed may give another one the next time, because goroutines of one
+		// process may act at the same moment.
 		var history []byte
 		err := read(t, seed, of, &handled, func(format string, args ...any) { history = append(fmt.Appendf(history, format, args...), '\n') })
 		if err != nil {
