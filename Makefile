@@ -73,7 +73,7 @@ compose: .env ## Run the bank, its sidecar and Redis in containers, at http://lo
 
 .PHONY: test
 test: test-unit daprd bin/dapr ## Test everything, with real sidecars and stores
-	$(MAKE) sim SEEDS=20000 FEEDS=4000
+	$(MAKE) sim SEEDS=20000 FEEDS=4000 READINGS=300
 	cd integration && go test -race -timeout 20m && go test -race ./servers/... ./browser
 	cd integration && go test -timeout 20m ./memory
 	$(MAKE) stores
@@ -98,11 +98,13 @@ test-unit: gcc ## Run the tests that need no sidecar
 
 SEEDS ?= 1000000
 FEEDS ?= 20000
+READINGS ?= 2000
 
 .PHONY: sim
-sim: ## Simulate SEEDS histories (1000000), and FEEDS of a feed (20000), with lost, late, duplicate and torn requests and crashes
+sim: ## Simulate SEEDS histories (1000000), FEEDS of a feed (20000), and READINGS (2000) of each of projections, publications and processes, with lost, late, duplicate and torn requests and crashes
 	go test ./eventstore/internal/simulation -run NothingIsLost -timeout 24h -v -seeds $(SEEDS)
 	go test ./eventstore/internal/simulation -run EveryCommit -timeout 24h -v -feeds $(FEEDS)
+	go test ./eventstore/internal/simulation -run 'Documents|Published|Transfers' -timeout 24h -v -readings $(READINGS)
 
 .PHONY: chaos
 chaos: daprd ## Kill sidecars, processes and stores for DURATION (2m) on each store, or until APPENDS are acknowledged, without and with a feed, and with read models and transfers; ONLY=Followed or ONLY=Models is one of these

@@ -56,6 +56,9 @@ func (s *showing) apply(_ context.Context, docs *projection.Documents[shown], it
 		if fails == i+1 {
 			return errPoison
 		}
+		if i == 1 {
+			s.lingers(item)
+		}
 		var err error
 		if what == "deleted" && strings.HasPrefix(id, "s") {
 			err = docs.Delete(id)

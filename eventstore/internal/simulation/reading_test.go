@@ -64,11 +64,12 @@ type readingSetting struct {
 	parking    bool
 	skips      bool   // operators also leave items out
 	poison     uint64 // one item in so many cannot be handled at first; 0: none
+	lingering  uint64 // at one item in so many the handler does not return when it should; 0: none
 }
 
 func (r *reading) String() string {
-	return fmt.Sprintf("%s of=%s instances=%d partitions=%d parking=%v skips=%v poison=%d prompt=%v",
-		r.following, r.effect.name(), r.instances, r.partitions, r.parking, r.skips, r.poison, r.prompt)
+	return fmt.Sprintf("%s of=%s instances=%d partitions=%d parking=%v skips=%v poison=%d lingering=%d prompt=%v",
+		r.following, r.effect.name(), r.instances, r.partitions, r.parking, r.skips, r.poison, r.lingering, r.prompt)
 }
 
 // span is an entry of the log about a stream.
@@ -93,6 +94,7 @@ func newReading(seed uint64, of func(*reading) effect, log func(string, ...any))
 		parking:    rng.IntN(3) > 0,
 		skips:      rng.IntN(3) == 0,
 		poison:     []uint64{0, 3, 10}[rng.IntN(3)],
+		lingering:  []uint64{0, 0, 20}[rng.IntN(3)],
 	}
 	// What a store forgets, and writers without the feed, are not what these promises are about.
 	f.forgets, f.mixed, f.store.Remembers = false, "", false
@@ -221,6 +223,18 @@ func (r *reading) fails(item feed.Item) int {
 	}
 	r.notes = append(r.notes, fmt.Sprintf("%s of entry %d is handled, fails=%d", item.ID(), item.Entry(permit.Permit{}), at))
 	return at
+}
+
+// lingers passes the time that the handler needs for an item, whatever its context says.
+func (r *reading) lingers(item feed.Item) {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d lingers %s", r.seed, item.ID())
+	r.mu.Lock()
+	sum, resting := h.Sum64(), r.resting
+	r.mu.Unlock()
+	if r.lingering > 0 && sum%r.lingering == 0 && !resting {
+		pass(time.Duration(sum>>16%60_000) * time.Millisecond)
+	}
 }
 
 var errPoison = errors.New("simulation: the item cannot be handled now")
