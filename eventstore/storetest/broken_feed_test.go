@@ -44,7 +44,7 @@ var brokenFeeds = map[string]func(*memstate.Store) driver.State{
 	"publishing: each event is published in the order of its stream, also after a crash":              losing(after(1, swapsOf("}:0"), swapsOf("}:1"))),
 	"publishing: an inbox handles a message once, in any process, and a failed one again":             losing(swapsOf("}:ids")),
 	"processes: a command takes effect once, also after a crash":                                      losing(headsOf("account:other")),
-	"processes: a command that is refused is made up for, once":                                       losing(after(1, headsOf("account:a}"))),
+	"processes: a command that is refused is made up for, once":                                       losing(after(1, headsOf("account:a~"))),
 	"processes: an instance wakes up when its time has come, and once":                                losing(minutes),
 }
 
