@@ -190,6 +190,9 @@ func TestMoneyIsConservedWhateverDies(t *testing.T) {
 			t.Errorf("%s is %v: %v", id, w, w.FailureDetails)
 		}
 		outputs[id] = strings.Trim(w.Output.GetValue(), `"`)
+		if err := start(ctx, client, id, orders[id]); err != nil {
+			t.Errorf("%s cannot be started twice: %v", id, err)
+		}
 	}
 
 	a, closeStore = accountsIn(t, events)

@@ -12,12 +12,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"os"
 
+	"github.com/dapr/durabletask-go/api"
 	"github.com/dapr/durabletask-go/workflow"
 	dapr "github.com/dapr/go-sdk/client"
 	"github.com/google/uuid"
@@ -62,9 +64,15 @@ func open(state driver.State) (*accounts, error) {
 	return &accounts{provider, repository}, err
 }
 
-// start begins a transfer. If its id is in use, Dapr refuses it or runs it again. A run after the
-// first one finds that all its steps are done.
+// start begins a transfer, unless Dapr knows one with that id. Dapr itself refuses an id only as
+// long as its workflow runs, and later runs it again. Such a run finds that all steps are done.
 func start(ctx context.Context, client *workflow.Client, id string, o Order) error {
+	switch _, err := client.FetchWorkflowMetadata(ctx, id); {
+	case err == nil:
+		return nil
+	case !errors.Is(err, api.ErrInstanceNotFound):
+		return err
+	}
 	_, err := client.ScheduleWorkflow(ctx, transferName, workflow.WithInstanceID(id), workflow.WithInput(o))
 	return err
 }
