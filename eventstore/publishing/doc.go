@@ -26,5 +26,5 @@
 // # Brokers
 //
 // sidecar.NewBroker publishes by the pub/sub API of a Dapr sidecar. [NewLocal] is a broker within
-// the process.
+// the process, which has a message when its subscribers have handled it.
 package publishing
