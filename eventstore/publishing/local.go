@@ -44,7 +44,7 @@ func NewLocal() *Local { return &Local{subscribers: map[string]map[*subscriber]b
 // them have handled it. It waits as long as ctx lives. So a handler must not publish to its own
 // topic.
 //
-// Publish returns an error if there is no subscriber, because nobody would keep the message. It
+// Publish returns an error if there is no subscriber, because the message would be lost. It
 // also does so if a subscriber ends before it has handled the message. A [Publication] tries both
 // again.
 func (l *Local) Publish(ctx context.Context, topic string, message Message) error {
