@@ -89,7 +89,11 @@ func startIdlers(t testing.TB, z sizes) *idlers {
 		return p.Run(ctx)
 	})
 	begin("publication", func(_ *lab, f *feed.Feed) error {
-		p, err := publishing.New(f, "announcements", publishing.NewLocal(), "deposits")
+		broker := publishing.NewLocal()
+		running.Go(func() { // without which nothing could be published
+			_ = broker.Subscribe(ctx, "deposits", func(context.Context, publishing.Message) error { return nil })
+		})
+		p, err := publishing.New(f, "announcements", broker, "deposits")
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	dapr "github.com/dapr/go-sdk/client"
@@ -16,39 +17,59 @@ import (
 type Broker struct {
 	client dapr.Client
 	pubsub string
+	apart  atomic.Bool // messages cannot be published together
 }
 
-var _ driver.Broker = (*Broker)(nil)
+var (
+	_ driver.Broker        = (*Broker)(nil)
+	_ driver.ManyPublisher = (*Broker)(nil)
+)
 
 // NewBroker connects to the pub/sub component of that name. If the sidecar does not have it, the
 // error lists the pub/sub components that it has.
 //
 // The caller keeps the client, and closes it after the last use of the Broker.
 func NewBroker(ctx context.Context, client dapr.Client, pubsub string) (*Broker, error) {
-	if _, err := find(ctx, client, "pubsub", pubsub); err != nil {
+	c, err := find(ctx, client, "pubsub", pubsub)
+	if err != nil {
 		return nil, err
 	}
-	return &Broker{client, pubsub}, nil
+	b := &Broker{client: client, pubsub: pubsub}
+	// Event Hubs refuses a request whose messages have different partition keys.
+	b.apart.Store(c.kind == "pubsub.azure.eventhubs")
+	return b, nil
 }
 
 // Publish implements [driver.Broker]. The sidecar passes the message on as the CloudEvent that it
 // is. It adds fields of its own, such as the topic. Components that keep the order of a partition
 // key get the key of the message.
 func (b *Broker) Publish(ctx context.Context, topic string, m driver.Message) error {
-	data, err := json.Marshal(m)
+	e, err := entry(m)
 	if err != nil {
 		return err
 	}
-	metadata := map[string]string{}
+	return failure(ctx, "publishing to "+topic, b.client.PublishEvent(ctx, b.pubsub, topic, e.Data,
+		dapr.PublishEventWithContentType(e.ContentType), dapr.PublishEventWithMetadata(e.Metadata)))
+}
+
+// entry returns a message as the sidecar takes it.
+func entry(m driver.Message) (e dapr.PublishEventsEvent, err error) {
+	e.ContentType, e.Metadata = "application/cloudevents+json", map[string]string{}
 	if m.Key != "" {
-		metadata["partitionKey"] = m.Key
+		e.Metadata["partitionKey"] = m.Key
 	}
-	err = b.client.PublishEvent(ctx, b.pubsub, topic, data,
-		dapr.PublishEventWithContentType("application/cloudevents+json"), dapr.PublishEventWithMetadata(metadata))
-	if err != nil {
-		return failure(ctx, "publishing to "+topic, err)
+	if e.Data, err = json.Marshal(m); err != nil || m.TraceParent == "" {
+		return e, err
 	}
-	return nil
+	// The sidecar replaces a traceparent by its own, unless there is a traceid, the older name for
+	// it. It adds a tracestate of its own if there is none.
+	id, err := json.Marshal(m.TraceParent)
+	e.Data = fmt.Appendf(e.Data[:len(e.Data)-1], `,"traceid":%s`, id)
+	if m.TraceState == "" {
+		e.Data = append(e.Data, `,"tracestate":""`...)
+	}
+	e.Data = append(e.Data, '}')
+	return e, err
 }
 
 // Subscribe implements [driver.Broker]. It calls handle again until it returns nil, and only then

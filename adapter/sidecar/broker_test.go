@@ -41,6 +41,19 @@ func TestABrokerPublishesCloudEvents(t *testing.T) {
 	if got := f.noted(); len(got) != 1 || !proto.Equal(got[0], want) {
 		t.Errorf("sent %v, want %v", got, want)
 	}
+	traced := driver.Message{ID: "a/2", Type: "Opened", TraceParent: "00-1-2-01"}
+	for state, want := range map[string]string{"": `,"tracestate":""}`, "x=y": `,"traceid":"00-1-2-01"}`} { // or the sidecar replaces them
+		traced.TraceState = state
+		if err := b.Publish(t.Context(), "accounts", traced); err != nil {
+			t.Fatal(err)
+		}
+		sent := f.noted()
+		var fields map[string]any
+		got := sent[len(sent)-1].(*pb.PublishEventRequest).GetData()
+		if err := json.Unmarshal(got, &fields); err != nil || fields["traceid"] != "00-1-2-01" || fields["traceparent"] != "00-1-2-01" || fields["tracestate"] != state || !strings.HasSuffix(string(got), want) {
+			t.Errorf("sent %s, %v", got, err)
+		}
+	}
 	if err := b.Publish(t.Context(), "accounts", driver.Message{ID: "a/2", Data: []byte("{")}); err == nil || !strings.Contains(err.Error(), `message "a/2" is not JSON`) {
 		t.Error(err)
 	}

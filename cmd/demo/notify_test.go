@@ -3,21 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/connectivity"
 
 	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
-	"github.com/hexalith/eventstores-go/cmd/demo/notices"
-	"github.com/hexalith/eventstores-go/eventstore/publishing"
 )
 
 // untilSaid asks for a page until it says something.
@@ -148,49 +143,4 @@ func TestASidecarWithoutPubSubIsSaidOnceAndTheBankGoesOn(t *testing.T) {
 	if got := out.String(); strings.Count(got, "transfers are not published") != 1 || strings.Count(got, "\n") != 1 || !strings.Contains(got, "component=pubsub") {
 		t.Errorf("the log is %s", got)
 	}
-}
-
-func TestTheLocalBrokerHasAMessageWhenItWasHandled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b, m := newLocalBroker(), publishing.Message{ID: "1"}
-		began := time.Now()
-		if err := b.Publish(t.Context(), notices.Topic, m); !errors.Is(err, errNotHandled) || time.Since(began) != handledWithin {
-			t.Errorf("without a subscriber: %v after %s", err, time.Since(began))
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error)
-		var tries atomic.Int64
-		var busy atomic.Bool
-		busy.Store(true)
-		go func() {
-			ended <- b.Subscribe(ctx, notices.Topic, func(context.Context, publishing.Message) error {
-				if tries.Add(1); busy.Load() {
-					return errors.New("busy")
-				}
-				time.Sleep(time.Second)
-				return nil
-			})
-		}()
-		synctest.Wait()
-		if err := b.Publish(t.Context(), notices.Topic, m); !errors.Is(err, errNotHandled) || tries.Load() < 2 {
-			t.Errorf("while it can not be handled: %v after %d tries", err, tries.Load())
-		}
-		busy.Store(false)
-		began = time.Now()
-		if err := b.Publish(t.Context(), notices.Topic, m); err != nil || time.Since(began) < time.Second {
-			t.Errorf("%v after %s", err, time.Since(began))
-		}
-		given, giveUp := context.WithCancel(t.Context())
-		giveUp()
-		if err := b.Publish(given, notices.Topic, m); !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		if len(b.waiting) > 0 {
-			t.Errorf("left behind: %v", b.waiting)
-		}
-	})
 }

@@ -121,8 +121,8 @@ type openedBank struct {
 	accounts      *bank.Accounts
 	announcements *publishing.Publication // nil: there is no broker
 
-	local   *localBroker     // nil beside a sidecar
-	notices *notices.Notices // of the local broker
+	local   *publishing.Local // nil beside a sidecar
+	notices *notices.Notices  // of the local broker
 }
 
 // openBank opens the store and the bank in it.
@@ -151,7 +151,7 @@ func openBank(ctx context.Context, open func(context.Context) (store, error), lo
 	b := &openedBank{store: s, provider: provider, accounts: accounts}
 	broker := s.broker
 	if s.conn == nil {
-		b.local, b.notices = newLocalBroker(), notices.New(provider, log)
+		b.local, b.notices = publishing.NewLocal(), notices.New(provider, log)
 		broker = b.local
 	}
 	if broker == nil {

@@ -6,6 +6,10 @@
 // The interfaces ask for no more than what Dapr's state and lock APIs offer on every store with
 // ETags: a conditional write of one key, plain writes of several keys, and reads. [Capabilities]
 // declares what a store can do beyond that.
+//
+// # Examples
+//
+//   - example_publish_test.go: a broker that wraps another one
 package driver
 
 import (

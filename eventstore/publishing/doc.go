@@ -25,6 +25,11 @@
 //
 // # Brokers
 //
-// sidecar.NewBroker publishes by the pub/sub API of a Dapr sidecar. [NewLocal] is a broker within
-// the process.
+// sidecar.NewBroker publishes by the pub/sub API of a Dapr sidecar, messages of several partitions
+// together. [NewLocal] is a broker within the process, which has a message when its subscribers
+// have handled it.
+//
+// # Examples
+//
+//   - example_test.go: a broker within the process
 package publishing

@@ -63,7 +63,9 @@ func WithSource(source string) Option {
 
 // With sets options of the subscription that reads the feed, such as [subscription.OfType],
 // [subscription.WithParking] and [subscription.WithPartitions]. As many messages are on their way
-// at the same time as the subscription has partitions.
+// at the same time as the subscription has partitions. If the broker is a [driver.ManyPublisher],
+// they go there together: while it has a request, messages wait, and the next request takes up to
+// 100 of them and 1 MiB.
 func With(options ...subscription.Option) Option {
 	return func(c *config) error { c.options = append(c.options, options...); return nil }
 }
@@ -77,8 +79,7 @@ func bad(argument, format string, args ...any) error {
 type Publication struct {
 	*subscription.Subscription
 	config
-	broker Broker
-	topic  string
+	gatherer *gatherer
 }
 
 // New returns a publication. Its name is the same in all instances of a service, and different from
@@ -92,7 +93,7 @@ func New(f *feed.Feed, name string, broker Broker, topic string, options ...Opti
 	case topic == "":
 		return nil, bad("topic", "it is blank")
 	}
-	p := &Publication{config: config{mapping: asStored, source: "eventstores/" + url.PathEscape(f.Name())}, broker: broker, topic: topic}
+	p := &Publication{config: config{mapping: asStored, source: "eventstores/" + url.PathEscape(f.Name())}, gatherer: newGatherer(broker, topic)}
 	for _, option := range options {
 		if option == nil {
 			return nil, bad("option", "it is nil")
@@ -115,8 +116,8 @@ func (p *Publication) publish(ctx context.Context, item feed.Item) error {
 	if err != nil {
 		return err
 	}
-	if err := p.broker.Publish(ctx, p.topic, m); err != nil {
-		return fmt.Errorf("publishing: %s to topic %q: %w", item.ID(), p.topic, err)
+	if err := p.gatherer.publish(ctx, m); err != nil {
+		return fmt.Errorf("publishing: %s to topic %q: %w", item.ID(), p.gatherer.topic, err)
 	}
 	return nil
 }

@@ -39,6 +39,7 @@ func open(t *testing.T, state driver.State) (*eventstore.Provider, *feed.Feed) {
 
 // post is a broker that keeps what it got. It loses messages and answers by chance.
 type post struct {
+	takes  time.Duration
 	mu     sync.Mutex
 	chance *rand.Rand
 	away   bool
@@ -48,7 +49,7 @@ type post struct {
 }
 
 func newPost(seed uint64) *post {
-	return &post{chance: rand.New(rand.NewPCG(seed, 2)), got: map[string][]publishing.Message{}, flying: map[string]bool{}}
+	return &post{takes: time.Millisecond, chance: rand.New(rand.NewPCG(seed, 2)), got: map[string][]publishing.Message{}, flying: map[string]bool{}}
 }
 
 var errAway = errors.New("the broker is away")
@@ -62,7 +63,7 @@ func (p *post) Publish(_ context.Context, _ string, m publishing.Message) error 
 	p.flying[m.Subject] = true
 	away, fate := p.away, p.chance.IntN(20)
 	p.mu.Unlock()
-	<-time.After(time.Millisecond)
+	<-time.After(p.takes)
 	p.mu.Lock()
 	p.flying[m.Subject] = false
 	if away || fate == 0 {
@@ -79,15 +80,31 @@ func (p *post) Subscribe(context.Context, string, func(context.Context, publishi
 	return errors.New("nobody subscribes")
 }
 
+// bulk is a slow post that takes messages together. Each of them has its own fate.
+type bulk struct {
+	*post
+	most int
+}
+
+func (b *bulk) PublishMany(ctx context.Context, topic string, messages []publishing.Message) []error {
+	b.most = max(b.most, len(messages))
+	return driver.PublishEach(ctx, b.post, topic, messages)
+}
+
 // Whatever the broker loses or repeats, it gets each event, in order, and nothing else.
 func TestEachEventIsPublishedInTheOrderOfItsStream(t *testing.T) {
-	for seed := range uint64(5) {
+	for seed := range uint64(6) {
 		memstate.Each(t, func(t *testing.T, store *memstate.Store) {
 			memstate.GoOn(t)
 			p, f := open(t, store)
 			stopIndex := memstate.Start(t, f.Index)
 			broker := newPost(seed)
-			publication, err := publishing.New(f, "announcements", broker, "moves", publishing.With(subscription.WithRetries(1000)))
+			together := &bulk{post: broker}
+			var to publishing.Broker = broker
+			if seed%2 == 1 {
+				to, broker.takes = together, 30*time.Millisecond
+			}
+			publication, err := publishing.New(f, "announcements", to, "moves", publishing.With(subscription.WithRetries(1000)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -128,6 +145,9 @@ func TestEachEventIsPublishedInTheOrderOfItsStream(t *testing.T) {
 			}
 			if len(broker.got) != len(want) || len(broker.wrong) > 0 {
 				t.Error(len(broker.got), broker.wrong)
+			}
+			if seed%2 == 1 && together.most < 2 {
+				t.Error("no messages were published together")
 			}
 		})
 	}
