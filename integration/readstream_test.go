@@ -1,9 +1,13 @@
 package integration
 
 import (
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/hexalith/eventstores-go/adapter/embedded/redis"
+	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/integration/servers"
 	"github.com/hexalith/eventstores-go/internal/readstreamtest"
 )
@@ -31,4 +35,42 @@ func TestTheReaderOnRedis(t *testing.T) {
 		d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{component}})
 		readstreamtest.Test(t, state(t, d), "redis://"+r.Addr, "--prefix", "bank")
 	})
+}
+
+// The queries of docs/format.md for PostgreSQL are for version 2 of the component, and for version 1.
+func TestTheDocumentsQueriesFindRecordsOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile("../docs/format.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	queries := regexp.MustCompile(`psql -At -c "(.+)"\n`).FindAllStringSubmatch(string(document), -1)
+	if len(queries) != 2 {
+		t.Fatalf("the document has %d queries", len(queries))
+	}
+	p := servers.StartPostgres(t)
+	for i, version := range []string{"v2", "v1"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			component := servers.Component("statestore", "state.postgresql", version, map[string]string{
+				"connectionString": p.ConnString, "keyPrefix": "name", "tableName": "state_" + version, "metadataTableName": "meta_" + version,
+			})
+			d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{component}})
+			provider, err := eventstore.NewProvider(state(t, d))
+			if err != nil {
+				t.Fatal(err)
+			}
+			stream := eventstore.Stream{Database: "EventStores", Type: "Account", ID: "Ada/1"}
+			if _, err := provider.Append(t.Context(), stream, eventstore.ExpectAny(), eventstore.Raw{Type: "opened", Payload: []byte("x")}); err != nil {
+				t.Fatal(err)
+			}
+			query := queries[i][1]
+			if version == "v1" { // version 2 has its table under the default name
+				query = strings.Replace(query, " FROM state ", " FROM state_v1 ", 1)
+			}
+			if got := psql(t, p.Addr, query); !strings.HasPrefix(got, "eventstore/1 head ") {
+				t.Errorf("%s finds %q", query, got)
+			}
+		})
+	}
 }
