@@ -37,7 +37,7 @@ func TestTheReaderOnRedis(t *testing.T) {
 	})
 }
 
-// The queries of docs/format.md for PostgreSQL are for version 2 of the component, and for version 1.
+// The first query of docs/format.md for PostgreSQL is for version 2 of the component.
 func TestTheDocumentsQueriesFindRecordsOnPostgreSQL(t *testing.T) {
 	t.Parallel()
 	document, err := os.ReadFile("../docs/format.md")
