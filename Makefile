@@ -93,7 +93,7 @@ test-containers: daprd ## Test the images and compose.yaml, on a Docker engine
 	cd integration && go test -count=1 -timeout 20m ./containers
 
 .PHONY: test-unit
-test-unit: gcc ## Run the tests that need no sidecar
+test-unit: gcc python ## Run the tests that need no sidecar
 	go test -race -timeout 40m ./...
 
 SEEDS ?= 1000000
@@ -174,6 +174,11 @@ redis:
 .PHONY: gcc
 gcc:
 	$(call need,gcc,gcc libc6-dev,the race detector)
+
+# A test runs tools/readstream.
+.PHONY: python
+python:
+	$(call need,python3,python3,the reader in another language)
 
 .PHONY: lint
 lint: lint-prose ## Check the format, the prose, and go vet and staticcheck in all modules
