@@ -3,15 +3,16 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"slices"
+
+	"github.com/spf13/cobra"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/transfer"
 )
 
-const copyUsage = `Usage: eventstores copy -from <store> -to <store> [-streams file|-] [stream …]
+const copyUsage = `Usage: eventstores copy --from <store> --to <store> [--streams file|-] [stream …]
 
 Copies streams completely: events with their metadata, idempotency ids, snapshots, and whether a
 stream was closed. It reads everything back from the target and compares it with the source. It does
@@ -35,47 +36,56 @@ It prints a line for each stream:
 The exit code is 0 if all were copied or deleted, otherwise 1. It is 2 for wrong arguments.
 `
 
-func runCopy(ctx context.Context, c *call, args []string) int {
-	flags := flag.NewFlagSet("copy", flag.ContinueOnError)
-	from := flags.String("from", "", "the `store` to copy from")
-	to := flags.String("to", "", "the `store` to copy to")
-	var n names
-	n.flags(flags, "copied")
-	if code, ok := c.parse(flags, args, copyUsage); !ok {
-		return code
-	}
-	source, err := parseStore(*from, reading)
+// copying is what the command copy is asked to do.
+type copying struct {
+	from, to string
+	names
+}
+
+func copyCommand(c *call) *cobra.Command {
+	var what copying
+	cmd := newCommand("copy", "copy streams from one store to another, and verify them", copyUsage, func(cmd *cobra.Command, args []string) error {
+		return what.run(cmd.Context(), c, args)
+	})
+	cmd.Flags().StringVar(&what.from, "from", "", "the `store` to copy from")
+	cmd.Flags().StringVar(&what.to, "to", "", "the `store` to copy to")
+	what.flags(cmd.Flags(), "copied")
+	return cmd
+}
+
+func (what copying) run(ctx context.Context, c *call, args []string) error {
+	source, err := parseStore(what.from, reading)
 	if err != nil {
-		return c.wrong(flags, fmt.Errorf("-from: %w", err))
+		return wrong(fmt.Errorf("--from: %w", err))
 	}
-	target, err := parseStore(*to, creating)
+	target, err := parseStore(what.to, creating)
 	if err != nil {
-		return c.wrong(flags, fmt.Errorf("-to: %w", err))
+		return wrong(fmt.Errorf("--to: %w", err))
 	}
 	c.hide(source.secret, target.secret)
 	if source.same == target.same {
-		return c.wrong(flags, errors.New("-from and -to are the same store"))
+		return wrong(errors.New("--from and --to are the same store"))
 	}
-	streams, err := n.streams(flags.Args(), c.stdin)
+	streams, err := what.streams(args, c.stdin)
 	if err != nil {
-		return c.wrong(flags, err)
+		return wrong(err)
 	}
 	m := newMeter(c, len(streams))
 	log := logger(m)
 	fromStore, closeSource, err := source.provide(ctx, log)
 	if err != nil {
 		m.end()
-		return c.failed(flags, err)
+		return err
 	}
 	defer closeSource()
 	toStore, closeTarget, err := target.provide(ctx, log)
 	if err != nil {
 		m.end()
-		return c.failed(flags, err)
+		return err
 	}
 	defer closeTarget()
 
-	well, bad := each(ctx, m, streams, n.parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
+	well, bad := each(ctx, m, streams, what.parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
 		result, err := transfer.Copy(ctx, fromStore, toStore, stream, transfer.WithProgress(func(p transfer.Progress) {
 			what := [...]string{"checked", "verified", "copied", "verified"}[p.Stage]
 			m.tell(stream, what, progress{stage: int(p.Stage), stages: 4, done: p.Done, of: p.Of})
@@ -107,8 +117,8 @@ func copied(r transfer.Result, err error) outcome {
 	return o
 }
 
-// conclude prints the last line and returns the exit code.
-func (c *call) conclude(ctx context.Context, done string, streams, well, bad int, again string) int {
+// conclude prints the last line, and returns an error if not all went well.
+func (c *call) conclude(ctx context.Context, done string, streams, well, bad int, again string) error {
 	summary := fmt.Sprintf("%d of %d streams %s", well, streams, done)
 	switch {
 	case bad == streams:
@@ -119,9 +129,9 @@ func (c *call) conclude(ctx context.Context, done string, streams, well, bad int
 	fmt.Fprintln(c.stdout, summary)
 	switch {
 	case well == streams:
-		return exitWell
-	case ctx.Err() != nil && well+bad < streams:
+		return nil
+	case ctx.Err() != nil && outputError(ctx) == nil && well+bad < streams:
 		fmt.Fprintf(c.stderr, "Stopped early. %s\n", again)
 	}
-	return exitNot
+	return errSaid
 }

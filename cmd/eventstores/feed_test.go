@@ -81,7 +81,7 @@ func TestStreamsFromBeforeEnterTheFeed(t *testing.T) {
 	})
 	store := "sqlite:" + file
 	code, out, errs := runs(t, "", "feed", "import", "-store", store, "-all")
-	wants(t, code, exitNot, out+errs, "the store has no feed yet; give its name with -feed")
+	wants(t, code, exitNot, out+errs, "the store has no feed yet; give its name with --feed")
 	code, out, errs = runs(t, "", "feed", "import", "-store", store, "-feed", "all", "account:1", "account:nosuch")
 	wants(t, code, exitNot, out+errs, "empty    EventStores:account:nosuch the store has no such stream", "1 added, 0 known, 0 deleted, 1 empty, 0 failed")
 	code, out, errs = runs(t, "", "feed", "import", "-store", store, "-feed", "other", "-all")
@@ -162,7 +162,7 @@ func TestWrongArgumentsOfAFeedSaySo(t *testing.T) {
 		"no such command":            {[]string{"feed", "export"}, `eventstores feed: unknown command "export"`},
 		"a password as the command":  {[]string{"feed", "u:hunter2@h"}, "unknown command"},
 		"no store":                   {[]string{"feed", "import", "-all"}, "-store"},
-		"no names":                   {[]string{"feed", "import", "-store", store}, "or give -all"},
+		"no names":                   {[]string{"feed", "import", "-store", store}, "or give --all"},
 		"names and all":              {[]string{"feed", "import", "-store", store, "-all", "account:1"}, "not both"},
 		"a file and all":             {[]string{"feed", "import", "-store", store, "-all", "-streams", "-"}, "not both"},
 		"all through a sidecar":      {[]string{"feed", "import", "-store", "dapr:statestore@localhost:1", "-all"}, "Dapr cannot list keys"},
@@ -213,7 +213,7 @@ func TestAFeedOfADamagedRootMustBeNamed(t *testing.T) {
 	})
 	for _, args := range [][]string{{"status"}, {"import", "-all"}, {"verify"}} {
 		code, out, errs := runs(t, "", append([]string{"feed", args[0], "-store", "sqlite:" + file}, args[1:]...)...)
-		wants(t, code, exitNot, out+errs, "{:feed}:journals", "give the name of the feed with -feed")
+		wants(t, code, exitNot, out+errs, "{:feed}:journals", "give the name of the feed with --feed")
 	}
 }
 

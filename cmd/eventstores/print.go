@@ -18,7 +18,11 @@ type printer struct {
 	mu     sync.Mutex
 	w      io.Writer
 	hidden *strings.Replacer // nil: nothing is hidden
+	failed func(error)       // nil, or told why nothing can be written any more
 }
+
+// printError says that standard output cannot be written.
+type printError struct{ error }
 
 // Write prints p as one line, with its final newline, if any.
 func (p *printer) Write(line []byte) (int, error) {
@@ -32,6 +36,9 @@ func (p *printer) Write(line []byte) (int, error) {
 		text = p.hidden.Replace(text)
 	}
 	if _, err := p.w.Write([]byte(harmless(text) + end)); err != nil {
+		if p.failed != nil {
+			p.failed(printError{err})
+		}
 		return 0, err
 	}
 	return len(line), nil

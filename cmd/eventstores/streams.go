@@ -3,13 +3,14 @@ package main
 import (
 	"bufio"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"iter"
 	"os"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/spf13/pflag"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 )
@@ -29,7 +30,7 @@ type names struct {
 
 // flags adds the flags of names. The argument parallel says what happens to several streams at a
 // time, such as "copied". If it is empty, streams are processed one at a time.
-func (n *names) flags(flags *flag.FlagSet, parallel string) {
+func (n *names) flags(flags *pflag.FlagSet, parallel string) {
 	n.parallel = 1
 	if parallel != "" {
 		flags.IntVar(&n.parallel, "parallel", 4, "the number of `streams` that are "+parallel+" at a time")
@@ -41,7 +42,7 @@ func (n *names) flags(flags *flag.FlagSet, parallel string) {
 // streams returns the streams that the arguments and the file name, each once, in their order.
 func (n *names) streams(args []string, stdin io.Reader) ([]eventstore.Stream, error) {
 	if n.parallel < 1 {
-		return nil, fmt.Errorf("-parallel must be positive, not %d", n.parallel)
+		return nil, fmt.Errorf("--parallel must be positive, not %d", n.parallel)
 	}
 	var all []eventstore.Stream
 	seen := map[eventstore.Stream]bool{}
@@ -72,7 +73,7 @@ func (n *names) streams(args []string, stdin io.Reader) ([]eventstore.Stream, er
 		}
 	}
 	if len(all) == 0 {
-		return nil, errors.New("no streams given; name them as arguments, or in a file with -streams")
+		return nil, errors.New("no streams given; name them as arguments, or in a file with --streams")
 	}
 	return all, nil
 }
@@ -130,7 +131,7 @@ func plain(line string) error {
 
 func (n *names) parse(name string) (eventstore.Stream, error) {
 	if strings.ContainsAny(name, "@/?#=&;") || mayHoldPassword(name) {
-		return eventstore.Stream{}, errors.New("invalid name of a stream; it is not shown because it may contain a password; write database:type:id with every byte except A-Z a-z 0-9 - _ . ~ as %XX, and name a store with -store, -from or -to")
+		return eventstore.Stream{}, errors.New("invalid name of a stream; it is not shown because it may contain a password; write database:type:id with every byte except A-Z a-z 0-9 - _ . ~ as %XX, and name a store with --store, --from or --to")
 	}
 	if strings.Count(name, ":") != 1 {
 		return eventstore.ParseStream(name)

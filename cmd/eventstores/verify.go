@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-const verifyUsage = `Usage: eventstores verify -store <store> [-streams file|-] [stream …]
+const verifyUsage = `Usage: eventstores verify --store <store> [--streams file|-] [stream …]
 
 Reads each stream completely and looks for damage: events that are missing, changed or in the wrong
 place, idempotency ids with a wrong target, unreadable snapshots. It changes nothing and creates
@@ -20,8 +22,8 @@ damaged, failed or stopped. The exit code is 0 if all are sound or deleted, othe
 wrong arguments.
 `
 
-func runVerify(ctx context.Context, c *call, args []string) int {
-	return single{parallel: "read", as: reading, done: "sound", do: verify}.run(ctx, c, "verify", args, verifyUsage)
+func verifyCommand(c *call) *cobra.Command {
+	return single{parallel: "read", as: reading, done: "sound", do: verify}.command(c, "verify", "look for damage in streams", verifyUsage)
 }
 
 func verify(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome {

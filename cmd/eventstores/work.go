@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
+
+	"github.com/spf13/cobra"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 )
@@ -25,29 +27,36 @@ type single struct {
 	do       func(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome
 }
 
-// run parses the arguments, opens the store and processes the streams.
-func (w single) run(ctx context.Context, c *call, name string, args []string, usage string) int {
-	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	spec := flags.String("store", "", "the `store` that holds the streams")
-	var n names
-	n.flags(flags, w.parallel)
-	if code, ok := c.parse(flags, args, usage); !ok {
-		return code
-	}
-	s, err := parseStore(*spec, w.as)
+// command returns the command.
+func (w single) command(c *call, name, short, usage string) *cobra.Command {
+	var (
+		spec string
+		n    names
+	)
+	cmd := newCommand(name, short, usage, func(cmd *cobra.Command, args []string) error {
+		return w.run(cmd.Context(), c, spec, n, args)
+	})
+	cmd.Flags().StringVar(&spec, "store", "", "the `store` that holds the streams")
+	n.flags(cmd.Flags(), w.parallel)
+	return cmd
+}
+
+// run opens the store and processes the streams.
+func (w single) run(ctx context.Context, c *call, spec string, n names, args []string) error {
+	s, err := parseStore(spec, w.as)
 	if err != nil {
-		return c.wrong(flags, fmt.Errorf("-store: %w", err))
+		return wrong(fmt.Errorf("--store: %w", err))
 	}
 	c.hide(s.secret)
-	streams, err := n.streams(flags.Args(), c.stdin)
+	streams, err := n.streams(args, c.stdin)
 	if err != nil {
-		return c.wrong(flags, err)
+		return wrong(err)
 	}
 	m := newMeter(c, len(streams))
 	provider, closeStore, err := s.provide(ctx, logger(m))
 	if err != nil {
 		m.end()
-		return c.failed(flags, err)
+		return err
 	}
 	defer closeStore()
 	well, bad := each(ctx, m, streams, n.parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
@@ -99,6 +108,11 @@ func each(ctx context.Context, m *meter, streams []eventstore.Stream, parallel i
 }
 
 // logger returns a logger that prints warnings without disturbing the meter.
-func logger(m *meter) *slog.Logger {
-	return slog.New(slog.NewTextHandler(m, &slog.HandlerOptions{Level: slog.LevelWarn}))
+func logger(m *meter) *slog.Logger { return warningsTo(m) }
+
+// warnings returns a logger that prints warnings.
+func warnings(c *call) *slog.Logger { return warningsTo(c.stderr) }
+
+func warningsTo(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
