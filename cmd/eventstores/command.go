@@ -50,6 +50,9 @@ func (c *call) exit(cmd *cobra.Command, err, output error) int {
 		return exitNot
 	case errors.Is(err, errNoCommand):
 		return exitUsage
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintf(c.stderr, "%s: stopped\n", cmd.CommandPath())
+		return exitNot
 	}
 	fmt.Fprintf(c.stderr, "%s: %v\n", cmd.CommandPath(), err)
 	if usage {

@@ -29,8 +29,8 @@ func (f *feedFlags) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.feed, "feed", "", "the `name` of the feed, as the services give it; by default that of the store's feed")
 }
 
-// parse returns the store that the flags name.
-func (f *feedFlags) parse(c *call, as use) (store, error) {
+// named returns the store that the flags name.
+func (f *feedFlags) named(c *call, as use) (store, error) {
 	s, err := parseStore(f.store, as)
 	if err != nil {
 		return store{}, wrong(fmt.Errorf("--store: %w", err))
@@ -47,9 +47,9 @@ store yet, give the name with --feed, the same as the services do with WithFeed.
 // open opens a store and its feed. Call the function that it returns at the end. It writes what the
 // feed was not told yet.
 func (f feedFlags) open(ctx context.Context, s store, log *slog.Logger) (*feed.Feed, opened, func(), error) {
-	o, err := s.open(ctx, log)
+	o, err := s.openWith(ctx, log)
 	if err != nil {
-		return nil, opened{}, nil, fmt.Errorf("store %s: %w", s.name, err)
+		return nil, opened{}, nil, err
 	}
 	all, err := f.openOn(ctx, o, log)
 	if err != nil {
@@ -57,14 +57,22 @@ func (f feedFlags) open(ctx context.Context, s store, log *slog.Logger) (*feed.F
 		return nil, opened{}, nil, err
 	}
 	return all, o, func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-		defer cancel()
-		if err := all.Provider().Close(ctx); err != nil { // an indexer finds out by itself, later
-			log.WarnContext(ctx, "the feed does not know that this command has ended", "error", err)
-		}
+		closeProvider(ctx, all.Provider(), log)
 		o.close()
 	}, nil
 }
+
+// closeProvider writes what the feed was not told yet.
+func closeProvider(ctx context.Context, provider *eventstore.Provider, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	if err := provider.Close(ctx); err != nil { // an indexer finds out by itself, later
+		log.WarnContext(ctx, "the feed does not know that this command has ended", "error", err)
+	}
+}
+
+// errNoFeed says that a store has no feed, so that it knows no streams.
+var errNoFeed = errors.New("the store has no feed yet; give its name with --feed, the same as the services do with WithFeed")
 
 // closeTimeout is how long a command may take to end, also if it was stopped.
 const closeTimeout = 10 * time.Second
@@ -80,7 +88,7 @@ func (f feedFlags) openOn(ctx context.Context, o opened, log *slog.Logger) (*fee
 		}
 	}
 	if name == "" {
-		return nil, errors.New("the store has no feed yet; give its name with --feed, the same as the services do with WithFeed")
+		return nil, errNoFeed
 	}
 	provider, err := o.provider(log, eventstore.WithFeed(name))
 	if err != nil {

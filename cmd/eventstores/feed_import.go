@@ -58,20 +58,20 @@ func feedImportCommand(c *call) *cobra.Command {
 }
 
 func (what importing) run(ctx context.Context, c *call, args []string) error {
-	s, err := what.feedFlags.parse(c, mending)
+	s, err := what.named(c, mending)
 	if err != nil {
 		return err
 	}
-	named := len(args) > 0 || what.file != ""
-	if err := checkAll(what.all, named, s); err != nil {
+	given := len(args) > 0 || what.file != ""
+	if err := checkAll(what.all, given, s); err != nil {
 		return wrong(err)
 	}
-	if !what.all && !named {
+	if !what.all && !given {
 		return wrong(errors.New("no streams given; name them as arguments, or in a file with --streams, or give --all"))
 	}
 	wanted := imports{names: what.names}
 	for _, name := range args {
-		stream, err := what.names.parse(name)
+		stream, err := what.written(name)
 		if err != nil {
 			return wrong(err)
 		}

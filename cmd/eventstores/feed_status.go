@@ -27,7 +27,7 @@ The exit code is 0, or 1 if something cannot be read. It is 2 for wrong argument
 func feedStatusCommand(c *call) *cobra.Command {
 	var flags feedFlags
 	cmd := newCommand("status", "say how far the feed and its subscriptions are", feedStatusUsage, func(cmd *cobra.Command, _ []string) error {
-		s, err := flags.parse(c, reading)
+		s, err := flags.named(c, reading)
 		if err != nil {
 			return err
 		}

@@ -64,21 +64,21 @@ func (what feedVerifying) run(ctx context.Context, c *call, args []string) error
 	if what.repair {
 		as = mending
 	}
-	s, err := what.feedFlags.parse(c, as)
+	s, err := what.named(c, as)
 	if err != nil {
 		return err
 	}
-	named := len(args) > 0 || what.file != ""
-	if err := checkAll(what.all, named, s); err != nil {
+	given := len(args) > 0 || what.file != ""
+	if err := checkAll(what.all, given, s); err != nil {
 		return wrong(err)
 	}
 	var options, streams []feed.VerifyOption
-	if named {
-		given, err := what.names.streams(args, c.stdin)
+	if given {
+		named, err := what.names.streams(args, c.stdin)
 		if err != nil {
 			return wrong(err)
 		}
-		streams = append(streams, feed.WithStreams(feed.Named(given...)))
+		streams = append(streams, feed.WithStreams(feed.Named(named...)))
 	}
 	m := newMeter(c, 0)
 	f, o, closeFeed, err := what.feedFlags.open(ctx, s, logger(m))

@@ -299,11 +299,20 @@ const (
 	openTimeout    = 15 * time.Second
 )
 
-// provide opens a store and creates a provider for it.
-func (s store) provide(ctx context.Context, log *slog.Logger) (*eventstore.Provider, func(), error) {
+// openWith opens a store. Its error names the store.
+func (s store) openWith(ctx context.Context, log *slog.Logger) (opened, error) {
 	o, err := s.open(ctx, log)
 	if err != nil {
-		return nil, nil, fmt.Errorf("store %s: %w", s.name, err)
+		return opened{}, fmt.Errorf("store %s: %w", s.name, err)
+	}
+	return o, nil
+}
+
+// provide opens a store and creates a provider for it.
+func (s store) provide(ctx context.Context, log *slog.Logger) (*eventstore.Provider, func(), error) {
+	o, err := s.openWith(ctx, log)
+	if err != nil {
+		return nil, nil, err
 	}
 	provider, err := o.provider(log)
 	if err != nil {
