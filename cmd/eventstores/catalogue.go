@@ -18,8 +18,8 @@ type filter struct {
 	details          bool // their version, the time of their last event, and whether they are closed
 }
 
-// catalogue returns the streams of an open store: those of its feed, or, if it has none, those whose
-// keys it lists. It holds only a few at a time. Call close at the end.
+// catalogue returns the streams of an open store: those of its feed, or, if it has none, those
+// whose keys it lists. It holds only a few at a time. Call closeFeed at the end.
 func (f *feedFlags) catalogue(ctx context.Context, o opened, log *slog.Logger, want filter) (_ iter.Seq2[feed.StreamInfo, error], closeFeed func(), err error) {
 	all, err := f.openOn(ctx, o, log)
 	if err == nil {

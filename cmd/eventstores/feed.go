@@ -44,9 +44,9 @@ const aboutFeeds = `The command finds the name of the feed in the store. If no s
 store yet, give the name with --feed, the same as the services do with WithFeed.
 `
 
-// open opens a store and its feed. Call the function that it returns at the end. It writes what the
-// feed was not told yet.
-func (f feedFlags) open(ctx context.Context, s store, log *slog.Logger) (*feed.Feed, opened, func(), error) {
+// openFeed opens a store and its feed. Call the function that it returns at the end. It writes what
+// the feed was not told yet.
+func (f feedFlags) openFeed(ctx context.Context, s store, log *slog.Logger) (*feed.Feed, opened, func(), error) {
 	o, err := s.openWith(ctx, log)
 	if err != nil {
 		return nil, opened{}, nil, err

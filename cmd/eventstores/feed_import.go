@@ -86,7 +86,7 @@ func (what importing) run(ctx context.Context, c *call, args []string) error {
 		wanted.lines = what.lines(file)
 	}
 	m := newMeter(c, 0)
-	f, o, closeFeed, err := what.feedFlags.open(ctx, s, logger(m))
+	f, o, closeFeed, err := what.openFeed(ctx, s, logger(m))
 	if err != nil {
 		m.end()
 		return err

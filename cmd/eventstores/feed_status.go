@@ -31,7 +31,7 @@ func feedStatusCommand(c *call) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		f, _, closeFeed, err := flags.open(cmd.Context(), s, warnings(c))
+		f, _, closeFeed, err := flags.openFeed(cmd.Context(), s, warnings(c))
 		if err != nil {
 			return err
 		}

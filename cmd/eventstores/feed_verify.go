@@ -81,7 +81,7 @@ func (what feedVerifying) run(ctx context.Context, c *call, args []string) error
 		streams = append(streams, feed.WithStreams(feed.Named(named...)))
 	}
 	m := newMeter(c, 0)
-	f, o, closeFeed, err := what.feedFlags.open(ctx, s, logger(m))
+	f, o, closeFeed, err := what.openFeed(ctx, s, logger(m))
 	if err != nil {
 		m.end()
 		return err

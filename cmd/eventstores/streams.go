@@ -174,7 +174,8 @@ func (n *names) one(args []string) (eventstore.Stream, error) {
 	return n.written(args[0])
 }
 
-// readable returns a name for people: without %XX if all of it is letters, digits and single spaces.
+// readable returns a name for people: without %XX if all of it is letters, digits and single
+// spaces.
 func readable(stream eventstore.Stream) string {
 	parts := []string{stream.Database, stream.Type, stream.ID}
 	for _, part := range parts {
