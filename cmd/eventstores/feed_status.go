@@ -50,21 +50,7 @@ func feedStatus(ctx context.Context, c *call, f *feed.Feed) error {
 	}
 	fmt.Fprintf(c.stdout, "feed          %s end=%d journals=%d open=%d waiting=%d\n", f.Name(), now.End, now.Journals, now.Open, now.Waiting)
 	return eachSubscription(ctx, f, func(name string, partitions []subscription.Partition) {
-		var (
-			position        feed.Position
-			lag             int64
-			running, parked int
-		)
-		for i, p := range partitions {
-			if i == 0 || p.Position < position {
-				position = p.Position
-			}
-			lag = max(lag, p.Lag)
-			if p.Owner != "" {
-				running++
-			}
-			parked += p.Parked
-		}
-		fmt.Fprintf(c.stdout, "subscription  %s position=%d lag=%d running=%d/%d parked=%d\n", name, position, lag, running, len(partitions), parked)
+		p := sumOf(name, partitions)
+		fmt.Fprintf(c.stdout, "subscription  %s position=%d lag=%d running=%d/%d parked=%d\n", name, p.Position, p.Lag, p.Running, p.Partitions, p.Parked)
 	})
 }

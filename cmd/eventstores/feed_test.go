@@ -18,14 +18,18 @@ import (
 )
 
 // inFeed does something with the feed "all" of a SQLite file, which is indexed meanwhile.
-func inFeed(t *testing.T, file string, do func(ctx context.Context, state driver.State, f *feed.Feed) error) {
+func inFeed(t *testing.T, file string, do func(ctx context.Context, state driver.State, f *feed.Feed) error, types ...eventstore.TypeDefinition) {
 	t.Helper()
 	state, err := sqlite.Open(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer state.Close()
-	p, err := eventstore.NewProvider(state, eventstore.WithFeed("all"), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
+	registry, err := eventstore.NewRegistry(types...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := eventstore.NewProvider(state, eventstore.WithFeed("all"), eventstore.WithRegistry(registry), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)
 	}

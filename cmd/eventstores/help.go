@@ -10,8 +10,7 @@ import (
 // help prints how to use a command.
 func (c *call) help(cmd *cobra.Command) {
 	program := cmd.CommandPath()
-	if !cmd.HasAvailableSubCommands() {
-		about := cmd.Long
+	if about := cmd.Long; !cmd.HasAvailableSubCommands() || strings.HasPrefix(about, "Usage:") {
 		if !strings.HasPrefix(about, "Usage:") { // a command that the library adds
 			about = "Usage: " + cmd.UseLine() + "\n\n" + about + "\n"
 		}
