@@ -48,7 +48,7 @@ func (n *names) databaseFlag(flags *pflag.FlagSet) {
 // streams returns the streams that the arguments and the file name, each once, in their order.
 func (n *names) streams(args []string, stdin io.Reader) ([]eventstore.Stream, error) {
 	if n.parallel < 1 {
-		return nil, fmt.Errorf("--parallel must be positive, not %d", n.parallel)
+		return nil, errNotParallel(n.parallel)
 	}
 	var all []eventstore.Stream
 	seen := map[eventstore.Stream]bool{}
@@ -147,6 +147,8 @@ func (n *names) parse(name string) (eventstore.Stream, error) {
 	database, _, _ := strings.Cut(eventstore.Stream{Database: n.database}.String(), ":")
 	return eventstore.ParseStream(database + ":" + name)
 }
+
+func errNotParallel(n int) error { return fmt.Errorf("--parallel must be positive, not %d", n) }
 
 // written returns the stream of a name as a person writes it: escaped, or simply the parts.
 func (n *names) written(name string) (eventstore.Stream, error) {

@@ -10,6 +10,7 @@ import (
 )
 
 const verifyUsage = `Usage: eventstores verify --store <store> [--streams file|-] [stream …]
+       eventstores verify --store <store> --all
 
 Reads each stream completely and looks for damage: events that are missing, changed or in the wrong
 place, idempotency ids with a wrong target, unreadable snapshots. It changes nothing and creates
@@ -17,13 +18,14 @@ nothing: a SQLite file and its folder can be read-only. It refuses a file that i
 
 ` + aboutStores + `
 ` + aboutStreams + `
+` + aboutAll + `
 It prints damage when it finds it, and a line for each stream: sound, deleted, empty (check the name),
 damaged, failed or stopped. The exit code is 0 if all are sound or deleted, otherwise 1. It is 2 for
 wrong arguments.
 `
 
 func verifyCommand(c *call) *cobra.Command {
-	return single{parallel: "read", as: reading, done: "sound", do: verify}.command(c, "verify", "look for damage in streams", verifyUsage)
+	return single{parallel: "read", as: reading, done: "sound", do: verify, all: true}.command(c, "verify", "look for damage in streams", verifyUsage)
 }
 
 func verify(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome {

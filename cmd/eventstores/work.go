@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"sync"
 
@@ -24,6 +25,7 @@ type single struct {
 	parallel string // what happens to several streams at a time, such as "read"; empty means one at a time
 	as       use
 	done     string // what the last line says about successful streams
+	all      bool   // it can be about all streams of the store
 	do       func(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome
 }
 
@@ -31,50 +33,67 @@ type single struct {
 func (w single) command(c *call, name, short, usage string) *cobra.Command {
 	var (
 		spec string
-		n    names
+		what selection
 	)
 	cmd := newCommand(name, short, usage, func(cmd *cobra.Command, args []string) error {
-		return w.run(cmd.Context(), c, spec, n, args)
+		return w.run(cmd.Context(), c, spec, what, args)
 	})
 	cmd.Flags().StringVar(&spec, "store", "", "the `store` that holds the streams")
-	n.flags(cmd.Flags(), w.parallel)
+	what.flags(cmd.Flags(), w.parallel)
+	if w.all {
+		what.allFlags(cmd.Flags())
+	}
 	return cmd
 }
 
 // run opens the store and processes the streams.
-func (w single) run(ctx context.Context, c *call, spec string, n names, args []string) error {
+func (w single) run(ctx context.Context, c *call, spec string, what selection, args []string) error {
 	s, err := parseStore(spec, w.as)
 	if err != nil {
 		return wrong(fmt.Errorf("--store: %w", err))
 	}
 	c.hide(s.secret)
-	streams, err := n.streams(args, c.stdin)
+	named, err := what.check(c, args)
 	if err != nil {
 		return wrong(err)
 	}
-	m := newMeter(c, len(streams))
-	provider, closeStore, err := s.provide(ctx, logger(m))
+	m := newMeter(c, named)
+	defer m.end()
+	o, err := s.openWith(ctx, logger(m))
 	if err != nil {
-		m.end()
 		return err
 	}
-	defer closeStore()
-	well, bad := each(ctx, m, streams, n.parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
+	defer o.close()
+	provider, err := o.provider(logger(m))
+	if err != nil {
+		return err
+	}
+	streams, done, err := what.of(ctx, o, logger(m))
+	if err != nil {
+		return err
+	}
+	defer done()
+	r := each(ctx, m, streams, what.parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
 		return w.do(ctx, m, provider, stream)
 	})
-	return c.conclude(ctx, w.done, len(streams), well, bad, "Run the same command again.")
+	return c.conclude(ctx, w.done, max(named, r.begun), r, "Run the same command again.")
 }
 
-// each processes all streams, up to parallel at a time, and prints a line for each. It returns how
-// many succeeded and how many failed. The others were not started or were interrupted, because ctx
-// ended.
-func each(ctx context.Context, m *meter, streams []eventstore.Stream, parallel int, do func(context.Context, eventstore.Stream) outcome) (well, bad int) {
+// results is what became of streams. Those that were begun and neither succeeded nor failed were
+// interrupted, because a context ended.
+type results struct {
+	begun, well, bad int
+	err              error // why the rest was not begun
+}
+
+// each processes streams, up to parallel at a time, and prints a line for each.
+func each(ctx context.Context, m *meter, streams iter.Seq2[eventstore.Stream, error], parallel int, do func(context.Context, eventstore.Stream) outcome) (r results) {
 	todo := make(chan eventstore.Stream)
 	var (
 		workers sync.WaitGroup
 		mu      sync.Mutex
 	)
-	for range min(parallel, len(streams)) {
+	for range parallel {
 		workers.Go(func() {
 			for stream := range todo {
 				o := do(ctx, stream)
@@ -84,27 +103,32 @@ func each(ctx context.Context, m *meter, streams []eventstore.Stream, parallel i
 				case cut:
 					o.word = "stopped"
 				case o.bad:
-					bad++
+					r.bad++
 				default:
-					well++
+					r.well++
 				}
 				m.finish(stream, fmt.Sprintf("%-8s %s %s", o.word, stream, o.about), !cut)
 				mu.Unlock()
 			}
 		})
 	}
-	for _, stream := range streams {
-		select {
-		case todo <- stream:
-			continue
-		case <-ctx.Done():
+	for stream, err := range streams {
+		if err == nil {
+			select {
+			case todo <- stream:
+				r.begun++
+				continue
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
 		}
+		r.err = err
 		break
 	}
 	close(todo)
 	workers.Wait()
 	m.end()
-	return well, bad
+	return r
 }
 
 // logger returns a logger that prints warnings without disturbing the meter.
