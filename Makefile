@@ -51,7 +51,7 @@ run: bin/dapr bin/.dapr/bin/daprd redis ## Run two instances of the bank with si
 # A part of run. ANY_REDIS=1 accepts a Redis that may lose history.
 .PHONY: check-redis
 check-redis:
-	@go run ./cmd/eventstores check -strict -ask localhost components/redis && exit 0; \
+	@go run ./cmd/eventstores check --strict --ask localhost components/redis && exit 0; \
 	if [ -n "$(ANY_REDIS)" ]; then echo "using it anyway because of ANY_REDIS"; exit 0; fi; \
 	echo "the Redis on localhost:6379 may lose accounts: correct the settings above with redis-cli CONFIG SET,"; \
 	echo "or stop it, so that make run starts one. To use it anyway: make run ANY_REDIS=1"; \

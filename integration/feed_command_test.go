@@ -85,7 +85,7 @@ func TestTheCommandImportsVerifiesAndRepairsAFeed(t *testing.T) {
 			}
 			run(0, append([]string{"copy", "-from", "sqlite:bank.db", "-to", s.spec}, old.names...), "3 of 3 streams copied")
 
-			run(1, feedCommand("import", s.all(old.names...)...), "the store has no feed yet; give its name with -feed")
+			run(1, feedCommand("import", s.all(old.names...)...), "the store has no feed yet; give its name with --feed")
 			run(0, feedCommand("import", append([]string{"-feed", "all"}, s.all(old.names...)...)...), "3 added, 0 known, 0 deleted, 0 empty, 0 failed")
 			run(0, feedCommand("import", s.all(old.names...)...), "0 added, 3 known, 0 deleted, 0 empty, 0 failed")
 			run(0, feedCommand("status"), "feed          all end=0 journals=1 open=0 waiting=7\n") // names, versions and the end

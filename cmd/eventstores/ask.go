@@ -14,10 +14,13 @@ import (
 // anyone may have written it.
 type hosts []string
 
-// String implements [flag.Value].
+// String implements [pflag.Value].
 func (h *hosts) String() string { return strings.Join(*h, ",") }
 
-// Set implements [flag.Value]. It accepts hosts with or without a port, separated by commas.
+// Type implements [pflag.Value].
+func (h *hosts) Type() string { return "host" }
+
+// Set implements [pflag.Value]. It accepts hosts with or without a port, separated by commas.
 func (h *hosts) Set(value string) error {
 	for host := range strings.SplitSeq(value, ",") {
 		if !isHost(host) {
@@ -91,7 +94,7 @@ func askRedis(ctx context.Context, c component, may hosts) (found []finding) {
 		shown, ask = "that it names", "<its host>" // the value is no host: it may contain a password
 	}
 	if !may.have(all) {
-		return []finding{c.at(host.line, hint, "the server %s was not asked; use -ask %s: %s", shown, ask, needs)}
+		return []finding{c.at(host.line, hint, "the server %s was not asked; use --ask %s: %s", shown, ask, needs)}
 	}
 	properties := map[string]string{"redisType": "node"} // a server that is asked must not refer to another
 	for name, p := range c.properties {

@@ -104,17 +104,17 @@ func TestServersAreAskedOnlyWhereTheUserNamesThem(t *testing.T) {
 		asked bool
 		says  string
 	}{
-		"nobody":                          {content, nil, false, "was not asked; use -ask " + s.addr},
+		"nobody":                          {content, nil, false, "was not asked; use --ask " + s.addr},
 		"nobody, and no reminder":         {content, []string{"-offline", "-ask", host}, false, "0 hints"},
-		"another":                         {content, []string{"-ask", "localhost"}, false, "was not asked; use -ask " + s.addr},
-		"another port":                    {content, []string{"-ask", host + ":1"}, false, "was not asked; use -ask"},
-		"the beginning of its name":       {content, []string{"-ask", "127.0.0"}, false, "was not asked; use -ask"},
+		"another":                         {content, []string{"-ask", "localhost"}, false, "was not asked; use --ask " + s.addr},
+		"another port":                    {content, []string{"-ask", host + ":1"}, false, "was not asked; use --ask"},
+		"the beginning of its name":       {content, []string{"-ask", "127.0.0"}, false, "was not asked; use --ask"},
 		"the host":                        {content, []string{"-ask", host}, true, "maxmemory-policy is allkeys-lru"},
 		"the host with its port":          {content, []string{"-ask", "other:1,127.0.0.1:" + port}, true, "the server " + s.addr + ": maxmemory-policy is allkeys-lru"},
 		"several, one after the other":    {content, []string{"-ask", "other", "-ask", s.addr}, true, "appendonly is no"},
-		"one of two":                      {strings.Replace(content, s.addr, s.addr+",evil.example:6379", 1), []string{"-ask", host}, false, "was not asked; use -ask"},
+		"one of two":                      {strings.Replace(content, s.addr, s.addr+",evil.example:6379", 1), []string{"-ask", host}, false, "was not asked; use --ask"},
 		"one that the environment names":  {file("s", "state.redis") + fromEnvironment("redisHost", "BANK_HOST"), []string{"-ask", host}, true, "the server $BANK_HOST: maxmemory-policy"},
-		"none that the environment names": {file("s", "state.redis") + fromEnvironment("redisHost", "BANK_HOST"), nil, false, "the server $BANK_HOST was not asked; use -ask <its host>"},
+		"none that the environment names": {file("s", "state.redis") + fromEnvironment("redisHost", "BANK_HOST"), nil, false, "the server $BANK_HOST was not asked; use --ask <its host>"},
 		"a secret as the host":            {file("s", "state.redis") + fromEnvironment("redisHost", "BANK_PASSWORD"), []string{"-ask", host}, false, "the server $BANK_PASSWORD was not asked"},
 		"a URL as the host":               {file("s", "state.redis", "redisHost", "redis://u:topsecret@h:1"), []string{"-ask", "h"}, false, "the server that it names was not asked"},
 		"a port of its own":               {file("s", "state.redis", "redisHost", host, "redisPort", port), []string{"-ask", s.addr}, true, "allkeys-lru"},

@@ -3,18 +3,19 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"slices"
+
+	"github.com/spf13/cobra"
 )
 
-const checkUsage = `Usage: eventstores check [-strict] [-offline] [-ask host[:port]] … <folder> …
+const checkUsage = `Usage: eventstores check [--strict] [--offline] [--ask host[:port]] … <folder> …
 
 Checks the Dapr component files of folders, one folder per app, for what would harm an event store:
 unsafe stores, history that expires, locks that do not protect shared streams.
 
-With -ask it also asks a Redis server whether it evicts keys and whether it persists. It takes the
-password from the environment if the file does so (envRef). It asks only servers that -ask names:
+With --ask it also asks a Redis server whether it evicts keys and whether it persists. It takes the
+password from the environment if the file does so (envRef). It asks only servers that --ask names:
 otherwise anyone who can change a file could have your passwords sent to any server. It never prints
 values from the environment.
 
@@ -24,7 +25,7 @@ It prints one finding per line, with file and line:
   warning: …   it may lose events, or something does not fit together
   hint:    …   what this command cannot see, for you to check
 
-The exit code is 0 if nothing is refused and, with -strict, there is no warning. Otherwise it is 1. It
+The exit code is 0 if nothing is refused and, with --strict, there is no warning. Otherwise it is 1. It
 is 2 for wrong arguments or unreadable files.
 `
 
@@ -47,24 +48,34 @@ type finding struct {
 	text  string
 }
 
-func runCheck(ctx context.Context, c *call, args []string) int {
-	flags := flag.NewFlagSet("check", flag.ContinueOnError)
-	strict := flags.Bool("strict", false, "exit with 1 for warnings, too")
-	offline := flags.Bool("offline", false, "ask no servers, and print no hint about it")
-	var may hosts
-	flags.Var(&may, "ask", "a `host` whose Redis server may be asked, with or without port; separate several by commas, or repeat the flag")
-	if code, ok := c.parse(flags, args, checkUsage); !ok {
-		return code
-	}
-	if flags.NArg() == 0 {
-		return c.wrong(flags, errors.New("no folder given"))
+// checking is what the command check is asked to do.
+type checking struct {
+	strict, offline bool
+	may             hosts
+}
+
+func checkCommand(c *call) *cobra.Command {
+	var what checking
+	cmd := newCommand("check", "check folders of Dapr component files", checkUsage, func(cmd *cobra.Command, folders []string) error {
+		return what.run(cmd.Context(), c, folders)
+	})
+	flags := cmd.Flags()
+	flags.BoolVar(&what.strict, "strict", false, "exit with 1 for warnings, too")
+	flags.BoolVar(&what.offline, "offline", false, "ask no servers, and print no hint about it")
+	flags.Var(&what.may, "ask", "a `host` whose Redis server may be asked, with or without port; separate several by commas, or repeat the flag")
+	return cmd
+}
+
+func (what checking) run(ctx context.Context, c *call, folders []string) error {
+	if len(folders) == 0 {
+		return wrong(errors.New("no folder given"))
 	}
 	var all []component
 	var files []string
-	for _, folder := range flags.Args() {
+	for _, folder := range folders {
 		components, err := readComponents(folder)
 		if err != nil {
-			return c.wrong(flags, err)
+			return wrong(err)
 		}
 		for _, component := range components {
 			all, files = append(all, component), append(files, component.file)
@@ -80,9 +91,9 @@ func runCheck(ctx context.Context, c *call, args []string) int {
 	}
 	c.hide(secrets...)
 	found := check(all)
-	if !*offline {
+	if !what.offline {
 		for _, component := range all {
-			found = append(found, askRedis(ctx, component, may)...)
+			found = append(found, askRedis(ctx, component, what.may)...)
 		}
 	}
 	slices.SortStableFunc(found, func(a, b finding) int {
@@ -97,8 +108,8 @@ func runCheck(ctx context.Context, c *call, args []string) int {
 		fmt.Fprintf(c.stdout, "%s:%d: %s: %s\n", f.file, f.line, f.level, f.text)
 	}
 	fmt.Fprintf(c.stdout, "%d components: %d refused, %d warnings, %d hints\n", len(all), count[refused], count[warning], count[hint])
-	if count[refused] > 0 || *strict && count[warning] > 0 {
-		return exitNot
+	if count[refused] > 0 || what.strict && count[warning] > 0 {
+		return errSaid
 	}
-	return exitWell
+	return nil
 }

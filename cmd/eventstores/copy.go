@@ -3,15 +3,17 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"slices"
+
+	"github.com/spf13/cobra"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/transfer"
 )
 
-const copyUsage = `Usage: eventstores copy -from <store> -to <store> [-streams file|-] [stream …]
+const copyUsage = `Usage: eventstores copy --from <store> --to <store> [--streams file|-] [stream …]
+       eventstores copy --from <store> --to <store> --all
 
 Copies streams completely: events with their metadata, idempotency ids, snapshots, and whether a
 stream was closed. It reads everything back from the target and compares it with the source. It does
@@ -24,6 +26,7 @@ new store. See docs/moving.md.
 
 ` + aboutStores + `
 ` + aboutStreams + `
+` + aboutAll + `
 It prints a line for each stream:
 
   copied   …   the target has the whole stream, up to the version that the source had
@@ -35,54 +38,72 @@ It prints a line for each stream:
 The exit code is 0 if all were copied or deleted, otherwise 1. It is 2 for wrong arguments.
 `
 
-func runCopy(ctx context.Context, c *call, args []string) int {
-	flags := flag.NewFlagSet("copy", flag.ContinueOnError)
-	from := flags.String("from", "", "the `store` to copy from")
-	to := flags.String("to", "", "the `store` to copy to")
-	var n names
-	n.flags(flags, "copied")
-	if code, ok := c.parse(flags, args, copyUsage); !ok {
-		return code
-	}
-	source, err := parseStore(*from, reading)
+// copying is what the command copy is asked to do.
+type copying struct {
+	from, to string
+	selection
+}
+
+func copyCommand(c *call) *cobra.Command {
+	var what copying
+	cmd := newCommand("copy", "copy streams from one store to another, and verify them", copyUsage, func(cmd *cobra.Command, args []string) error {
+		return what.run(cmd.Context(), c, args)
+	})
+	cmd.Flags().StringVar(&what.from, "from", "", "the `store` to copy from")
+	cmd.Flags().StringVar(&what.to, "to", "", "the `store` to copy to")
+	what.flags(cmd.Flags(), "copied")
+	what.allFlags(cmd.Flags())
+	return cmd
+}
+
+func (what copying) run(ctx context.Context, c *call, args []string) error {
+	source, err := parseStore(what.from, reading)
 	if err != nil {
-		return c.wrong(flags, fmt.Errorf("-from: %w", err))
+		return wrong(fmt.Errorf("--from: %w", err))
 	}
-	target, err := parseStore(*to, creating)
+	target, err := parseStore(what.to, creating)
 	if err != nil {
-		return c.wrong(flags, fmt.Errorf("-to: %w", err))
+		return wrong(fmt.Errorf("--to: %w", err))
 	}
 	c.hide(source.secret, target.secret)
 	if source.same == target.same {
-		return c.wrong(flags, errors.New("-from and -to are the same store"))
+		return wrong(errors.New("--from and --to are the same store"))
 	}
-	streams, err := n.streams(flags.Args(), c.stdin)
+	named, err := what.check(c, args)
 	if err != nil {
-		return c.wrong(flags, err)
+		return wrong(err)
 	}
-	m := newMeter(c, len(streams))
+	m := newMeter(c, named)
+	defer m.end()
 	log := logger(m)
-	fromStore, closeSource, err := source.provide(ctx, log)
+	o, err := source.openWith(ctx, log)
 	if err != nil {
-		m.end()
-		return c.failed(flags, err)
+		return err
 	}
-	defer closeSource()
+	defer o.close()
+	fromStore, err := o.provider(log)
+	if err != nil {
+		return err
+	}
+	streams, done, err := what.of(ctx, o, log)
+	if err != nil {
+		return err
+	}
+	defer done()
 	toStore, closeTarget, err := target.provide(ctx, log)
 	if err != nil {
-		m.end()
-		return c.failed(flags, err)
+		return err
 	}
 	defer closeTarget()
 
-	well, bad := each(ctx, m, streams, n.parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
+	r := each(ctx, m, streams, what.parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
 		result, err := transfer.Copy(ctx, fromStore, toStore, stream, transfer.WithProgress(func(p transfer.Progress) {
 			what := [...]string{"checked", "verified", "copied", "verified"}[p.Stage]
 			m.tell(stream, what, progress{stage: int(p.Stage), stages: 4, done: p.Done, of: p.Of})
 		}))
 		return copied(result, err)
 	})
-	return c.conclude(ctx, "copied", len(streams), well, bad, "Run the same command again to continue.")
+	return c.conclude(ctx, "copied", max(named, r.begun), r, "Run the same command again to continue.")
 }
 
 // copied describes the result of one copy.
@@ -107,21 +128,23 @@ func copied(r transfer.Result, err error) outcome {
 	return o
 }
 
-// conclude prints the last line and returns the exit code.
-func (c *call) conclude(ctx context.Context, done string, streams, well, bad int, again string) int {
-	summary := fmt.Sprintf("%d of %d streams %s", well, streams, done)
+// conclude prints the last line about so many streams, and returns an error if not all went well.
+func (c *call) conclude(ctx context.Context, done string, streams int, r results, again string) error {
+	summary := fmt.Sprintf("%d of %d streams %s", r.well, streams, done)
 	switch {
-	case bad == streams:
-		summary = fmt.Sprintf("%d of %d streams failed", bad, streams)
-	case bad > 0:
-		summary += fmt.Sprintf(", %d failed", bad)
+	case r.bad == streams && streams > 0:
+		summary = fmt.Sprintf("%d of %d streams failed", r.bad, streams)
+	case r.bad > 0:
+		summary += fmt.Sprintf(", %d failed", r.bad)
 	}
 	fmt.Fprintln(c.stdout, summary)
 	switch {
-	case well == streams:
-		return exitWell
-	case ctx.Err() != nil && well+bad < streams:
+	case ctx.Err() != nil && outputError(ctx) == nil && (r.err != nil || r.well+r.bad < streams):
 		fmt.Fprintf(c.stderr, "Stopped early. %s\n", again)
+	case r.err != nil:
+		return r.err
+	case r.well == streams:
+		return nil
 	}
-	return exitNot
+	return errSaid
 }

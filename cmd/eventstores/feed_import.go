@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/spf13/cobra"
+
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 )
 
-const feedImportUsage = `Usage: eventstores feed import -store <store> [-feed name] -all
-       eventstores feed import -store <store> [-feed name] [-streams file|-] [stream …]
+const feedImportUsage = `Usage: eventstores feed import --store <store> [--feed name] --all
+       eventstores feed import --store <store> [--feed name] [--streams file|-] [stream …]
 
 Makes streams enter the feed that were written before the services had one. Without it such a stream
 enters at its next append. It changes only the heads of streams. A running indexer then takes the
@@ -24,7 +26,7 @@ little memory, however many streams there are.
 ` + aboutFeeds + `
 ` + aboutStores + `
 ` + aboutStreams + `
-With -all the command finds the streams itself, by the keys of the store. That works for stores that
+With --all the command finds the streams itself, by the keys of the store. That works for stores that
 it opens itself, sqlite: and redis:, not through a sidecar.
 
 It prints a line for each stream that cannot be imported:
@@ -37,53 +39,63 @@ have no events any more, so they are left out. The exit code is 0 if all others 
 otherwise 1. It is 2 for wrong arguments.
 `
 
-func runFeedImport(ctx context.Context, c *call, args []string) int {
-	flags := newFeedFlags("import")
-	var n names
-	n.flags(flags.FlagSet, "")
-	all := flags.Bool("all", false, "find the streams by the keys of the store")
-	if code, ok := c.parse(flags.FlagSet, args, feedImportUsage); !ok {
-		return code
-	}
-	s, err := parseStore(*flags.store, mending)
+// importing is what the command feed import is asked to do.
+type importing struct {
+	feedFlags
+	names
+	all bool
+}
+
+func feedImportCommand(c *call) *cobra.Command {
+	var what importing
+	cmd := newCommand("import", "make streams from before the feed enter it", feedImportUsage, func(cmd *cobra.Command, args []string) error {
+		return what.run(cmd.Context(), c, args)
+	})
+	what.feedFlags.flags(cmd.Flags())
+	what.names.flags(cmd.Flags(), "")
+	cmd.Flags().BoolVar(&what.all, "all", false, "find the streams by the keys of the store")
+	return cmd
+}
+
+func (what importing) run(ctx context.Context, c *call, args []string) error {
+	s, err := what.named(c, mending)
 	if err != nil {
-		return c.wrong(flags.FlagSet, fmt.Errorf("-store: %w", err))
+		return err
 	}
-	c.hide(s.secret)
-	named := flags.NArg() > 0 || n.file != ""
-	if err := checkAll(*all, named, s); err != nil {
-		return c.wrong(flags.FlagSet, err)
+	given := len(args) > 0 || what.file != ""
+	if err := checkAll(what.all, given, s); err != nil {
+		return wrong(err)
 	}
-	if !*all && !named {
-		return c.wrong(flags.FlagSet, errors.New("no streams given; name them as arguments, or in a file with -streams, or give -all"))
+	if !what.all && !given {
+		return wrong(errors.New("no streams given; name them as arguments, or in a file with --streams, or give --all"))
 	}
-	wanted := imports{names: n}
-	for _, name := range flags.Args() {
-		stream, err := n.parse(name)
+	wanted := imports{names: what.names}
+	for _, name := range args {
+		stream, err := what.written(name)
 		if err != nil {
-			return c.wrong(flags.FlagSet, err)
+			return wrong(err)
 		}
 		wanted.given = append(wanted.given, stream)
 	}
-	if n.file != "" {
-		file, err := n.open(c.stdin)
+	if what.file != "" {
+		file, err := what.names.open(c.stdin)
 		if err != nil {
-			return c.wrong(flags.FlagSet, err)
+			return wrong(err)
 		}
 		defer file.Close()
-		wanted.lines = n.lines(file)
+		wanted.lines = what.lines(file)
 	}
 	m := newMeter(c, 0)
-	f, o, closeFeed, err := flags.open(ctx, s, logger(m))
+	f, o, closeFeed, err := what.openFeed(ctx, s, logger(m))
 	if err != nil {
 		m.end()
-		return c.failed(flags.FlagSet, err)
+		return err
 	}
 	defer closeFeed()
-	if *all {
+	if what.all {
 		wanted.stored = feed.Stored(ctx, o.state.(driver.Lister))
 	}
-	return wanted.run(ctx, c, m, flags, f)
+	return wanted.run(ctx, c, m, f)
 }
 
 // imports is what one import is about, and what has become of it.
@@ -124,7 +136,7 @@ func (i *imports) streams(m *meter) iter.Seq2[eventstore.Stream, error] {
 	}
 }
 
-func (i *imports) run(ctx context.Context, c *call, m *meter, flags feedFlags, f *feed.Feed) int {
+func (i *imports) run(ctx context.Context, c *call, m *meter, f *feed.Feed) error {
 	var failed error
 	for stream, err := range f.Import(ctx, i.streams(m)) {
 		if err != nil {
@@ -145,13 +157,13 @@ func (i *imports) run(ctx context.Context, c *call, m *meter, flags feedFlags, f
 	fmt.Fprintf(c.stdout, "%d added, %d known, %d deleted, %d empty, %d failed\n",
 		i.of[feed.ImportAdded], i.of[feed.ImportKnown], i.of[feed.ImportDeleted], i.of[feed.ImportAbsent], bad)
 	switch {
-	case ctx.Err() != nil && failed != nil:
+	case ctx.Err() != nil && failed != nil && outputError(ctx) == nil:
 		fmt.Fprintln(c.stderr, "Stopped early. Run the same command again to continue.")
-		return exitNot
+		return errSaid
 	case failed != nil:
-		return c.failed(flags.FlagSet, failed)
+		return failed
 	case bad+i.of[feed.ImportAbsent] > 0:
-		return exitNot
+		return errSaid
 	}
-	return exitWell
+	return nil
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/subscription"
 )
 
-const feedStatusUsage = `Usage: eventstores feed status -store <store> [-feed name]
+const feedStatusUsage = `Usage: eventstores feed status --store <store> [--feed name]
 
 Prints how far the feed of a store is, and its subscriptions. It changes nothing.
 
@@ -22,30 +24,23 @@ feed come after that, how many of its partitions an instance has, and how many s
 The exit code is 0, or 1 if something cannot be read. It is 2 for wrong arguments.
 `
 
-func runFeedStatus(ctx context.Context, c *call, args []string) int {
-	flags := newFeedFlags("status")
-	if code, ok := c.parse(flags.FlagSet, args, feedStatusUsage); !ok {
-		return code
-	}
-	s, err := parseStore(*flags.store, reading)
-	if err != nil {
-		return c.wrong(flags.FlagSet, fmt.Errorf("-store: %w", err))
-	}
-	c.hide(s.secret)
-	if flags.NArg() > 0 {
-		return c.wrong(flags.FlagSet, errArguments)
-	}
-	m := newMeter(c, 0)
-	f, _, closeFeed, err := flags.open(ctx, s, logger(m))
-	m.end()
-	if err != nil {
-		return c.failed(flags.FlagSet, err)
-	}
-	defer closeFeed()
-	if err := feedStatus(ctx, c, f); err != nil {
-		return c.failed(flags.FlagSet, err)
-	}
-	return exitWell
+func feedStatusCommand(c *call) *cobra.Command {
+	var flags feedFlags
+	cmd := newCommand("status", "say how far the feed and its subscriptions are", feedStatusUsage, func(cmd *cobra.Command, _ []string) error {
+		s, err := flags.named(c, reading)
+		if err != nil {
+			return err
+		}
+		f, _, closeFeed, err := flags.openFeed(cmd.Context(), s, warnings(c))
+		if err != nil {
+			return err
+		}
+		defer closeFeed()
+		return feedStatus(cmd.Context(), c, f)
+	})
+	flags.flags(cmd.Flags())
+	cmd.Args = noArguments
+	return cmd
 }
 
 func feedStatus(ctx context.Context, c *call, f *feed.Feed) error {
@@ -55,21 +50,7 @@ func feedStatus(ctx context.Context, c *call, f *feed.Feed) error {
 	}
 	fmt.Fprintf(c.stdout, "feed          %s end=%d journals=%d open=%d waiting=%d\n", f.Name(), now.End, now.Journals, now.Open, now.Waiting)
 	return eachSubscription(ctx, f, func(name string, partitions []subscription.Partition) {
-		var (
-			position        feed.Position
-			lag             int64
-			running, parked int
-		)
-		for i, p := range partitions {
-			if i == 0 || p.Position < position {
-				position = p.Position
-			}
-			lag = max(lag, p.Lag)
-			if p.Owner != "" {
-				running++
-			}
-			parked += p.Parked
-		}
-		fmt.Fprintf(c.stdout, "subscription  %s position=%d lag=%d running=%d/%d parked=%d\n", name, position, lag, running, len(partitions), parked)
+		p := sumOf(name, partitions)
+		fmt.Fprintf(c.stdout, "subscription  %s position=%d lag=%d running=%d/%d parked=%d\n", name, p.Position, p.Lag, p.Running, p.Partitions, p.Parked)
 	})
 }

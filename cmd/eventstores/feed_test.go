@@ -18,14 +18,18 @@ import (
 )
 
 // inFeed does something with the feed "all" of a SQLite file, which is indexed meanwhile.
-func inFeed(t *testing.T, file string, do func(ctx context.Context, state driver.State, f *feed.Feed) error) {
+func inFeed(t *testing.T, file string, do func(ctx context.Context, state driver.State, f *feed.Feed) error, types ...eventstore.TypeDefinition) {
 	t.Helper()
 	state, err := sqlite.Open(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer state.Close()
-	p, err := eventstore.NewProvider(state, eventstore.WithFeed("all"), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
+	registry, err := eventstore.NewRegistry(types...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := eventstore.NewProvider(state, eventstore.WithFeed("all"), eventstore.WithRegistry(registry), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +85,7 @@ func TestStreamsFromBeforeEnterTheFeed(t *testing.T) {
 	})
 	store := "sqlite:" + file
 	code, out, errs := runs(t, "", "feed", "import", "-store", store, "-all")
-	wants(t, code, exitNot, out+errs, "the store has no feed yet; give its name with -feed")
+	wants(t, code, exitNot, out+errs, "the store has no feed yet; give its name with --feed")
 	code, out, errs = runs(t, "", "feed", "import", "-store", store, "-feed", "all", "account:1", "account:nosuch")
 	wants(t, code, exitNot, out+errs, "empty    EventStores:account:nosuch the store has no such stream", "1 added, 0 known, 0 deleted, 1 empty, 0 failed")
 	code, out, errs = runs(t, "", "feed", "import", "-store", store, "-feed", "other", "-all")
@@ -162,7 +166,7 @@ func TestWrongArgumentsOfAFeedSaySo(t *testing.T) {
 		"no such command":            {[]string{"feed", "export"}, `eventstores feed: unknown command "export"`},
 		"a password as the command":  {[]string{"feed", "u:hunter2@h"}, "unknown command"},
 		"no store":                   {[]string{"feed", "import", "-all"}, "-store"},
-		"no names":                   {[]string{"feed", "import", "-store", store}, "or give -all"},
+		"no names":                   {[]string{"feed", "import", "-store", store}, "or give --all"},
 		"names and all":              {[]string{"feed", "import", "-store", store, "-all", "account:1"}, "not both"},
 		"a file and all":             {[]string{"feed", "import", "-store", store, "-all", "-streams", "-"}, "not both"},
 		"all through a sidecar":      {[]string{"feed", "import", "-store", "dapr:statestore@localhost:1", "-all"}, "Dapr cannot list keys"},
@@ -213,7 +217,7 @@ func TestAFeedOfADamagedRootMustBeNamed(t *testing.T) {
 	})
 	for _, args := range [][]string{{"status"}, {"import", "-all"}, {"verify"}} {
 		code, out, errs := runs(t, "", append([]string{"feed", args[0], "-store", "sqlite:" + file}, args[1:]...)...)
-		wants(t, code, exitNot, out+errs, "{:feed}:journals", "give the name of the feed with -feed")
+		wants(t, code, exitNot, out+errs, "{:feed}:journals", "give the name of the feed with --feed")
 	}
 }
 

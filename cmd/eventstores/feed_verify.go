@@ -4,21 +4,23 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/subscription"
 )
 
-const feedVerifyUsage = `Usage: eventstores feed verify -store <store> [-feed name] [-repair] [-all]
-       eventstores feed verify -store <store> [-feed name] [-repair] [-streams file|-] [stream …]
+const feedVerifyUsage = `Usage: eventstores feed verify --store <store> [--feed name] [--repair] [--all]
+       eventstores feed verify --store <store> [--feed name] [--repair] [--streams file|-] [stream …]
 
 Compares the log of the feed, its catalogue, its journals and the streams, and prints what is wrong.
 Services can write meanwhile. It reads the log and each event once, and needs about 200 bytes of
 memory for each stream.
 
-With -all, or with the names of streams, it also looks for streams that the feed does not know.
+With --all, or with the names of streams, it also looks for streams that the feed does not know.
 
-With -repair it first derives what is damaged: from the streams, from the log and from its pages. It
+With --repair it first derives what is damaged: from the streams, from the log and from its pages. It
 never changes or invents an event. Indexers wait while it does that, and services can go on. If it
 has derived a batch of the log, the order in that batch may be another one than before. Then the
 command names the subscriptions that are within that batch. Reset those with Subscription.Reset.
@@ -38,53 +40,63 @@ The exit code is 0 if nothing is wrong, or if everything was repaired, otherwise
 arguments.
 `
 
-func runFeedVerify(ctx context.Context, c *call, args []string) int {
-	flags := newFeedFlags("verify")
-	var n names
-	n.flags(flags.FlagSet, "")
-	all := flags.Bool("all", false, "look for streams that the feed does not know, by the keys of the store")
-	repair := flags.Bool("repair", false, "repair what can be derived")
-	if code, ok := c.parse(flags.FlagSet, args, feedVerifyUsage); !ok {
-		return code
-	}
+// feedVerifying is what the command feed verify is asked to do.
+type feedVerifying struct {
+	feedFlags
+	names
+	all, repair bool
+}
+
+func feedVerifyCommand(c *call) *cobra.Command {
+	var what feedVerifying
+	cmd := newCommand("verify", "look for damage in the feed, and repair it", feedVerifyUsage, func(cmd *cobra.Command, args []string) error {
+		return what.run(cmd.Context(), c, args)
+	})
+	what.feedFlags.flags(cmd.Flags())
+	what.names.flags(cmd.Flags(), "")
+	cmd.Flags().BoolVar(&what.all, "all", false, "look for streams that the feed does not know, by the keys of the store")
+	cmd.Flags().BoolVar(&what.repair, "repair", false, "repair what can be derived")
+	return cmd
+}
+
+func (what feedVerifying) run(ctx context.Context, c *call, args []string) error {
 	as := reading
-	if *repair {
+	if what.repair {
 		as = mending
 	}
-	s, err := parseStore(*flags.store, as)
+	s, err := what.named(c, as)
 	if err != nil {
-		return c.wrong(flags.FlagSet, fmt.Errorf("-store: %w", err))
+		return err
 	}
-	c.hide(s.secret)
-	named := flags.NArg() > 0 || n.file != ""
-	if err := checkAll(*all, named, s); err != nil {
-		return c.wrong(flags.FlagSet, err)
+	given := len(args) > 0 || what.file != ""
+	if err := checkAll(what.all, given, s); err != nil {
+		return wrong(err)
 	}
 	var options, streams []feed.VerifyOption
-	if named {
-		given, err := n.streams(flags.Args(), c.stdin)
+	if given {
+		named, err := what.names.streams(args, c.stdin)
 		if err != nil {
-			return c.wrong(flags.FlagSet, err)
+			return wrong(err)
 		}
-		streams = append(streams, feed.WithStreams(feed.Named(given...)))
+		streams = append(streams, feed.WithStreams(feed.Named(named...)))
 	}
 	m := newMeter(c, 0)
-	f, o, closeFeed, err := flags.open(ctx, s, logger(m))
+	f, o, closeFeed, err := what.openFeed(ctx, s, logger(m))
 	if err != nil {
 		m.end()
-		return c.failed(flags.FlagSet, err)
+		return err
 	}
 	defer closeFeed()
-	if *all {
+	if what.all {
 		streams = append(streams, feed.WithStreams(feed.Stored(ctx, o.state.(driver.Lister))))
 	}
 	options = append(options, feed.WithFindings(func(found feed.Finding) { m.say(found.String()) }),
 		feed.WithChecked(func(checked, of int64) { m.reach(checked, of, "batches of the log") }))
 	var repaired feed.Verification
-	if *repair {
+	if what.repair {
 		if repaired, err = f.Repair(ctx, append(options, streams...)...); err != nil {
 			m.end()
-			return c.failed(flags.FlagSet, err)
+			return err
 		}
 		m.say("repaired; verifying")
 		streams = nil // what was imported waits for an indexer
@@ -92,16 +104,16 @@ func runFeedVerify(ctx context.Context, c *call, args []string) int {
 	found, err := f.Verify(ctx, append(options, streams...)...)
 	m.end()
 	if err != nil {
-		return c.failed(flags.FlagSet, err)
+		return err
 	}
 	fmt.Fprintf(c.stdout, "feed %s: end=%d entries=%d streams=%d behind=%d wrong=%d\n", f.Name(), found.End, found.Entries, found.Streams, found.Behind, found.Unrepaired)
 	if err := tellMoved(ctx, c, f, repaired.Moved); err != nil {
-		return c.failed(flags.FlagSet, err)
+		return err
 	}
 	if !found.Sound() || !repaired.Sound() {
-		return exitNot
+		return errSaid
 	}
-	return exitWell
+	return nil
 }
 
 // tellMoved prints which subscriptions have a position in a batch that was derived.

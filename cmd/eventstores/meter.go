@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -26,6 +27,7 @@ type meter struct {
 	at       map[eventstore.Stream]progress // the streams in progress
 	events   map[string]int64               // by what was done with them
 	stop     chan struct{}
+	ended    sync.Once
 	stopped  sync.WaitGroup
 }
 
@@ -130,6 +132,22 @@ func (m *meter) say(line string) {
 	fmt.Fprintln(m.stdout, line)
 }
 
+// note prints a line about the work on standard error.
+func (m *meter) note(line string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.clear()
+	fmt.Fprintln(m.stderr, line)
+}
+
+// around calls a function that prints.
+func (m *meter) around(do func() error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.clear()
+	return do()
+}
+
 // Write prints log output.
 func (m *meter) Write(p []byte) (int, error) {
 	m.mu.Lock()
@@ -153,10 +171,10 @@ func (m *meter) draw() {
 	share /= float64(max(m.streams, 1))
 	line := fmt.Sprintf("%3.0f %%  %d of %d streams, %d in progress", 100*share, m.finished, m.streams, len(m.at))
 	switch {
-	case m.unit != "":
+	case m.unit != "" && m.streams > 0:
 		line = fmt.Sprintf("%3.0f %%  %d of %d %s", 100*share, m.finished, m.streams, m.unit)
 	case m.streams == 0:
-		line = fmt.Sprintf("%d streams", m.finished)
+		line = fmt.Sprintf("%d %s", m.finished, cmp.Or(m.unit, "streams"))
 	}
 	for _, what := range [...]string{"checked", "copied", "verified"} {
 		if n := m.events[what]; n > 0 {
@@ -177,11 +195,13 @@ func (m *meter) draw() {
 	fmt.Fprintf(m.bar, "\r\x1b[K[%s%s] %s", strings.Repeat("#", full), strings.Repeat(".", width-full), line)
 }
 
-// end removes the meter.
+// end removes the meter. It does nothing when it is called again.
 func (m *meter) end() {
-	close(m.stop)
-	m.stopped.Wait()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.clear()
+	m.ended.Do(func() {
+		close(m.stop)
+		m.stopped.Wait()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.clear()
+	})
 }

@@ -18,7 +18,11 @@ type printer struct {
 	mu     sync.Mutex
 	w      io.Writer
 	hidden *strings.Replacer // nil: nothing is hidden
+	failed func(error)       // nil, or told why nothing can be written any more
 }
+
+// printError says that standard output cannot be written.
+type printError struct{ error }
 
 // Write prints p as one line, with its final newline, if any.
 func (p *printer) Write(line []byte) (int, error) {
@@ -31,10 +35,33 @@ func (p *printer) Write(line []byte) (int, error) {
 	if p.hidden != nil {
 		text = p.hidden.Replace(text)
 	}
-	if _, err := p.w.Write([]byte(harmless(text) + end)); err != nil {
+	if err := p.write([]byte(harmless(text) + end)); err != nil {
 		return 0, err
 	}
 	return len(line), nil
+}
+
+func (p *printer) write(b []byte) error {
+	_, err := p.w.Write(b)
+	if err != nil && p.failed != nil {
+		p.failed(printError{err})
+	}
+	return err
+}
+
+// data prints a line of stored data. It does not replace passwords, because one that is short may
+// occur in data.
+func (c *call) data(line string) { c.bytes([]byte(harmless(line) + "\n")) }
+
+// bytes prints what is harmless.
+func (c *call) bytes(b []byte) {
+	if p, ok := c.stdout.(*printer); ok {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		_ = p.write(b)
+		return
+	}
+	_, _ = c.stdout.Write(b)
 }
 
 // text prints a text of this program, which may have several lines.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-const rebuildUsage = `Usage: eventstores rebuild-head -store <store> [-streams file|-] [stream …]
+const rebuildUsage = `Usage: eventstores rebuild-head --store <store> [--streams file|-] [stream …]
 
 Rebuilds the head of a stream from its events if the head was evicted, deleted, or set back by a
 backup. First stop all writers of the stream. A sound head is not changed. Run eventstores verify
@@ -20,8 +22,8 @@ stream; check the name), failed or stopped. The exit code is 0 if all are rebuil
 1. It is 2 for wrong arguments.
 `
 
-func runRebuild(ctx context.Context, c *call, args []string) int {
-	return single{as: mending, done: "have a sound head", do: rebuild}.run(ctx, c, "rebuild-head", args, rebuildUsage)
+func rebuildCommand(c *call) *cobra.Command {
+	return single{as: mending, done: "have a sound head", do: rebuild}.command(c, "rebuild-head", "rebuild the lost head of a stream", rebuildUsage)
 }
 
 func rebuild(ctx context.Context, _ *meter, p *eventstore.Provider, stream eventstore.Stream) outcome {

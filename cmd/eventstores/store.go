@@ -23,6 +23,7 @@ import (
 	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/internal/redisserver"
 )
 
 // aboutStores is part of the usage of commands.
@@ -47,7 +48,9 @@ type store struct {
 	same   string
 	secret string // password or token
 	lists  bool   // it can list its keys
-	open   func(ctx context.Context, log *slog.Logger) (opened, error)
+	// flaws returns which settings of its server may lose events. It is nil if none can be asked.
+	flaws func(ctx context.Context) ([]string, error)
+	open  func(ctx context.Context, log *slog.Logger) (opened, error)
 }
 
 // opened is an open store.
@@ -217,7 +220,13 @@ func redisStore(spec string) (store, error) {
 	}
 	options = append(options, redis.WithCredentials(u.User.Username(), password))
 	name := fmt.Sprintf("%s://%s/%d", u.Scheme, address, number)
-	return store{name: name, same: fmt.Sprintf("redis %s/%d", address, number), secret: password, lists: true, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
+	flaws := func(ctx context.Context) ([]string, error) {
+		settings, err := redisserver.Ask(ctx, map[string]string{
+			"redisType": "node", "redisHost": address, "redisUsername": u.User.Username(), "redisPassword": password, "enableTLS": strconv.FormatBool(u.Scheme == "rediss"),
+		})
+		return settings.Flaws(), err
+	}
+	return store{name: name, same: fmt.Sprintf("redis %s/%d", address, number), secret: password, lists: true, flaws: flaws, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
 		state, err := redis.Open(ctx, address, options...)
 		if err != nil {
 			return opened{}, err
@@ -299,11 +308,20 @@ const (
 	openTimeout    = 15 * time.Second
 )
 
-// provide opens a store and creates a provider for it.
-func (s store) provide(ctx context.Context, log *slog.Logger) (*eventstore.Provider, func(), error) {
+// openWith opens a store. Its error names the store.
+func (s store) openWith(ctx context.Context, log *slog.Logger) (opened, error) {
 	o, err := s.open(ctx, log)
 	if err != nil {
-		return nil, nil, fmt.Errorf("store %s: %w", s.name, err)
+		return opened{}, fmt.Errorf("store %s: %w", s.name, err)
+	}
+	return o, nil
+}
+
+// provide opens a store and creates a provider for it.
+func (s store) provide(ctx context.Context, log *slog.Logger) (*eventstore.Provider, func(), error) {
+	o, err := s.openWith(ctx, log)
+	if err != nil {
+		return nil, nil, err
 	}
 	provider, err := o.provider(log)
 	if err != nil {

@@ -3,13 +3,15 @@ package main
 import (
 	"bufio"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"iter"
 	"os"
 	"strings"
+	"unicode"
 	"unicode/utf8"
+
+	"github.com/spf13/pflag"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 )
@@ -18,7 +20,8 @@ import (
 const aboutStreams = `Dapr cannot list the streams of a state store, so you name them: as arguments, or in a file with one
 name per line. Blank lines and lines that begin with # are ignored. A name is database:type:id, as the
 library's Stream.String returns it, or type:id in the default database. In each part, every byte
-except A-Z a-z 0-9 - _ . ~ is written as %XX.
+except A-Z a-z 0-9 - _ . ~ is written as %XX. As an argument a name can stand without that, such as
+"customer:Ada Lovelace", unless a part contains one of : % @ / ? # = & ;
 `
 
 // names says where the names of streams come from, and how many streams are processed at a time.
@@ -29,19 +32,23 @@ type names struct {
 
 // flags adds the flags of names. The argument parallel says what happens to several streams at a
 // time, such as "copied". If it is empty, streams are processed one at a time.
-func (n *names) flags(flags *flag.FlagSet, parallel string) {
+func (n *names) flags(flags *pflag.FlagSet, parallel string) {
 	n.parallel = 1
 	if parallel != "" {
 		flags.IntVar(&n.parallel, "parallel", 4, "the number of `streams` that are "+parallel+" at a time")
 	}
 	flags.StringVar(&n.file, "streams", "", "the `file` with the names of the streams; - is standard input")
+	n.databaseFlag(flags)
+}
+
+func (n *names) databaseFlag(flags *pflag.FlagSet) {
 	flags.StringVar(&n.database, "database", eventstore.DefaultSettings().DefaultDatabase, "the `database` of names without one")
 }
 
 // streams returns the streams that the arguments and the file name, each once, in their order.
 func (n *names) streams(args []string, stdin io.Reader) ([]eventstore.Stream, error) {
 	if n.parallel < 1 {
-		return nil, fmt.Errorf("-parallel must be positive, not %d", n.parallel)
+		return nil, errNotParallel(n.parallel)
 	}
 	var all []eventstore.Stream
 	seen := map[eventstore.Stream]bool{}
@@ -52,7 +59,7 @@ func (n *names) streams(args []string, stdin io.Reader) ([]eventstore.Stream, er
 		}
 	}
 	for _, name := range args {
-		stream, err := n.parse(name)
+		stream, err := n.written(name)
 		if err != nil {
 			return nil, err
 		}
@@ -72,7 +79,7 @@ func (n *names) streams(args []string, stdin io.Reader) ([]eventstore.Stream, er
 		}
 	}
 	if len(all) == 0 {
-		return nil, errors.New("no streams given; name them as arguments, or in a file with -streams")
+		return nil, errors.New("no streams given; name them as arguments, or in a file with --streams")
 	}
 	return all, nil
 }
@@ -128,9 +135,10 @@ func plain(line string) error {
 	return nil
 }
 
+// parse returns the stream of an escaped name.
 func (n *names) parse(name string) (eventstore.Stream, error) {
 	if strings.ContainsAny(name, "@/?#=&;") || mayHoldPassword(name) {
-		return eventstore.Stream{}, errors.New("invalid name of a stream; it is not shown because it may contain a password; write database:type:id with every byte except A-Z a-z 0-9 - _ . ~ as %XX, and name a store with -store, -from or -to")
+		return eventstore.Stream{}, errors.New("invalid name of a stream; it is not shown because it may contain a password; write database:type:id with every byte except A-Z a-z 0-9 - _ . ~ as %XX, and name a store with --store, --from or --to")
 	}
 	if strings.Count(name, ":") != 1 {
 		return eventstore.ParseStream(name)
@@ -138,4 +146,46 @@ func (n *names) parse(name string) (eventstore.Stream, error) {
 	// The escaped database.
 	database, _, _ := strings.Cut(eventstore.Stream{Database: n.database}.String(), ":")
 	return eventstore.ParseStream(database + ":" + name)
+}
+
+func errNotParallel(n int) error { return fmt.Errorf("--parallel must be positive, not %d", n) }
+
+// written returns the stream of a name as a person writes it: escaped, or simply the parts.
+func (n *names) written(name string) (eventstore.Stream, error) {
+	stream, err := n.parse(name)
+	if err == nil || strings.ContainsAny(name, "%@/?#=&;") || mayHoldPassword(name) {
+		return stream, err
+	}
+	var plain eventstore.Stream
+	switch parts := strings.Split(name, ":"); len(parts) {
+	case 2:
+		plain = eventstore.Stream{Database: n.database, Type: parts[0], ID: parts[1]}
+	case 3:
+		plain = eventstore.Stream{Database: parts[0], Type: parts[1], ID: parts[2]}
+	default:
+		return stream, err
+	}
+	return eventstore.ParseStream(plain.String())
+}
+
+// one returns the only stream that arguments name.
+func (n *names) one(args []string) (eventstore.Stream, error) {
+	if len(args) != 1 {
+		return eventstore.Stream{}, errors.New("name one stream")
+	}
+	return n.written(args[0])
+}
+
+// readable returns a name for people: without %XX if all of it is letters, digits and single
+// spaces.
+func readable(stream eventstore.Stream) string {
+	parts := []string{stream.Database, stream.Type, stream.ID}
+	for _, part := range parts {
+		if part != strings.Join(strings.Fields(part), " ") || strings.ContainsFunc(part, func(r rune) bool {
+			return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.~ ", r)
+		}) {
+			return stream.String()
+		}
+	}
+	return strings.Join(parts, ":")
 }

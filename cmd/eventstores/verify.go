@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-const verifyUsage = `Usage: eventstores verify -store <store> [-streams file|-] [stream …]
+const verifyUsage = `Usage: eventstores verify --store <store> [--streams file|-] [stream …]
+       eventstores verify --store <store> --all
 
 Reads each stream completely and looks for damage: events that are missing, changed or in the wrong
 place, idempotency ids with a wrong target, unreadable snapshots. It changes nothing and creates
@@ -15,13 +18,14 @@ nothing: a SQLite file and its folder can be read-only. It refuses a file that i
 
 ` + aboutStores + `
 ` + aboutStreams + `
+` + aboutAll + `
 It prints damage when it finds it, and a line for each stream: sound, deleted, empty (check the name),
 damaged, failed or stopped. The exit code is 0 if all are sound or deleted, otherwise 1. It is 2 for
 wrong arguments.
 `
 
-func runVerify(ctx context.Context, c *call, args []string) int {
-	return single{parallel: "read", as: reading, done: "sound", do: verify}.run(ctx, c, "verify", args, verifyUsage)
+func verifyCommand(c *call) *cobra.Command {
+	return single{parallel: "read", as: reading, done: "sound", do: verify, all: true}.command(c, "verify", "look for damage in streams", verifyUsage)
 }
 
 func verify(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome {

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
+	"io"
+	"iter"
 	"log/slog"
 	"sync"
+
+	"github.com/spf13/cobra"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 )
@@ -22,50 +25,75 @@ type single struct {
 	parallel string // what happens to several streams at a time, such as "read"; empty means one at a time
 	as       use
 	done     string // what the last line says about successful streams
+	all      bool   // it can be about all streams of the store
 	do       func(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome
 }
 
-// run parses the arguments, opens the store and processes the streams.
-func (w single) run(ctx context.Context, c *call, name string, args []string, usage string) int {
-	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	spec := flags.String("store", "", "the `store` that holds the streams")
-	var n names
-	n.flags(flags, w.parallel)
-	if code, ok := c.parse(flags, args, usage); !ok {
-		return code
-	}
-	s, err := parseStore(*spec, w.as)
-	if err != nil {
-		return c.wrong(flags, fmt.Errorf("-store: %w", err))
-	}
-	c.hide(s.secret)
-	streams, err := n.streams(flags.Args(), c.stdin)
-	if err != nil {
-		return c.wrong(flags, err)
-	}
-	m := newMeter(c, len(streams))
-	provider, closeStore, err := s.provide(ctx, logger(m))
-	if err != nil {
-		m.end()
-		return c.failed(flags, err)
-	}
-	defer closeStore()
-	well, bad := each(ctx, m, streams, n.parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
-		return w.do(ctx, m, provider, stream)
+// command returns the command.
+func (w single) command(c *call, name, short, usage string) *cobra.Command {
+	var (
+		spec string
+		what selection
+	)
+	cmd := newCommand(name, short, usage, func(cmd *cobra.Command, args []string) error {
+		return w.run(cmd.Context(), c, spec, what, args)
 	})
-	return c.conclude(ctx, w.done, len(streams), well, bad, "Run the same command again.")
+	cmd.Flags().StringVar(&spec, "store", "", "the `store` that holds the streams")
+	what.flags(cmd.Flags(), w.parallel)
+	if w.all {
+		what.allFlags(cmd.Flags())
+	}
+	return cmd
 }
 
-// each processes all streams, up to parallel at a time, and prints a line for each. It returns how
-// many succeeded and how many failed. The others were not started or were interrupted, because ctx
-// ended.
-func each(ctx context.Context, m *meter, streams []eventstore.Stream, parallel int, do func(context.Context, eventstore.Stream) outcome) (well, bad int) {
+// run opens the store and processes the streams.
+func (w single) run(ctx context.Context, c *call, spec string, what selection, args []string) error {
+	s, err := parseStore(spec, w.as)
+	if err != nil {
+		return wrong(fmt.Errorf("--store: %w", err))
+	}
+	c.hide(s.secret)
+	named, err := what.check(c, args)
+	if err != nil {
+		return wrong(err)
+	}
+	m := newMeter(c, named)
+	defer m.end()
+	o, err := s.openWith(ctx, logger(m))
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	provider, err := o.provider(logger(m))
+	if err != nil {
+		return err
+	}
+	streams, done, err := what.of(ctx, o, logger(m))
+	if err != nil {
+		return err
+	}
+	defer done()
+	r := each(ctx, m, streams, what.parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
+		return w.do(ctx, m, provider, stream)
+	})
+	return c.conclude(ctx, w.done, max(named, r.begun), r, "Run the same command again.")
+}
+
+// results is what became of streams. Those that were begun and neither succeeded nor failed were
+// interrupted, because a context ended.
+type results struct {
+	begun, well, bad int
+	err              error // why the rest was not begun
+}
+
+// each processes streams, up to parallel at a time, and prints a line for each.
+func each(ctx context.Context, m *meter, streams iter.Seq2[eventstore.Stream, error], parallel int, do func(context.Context, eventstore.Stream) outcome) (r results) {
 	todo := make(chan eventstore.Stream)
 	var (
 		workers sync.WaitGroup
 		mu      sync.Mutex
 	)
-	for range min(parallel, len(streams)) {
+	for range parallel {
 		workers.Go(func() {
 			for stream := range todo {
 				o := do(ctx, stream)
@@ -75,30 +103,40 @@ func each(ctx context.Context, m *meter, streams []eventstore.Stream, parallel i
 				case cut:
 					o.word = "stopped"
 				case o.bad:
-					bad++
+					r.bad++
 				default:
-					well++
+					r.well++
 				}
 				m.finish(stream, fmt.Sprintf("%-8s %s %s", o.word, stream, o.about), !cut)
 				mu.Unlock()
 			}
 		})
 	}
-	for _, stream := range streams {
-		select {
-		case todo <- stream:
-			continue
-		case <-ctx.Done():
+	for stream, err := range streams {
+		if err == nil {
+			select {
+			case todo <- stream:
+				r.begun++
+				continue
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
 		}
+		r.err = err
 		break
 	}
 	close(todo)
 	workers.Wait()
 	m.end()
-	return well, bad
+	return r
 }
 
 // logger returns a logger that prints warnings without disturbing the meter.
-func logger(m *meter) *slog.Logger {
-	return slog.New(slog.NewTextHandler(m, &slog.HandlerOptions{Level: slog.LevelWarn}))
+func logger(m *meter) *slog.Logger { return warningsTo(m) }
+
+// warnings returns a logger that prints warnings.
+func warnings(c *call) *slog.Logger { return warningsTo(c.stderr) }
+
+func warningsTo(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

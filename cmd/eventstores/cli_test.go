@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestFlagsStandBeforeAndAfterNamesWithOneDashOrTwo(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "events.db")
+	fill(t, file, 1, "1", "2")
+	for _, args := range [][]string{
+		{"verify", "-store", "sqlite:" + file, "account:1", "account:2"},
+		{"verify", "--store", "sqlite:" + file, "account:1", "account:2"},
+		{"verify", "account:1", "--store=sqlite:" + file, "account:2"},
+		{"verify", "account:1", "account:2", "-store=sqlite:" + file},
+		{"verify", "-store", "sqlite:" + file, "--", "account:1", "account:2"},
+	} {
+		code, out, errs := runs(t, "", args...)
+		if wants(t, code, exitWell, out+errs, "2 of 2 streams sound"); t.Failed() {
+			t.Fatalf("it was %q", args)
+		}
+	}
+	// A value that looks like a flag is a value.
+	code, out, errs := runs(t, "", "verify", "-store", "sqlite:"+file, "-database", "-none", "account:1")
+	wants(t, code, exitNot, out+errs, "empty    -none:account:1")
+}
+
+func TestEachCommandExplainsItself(t *testing.T) {
+	t.Parallel()
+	for _, cmd := range (&call{}).root().Commands() {
+		if cmd.Short == "" {
+			t.Errorf("%s has no short text", cmd.Name())
+		}
+		names := [][]string{{cmd.Name()}}
+		for _, sub := range cmd.Commands() {
+			names = append(names, []string{cmd.Name(), sub.Name()})
+		}
+		for _, name := range names {
+			code, out, errs := runs(t, "", append([]string{"help"}, name...)...)
+			if wants(t, code, exitWell, errs, "Usage: eventstores "+strings.Join(name, " ")); out != "" {
+				t.Errorf("%q: it prints %q", name, out)
+			}
+			if _, _, flagged := runs(t, "", append(name, "-h")...); flagged != errs && cmd.Name() != "help" {
+				t.Errorf("%q: -h says\n%s, help says\n%s", name, flagged, errs)
+			}
+		}
+	}
+	code, _, errs := runs(t, "", "help", "feed", "nosuch")
+	wants(t, code, exitUsage, errs, `eventstores help: unknown command "nosuch"`)
+	code, _, errs = runs(t, "", "help", "p@ss:word")
+	if wants(t, code, exitUsage, errs, "eventstores help: unknown command\n"); strings.Contains(errs, "p@ss") {
+		t.Errorf("it prints what may be a password: %s", errs)
+	}
+	code, _, errs = runs(t, "", "verfy")
+	wants(t, code, exitUsage, errs, `unknown command "verfy"; did you mean verify?`)
+}
+
+func TestShellsCompleteCommandsAndFlags(t *testing.T) {
+	t.Parallel()
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		code, out, errs := runs(t, "", "completion", shell)
+		if wants(t, code, exitWell, out, "eventstores", "__complete"); errs != "" {
+			t.Errorf("%s: %s", shell, errs)
+		}
+	}
+	code, out, _ := runs(t, "", "__complete", "feed", "")
+	wants(t, code, exitWell, out, "import\t", "status\t", "verify\t")
+	code, out, _ = runs(t, "", "__complete", "verify", "--")
+	wants(t, code, exitWell, out, "--store", "--parallel")
+	code, out, _ = runs(t, "", "__complete", "help", "")
+	wants(t, code, exitWell, out, "copy\t")
+	code, _, errs := runs(t, "", "completion", "tcsh")
+	wants(t, code, exitUsage, errs, `unknown command "tcsh"`)
+}
+
+// brokenPipe fails as an output does that is not read any more.
+type brokenPipe struct {
+	bytes.Buffer
+	after int // writes that succeed
+	err   error
+}
+
+func (p *brokenPipe) Write(b []byte) (int, error) {
+	if p.after--; p.after < 0 {
+		return 0, p.err
+	}
+	return p.Buffer.Write(b)
+}
+
+func TestAnOutputThatIsNotReadAnyMoreEndsACommandQuietly(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "events.db")
+	fill(t, file, 1, "1", "2")
+	for _, c := range []struct {
+		err  error
+		code int
+		says string
+	}{{syscall.EPIPE, exitPipe, ""}, {syscall.ENOSPC, exitNot, "eventstores verify: no space left on device"}} {
+		var errs bytes.Buffer
+		out := &brokenPipe{err: c.err}
+		code := run(context.Background(), []string{"verify", "--parallel", "1", "--store", "sqlite:" + file, "account:1", "account:2"}, nil, out, &errs)
+		if said := strings.TrimSpace(errs.String()); code != c.code || !strings.Contains(said, c.says) || errors.Is(c.err, syscall.EPIPE) && said != "" {
+			t.Errorf("%v: exit code %d, and it says %q", c.err, code, said)
+		}
+	}
+}

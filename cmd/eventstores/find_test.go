@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/driver"
+	"github.com/hexalith/eventstores-go/eventstore/feed"
+)
+
+// withCauses makes a file with a request that an order came from, which reserved two goods and was
+// then paid. Events of another correlation come in between.
+func withCauses(t *testing.T) (store string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "events.db")
+	inFeed(t, file, func(ctx context.Context, _ driver.State, f *feed.Feed) error {
+		p := f.Provider()
+		for i, e := range []struct{ stream, event, id, causation, correlation, user string }{
+			{"order:1", "placed", "m1", "request \x1b[2J 1", "c1", "ada"},
+			{"other:1", "noise", "n1", "", "c2", "ada"},
+			{"stock:nut", "reserved", "m2", "m1", "c1", ""},
+			{"stock:bolt", "reserved", "m3", "EventStores:order:1/1", "c1", ""},
+			{"order:1", "paid\x1b[2J", "m4", "m2", "c1", "bob\n::error::"},
+			{"other:1", "noise", "n2", "n1", "c2", "ada"},
+			{"parcel:1", "sent", "m5", "EventStores:order:1/2", "c1", "bob\n::error::"},
+		} {
+			stream, err := eventstore.ParseStream("EventStores:" + e.stream)
+			if err != nil {
+				return err
+			}
+			event := eventstore.Event{Data: eventstore.Raw{Type: e.event, ContentType: "application/json", Payload: []byte(`{"text":"` + strings.Repeat("x", 1000) + `"}`)},
+				Metadata: eventstore.Metadata{Message: eventstore.MessageMetadata{ID: e.id}, Context: eventstore.ContextMetadata{CausationID: e.causation, CorrelationID: e.correlation, UserID: e.user}}}
+			if _, err := p.Append(ctx, stream, eventstore.ExpectAny(), event); err != nil {
+				return err
+			}
+			if _, err := upTo(ctx, f, i+1); err != nil { // so that the log has this order
+				return err
+			}
+		}
+		return nil
+	})
+	return "sqlite:" + file
+}
+
+func TestEventsAreFoundInAllStreams(t *testing.T) {
+	t.Parallel()
+	store := withCauses(t)
+	for _, c := range []struct {
+		args []string
+		want int
+		says string
+	}{
+		{[]string{"--correlation", "c1"}, 5, "  EventStores:parcel:1  1  sent  {\"text\":\"xxx"},
+		{[]string{"--correlation", "c1", "--type", "stock"}, 2, "EventStores:stock:bolt"},
+		{[]string{"--correlation", "c1", "--event-type", "placed", "--user", "ada"}, 1, "EventStores:order:1"},
+		{[]string{"--user", "bob\n::error::"}, 2, `  paid\x1b[2J  `},
+		{[]string{"--event-id", "m4"}, 1, "EventStores:order:1  2"},
+		{[]string{"--event-id", "EventStores:order:1/2"}, 1, "EventStores:order:1  2"},
+		{[]string{"--causation", "m1"}, 1, "EventStores:stock:nut"},
+		{[]string{"--between", "1h", "2126-01-01"}, 7, "EventStores:other:1"},
+		{[]string{"--between", "1h", "2126-01-01", "--count", "2"}, 2, "EventStores:other:1"},
+		{[]string{"--user", "nobody"}, 0, "Nothing was found."},
+		{[]string{"--between", "2h", "1h"}, 0, "Nothing was found."},
+	} {
+		code, out, errs := runs(t, "", append([]string{"find", "--store", store}, c.args...)...)
+		want := exitWell
+		if c.want == 0 {
+			want = exitNot
+		}
+		wants(t, code, want, out+errs, c.says, "The command reads about ", "Ctrl+C stops it.")
+		if n := strings.Count(out, "\n"); n != c.want {
+			t.Errorf("%q: %d lines, want %d:\n%s", c.args, n, c.want, out)
+		}
+		isHarmless(t, out)
+		isHarmless(t, errs)
+	}
+	_, out, _ := runs(t, "", "find", "--store", store, "--event-id", "m1", "--output", "json")
+	var line eventLine
+	if err := json.Unmarshal([]byte(out), &line); err != nil || len(line.Payload) < 1000 || line.Metadata.Context.CorrelationID != "c1" || line.Position == 0 {
+		t.Errorf("%v: %s", err, out)
+	}
+	for _, c := range []struct {
+		says string
+		args []string
+	}{
+		{"say what to find", nil},
+		{"takes two times", []string{"--between", "2h"}},
+		{"must be before", []string{"--between", "1h", "2h"}},
+		{"the second time of --between: not a time", []string{"--between", "2h", "then"}},
+		{"unexpected arguments", []string{"--user", "ada", "bob"}},
+		{"must not be negative", []string{"--user", "ada", "--count", "-1"}},
+	} {
+		code, _, errs := runs(t, "", append([]string{"find", "--store", store}, c.args...)...)
+		wants(t, code, exitUsage, errs, c.says)
+	}
+}
+
+func TestASearchThatIsStoppedSaysHowToGoOn(t *testing.T) {
+	t.Parallel()
+	store := withCauses(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	out, errs := &stopper{at: "stock:nut", stop: cancel}, &bytes.Buffer{}
+	code := run(ctx, []string{"find", "--store", store, "--correlation", "c1"}, nil, out, errs)
+	wants(t, code, exitNot, errs.String(), "Stopped early. Continue with --after 3.")
+	code, said, _ := runs(t, "", "find", "--store", store, "--correlation", "c1", "--after", "3")
+	if wants(t, code, exitWell, said, "stock:bolt", "parcel:1"); strings.Contains(said, "stock:nut") {
+		t.Errorf("it does not go on:\n%s", said)
+	}
+}
+
+func TestCausesAreShownAsATree(t *testing.T) {
+	t.Parallel()
+	store := withCauses(t)
+	shape := func(out string) (lines []string) {
+		for line := range strings.Lines(out) {
+			before, after, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "20")
+			_, id, has := strings.Cut(after, "id=")
+			if !has {
+				id = after
+			}
+			lines = append(lines, before+id)
+		}
+		return lines
+	}
+	for _, c := range []struct {
+		id   string
+		want []string
+	}{
+		{"m4", []string{`request \x1b[2J 1  (no event of the feed)`, "└─ m1", "   └─ m2", "      └─ m4  ◀", "         └─ m5"}},
+		{"EventStores:order:1/2", []string{`request \x1b[2J 1  (no event of the feed)`, "└─ m1", "   └─ m2", "      └─ m4  ◀", "         └─ m5"}},
+		{"m1", []string{`request \x1b[2J 1  (no event of the feed)`, "└─ m1  ◀", "   ├─ m2", "   │  └─ m4", "   │     └─ m5", "   └─ m3"}},
+		{"n1", []string{"n1  ◀", "└─ n2"}},
+		{"n2", []string{"n1", "└─ n2  ◀"}},
+	} {
+		code, out, errs := runs(t, "", "trace", "--store", store, c.id)
+		wants(t, code, exitWell, errs, "The command reads up to 7 commits")
+		if got := shape(out); strings.Join(got, "\n") != strings.Join(c.want, "\n") {
+			t.Errorf("%s is\n%s\nwant\n%s", c.id, out, strings.Join(c.want, "\n"))
+		}
+		isHarmless(t, out)
+	}
+	_, out, _ := runs(t, "", "trace", "--store", store, "-o", "json", "m2")
+	var depths []int
+	for text := range strings.Lines(out) {
+		var line tracedLine
+		if err := json.Unmarshal([]byte(text), &line); err != nil || line.Metadata == nil || line.Metadata.Message.ID == "" {
+			t.Fatalf("%v: %s", err, text)
+		}
+		depths = append(depths, line.Depth)
+	}
+	if len(depths) != 4 || depths[0] != 1 || depths[3] != 4 {
+		t.Errorf("the depths are %d:\n%s", depths, out)
+	}
+	code, _, errs := runs(t, "", "trace", "--store", store, "nosuch")
+	wants(t, code, exitNot, errs, "the feed has no event with this id")
+	code, _, errs = runs(t, "", "trace", "--store", store)
+	wants(t, code, exitUsage, errs, "name one event")
+}
+
+// The order of a feed is not that of time: a cause may come after what it caused.
+func TestACauseThatComesLaterIsFound(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "events.db")
+	inFeed(t, file, func(ctx context.Context, _ driver.State, f *feed.Feed) error {
+		p := f.Provider()
+		for i, e := range []struct{ id, causation string }{{"c", "b"}, {"a", ""}, {"d", "c"}, {"b", "a"}, {"x", "y"}, {"y", "x"}} {
+			event := eventstore.Event{Data: eventstore.Raw{Type: "t"}, Metadata: eventstore.Metadata{
+				Message: eventstore.MessageMetadata{ID: e.id, Created: time.Now()}, Context: eventstore.ContextMetadata{CausationID: e.causation}}}
+			if _, err := p.Append(ctx, p.Stream("t", e.id), eventstore.ExpectAny(), event); err != nil {
+				return err
+			}
+			if _, err := upTo(ctx, f, i+1); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for id, want := range map[string]string{"c": "id=a\n└─ , id=b\n   └─ , id=c  ◀\n      └─ , id=d\n", "a": "id=a  ◀\n└─ , id=b\n   └─ , id=c\n      └─ , id=d\n", "x": "id=y\n└─ , id=x  ◀\n"} {
+		code, out, errs := runs(t, "", "trace", "--store", "sqlite:"+file, id)
+		got := ""
+		for line := range strings.Lines(out) {
+			before, after, _ := strings.Cut(line, "20")
+			_, after, _ = strings.Cut(after, "id=")
+			if got != "" {
+				before += ", "
+			}
+			got += before + "id=" + after
+		}
+		if code != exitWell || got != want {
+			t.Errorf("%s: exit code %d\n%s%s", id, code, out, errs)
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// twoDashes returns arguments in which the names of all flags begin with two dashes. One dash is
+// accepted, because Go's own flags and older scripts have one. What is the value of a flag is left
+// as it is.
+func twoDashes(root *cobra.Command, args []string) []string {
+	all := make([]string, 0, len(args))
+	value := false // the argument is the value of the flag before it
+	for i, arg := range args {
+		switch {
+		case value:
+			value = false
+		case arg == "--":
+			return append(all, args[i:]...)
+		case len(arg) > 1 && arg[0] == '-':
+			if len(arg) > 2 && arg[1] != '-' {
+				arg = "-" + arg
+			}
+			value = takesValue(root, strings.TrimLeft(arg, "-"))
+		}
+		all = append(all, arg)
+	}
+	return all
+}
+
+// takesValue reports whether the argument after the flag with this name, or this letter, is its
+// value. All commands agree on that.
+func takesValue(cmd *cobra.Command, name string) bool {
+	for _, flags := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
+		flag := flags.Lookup(name)
+		if len(name) == 1 {
+			flag = flags.ShorthandLookup(name)
+		}
+		if flag != nil && flag.NoOptDefVal == "" {
+			return true
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		if takesValue(sub, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// flagError returns an error of a flag without the user's text, which may be a password.
+func flagError(err error) error {
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return fmt.Errorf("invalid value for flag --%s", e.GetFlag().Name)
+	}
+	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		return fmt.Errorf("flag --%s needs a value", e.GetFlag().Name)
+	}
+	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		if name := e.GetSpecifiedName(); strings.Trim(name, "abcdefghijklmnopqrstuvwxyz-") == "" && name != "" {
+			return fmt.Errorf("unknown flag --%s", name)
+		}
+	}
+	return errors.New("invalid flag")
+}
