@@ -81,7 +81,7 @@ func TestShellsCompleteCommandsAndFlags(t *testing.T) {
 
 // brokenPipe fails as an output does that is not read any more.
 type brokenPipe struct {
-	bytes.Buffer
+	said  bytes.Buffer
 	after int // writes that succeed
 	err   error
 }
@@ -90,7 +90,7 @@ func (p *brokenPipe) Write(b []byte) (int, error) {
 	if p.after--; p.after < 0 {
 		return 0, p.err
 	}
-	return p.Buffer.Write(b)
+	return p.said.Write(b)
 }
 
 func TestAnOutputThatIsNotReadAnyMoreEndsACommandQuietly(t *testing.T) {
@@ -108,5 +108,9 @@ func TestAnOutputThatIsNotReadAnyMoreEndsACommandQuietly(t *testing.T) {
 		if said := strings.TrimSpace(errs.String()); code != c.code || !strings.Contains(said, c.says) || errors.Is(c.err, syscall.EPIPE) && said != "" {
 			t.Errorf("%v: exit code %d, and it says %q", c.err, code, said)
 		}
+	}
+	var errs bytes.Buffer
+	if code := run(t.Context(), []string{"completion", "bash"}, nil, &brokenPipe{err: syscall.EPIPE}, &errs); code != exitPipe || errs.Len() > 0 {
+		t.Errorf("a script: exit code %d, and it says %q", code, &errs)
 	}
 }

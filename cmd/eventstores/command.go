@@ -39,7 +39,7 @@ func newCommand(use, short, usage string, run func(cmd *cobra.Command, args []st
 func (c *call) exit(cmd *cobra.Command, err, output error) int {
 	_, usage := errors.AsType[argumentError](err)
 	switch {
-	case errors.Is(output, syscall.EPIPE):
+	case errors.Is(output, syscall.EPIPE), errors.Is(err, syscall.EPIPE): // the latter from a script for a shell
 		return exitPipe
 	case output != nil:
 		fmt.Fprintf(c.stderr, "%s: %v\n", cmd.CommandPath(), output)

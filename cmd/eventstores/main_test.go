@@ -265,7 +265,7 @@ func TestTheMeterShowsHowFarItIs(t *testing.T) {
 	var out, errs bytes.Buffer
 	a, b := eventstore.Stream{ID: "a"}, eventstore.Stream{ID: "b"}
 	m := newMeter(&call{stdout: &out, stderr: &errs}, 4)
-	m.terminal = true
+	m.bar = newBars(&errs)
 	m.tell(a, "copied", progress{stage: 2, stages: 4, done: 100, of: 200})
 	m.tell(a, "copied", progress{stage: 2, stages: 4, done: 200, of: 200})
 	m.tell(a, "verified", progress{stage: 3, stages: 4, done: 150, of: 200})
@@ -275,12 +275,12 @@ func TestTheMeterShowsHowFarItIs(t *testing.T) {
 	if got := out.String(); got != "copied a\n" {
 		t.Errorf("standard output is %q", got)
 	}
-	for _, says := range []string{"[########............]", " 41 %", "1 of 4 streams, 1 in progress", "250 events copied", "150 events verified"} {
+	for _, says := range []string{"[########............]", " 40% ", "1 of 4 streams, 1 in progress", "250 events copied", "150 events verified"} {
 		if !strings.Contains(errs.String(), says) {
 			t.Errorf("it does not say %q: %q", says, &errs)
 		}
 	}
-	if !strings.HasSuffix(errs.String(), "\x1b[K") {
+	if !strings.HasSuffix(errs.String(), "\x1b[2K\r") {
 		t.Errorf("the bar stays: %q", &errs)
 	}
 }
@@ -289,7 +289,7 @@ func TestTheMeterShowsWhatHasNoTotalAndWhatIsNoStream(t *testing.T) {
 	t.Parallel()
 	var out, errs bytes.Buffer
 	m := newMeter(&call{stdout: &out, stderr: &errs}, 0)
-	m.terminal = true
+	m.bar = newBars(&errs)
 	m.count()
 	m.count()
 	m.mu.Lock()
@@ -300,7 +300,7 @@ func TestTheMeterShowsWhatHasNoTotalAndWhatIsNoStream(t *testing.T) {
 	m.draw()
 	m.mu.Unlock()
 	m.end()
-	for _, says := range []string{"\x1b[K2 streams, ", "[#####...............]  25 %  50 of 200 batches of the log"} {
+	for _, says := range []string{"  2 streams, ", "  25% [#####...............]  50 of 200 batches of the log"} {
 		if !strings.Contains(errs.String(), says) {
 			t.Errorf("it does not say %q: %q", says, &errs)
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,8 +15,7 @@ import (
 // time. It is safe for concurrent use.
 type meter struct {
 	stdout, stderr io.Writer
-	bar            io.Writer // standard error without the printer
-	terminal       bool
+	bar            *bars // nil unless standard error is a terminal
 	began          time.Time
 
 	mu       sync.Mutex
@@ -49,12 +47,12 @@ const (
 
 func newMeter(c *call, streams int) *meter {
 	m := &meter{
-		stdout: c.stdout, stderr: c.stderr, bar: raw(c.stderr), terminal: isTerminal(raw(c.stderr)), began: time.Now(), streams: streams,
+		stdout: c.stdout, stderr: c.stderr, began: time.Now(), streams: streams,
 		at: map[eventstore.Stream]progress{}, events: map[string]int64{}, stop: make(chan struct{}),
 	}
 	every := sayAgain
-	if m.terminal {
-		every = redraw
+	if isTerminal(raw(c.stderr)) {
+		every, m.bar = redraw, newBars(raw(c.stderr))
 	}
 	m.stopped.Go(func() {
 		tick := time.NewTicker(every)
@@ -105,7 +103,7 @@ func (m *meter) finish(stream eventstore.Stream, line string, done bool) {
 	}
 	m.clear()
 	fmt.Fprintln(m.stdout, line)
-	if m.terminal {
+	if m.bar != nil {
 		m.draw()
 	}
 }
@@ -158,8 +156,8 @@ func (m *meter) Write(p []byte) (int, error) {
 
 // clear removes the bar, so that something else can be printed.
 func (m *meter) clear() {
-	if m.terminal {
-		fmt.Fprint(m.bar, "\r\x1b[K")
+	if m.bar != nil {
+		m.bar.clear()
 	}
 }
 
@@ -169,10 +167,10 @@ func (m *meter) draw() {
 		share += p.share()
 	}
 	share /= float64(max(m.streams, 1))
-	line := fmt.Sprintf("%3.0f %%  %d of %d streams, %d in progress", 100*share, m.finished, m.streams, len(m.at))
+	line := fmt.Sprintf("%d of %d streams, %d in progress", m.finished, m.streams, len(m.at))
 	switch {
 	case m.unit != "" && m.streams > 0:
-		line = fmt.Sprintf("%3.0f %%  %d of %d %s", 100*share, m.finished, m.streams, m.unit)
+		line = fmt.Sprintf("%d of %d %s", m.finished, m.streams, m.unit)
 	case m.streams == 0:
 		line = fmt.Sprintf("%d %s", m.finished, cmp.Or(m.unit, "streams"))
 	}
@@ -182,17 +180,17 @@ func (m *meter) draw() {
 		}
 	}
 	line += fmt.Sprintf(", %s", time.Since(m.began).Round(time.Second))
-	if !m.terminal {
+	if m.bar == nil {
+		if m.streams > 0 {
+			line = fmt.Sprintf("%3.0f %%  %s", 100*share, line)
+		}
 		fmt.Fprintln(m.stderr, line)
 		return
 	}
 	if m.streams == 0 {
-		fmt.Fprint(m.bar, "\r\x1b[K"+line)
-		return
+		share = endless
 	}
-	const width = 20
-	full := int(share * width)
-	fmt.Fprintf(m.bar, "\r\x1b[K[%s%s] %s", strings.Repeat("#", full), strings.Repeat(".", width-full), line)
+	m.bar.show(share, line)
 }
 
 // end removes the meter. It does nothing when it is called again.
