@@ -11,6 +11,7 @@ import (
 // delivered. It is not safe for concurrent use, and not after the handler has returned.
 type Documents[D any] struct {
 	stage   *stage[D]
+	inline  *inlineDocuments[D] // instead of stage, for an Inline
 	ctx     context.Context
 	at      place
 	stream  string
@@ -23,6 +24,13 @@ type change[D any] func(value D, exists bool) (D, bool, error)
 // Get returns a document, and whether it exists. Do not modify what it points to: use
 // [Documents.Update]. If the item was delivered before, the document may include it already.
 func (d *Documents[D]) Get(id string) (value D, exists bool, err error) {
+	if d.inline != nil {
+		doc, err := d.inline.get(d.ctx, id)
+		if err != nil {
+			return value, false, err
+		}
+		return doc.value, doc.exists, nil
+	}
 	doc, err := d.stage.document(d.ctx, id)
 	if err == nil && doc.assumed {
 		err = d.learn(doc)
@@ -56,6 +64,9 @@ func (d *Documents[D]) Delete(id string) error {
 }
 
 func (d *Documents[D]) change(id string, change change[D]) error {
+	if d.inline != nil {
+		return d.inline.change(d.ctx, id, change)
+	}
 	doc, err := d.stage.document(d.ctx, id)
 	if err != nil || doc.includes(d.stage.number, d.stream, d.at) {
 		return err
