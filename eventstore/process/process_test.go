@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -86,14 +88,17 @@ func open(t *testing.T, state driver.State) (*eventstore.Provider, *feed.Feed, *
 
 // Money is conserved, whatever is lost, repeated, cut off or closed.
 func TestTransfersConserveMoney(t *testing.T) {
-	for seed := range uint64(5) {
+	seed := uint64(0)
+	for range 2 { // the simulation tries many more
 		memstate.Each(t, func(t *testing.T, store *memstate.Store) {
+			seed++
 			memstate.GoOn(t)
-			_, f, accounts := open(t, store)
+			p, f, accounts := open(t, store)
 			stopIndex := memstate.Start(t, f.Index)
 			random := rand.New(rand.NewPCG(seed, 1))
 			var links []*link
 			var stops []func()
+			var last *process.Process[Transfer]
 			for n := range 3 {
 				l := &link{State: store, chance: rand.New(rand.NewPCG(seed, uint64(n))), in: 30}
 				_, f, accounts := open(t, l)
@@ -101,7 +106,7 @@ func TestTransfersConserveMoney(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				links, stops = append(links, l), append(stops, memstate.Start(t, moves.Run))
+				links, stops, last = append(links, l), append(stops, memstate.Start(t, moves.Run)), moves
 			}
 			const number, each = 10, 1000
 			update := func(id int, decide func(Account) ([]any, error)) {
@@ -134,7 +139,15 @@ func TestTransfersConserveMoney(t *testing.T) {
 			for _, l := range links {
 				l.set(0)
 			}
-			<-time.After(time.Minute)
+			for id := range number { // until all that was sent has arrived
+				a, err := accounts.Load(t.Context(), fmt.Sprint(id))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := last.WaitFor(t.Context(), p.Stream("Account", fmt.Sprint(id)), a.Version); err != nil {
+					t.Fatal(err)
+				}
+			}
 			for _, stop := range stops {
 				stop()
 			}
@@ -156,13 +169,22 @@ func TestTransfersConserveMoney(t *testing.T) {
 
 // A question is reminded of after a minute, and then once more.
 type (
-	asked    struct{ By time.Time }
+	asked struct {
+		By   time.Time
+		Name string
+	}
 	reminded struct{}
-	question struct{ Times int }
+	question struct {
+		Name  string
+		Times int
+	}
 )
 
 func (q question) apply(event eventstore.Event) (question, error) {
-	if _, ok := event.Data.(reminded); ok {
+	switch data := event.Data.(type) {
+	case asked:
+		q.Name = data.Name
+	case reminded:
 		q.Times++
 	}
 	return q, nil
@@ -198,7 +220,7 @@ func TestInstancesWakeUpInTime(t *testing.T) {
 		questions, stop := start()
 		_, stopOther := start()
 		for i := range 20 {
-			if _, err := p.Append(t.Context(), p.Stream("Mail", fmt.Sprint(i)), eventstore.ExpectVersion(0), asked{time.Now().Add(time.Duration(i) * 20 * time.Second)}); err != nil {
+			if _, err := p.Append(t.Context(), p.Stream("Mail", fmt.Sprint(i)), eventstore.ExpectVersion(0), asked{By: time.Now().Add(time.Duration(i) * 20 * time.Second)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -224,7 +246,9 @@ func TestInstancesWakeUpInTime(t *testing.T) {
 		}
 		stop()
 		stopOther()
+		stopIndex()
 		<-time.After(24 * time.Hour)
+		stopIndex = memstate.Start(t, f.Index)
 		questions, stop = start()
 		<-time.After(5 * time.Minute)
 		stop()
@@ -235,4 +259,46 @@ func TestInstancesWakeUpInTime(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A command that can do nothing is an error that names it, not one that counts as done.
+func TestACommandThatDoesNothingIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		command process.Command
+		says    string
+	}{
+		"Do":      {process.Do(nil, nil).As(reminded{}), "command 2 (process_test.reminded) of Question \"1\" after version 1: eventstore: bad argument Do: it got no function to call"},
+		"At":      {process.At(time.Time{}), "command 2 of Question \"1\" after version 1: eventstore: bad argument At: it got the zero time"},
+		"Command": {process.Command{}, "command 2 of Question \"1\" after version 1: eventstore: bad argument Do: it got no function to call"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				memstate.GoOn(t)
+				p, f, _ := open(t, memstate.Transactional())
+				stopIndex := memstate.Start(t, f.Index)
+				questions, err := process.New(f, "Question", process.Rules[question]{
+					Fold:   question.apply,
+					Route:  func(item feed.Item) string { return item.Stream.ID },
+					Decide: func(_ question, item feed.Item) ([]any, error) { return []any{item.Event.Data}, nil },
+					Act: func(question, eventstore.Event) []process.Command {
+						return []process.Command{process.At(time.Now().Add(time.Hour)), c.command}
+					},
+				}, subscription.OfType("Mail"), subscription.WithParking(), subscription.WithRetries(0))
+				if err != nil {
+					t.Fatal(err)
+				}
+				stop := memstate.Start(t, questions.Run)
+				if _, err := p.Append(t.Context(), p.Stream("Mail", "1"), eventstore.ExpectVersion(0), asked{}); err != nil {
+					t.Fatal(err)
+				}
+				<-time.After(10 * time.Second)
+				parked, err := questions.Parked(t.Context())
+				if err != nil || len(parked) != 1 || !strings.Contains(parked[0].Reason, c.says) {
+					t.Errorf("parked: %+v, %v, want %q", parked, err, c.says)
+				}
+				stop()
+				stopIndex()
+			})
+		})
+	}
 }
