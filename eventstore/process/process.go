@@ -138,6 +138,7 @@ func New[S any](f *feed.Feed, name string, rules Rules[S], options ...subscripti
 	if p.Subscription, err = subscription.New(f, name, p.handle, options...); err != nil {
 		return nil, err
 	}
+	p.Subscription.Patient(permit.Permit{})
 	if p.instances, err = aggregate.NewRepository(p.provider, name, rules.Fold); err != nil {
 		return nil, err
 	}

@@ -302,3 +302,57 @@ func TestACommandThatDoesNothingIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// A store that does not answer is no fault of an item. A command that is too slow is.
+func TestAStoreThatIsAwayStopsNothing(t *testing.T) {
+	away := &eventstore.StorageError{Operation: "append", Cause: errLost}
+	for name, c := range map[string]struct {
+		do     func(ctx context.Context, tries int) error
+		parked int
+	}{
+		"away for ten minutes": {func(_ context.Context, tries int) error {
+			if tries < 60 {
+				return away
+			}
+			return nil
+		}, 0},
+		"another error": {func(context.Context, int) error { return errLost }, 1},
+		"too slow":      {func(ctx context.Context, _ int) error { <-ctx.Done(); return away }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				memstate.GoOn(t)
+				p, f, _ := open(t, memstate.Transactional())
+				stopIndex := memstate.Start(t, f.Index)
+				tries, done := 0, false
+				questions, err := process.New(f, "Question", process.Rules[question]{
+					Fold:   question.apply,
+					Route:  func(item feed.Item) string { return item.Stream.ID },
+					Decide: func(_ question, item feed.Item) ([]any, error) { return []any{item.Event.Data}, nil },
+					Act: func(question, eventstore.Event) []process.Command {
+						return []process.Command{process.Do(func(ctx context.Context, _ process.Call) error {
+							tries++
+							err := c.do(ctx, tries)
+							done = err == nil
+							return err
+						}, nil)}
+					},
+				}, subscription.OfType("Mail"), subscription.WithParking(), subscription.WithRetries(1))
+				if err != nil {
+					t.Fatal(err)
+				}
+				stop := memstate.Start(t, questions.Run)
+				if _, err := p.Append(t.Context(), p.Stream("Mail", "1"), eventstore.ExpectVersion(0), asked{}); err != nil {
+					t.Fatal(err)
+				}
+				<-time.After(15 * time.Minute)
+				stop()
+				stopIndex()
+				parked, err := questions.Parked(t.Context())
+				if err != nil || len(parked) != c.parked || done != (c.parked == 0) {
+					t.Errorf("after %d tries: done %v, parked %+v, %v", tries, done, parked, err)
+				}
+			})
+		})
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -21,7 +22,7 @@ import (
 // and the documents. An error leaves all documents as they were.
 type Handler[D any] func(ctx context.Context, docs *Documents[D], item feed.Item) error
 
-// Projection keeps documents of type D in the store. It is safe for concurrent use.
+// Projection keeps documents of type D in the store, as JSON. It is safe for concurrent use.
 type Projection[D any] struct {
 	feed         *feed.Feed
 	subscription *subscription.Subscription
@@ -55,7 +56,11 @@ func New[D any](f *feed.Feed, name string, apply Handler[D], options ...Option) 
 	p.subscription, err = subscription.NewStaged(permit.Permit{}, f, subscriptionName(name, c.version), func(partition int) subscription.Stage {
 		return p.Stage(permit.Permit{}, partition)
 	}, c.options...)
-	return p, err
+	if err != nil {
+		return nil, err
+	}
+	p.subscription.Patient(permit.Permit{})
+	return p, nil
 }
 
 // Stage returns what applies the items of a partition. It is for the packages of this module.
@@ -82,7 +87,9 @@ func (p *Projection[D]) Version() int { return p.version }
 // returns what [subscription.Subscription.Run] returns.
 func (p *Projection[D]) Run(ctx context.Context) error { return p.subscription.Run(ctx) }
 
-// Get returns a document, and whether it exists.
+// Get returns a document, and whether it exists. It returns an [eventstore.ArgumentError] for an id
+// that no document can have, see [Documents], and an [eventstore.StorageError] if the store does not
+// answer.
 func (p *Projection[D]) Get(ctx context.Context, id string) (value D, exists bool, err error) {
 	stored, _, err := p.read(ctx, id)
 	if err != nil || stored.deleted {
@@ -242,8 +249,25 @@ func inParallel(count int, do func(i int)) {
 	all.Wait()
 }
 
+// check returns an error if no document can have an id.
+func (p *Projection[D]) check(id string) error {
+	limit, size := p.state.Capabilities().MaxKeyBytes, len(p.key(id))
+	switch {
+	case id == "":
+		return bad("id", "it is empty")
+	case !utf8.ValidString(id):
+		return bad("id", "%q is not valid UTF-8", id)
+	case limit > 0 && size > limit:
+		return bad("id", "%q makes a key of %d bytes, but the store takes at most %d", id, size, limit)
+	}
+	return nil
+}
+
 // read reads what the store has of a document, and its ETag.
 func (p *Projection[D]) read(ctx context.Context, id string) (record, string, error) {
+	if err := p.check(id); err != nil {
+		return record{}, "", err
+	}
 	item, err := p.state.Get(ctx, p.part(id), p.key(id))
 	if err != nil {
 		return record{}, "", p.failed("read a document", err)

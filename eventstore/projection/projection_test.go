@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -290,6 +291,75 @@ func TestADocumentOfAnotherPartitionIsSeen(t *testing.T) {
 			}
 		}
 		stop()
+		stopIndex()
+	})
+}
+
+// A store that does not answer is no fault of an item, so nothing is parked, left out or stopped.
+func TestAStoreThatIsAwayStopsNothing(t *testing.T) {
+	memstate.Each(t, func(t *testing.T, store *memstate.Store) {
+		memstate.GoOn(t)
+		p, f := open(t, store)
+		stopIndex := memstate.Start(t, f.Index)
+		elsewhere := &link{State: memstate.Transactional(), in: 1, chance: rand.New(rand.NewPCG(1, 1))}
+		b := balances(t, f, projection.WithStore(elsewhere))
+		stop := memstate.Start(t, b.Run)
+		s := p.Stream("account", "ada")
+		if _, err := p.Append(t.Context(), s, eventstore.ExpectAny(), moved{5}); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(10 * time.Minute)
+		elsewhere.mu.Lock()
+		elsewhere.in = 0
+		elsewhere.mu.Unlock()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := b.WaitFor(ctx, s, 1); err != nil {
+			t.Error(err)
+		}
+		if a, _, err := b.Get(t.Context(), "bank"); a.Moves != 1 || err != nil {
+			t.Error(a, err)
+		}
+		stop()
+		stopIndex()
+	})
+}
+
+func TestIDsThatTheStoreCannotTakeAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memstate.GoOn(t)
+		store := memstate.Transactional()
+		store.Caps.MaxKeyBytes = 250
+		p, f := open(t, store)
+		stopIndex := memstate.Start(t, f.Index)
+		s := p.Stream("account", "ada")
+		for _, id := range []string{"", strings.Repeat("x", 240), strings.Repeat(" ", 80), "\xff"} {
+			ran := false
+			b, err := projection.New(f, fmt.Sprintf("b %x", id[:min(len(id), 1)]), func(_ context.Context, docs *projection.Documents[account], item feed.Item) error {
+				var arg *eventstore.ArgumentError
+				if err := docs.Put(id, account{}); !errors.As(err, &arg) {
+					t.Errorf("id %q: %v", id, err)
+				}
+				ran = true
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			stop := memstate.Start(t, b.Run)
+			version, err := p.Append(t.Context(), s, eventstore.ExpectAny(), moved{5})
+			if err == nil {
+				err = b.WaitFor(t.Context(), s, version)
+			}
+			if err != nil || !ran {
+				t.Error(ran, err)
+			}
+			var arg *eventstore.ArgumentError
+			if _, _, err := b.Get(t.Context(), id); !errors.As(err, &arg) {
+				t.Errorf("Get of id %q: %v", id, err)
+			}
+			stop()
+		}
 		stopIndex()
 	})
 }

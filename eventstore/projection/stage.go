@@ -36,11 +36,11 @@ type stage[D any] struct {
 
 // document returns a document as the handler sees it.
 func (s *stage[D]) document(ctx context.Context, id string) (*document[D], error) {
-	if id == "" {
-		return nil, &eventstore.ArgumentError{Argument: "id", Reason: "it is empty"}
-	}
 	if doc := s.known[id]; doc != nil {
 		return doc, nil
+	}
+	if err := s.check(id); err != nil {
+		return nil, err
 	}
 	made, err := s.hasMade(ctx)
 	if err != nil {
@@ -83,11 +83,6 @@ func (s *stage[D]) learn(ctx context.Context, doc *document[D]) error {
 
 // Handle applies an item. After an error no document is changed.
 func (s *stage[D]) Handle(ctx context.Context, item feed.Item) error {
-	if len(s.dirty) >= mostDirty {
-		if err := s.Flush(ctx); err != nil {
-			return err
-		}
-	}
 	s.forget()
 	d := &Documents[D]{stage: s, ctx: ctx, at: placeOf(item), stream: item.Stream.String()}
 	applied := false
@@ -132,6 +127,9 @@ func (s *stage[D]) forget() {
 		}
 	}
 }
+
+// Full reports whether many documents wait for a flush.
+func (s *stage[D]) Full() bool { return len(s.dirty) >= mostDirty }
 
 // Flush writes all documents that were changed.
 func (s *stage[D]) Flush(ctx context.Context) error {

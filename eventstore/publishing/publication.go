@@ -103,8 +103,10 @@ func New(f *feed.Feed, name string, broker Broker, topic string, options ...Opti
 		}
 	}
 	var err error
-	p.Subscription, err = subscription.New(f, name, p.publish, p.options...)
-	return p, err
+	if p.Subscription, err = subscription.New(f, name, p.publish, p.options...); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // publish publishes one item. The subscription calls it for one item of a stream at a time.
