@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -71,6 +72,33 @@ func TestANewVersionTakesOverInOneSwitch(t *testing.T) {
 		bank(50)
 		stopTwo()
 		stopIndex()
+	})
+}
+
+// A reader whose request hangs holds up no other one.
+func TestReadersOfAViewDoNotWaitForEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memstate.GoOn(t)
+		store := memstate.Transactional()
+		_, f := open(t, store)
+		view, err := projection.NewView(balances(t, f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		store.Intervene(func(ctx context.Context, r *memstate.Request, next func() error) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		hanging, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		go func() { _, _, _ = view.Get(hanging, "bank") }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		if _, _, err := view.Get(ctx, "bank"); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > time.Second {
+			t.Errorf("it took %s: %v", time.Since(began), err)
+		}
 	})
 }
 
