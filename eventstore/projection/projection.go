@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -33,13 +34,17 @@ type Projection[D any] struct {
 }
 
 // New returns a projection. Its name is the same in all instances of a service, and different from
-// those of other projections and subscriptions of the feed. New sends nothing.
+// those of other projections and subscriptions of the feed. New sends nothing. It returns an
+// [eventstore.ArgumentError] for a nil feed or handler, for a name that [subscription.New] refuses
+// or that ends in "@" and a number, and for a wrong option.
 func New[D any](f *feed.Feed, name string, apply Handler[D], options ...Option) (*Projection[D], error) {
 	switch {
 	case f == nil:
 		return nil, bad("feed", "it is nil: make one with feed.Open")
 	case apply == nil:
 		return nil, bad("handler", "it is nil")
+	case namesVersion(name):
+		return nil, bad("name", "%q ends like the name of a version: use WithVersion", name)
 	}
 	c := config{version: 1, state: f.Provider().Inside(permit.Permit{}).State()}
 	c.options = []subscription.Option{subscription.WithSaving(1000, time.Second)}
@@ -73,7 +78,14 @@ func subscriptionName(name string, version int) string {
 	if version == 1 {
 		return name
 	}
-	return name + " v" + strconv.Itoa(version)
+	return name + "@" + strconv.Itoa(version)
+}
+
+// namesVersion reports whether a name is that of the subscription of a version.
+func namesVersion(name string) bool {
+	i := strings.LastIndexByte(name, '@')
+	_, err := strconv.Atoi(name[i+1:])
+	return i >= 0 && err == nil
 }
 
 // Subscription returns the subscription that reads the feed. Its positions tell how far this
