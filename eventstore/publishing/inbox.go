@@ -57,9 +57,11 @@ func NewInbox(state driver.State, name string, keep time.Duration) (*Inbox, erro
 // the message when do returns nil. It returns the error of do as it is.
 //
 // If the process dies after do and before the message is remembered, or if Handle returns an
-// [eventstore.StorageError], the message is handled once more when it is delivered again. So what
-// must never happen twice is stored together with the id, or uses the id as an idempotency id of an
-// append.
+// [eventstore.StorageError], the message is handled once more when it is delivered again. If the
+// same message is delivered twice at the same moment, both calls may call do. So what must never
+// happen twice is stored together with the id, or uses the id as an idempotency id of an append.
+//
+// A message without an id is an [eventstore.ArgumentError].
 func (i *Inbox) Handle(ctx context.Context, message Message, do func(context.Context) error) error {
 	if message.ID == "" {
 		return bad("message", "it has no id")
