@@ -65,9 +65,9 @@ func Do(do func(ctx context.Context, call Call) error, refused func(err error) [
 	return Command{do: do, refused: refused}
 }
 
-// At returns a command that calls [Rules.Wake] once a time has come, or soon if it is over. The time
-// is kept in the store, to the millisecond. The zero time is an error, since it is likely a field
-// that was not set.
+// At returns a command that calls [Rules.Wake] once a time has come, or soon if it is over. The
+// time is kept in the store, to the millisecond. The zero time is an error, since it is likely a
+// field that was not set.
 //
 // The times of one minute stand in one record, which takes about 80 bytes for each of them. So if
 // many instances wait for the same moment, such as midnight, spread them over some minutes.

@@ -2,11 +2,9 @@ package process_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,48 +17,6 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/process"
 	"github.com/hexalith/eventstores-go/eventstore/subscription"
 )
-
-// link loses requests and answers by chance.
-type link struct {
-	driver.State
-	mu     sync.Mutex
-	chance *rand.Rand
-	in     int // one in so many is lost; 0: none
-}
-
-var errLost = errors.New("no answer")
-
-func (l *link) lost() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.in > 0 && l.chance.IntN(l.in) == 0
-}
-
-func (l *link) set(in int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.in = in
-}
-
-func (l *link) Swap(ctx context.Context, part string, swap driver.Swap) error {
-	<-time.After(time.Millisecond)
-	if l.lost() {
-		return errLost
-	}
-	err := l.State.Swap(ctx, part, swap)
-	if l.lost() {
-		return errLost
-	}
-	return err
-}
-
-func (l *link) Get(ctx context.Context, part, key string) (driver.Item, error) {
-	<-time.After(time.Millisecond)
-	if l.lost() {
-		return driver.Item{}, errLost
-	}
-	return l.State.Get(ctx, part, key)
-}
 
 func open(t *testing.T, state driver.State) (*eventstore.Provider, *feed.Feed, *aggregate.Repository[Account]) {
 	t.Helper()
@@ -96,11 +52,11 @@ func TestTransfersConserveMoney(t *testing.T) {
 			p, f, accounts := open(t, store)
 			stopIndex := memstate.Start(t, f.Index)
 			random := rand.New(rand.NewPCG(seed, 1))
-			var links []*link
+			var links []*memstate.Link
 			var stops []func()
 			var last *process.Process[Transfer]
 			for n := range 3 {
-				l := &link{State: store, chance: rand.New(rand.NewPCG(seed, uint64(n))), in: 30}
+				l := memstate.NewLink(store, 100*seed+uint64(n), 30)
 				_, f, accounts := open(t, l)
 				moves, err := transfers(f, accounts, subscription.WithLease(2*time.Second), subscription.WithPartitions(4), subscription.WithRetries(1000))
 				if err != nil {
@@ -117,9 +73,9 @@ func TestTransfersConserveMoney(t *testing.T) {
 			for id := range number {
 				update(id, func(Account) ([]any, error) { return []any{Received{each}}, nil })
 			}
-			for i := range 200 {
+			for i := range 120 {
 				from, to, amount := random.IntN(number-2), random.IntN(number), 1+random.IntN(50)
-				if i == 100 {
+				if i == 60 {
 					update(number-1, func(Account) ([]any, error) { return []any{Closed{}}, nil })
 				}
 				update(from, func(a Account) ([]any, error) {
@@ -130,14 +86,14 @@ func TestTransfersConserveMoney(t *testing.T) {
 				})
 				if i%40 == 39 { // an instance is cut off for longer than its lease
 					l := links[random.IntN(len(links))]
-					l.set(1)
+					l.Lose(1)
 					<-time.After(time.Duration(random.IntN(5000)) * time.Millisecond)
-					l.set(30)
+					l.Lose(30)
 				}
 				<-time.After(time.Duration(random.IntN(30)) * time.Millisecond)
 			}
 			for _, l := range links {
-				l.set(0)
+				l.Lose(0)
 			}
 			for id := range number { // until all that was sent has arrived
 				a, err := accounts.Load(t.Context(), fmt.Sprint(id))
@@ -305,7 +261,7 @@ func TestACommandThatDoesNothingIsRefused(t *testing.T) {
 
 // A store that does not answer is no fault of an item. A command that is too slow is.
 func TestAStoreThatIsAwayStopsNothing(t *testing.T) {
-	away := &eventstore.StorageError{Operation: "append", Cause: errLost}
+	away := &eventstore.StorageError{Operation: "append", Cause: memstate.ErrLost}
 	for name, c := range map[string]struct {
 		do     func(ctx context.Context, tries int) error
 		parked int
@@ -316,7 +272,7 @@ func TestAStoreThatIsAwayStopsNothing(t *testing.T) {
 			}
 			return nil
 		}, 0},
-		"another error": {func(context.Context, int) error { return errLost }, 1},
+		"another error": {func(context.Context, int) error { return memstate.ErrLost }, 1},
 		"too slow":      {func(ctx context.Context, _ int) error { <-ctx.Done(); return away }, 1},
 	} {
 		t.Run(name, func(t *testing.T) {

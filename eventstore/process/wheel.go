@@ -382,7 +382,7 @@ func (w wheel) decode(item driver.Item) (all []due, err error) {
 // update changes a record by a swap. change returns its next value, or nil to leave it.
 func (w wheel) update(ctx context.Context, key string, change func(driver.Item) ([]byte, error)) error {
 	for n := 0; ; n++ {
-		if n > 0 && !pause.For(ctx, jitter.Of(ctx, min(10*time.Millisecond<<min(n-1, 6), 500*time.Millisecond))) {
+		if n > 0 && !pause.Again(ctx, n) {
 			return w.failed(context.Cause(ctx))
 		}
 		item, err := w.state.Get(ctx, w.part, key)

@@ -81,7 +81,7 @@ func TestATimeThatFailsHoldsUpNoOther(t *testing.T) {
 			if calls[name]++; !mended {
 				switch name {
 				case "fails":
-					return errLost
+					return memstate.ErrLost
 				case "panics":
 					panic("no")
 				case "hangs":

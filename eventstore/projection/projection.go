@@ -100,8 +100,8 @@ func (p *Projection[D]) Version() int { return p.version }
 func (p *Projection[D]) Run(ctx context.Context) error { return p.subscription.Run(ctx) }
 
 // Get returns a document, and whether it exists. It returns an [eventstore.ArgumentError] for an id
-// that no document can have, see [Documents], and an [eventstore.StorageError] if the store does not
-// answer.
+// that no document can have, see [Documents], and an [eventstore.StorageError] if the store does
+// not answer.
 func (p *Projection[D]) Get(ctx context.Context, id string) (value D, exists bool, err error) {
 	stored, _, err := p.read(ctx, id)
 	if err != nil || stored.deleted {
@@ -302,8 +302,6 @@ func (p *Projection[D]) failed(operation string, cause error) error {
 func (p *Projection[D]) damaged(key string, cause error) error {
 	return &eventstore.DamagedError{Stream: p.stream(), Key: key, Cause: cause}
 }
-
-func backoff(n int) time.Duration { return min(10*time.Millisecond<<min(n-1, 6), 500*time.Millisecond) }
 
 // WaitFor waits until the documents include a version of a stream, as
 // [subscription.Subscription.WaitFor] does.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -25,60 +24,6 @@ type moved struct{ Amount int }
 type account struct {
 	Balance int
 	Moves   int
-}
-
-// link loses requests and answers by chance.
-type link struct {
-	driver.State
-	mu     sync.Mutex
-	chance *rand.Rand
-	in     int // one in so many is lost; 0: none
-}
-
-var errLost = errors.New("no answer")
-
-func (l *link) lost() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.in > 0 && l.chance.IntN(l.in) == 0
-}
-
-func (l *link) Swap(ctx context.Context, part string, swap driver.Swap) error {
-	<-time.After(time.Millisecond)
-	if l.lost() {
-		return errLost
-	}
-	err := l.State.Swap(ctx, part, swap)
-	if l.lost() {
-		return errLost
-	}
-	return err
-}
-
-// SwapMany loses the request, a part of it, or the answer.
-func (l *link) SwapMany(ctx context.Context, part string, swaps []driver.Swap) error {
-	<-time.After(time.Millisecond)
-	if l.lost() {
-		return errLost
-	}
-	if l.lost() && !l.Capabilities().Atomic {
-		swaps = swaps[len(swaps)/2:]
-		_ = driver.SwapMany(ctx, l.State, part, swaps)
-		return errLost
-	}
-	err := driver.SwapMany(ctx, l.State, part, swaps)
-	if l.lost() {
-		return errLost
-	}
-	return err
-}
-
-func (l *link) Get(ctx context.Context, part, key string) (driver.Item, error) {
-	<-time.After(time.Millisecond)
-	if l.lost() {
-		return driver.Item{}, errLost
-	}
-	return l.State.Get(ctx, part, key)
 }
 
 func open(t *testing.T, state driver.State) (*eventstore.Provider, *feed.Feed) {
@@ -149,10 +94,10 @@ func project(t *testing.T, store *memstate.Store, seed uint64) {
 	p, f := open(t, store)
 	stopIndex := memstate.Start(t, f.Index)
 	want := map[string]account{}
-	var links []*link
+	var links []*memstate.Link
 	var stops []func()
 	start := func() {
-		l := &link{State: store, chance: rand.New(rand.NewPCG(seed, uint64(len(links)))), in: 15}
+		l := memstate.NewLink(store, 100*seed+uint64(len(links)), 15)
 		links = append(links, l)
 		_, f := open(t, l)
 		stops = append(stops, memstate.Start(t, copied(t, f, true, projection.With(subscription.WithLease(2*time.Second), subscription.WithPartitions(4), subscription.WithSaving(7, 100*time.Millisecond))).Run))
@@ -164,13 +109,9 @@ func project(t *testing.T, store *memstate.Store, seed uint64) {
 		}
 		if i%150 == 149 { // an instance is cut off for longer than its lease
 			l := links[random.IntN(len(links))]
-			l.mu.Lock()
-			l.in = 1
-			l.mu.Unlock()
+			l.Lose(1)
 			<-time.After(time.Duration(random.IntN(4000)) * time.Millisecond)
-			l.mu.Lock()
-			l.in = 15
-			l.mu.Unlock()
+			l.Lose(15)
 		}
 		id, amount := fmt.Sprintf("%d.%d", random.IntN(3), random.IntN(8)), random.IntN(100)
 		if _, err := p.Append(t.Context(), p.Stream("account", id), eventstore.ExpectAny(), moved{amount}); err != nil {
@@ -301,7 +242,7 @@ func TestAStoreThatIsAwayStopsNothing(t *testing.T) {
 		memstate.GoOn(t)
 		p, f := open(t, store)
 		stopIndex := memstate.Start(t, f.Index)
-		elsewhere := &link{State: memstate.Transactional(), in: 1, chance: rand.New(rand.NewPCG(1, 1))}
+		elsewhere := memstate.NewLink(memstate.Transactional(), 1, 1)
 		b := balances(t, f, projection.WithStore(elsewhere))
 		stop := memstate.Start(t, b.Run)
 		s := p.Stream("account", "ada")
@@ -309,9 +250,7 @@ func TestAStoreThatIsAwayStopsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-time.After(10 * time.Minute)
-		elsewhere.mu.Lock()
-		elsewhere.in = 0
-		elsewhere.mu.Unlock()
+		elsewhere.Lose(0)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := b.WaitFor(ctx, s, 1); err != nil {

@@ -11,7 +11,6 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
-	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 )
 
@@ -252,7 +251,7 @@ func (s *stage[D]) store(ctx context.Context, doc *document[D]) error {
 		if _, fails := errors.AsType[*eventstore.StorageError](err); !fails || n == flushTries {
 			return err
 		}
-		if !pause.For(ctx, jitter.Of(ctx, backoff(n+1))) {
+		if !pause.Again(ctx, n+1) {
 			return s.failed(saving, context.Cause(ctx))
 		}
 		item, err := s.state.Get(ctx, s.part(doc.id), s.key(doc.id))

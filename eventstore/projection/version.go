@@ -12,7 +12,6 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
-	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
 )
@@ -61,7 +60,7 @@ func (p *Projection[D]) Switch(ctx context.Context) error {
 		return err
 	}
 	for n := 0; ; n++ {
-		if n > 0 && !pause.For(ctx, jitter.Of(ctx, backoff(n))) {
+		if n > 0 && !pause.Again(ctx, n) {
 			return p.failed(switching, context.Cause(ctx))
 		}
 		version, etag, err := p.active(ctx)

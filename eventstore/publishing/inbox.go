@@ -13,7 +13,6 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
-	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 )
 
@@ -90,7 +89,7 @@ func (i *Inbox) update(ctx context.Context, part string, change func([]seen) ([]
 	key := "{" + part + "}:ids"
 	failures := 0
 	for n := 0; ; n++ {
-		if n > 0 && !pause.For(ctx, jitter.Of(ctx, min(10*time.Millisecond<<min(n-1, 6), 500*time.Millisecond))) {
+		if n > 0 && !pause.Again(ctx, n) {
 			return i.failed(context.Cause(ctx))
 		}
 		item, err := i.state.Get(ctx, part, key)

@@ -56,7 +56,7 @@ var readingFaults = []struct {
 	{transfers, planted{"Q4", "a refusal that is stored is not looked for at a repeat",
 		"if repeat && command.refused != nil {", "if false {"}},
 	{transfers, planted{"Q5", "a time is added without another look at the hand",
-		"		if err != nil || h.minute <= minute {\n", "		if true {\n"}},
+		"		h, err := w.turn(ctx, func(h hand) hand { return h })\n\t\tif err != nil || h.minute <= minute {\n\t\t\treturn err\n\t\t}\n\t\tminute = h.minute\n", "		return nil\n"}},
 	{transfers, planted{"Q6", "who moves the hand does not look again at the minutes that it passed",
 		looksAfter, looksBefore}},
 	{transfers, planted{"Q7", "a minute that a bulk read missed counts as empty",
