@@ -20,7 +20,7 @@ import (
 )
 
 // A wheel keeps times at which instances wake up. It has one record for each minute with the times
-// in it, and one hand that tells how far the minutes are done.
+// in it, until that is done, and one hand that tells how far the minutes are done.
 //
 // An instance adds a time to the record of its minute, and then reads the hand. If the hand has
 // passed the minute, the time may have been overlooked, and the instance adds it to the minute of
@@ -192,11 +192,30 @@ func (w wheel) look(ctx context.Context, before hand, wake func(context.Context,
 		failures = append(failures[:mostTold], fmt.Errorf("and %d more", n))
 	}
 	if done > h.done {
+		failures = append(failures, w.remove(ctx, items[:done-h.done]))
 		var err error
 		h, err = w.turn(ctx, func(h hand) hand { h.done = max(h.done, done); return h })
 		failures = append(failures, err)
 	}
 	return h, next, errors.Join(failures...)
+}
+
+// remove removes the records of minutes that are done. Whoever adds a time to one of them meanwhile
+// finds that the hand has passed it.
+func (w wheel) remove(ctx context.Context, items []driver.Item) error {
+	var writes []driver.Write
+	for _, item := range items {
+		if item.Found() {
+			writes = append(writes, driver.Write{Key: item.Key})
+		}
+	}
+	if len(writes) == 0 {
+		return nil
+	}
+	if err := w.state.Write(ctx, w.part, writes); err != nil {
+		return w.failed(err)
+	}
+	return nil
 }
 
 // read moves the hand if it is time, and then reads the minutes that are not done. If the hand is

@@ -125,8 +125,14 @@ func TestATimeThatFailsHoldsUpNoOther(t *testing.T) {
 		mu.Unlock()
 		<-time.After(time.Minute)
 		want("fails", "good", "hangs", "panics")
+		<-time.After(2 * time.Minute)
 		stop()
 		stopIndex()
+		for key := range store.Values() { // what is done leaves nothing
+			if strings.Contains(key, ":minute:") {
+				t.Errorf("%s is left", key)
+			}
+		}
 	})
 }
 
