@@ -9,6 +9,11 @@ import (
 // Documents are the documents that a handler may change for one item. What it does takes effect
 // when it returns nil, and only once for each document and item, however often the item is
 // delivered. It is not safe for concurrent use, and not after the handler has returned.
+//
+// The id of a document is not empty, valid UTF-8, and not too long for the keys of the store. Other
+// ids are an [eventstore.ArgumentError]. While the store does not answer, the methods return an
+// [eventstore.StorageError], which the handler passes on. The item is then tried again for as long
+// as that takes.
 type Documents[D any] struct {
 	stage   *stage[D]
 	inline  *inlineDocuments[D] // instead of stage, for an Inline
