@@ -305,10 +305,10 @@ func TestAnAppendGivesUpOnADocumentThatKeepsChanging(t *testing.T) {
 
 func TestLostAnswersApplyAnEventOnce(t *testing.T) {
 	for name, lose := range map[string]func(next func() error, later func(func() error)) error{
-		"request lost": func(func() error, func(func() error)) error { return errLost },
+		"request lost": func(func() error, func(func() error)) error { return memstate.ErrLost },
 		"answer lost": func(next func() error, _ func(func() error)) error {
 			_ = next()
-			return errLost
+			return memstate.ErrLost
 		},
 		"repeated": func(next func() error, _ func(func() error)) error {
 			_ = next()
@@ -316,7 +316,7 @@ func TestLostAnswersApplyAnEventOnce(t *testing.T) {
 		},
 		"late": func(next func() error, later func(func() error)) error {
 			later(next)
-			return errLost
+			return memstate.ErrLost
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -366,7 +366,7 @@ func TestAnAppendThatTookEffectIsNotRefused(t *testing.T) {
 					<-time.After(time.Duration(delay) * 5 * time.Millisecond)
 					_ = next()
 				})
-				return errLost
+				return memstate.ErrLost
 			})
 			bank, _, _ := inline.Get(t.Context(), "bank")
 			err := l.append(p, id, -bank.Balance) // a second time it would be refused
@@ -419,10 +419,10 @@ func TestRetryAppliesAnEventOnce(t *testing.T) {
 						if took {
 							_ = next()
 						}
-						return errLost
+						return memstate.ErrLost
 					}
 					if away {
-						return errLost
+						return memstate.ErrLost
 					}
 					return next()
 				})
