@@ -90,6 +90,11 @@ func adviceOf(err error) Advice {
 		*StreamNotFoundError, *VersionNotFoundError, *SnapshotNotFoundError, *IdempotencyIDNotFoundError,
 		*DamagedError, *TypeNotRegisteredError, *TypeMismatchError, *SchemaError:
 		return AdviceGiveUp
+	case *InlineError:
+		if e.Conflicts > 0 {
+			return AdviceRetry
+		}
+		return AdviceGiveUp
 	case *OutcomeUnknownError:
 		return AdviceRepeatWithSameID
 	case interface{ Advice() Advice }:

@@ -42,6 +42,7 @@ var advised = []struct {
 	{&TypeNotRegisteredError{}, AdviceGiveUp},
 	{&SchemaError{}, AdviceGiveUp},
 	{&TypeMismatchError{}, AdviceGiveUp},
+	{&InlineError{}, AdviceGiveUp},
 	{&OutcomeUnknownError{}, AdviceRepeatWithSameID},
 }
 
@@ -147,6 +148,7 @@ func TestErrorsOfOthersGetCarefulAdvice(t *testing.T) {
 		"a cancellation":     {fmt.Errorf("x: %w", context.Canceled), AdviceRepeatWithSameID},
 		"a deadline":         {context.DeadlineExceeded, AdviceRepeatWithSameID},
 		"a driver's refusal": {driver.ErrRefused, AdviceGiveUp},
+		"busy documents":     {&InlineError{Conflicts: 1}, AdviceRetry},
 		"one with advice":    {fmt.Errorf("x: %w", busy{errors.New("busy")}), AdviceRetry},
 	} {
 		if got := Advise(c.err); got != c.want {

@@ -47,6 +47,7 @@ func ExpectAny() Expected { return Expected{any: true} }
 //   - A [TypeNotRegisteredError].
 //   - A [BatchTooLargeError] if the events do not fit into one request.
 //   - An [IdempotencyIDUsedError].
+//   - An [InlineError] if an inline projection refuses the events, see package projection.
 //   - A [VersionMismatchError] if the stream is not at the expected version, or if an event names a
 //     sequence number that it would not get.
 //   - A [StorageError] if the append certainly did not take effect.

@@ -41,6 +41,10 @@ type commit struct {
 	ticket journal.Ticket // likewise
 	entry  driver.Write   // of the number's entry; likewise
 
+	// beside holds what the inline projections write in the same transaction. It may be something
+	// else in another attempt.
+	beside []driver.Write
+
 	// unproven says that a bulk read did not find the idempotency ids, which does not prove that
 	// they are unused. Then the commit itself has to create their keys. (Rule 9)
 	unproven bool
@@ -97,6 +101,9 @@ func (w *writer) carryOut(ctx context.Context, c commit) (err error) {
 	if err := w.stillAt(ctx, c); err != nil {
 		return err
 	}
+	if c.beside, _, err = w.applyInline(ctx, c); err != nil {
+		return err
+	}
 	if c.leaves != nil && !c.leaves() {
 		return errLeft
 	}
@@ -144,6 +151,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 	ctx, cancel := context.WithTimeout(ctx, w.settings.CommitTimeout)
 	defer cancel()
 	var last error
+	inline := inlineTries{until: time.Now().Add(w.settings.CommitTimeout / 2)}
 	for n := 0; ; n++ {
 		w.counts.lookups++
 		sent := time.Now()
@@ -165,6 +173,9 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 				}
 				break
 			}
+			if inline.refusal != nil {
+				return inline.refusal
+			}
 			if so.seen(etag); so.refused() {
 				return w.failed("append", so.last)
 			}
@@ -177,6 +188,12 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 			}
 			if last = w.makeRoom(ctx, c); last == nil {
 				last = w.standingFor(ctx, c)
+			}
+			if last == nil {
+				beside, docs, err := w.applyInline(ctx, c)
+				if last = inline.next(w, c.beside, docs, err, &so); last == nil {
+					c.beside = beside
+				}
 			}
 			if last == nil && w.current() {
 				if last = w.try(ctx, c); last != nil {
@@ -205,7 +222,7 @@ func (w *writer) resolve(ctx context.Context, c commit, cause error, so attempts
 			}
 			return nil
 		}
-		if so.useless() || !backoff(ctx, n+1) {
+		if so.useless() || !inline.pause(ctx, n+1) {
 			if caller.Err() != nil && !errors.Is(last, caller.Err()) {
 				last = fmt.Errorf("%w; %w", last, contextErr(caller))
 			}
@@ -230,6 +247,7 @@ func (w *writer) try(ctx context.Context, c commit) error {
 		if withEntry {
 			writes = append(writes, c.entry)
 		}
+		writes = append(writes, c.beside...)
 		swap := driver.Swap{Key: w.keys.head(), Value: next.encode(w.keys.partition), ETag: w.etag}
 		if err := w.sending(w.state.Commit(ctx, w.keys.partition, swap, writes)); err != nil {
 			return err
@@ -237,6 +255,9 @@ func (w *writer) try(ctx context.Context, c commit) error {
 		w.written(next)
 		w.unsettled, w.together = nil, withEntry
 		return nil
+	}
+	if len(c.beside) > 0 {
+		return w.sending(fmt.Errorf("%w: %w", driver.ErrRefused, errNotBeside))
 	}
 	if err := w.proveUnused(ctx, &c); err != nil { // the tail has grown since planCommit
 		return err

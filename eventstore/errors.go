@@ -301,6 +301,30 @@ func (e *TypeMismatchError) Error() string {
 
 func (e *TypeMismatchError) Unwrap() error { return e.Cause }
 
+// InlineError says that an inline projection did not take the events, see package projection. The
+// append did not take effect, and no document was changed.
+type InlineError struct {
+	Stream     Stream
+	Projection string
+
+	// Conflicts is how often other appends changed the same documents, if that is the reason. Then
+	// the append can be sent again. If it is 0, the handler returned Cause, or the events and the
+	// documents do not fit into one transaction.
+	Conflicts int
+
+	Cause error
+}
+
+func (e *InlineError) Error() string {
+	if e.Conflicts > 0 {
+		return withCause(fmt.Sprintf("eventstore: nothing was appended to stream %s after %d tries of the inline projection %q: "+
+			"send the append again, or spread what it changes over more documents", e.Stream, e.Conflicts, e.Projection), e.Cause)
+	}
+	return withCause(fmt.Sprintf("eventstore: nothing was appended to stream %s, because the inline projection %q does not take the events", e.Stream, e.Projection), e.Cause)
+}
+
+func (e *InlineError) Unwrap() error { return e.Cause }
+
 // BatchTooLargeError says that the events of one append, or one snapshot, do not fit into one
 // request to the sidecar. The operation did not take effect.
 type BatchTooLargeError struct {

@@ -240,7 +240,10 @@ func (b *gathered) settle(err error, counts commitCounts) (more bool) {
 	var used *IdempotencyIDUsedError
 	var unknown *OutcomeUnknownError
 	switch {
-	case isA[*BatchTooLargeError](err) && len(concerned) > 1:
+	case isA[*InlineError](err) && b.flying != nil && slices.ContainsFunc(concerned, func(j *joined) bool { return j.returned }):
+		unknown = &OutcomeUnknownError{Cause: err} // one that has left may send the commit again
+		err = unknown
+	case (isA[*BatchTooLargeError](err) || isA[*InlineError](err)) && len(concerned) > 1:
 		b.singly, concerned = true, nil
 	case errors.As(err, &used):
 		concerned = slices.DeleteFunc(concerned, func(j *joined) bool {

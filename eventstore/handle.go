@@ -25,6 +25,7 @@ type streamHandle struct {
 	observer Observer     // nil: none
 	queues   *queues      // the provider's, for the locks
 	journals *journals    // the provider's; nil: the provider has no feed
+	inline   *inlines     // the provider's
 	feedless *sync.Once   // the provider's, for a warning
 	size     sizeHint
 }

@@ -136,7 +136,7 @@ func (w *writer) account(c commit, err error) {
 	case *VersionMismatchError, *StreamClosedError:
 		c.number.rejected()
 		return
-	case *StorageError, *IdempotencyIDUsedError:
+	case *StorageError, *IdempotencyIDUsedError, *InlineError:
 		c.number.unused()
 		return
 	case *OutcomeUnknownError: // whether it was sent or not, the caller has it

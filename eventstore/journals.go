@@ -256,7 +256,7 @@ func (n number) keep(c commit) bool {
 	n.of.mu.Lock()
 	defer n.of.mu.Unlock()
 	if n.own.undecided[n.Number] == n.giving {
-		c.events, c.leaves = nil, nil
+		c.events, c.beside, c.leaves = nil, nil, nil
 		n.own.unknown[n.Number] = c
 	}
 	return !n.free

@@ -363,6 +363,10 @@ func (c *confidant) all() {
 	s = c.open()
 	c.ok(s.Append(ctx, ExpectAny(), confided("12")))
 	pass(time.Second)
+	c.ok(nil, c.provider.Inside(permit.Permit{}).Inline(permit.Permit{}, Inline{Name: "refusing", Apply: func(context.Context, *Beside, time.Time, []Committed) error {
+		return errors.New("refused")
+	}}))
+	c.fails(s.Append(ctx, ExpectAny(), confided("13")))
 	last, err = s.Version(ctx)
 	c.ok(nil, err)
 	c.ok(nil, s.CloseStream(ctx, ExpectVersion(last)))

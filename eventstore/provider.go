@@ -20,6 +20,7 @@ type Provider struct {
 	queues queues // for the locks of streams
 
 	journals   *journals // nil: the provider has no feed
+	inline     inlines
 	feedless   sync.Once
 	gatherings gatherings // of the appends of Append
 }
@@ -171,7 +172,7 @@ func NewProvider(state driver.State, options ...Option) (*Provider, error) {
 		p.journals.observer = p.observer
 		p.journals.logHandle = func() *streamHandle {
 			h := p.newHandle(p.journals.stream())
-			h.journals = nil
+			h.journals, h.inline = nil, nil
 			return h
 		}
 		if p.bell != nil {
@@ -448,6 +449,7 @@ func (p *Provider) newHandle(stream Stream) *streamHandle {
 		hasher:   p.hasher,
 		queues:   &p.queues,
 		journals: p.journals,
+		inline:   &p.inline,
 		feedless: &p.feedless,
 	}
 }

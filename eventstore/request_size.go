@@ -25,6 +25,10 @@ func (w *writer) fitsWith(tail []record, c commit) bool {
 		writes++
 		size += w.requestBytes(len(c.entry.Key)+len(c.entry.Partition), len(c.entry.Value))
 	}
+	for _, b := range c.beside {
+		writes++
+		size += w.requestBytes(len(b.Key)+len(b.Partition), len(b.Value))
+	}
 	for _, records := range [...][]record{tail, c.events} {
 		for _, r := range records {
 			writes++

@@ -25,7 +25,7 @@ func (s *State) probe(ctx context.Context) error {
 		return fmt.Errorf("sidecar: state store %q (%s) %w. %s", s.store, s.caps.Store, err, s.advice(err))
 	}
 	if found.Transactions != nil && s.transacts {
-		s.transacts, s.caps.Atomic = false, false
+		s.transacts, s.caps.Atomic, s.caps.Conditions = false, false, false
 		s.log.InfoContext(ctx, "the state store is used without transactions, because they damage values, as Dapr's automatic encryption does",
 			"component", s.store, "kind", s.caps.Store)
 		return nil

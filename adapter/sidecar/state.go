@@ -189,6 +189,7 @@ func NewState(ctx context.Context, client dapr.Client, store string, options ...
 		caps: driver.Capabilities{
 			Store:           c.kind,
 			Atomic:          c.can("TRANSACTIONAL") && rollsBack[c.kind],
+			Conditions:      c.can("TRANSACTIONAL") && rollsBack[c.kind],
 			CountedETags:    redis,
 			UniqueETags:     randomETags[c.kind+" "+c.version],
 			BulkMisses:      !findsAll[c.kind],
@@ -201,7 +202,7 @@ func NewState(ctx context.Context, client dapr.Client, store string, options ...
 		textOnly:  statekind.TextOnly(c.kind),
 	}
 	if set.withoutTransactions {
-		s.transacts, s.caps.Atomic = false, false
+		s.transacts, s.caps.Atomic, s.caps.Conditions = false, false, false
 	}
 	if limit := statekind.MaxValue(c.kind); limit > 0 {
 		s.caps.MaxRequestBytes = min(s.caps.MaxRequestBytes, limit-besidesValue)

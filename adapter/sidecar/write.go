@@ -10,9 +10,10 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
-// A key is always written in the same mode: first-write with an ETag, last-write without. Only in a
-// transaction that rolls back, a key can be created first-write. Set both modes explicitly, because
-// the SDK's default is last-write, with which Redis ignores ETags.
+// A key is always written in the same mode: first-write if writes of it depend on its ETag,
+// otherwise last-write. Only in a transaction that rolls back, a key of the second kind can be
+// created first-write. Set both modes explicitly, because the SDK's default is last-write, with
+// which Redis ignores ETags.
 var (
 	firstWrite = &dapr.StateOptions{Concurrency: dapr.StateConcurrencyFirstWrite, Consistency: dapr.StateConsistencyStrong}
 	lastWrite  = &dapr.StateOptions{Concurrency: dapr.StateConcurrencyLastWrite, Consistency: dapr.StateConsistencyStrong}
@@ -206,11 +207,10 @@ func operation(partition string, w driver.Write) *dapr.StateOperation {
 	if w.Partition != "" {
 		partition = w.Partition
 	}
-	mode := lastWrite
-	if w.IfAbsent {
-		mode = firstWrite
+	if w.IfAbsent || w.ETag != "" {
+		return &dapr.StateOperation{Type: kind, Item: swapItem(partition, driver.Swap{Key: w.Key, Value: w.Value, ETag: w.ETag})}
 	}
-	return &dapr.StateOperation{Type: kind, Item: item(partition, w.Key, w.Value, mode)}
+	return &dapr.StateOperation{Type: kind, Item: item(partition, w.Key, w.Value, lastWrite)}
 }
 
 // size returns an upper bound for the size of one write in a request.

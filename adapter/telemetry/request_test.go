@@ -36,7 +36,7 @@ func (a able) Capabilities() driver.Capabilities { return a.caps }
 
 func TestATracedStateCanDoWhatTheOneBelowCan(t *testing.T) {
 	t.Parallel()
-	all := driver.Capabilities{Store: "state.x", Atomic: true, CountedETags: true, BulkMisses: true, AnyPartition: true, MaxRequestBytes: 1, MaxCommitWrites: 2, MaxKeyBytes: 3}
+	all := driver.Capabilities{Store: "state.x", Atomic: true, Conditions: true, CountedETags: true, BulkMisses: true, AnyPartition: true, MaxRequestBytes: 1, MaxCommitWrites: 2, MaxKeyBytes: 3}
 	for _, caps := range []driver.Capabilities{{}, all} {
 		if got := must(telemetry.State(able{caps: caps})).Capabilities(); got != caps {
 			t.Errorf("it declares %+v, want %+v", got, caps)

@@ -54,7 +54,7 @@ type State interface {
 	Write(ctx context.Context, partition string, writes []Write) error
 
 	// Commit applies a Swap of one key together with writes, either all of them or none. It applies
-	// none if a Write with IfAbsent finds its key. The event store calls it only if
+	// none if the condition of a Write does not hold. The event store calls it only if
 	// Capabilities.Atomic is true.
 	Commit(ctx context.Context, partition string, swap Swap, writes []Write) error
 }
@@ -80,8 +80,14 @@ type Write struct {
 	Partition string
 
 	// IfAbsent makes a Commit fail and change nothing if the key exists, whichever method wrote it.
-	// Only a Commit has such writes, and only if Capabilities.BulkMisses is true.
+	// Only a Commit has such writes, and only if Capabilities.BulkMisses or Capabilities.Conditions
+	// is true.
 	IfAbsent bool
+
+	// ETag, if it is not empty, makes a Commit fail and change nothing unless the key still has
+	// that ETag. Only a Commit has such writes, and only if Capabilities.Conditions is true. They
+	// never delete.
+	ETag string
 }
 
 // Swap is one conditional write. See [State.Swap].
@@ -101,6 +107,12 @@ type Capabilities struct {
 	// a Commit rejects its swap whenever State.Swap would, whichever of the two methods wrote the
 	// key last. Redis transactions do neither.
 	Atomic bool
+
+	// Conditions says that a Commit heeds the conditions of all of its writes, see [Write].IfAbsent
+	// and [Write].ETag. Of all commits and swaps that depend on one ETag of a key, at most one
+	// succeeds, whether the key is that of the Swap or of a Write. If it is false, nothing but
+	// events can be part of an append, see package projection.
+	Conditions bool
 
 	// CountedETags says that a key's ETag is a decimal number. It is 1 after the key is created,
 	// and each write adds 1. So the event store knows the next ETag without reading it.

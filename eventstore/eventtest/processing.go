@@ -318,6 +318,9 @@ func (p *Processed[S]) act(in *instance[S], id string, event eventstore.Event, r
 		p.t.Fatalf("eventtest: Act returns different commands when it is called again for event %d of instance %q (-first +second):\n%s", event.Version, id, diff)
 	}
 	for n, command := range p.rules.Act(state, event) {
+		if err := command.Check(permit.Permit{}); err != nil {
+			return fmt.Errorf("command %d of instance %q after version %d: %w", n+1, id, event.Version, err)
+		}
 		_, refused, at, _ := command.Parts(permit.Permit{})
 		call, refusal := fmt.Sprintf("%d/%d", event.Version, n), fmt.Sprintf("refused/%d/%d", event.Version, n)
 		sends, isSends := commands[n].(Sends)

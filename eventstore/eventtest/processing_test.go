@@ -224,6 +224,12 @@ func TestProcessesThatDoNotHoldSayWhy(t *testing.T) {
 			})
 			eventtest.Processing(t, rules).When(book).Then("Ada")
 		}},
+		"a command that does nothing": {`command 1 of instance "Ada" after version 1: eventstore: bad argument Do: it got no function to call`, func(t testing.TB) {
+			rules := with(func(r *process.Rules[booking]) {
+				r.Act = func(booking, eventstore.Event) []process.Command { return []process.Command{process.Do(nil, nil)} }
+			})
+			eventtest.Processing(t, rules).When(book).Then("Ada")
+		}},
 		"another route": {`Route returns "a" and then "aa" for the item EventStores:Table:5/1`, func(t testing.TB) {
 			id := ""
 			rules := with(func(r *process.Rules[booking]) { r.Route = func(feed.Item) string { id += "a"; return id } })

@@ -56,5 +56,8 @@ func (f *Feed) WaitFor(ctx context.Context, stream eventstore.Stream, version in
 // stands reports whether an entry stands in its journal.
 func (f *Feed) stands(ctx context.Context, slot journal.Slot) (bool, error) {
 	item, err := f.inside.State().Get(ctx, f.name.Partition(slot.Journal), f.name.Key(slot))
-	return item.Found(), err
+	if err != nil {
+		return false, f.failed(waiting, err)
+	}
+	return item.Found(), nil
 }

@@ -39,7 +39,8 @@
 //
 // [At] makes an instance wake up at a time, which is kept in the store. [Rules.Wake] then decides
 // like Decide, once for each such command. It is called within about a second, or when an instance
-// of the service runs again. While nothing is due, each instance sends three requests a second.
+// of the service runs again. While nothing is due, each instance of the service looks at the times
+// at the beginning of each minute and about every ten seconds, with one or two requests.
 //
 // # Examples
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -31,7 +32,11 @@ type Rules[S any] struct {
 	Act func(state S, event eventstore.Event) []Command
 
 	// Wake returns the events of the process that follow when the time of a command of [At] has
-	// come. cause is the event for which Act returned it. Wake is needed only for such commands.
+	// come. cause is the event for which Act returned it. Wake is needed only for such commands. It
+	// and the commands that follow have 30 s. If they fail, they are tried again, at first after a
+	// second and then every ten seconds, until they succeed. That is logged, and other times do not
+	// wait for it. Several instances of the service may send the commands at the same moment, with
+	// the same ids.
 	Wake func(state S, cause eventstore.Event) (events []any, err error)
 }
 
@@ -42,6 +47,7 @@ type Command struct {
 	do      func(ctx context.Context, call Call) error
 	refused func(err error) []any
 	at      time.Time
+	isTime  bool
 }
 
 // Do returns a command that calls do. It is repeated until do returns nil, also after do has
@@ -59,8 +65,13 @@ func Do(do func(ctx context.Context, call Call) error, refused func(err error) [
 	return Command{do: do, refused: refused}
 }
 
-// At returns a command that calls [Rules.Wake] once a time has come. The time is kept in the store.
-func At(at time.Time) Command { return Command{at: at} }
+// At returns a command that calls [Rules.Wake] once a time has come, or soon if it is over. The
+// time is kept in the store, to the millisecond. The zero time is an error, since it is likely a
+// field that was not set.
+//
+// The times of one minute stand in one record, which takes about 80 bytes for each of them. So if
+// many instances wait for the same moment, such as midnight, spread them over some minutes.
+func At(at time.Time) Command { return Command{at: at, isTime: true} }
 
 // As returns the command with a value that says what it does, such as Give{To: "bob", Amount: 30}.
 // Tests compare it, see eventtest.Processing. It has no other effect.
@@ -72,7 +83,18 @@ func (c Command) As(what any) Command {
 // Parts returns what a command is made of: the value of [Command.As] and refused, or a time. It is
 // for the packages of this module.
 func (c Command) Parts(permit.Permit) (what any, refused func(error) []any, at time.Time, isTime bool) {
-	return c.what, c.refused, c.at, c.do == nil
+	return c.what, c.refused, c.at, c.isTime
+}
+
+// Check returns an error if the command cannot do anything. It is for the packages of this module.
+func (c Command) Check(permit.Permit) error {
+	switch {
+	case c.isTime && c.at.IsZero():
+		return bad("At", "it got the zero time")
+	case !c.isTime && c.do == nil:
+		return bad("Do", "it got no function to call")
+	}
+	return nil
 }
 
 // Call is one call of a command.
@@ -116,6 +138,7 @@ func New[S any](f *feed.Feed, name string, rules Rules[S], options ...subscripti
 	if p.Subscription, err = subscription.New(f, name, p.handle, options...); err != nil {
 		return nil, err
 	}
+	p.Subscription.Patient(permit.Permit{})
 	if p.instances, err = aggregate.NewRepository(p.provider, name, rules.Fold); err != nil {
 		return nil, err
 	}
@@ -211,7 +234,10 @@ func (p *Process[S]) decided(ctx context.Context, id string, first int64) (befor
 func (p *Process[S]) act(ctx context.Context, id string, state S, event eventstore.Event, repeat bool) error {
 	cause := causedBy(event)
 	for n, command := range p.rules.Act(state, event) {
-		if command.do == nil {
+		if err := command.Check(permit.Permit{}); err != nil {
+			return p.failed(command, n, id, event, err)
+		}
+		if command.isTime {
 			if err := p.wheel.add(ctx, due{at: command.at, id: id, version: event.Version}); err != nil {
 				return err
 			}
@@ -236,11 +262,21 @@ func (p *Process[S]) act(ctx context.Context, id string, state S, event eventsto
 			events = command.refused(err)
 		}
 		if len(events) == 0 {
-			return fmt.Errorf("process: a command of %s %q after version %d: %w", p.name, id, event.Version, err)
+			return p.failed(command, n, id, event, err)
 		}
 		return p.step(ctx, id, refusal, cause, func(S) ([]any, error) { return events, nil })
 	}
 	return nil
+}
+
+// failed returns the error of a command. It names the type of what [Command.As] was given, and not
+// the value, which may have personal data.
+func (p *Process[S]) failed(command Command, n int, id string, event eventstore.Event, err error) error {
+	what := ""
+	if command.what != nil {
+		what = fmt.Sprintf(" (%T)", command.what)
+	}
+	return fmt.Errorf("process: command %d%s of %s %q after version %d: %w", n+1, what, p.name, id, event.Version, err)
 }
 
 // causedBy returns the context of what follows from an event.
@@ -251,8 +287,18 @@ func causedBy(event eventstore.Event) eventstore.ContextMetadata {
 	}
 }
 
+// wakeLimit is how long an instance may take when it wakes up.
+const wakeLimit = 30 * time.Second
+
 // wake tells an instance that its time has come.
-func (p *Process[S]) wake(ctx context.Context, d due) error {
+func (p *Process[S]) wake(ctx context.Context, d due) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, wakeLimit)
+	defer cancel()
+	defer func() {
+		if v := recover(); v != nil {
+			err = &subscription.PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
 	if p.rules.Wake == nil {
 		return errors.New("process: the rules have no Wake")
 	}

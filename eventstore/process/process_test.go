@@ -2,11 +2,11 @@ package process_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -17,48 +17,6 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/process"
 	"github.com/hexalith/eventstores-go/eventstore/subscription"
 )
-
-// link loses requests and answers by chance.
-type link struct {
-	driver.State
-	mu     sync.Mutex
-	chance *rand.Rand
-	in     int // one in so many is lost; 0: none
-}
-
-var errLost = errors.New("no answer")
-
-func (l *link) lost() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.in > 0 && l.chance.IntN(l.in) == 0
-}
-
-func (l *link) set(in int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.in = in
-}
-
-func (l *link) Swap(ctx context.Context, part string, swap driver.Swap) error {
-	<-time.After(time.Millisecond)
-	if l.lost() {
-		return errLost
-	}
-	err := l.State.Swap(ctx, part, swap)
-	if l.lost() {
-		return errLost
-	}
-	return err
-}
-
-func (l *link) Get(ctx context.Context, part, key string) (driver.Item, error) {
-	<-time.After(time.Millisecond)
-	if l.lost() {
-		return driver.Item{}, errLost
-	}
-	return l.State.Get(ctx, part, key)
-}
 
 func open(t *testing.T, state driver.State) (*eventstore.Provider, *feed.Feed, *aggregate.Repository[Account]) {
 	t.Helper()
@@ -86,22 +44,25 @@ func open(t *testing.T, state driver.State) (*eventstore.Provider, *feed.Feed, *
 
 // Money is conserved, whatever is lost, repeated, cut off or closed.
 func TestTransfersConserveMoney(t *testing.T) {
-	for seed := range uint64(5) {
+	seed := uint64(0)
+	for range 2 { // the simulation tries many more
 		memstate.Each(t, func(t *testing.T, store *memstate.Store) {
+			seed++
 			memstate.GoOn(t)
-			_, f, accounts := open(t, store)
+			p, f, accounts := open(t, store)
 			stopIndex := memstate.Start(t, f.Index)
 			random := rand.New(rand.NewPCG(seed, 1))
-			var links []*link
+			var links []*memstate.Link
 			var stops []func()
+			var last *process.Process[Transfer]
 			for n := range 3 {
-				l := &link{State: store, chance: rand.New(rand.NewPCG(seed, uint64(n))), in: 30}
+				l := memstate.NewLink(store, 100*seed+uint64(n), 30)
 				_, f, accounts := open(t, l)
 				moves, err := transfers(f, accounts, subscription.WithLease(2*time.Second), subscription.WithPartitions(4), subscription.WithRetries(1000))
 				if err != nil {
 					t.Fatal(err)
 				}
-				links, stops = append(links, l), append(stops, memstate.Start(t, moves.Run))
+				links, stops, last = append(links, l), append(stops, memstate.Start(t, moves.Run)), moves
 			}
 			const number, each = 10, 1000
 			update := func(id int, decide func(Account) ([]any, error)) {
@@ -112,9 +73,9 @@ func TestTransfersConserveMoney(t *testing.T) {
 			for id := range number {
 				update(id, func(Account) ([]any, error) { return []any{Received{each}}, nil })
 			}
-			for i := range 200 {
+			for i := range 120 {
 				from, to, amount := random.IntN(number-2), random.IntN(number), 1+random.IntN(50)
-				if i == 100 {
+				if i == 60 {
 					update(number-1, func(Account) ([]any, error) { return []any{Closed{}}, nil })
 				}
 				update(from, func(a Account) ([]any, error) {
@@ -125,16 +86,24 @@ func TestTransfersConserveMoney(t *testing.T) {
 				})
 				if i%40 == 39 { // an instance is cut off for longer than its lease
 					l := links[random.IntN(len(links))]
-					l.set(1)
+					l.Lose(1)
 					<-time.After(time.Duration(random.IntN(5000)) * time.Millisecond)
-					l.set(30)
+					l.Lose(30)
 				}
 				<-time.After(time.Duration(random.IntN(30)) * time.Millisecond)
 			}
 			for _, l := range links {
-				l.set(0)
+				l.Lose(0)
 			}
-			<-time.After(time.Minute)
+			for id := range number { // until all that was sent has arrived
+				a, err := accounts.Load(t.Context(), fmt.Sprint(id))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := last.WaitFor(t.Context(), p.Stream("Account", fmt.Sprint(id)), a.Version); err != nil {
+					t.Fatal(err)
+				}
+			}
 			for _, stop := range stops {
 				stop()
 			}
@@ -156,13 +125,22 @@ func TestTransfersConserveMoney(t *testing.T) {
 
 // A question is reminded of after a minute, and then once more.
 type (
-	asked    struct{ By time.Time }
+	asked struct {
+		By   time.Time
+		Name string
+	}
 	reminded struct{}
-	question struct{ Times int }
+	question struct {
+		Name  string
+		Times int
+	}
 )
 
 func (q question) apply(event eventstore.Event) (question, error) {
-	if _, ok := event.Data.(reminded); ok {
+	switch data := event.Data.(type) {
+	case asked:
+		q.Name = data.Name
+	case reminded:
 		q.Times++
 	}
 	return q, nil
@@ -198,7 +176,7 @@ func TestInstancesWakeUpInTime(t *testing.T) {
 		questions, stop := start()
 		_, stopOther := start()
 		for i := range 20 {
-			if _, err := p.Append(t.Context(), p.Stream("Mail", fmt.Sprint(i)), eventstore.ExpectVersion(0), asked{time.Now().Add(time.Duration(i) * 20 * time.Second)}); err != nil {
+			if _, err := p.Append(t.Context(), p.Stream("Mail", fmt.Sprint(i)), eventstore.ExpectVersion(0), asked{By: time.Now().Add(time.Duration(i) * 20 * time.Second)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -224,7 +202,9 @@ func TestInstancesWakeUpInTime(t *testing.T) {
 		}
 		stop()
 		stopOther()
+		stopIndex()
 		<-time.After(24 * time.Hour)
+		stopIndex = memstate.Start(t, f.Index)
 		questions, stop = start()
 		<-time.After(5 * time.Minute)
 		stop()
@@ -235,4 +215,100 @@ func TestInstancesWakeUpInTime(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A command that can do nothing is an error that names it, not one that counts as done.
+func TestACommandThatDoesNothingIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		command process.Command
+		says    string
+	}{
+		"Do":      {process.Do(nil, nil).As(reminded{}), "command 2 (process_test.reminded) of Question \"1\" after version 1: eventstore: bad argument Do: it got no function to call"},
+		"At":      {process.At(time.Time{}), "command 2 of Question \"1\" after version 1: eventstore: bad argument At: it got the zero time"},
+		"Command": {process.Command{}, "command 2 of Question \"1\" after version 1: eventstore: bad argument Do: it got no function to call"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				memstate.GoOn(t)
+				p, f, _ := open(t, memstate.Transactional())
+				stopIndex := memstate.Start(t, f.Index)
+				questions, err := process.New(f, "Question", process.Rules[question]{
+					Fold:   question.apply,
+					Route:  func(item feed.Item) string { return item.Stream.ID },
+					Decide: func(_ question, item feed.Item) ([]any, error) { return []any{item.Event.Data}, nil },
+					Act: func(question, eventstore.Event) []process.Command {
+						return []process.Command{process.At(time.Now().Add(time.Hour)), c.command}
+					},
+				}, subscription.OfType("Mail"), subscription.WithParking(), subscription.WithRetries(0))
+				if err != nil {
+					t.Fatal(err)
+				}
+				stop := memstate.Start(t, questions.Run)
+				if _, err := p.Append(t.Context(), p.Stream("Mail", "1"), eventstore.ExpectVersion(0), asked{}); err != nil {
+					t.Fatal(err)
+				}
+				<-time.After(10 * time.Second)
+				parked, err := questions.Parked(t.Context())
+				if err != nil || len(parked) != 1 || !strings.Contains(parked[0].Reason, c.says) {
+					t.Errorf("parked: %+v, %v, want %q", parked, err, c.says)
+				}
+				stop()
+				stopIndex()
+			})
+		})
+	}
+}
+
+// A store that does not answer is no fault of an item. A command that is too slow is.
+func TestAStoreThatIsAwayStopsNothing(t *testing.T) {
+	away := &eventstore.StorageError{Operation: "append", Cause: memstate.ErrLost}
+	for name, c := range map[string]struct {
+		do     func(ctx context.Context, tries int) error
+		parked int
+	}{
+		"away for ten minutes": {func(_ context.Context, tries int) error {
+			if tries < 60 {
+				return away
+			}
+			return nil
+		}, 0},
+		"another error": {func(context.Context, int) error { return memstate.ErrLost }, 1},
+		"too slow":      {func(ctx context.Context, _ int) error { <-ctx.Done(); return away }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				memstate.GoOn(t)
+				p, f, _ := open(t, memstate.Transactional())
+				stopIndex := memstate.Start(t, f.Index)
+				tries, done := 0, false
+				questions, err := process.New(f, "Question", process.Rules[question]{
+					Fold:   question.apply,
+					Route:  func(item feed.Item) string { return item.Stream.ID },
+					Decide: func(_ question, item feed.Item) ([]any, error) { return []any{item.Event.Data}, nil },
+					Act: func(question, eventstore.Event) []process.Command {
+						return []process.Command{process.Do(func(ctx context.Context, _ process.Call) error {
+							tries++
+							err := c.do(ctx, tries)
+							done = err == nil
+							return err
+						}, nil)}
+					},
+				}, subscription.OfType("Mail"), subscription.WithParking(), subscription.WithRetries(1))
+				if err != nil {
+					t.Fatal(err)
+				}
+				stop := memstate.Start(t, questions.Run)
+				if _, err := p.Append(t.Context(), p.Stream("Mail", "1"), eventstore.ExpectVersion(0), asked{}); err != nil {
+					t.Fatal(err)
+				}
+				<-time.After(15 * time.Minute)
+				stop()
+				stopIndex()
+				parked, err := questions.Parked(t.Context())
+				if err != nil || len(parked) != c.parked || done != (c.parked == 0) {
+					t.Errorf("after %d tries: done %v, parked %+v, %v", tries, done, parked, err)
+				}
+			})
+		})
+	}
 }

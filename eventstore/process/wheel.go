@@ -16,10 +16,11 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
 	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
+	"github.com/hexalith/eventstores-go/eventstore/subscription"
 )
 
 // A wheel keeps times at which instances wake up. It has one record for each minute with the times
-// in it, and one hand that tells how far the minutes are done.
+// in it, until that is done, and one hand that tells how far the minutes are done.
 //
 // An instance adds a time to the record of its minute, and then reads the hand. If the hand has
 // passed the minute, the time may have been overlooked, and the instance adds it to the minute of
@@ -56,6 +57,7 @@ const (
 	tryAgain   = time.Second
 	minutes    = 60 // that are looked at in one request
 	wheelTries = 8
+	mostTold   = 5 // failures in one record of the log
 )
 
 func minuteOf(at time.Time) int64 { return at.Unix() / 60 }
@@ -76,20 +78,31 @@ func (w wheel) add(ctx context.Context, d due) error {
 	if err != nil {
 		return err
 	}
-	for minute := max(minuteOf(d.at), h.minute); ; minute = h.minute {
+	err = w.put(ctx, max(minuteOf(d.at), h.minute), d)
+	w.ring(d.at)
+	return err
+}
+
+// put adds times to the record of a minute, and to that of a later one if the hand may have
+// overlooked them.
+func (w wheel) put(ctx context.Context, minute int64, times ...due) error {
+	for {
 		err := w.change(ctx, minute, func(all []due) []due {
-			if slices.Contains(all, d) {
-				return all
+			for _, d := range times {
+				if !slices.Contains(all, d) {
+					all = append(all, d)
+				}
 			}
-			return append(all, d)
+			return all
 		})
 		if err != nil {
 			return err
 		}
-		if h, err = w.turn(ctx, func(h hand) hand { return h }); err != nil || h.minute <= minute {
-			w.ring(d.at)
+		h, err := w.turn(ctx, func(h hand) hand { return h })
+		if err != nil || h.minute <= minute {
 			return err
 		}
+		minute = h.minute
 	}
 }
 
@@ -110,6 +123,7 @@ func (w wheel) ring(at time.Time) {
 // run calls wake for each time that has come, until ctx ends.
 func (w wheel) run(ctx context.Context, log *slog.Logger, wake func(context.Context, due) error) {
 	var h hand
+	failures, last := 0, ""
 	next := time.Now().Add(jitter.Of(ctx, tryAgain))
 	for {
 		timer := time.NewTimer(time.Until(next))
@@ -126,14 +140,28 @@ func (w wheel) run(ctx context.Context, log *slog.Logger, wake func(context.Cont
 		case <-timer.C:
 		}
 		var err error
-		if h, next, err = w.look(ctx, h, wake); err != nil && ctx.Err() == nil {
-			log.WarnContext(ctx, "instances of a process do not wake up", "error", err)
+		if h, next, err = w.look(ctx, h, wake); err == nil || ctx.Err() != nil {
+			failures, last = 0, ""
+			continue
 		}
+		if again := time.Now().Add(min(tryAgain<<min(failures, 4), lookEvery)); again.Before(next) || !next.After(time.Now()) {
+			next = again
+		}
+		level := slog.LevelWarn
+		if err.Error() == last {
+			level = slog.LevelDebug
+		}
+		attrs := []any{"error", err}
+		if panicked, ok := errors.AsType[*subscription.PanicError](err); ok {
+			attrs = append(attrs, "stack", string(panicked.Stack))
+		}
+		log.Log(ctx, level, "instances of a process do not wake up", attrs...)
+		failures, last = failures+1, err.Error()
 	}
 }
 
 // look calls wake for each time that has come, and moves the hand. before is the hand at the look
-// before this one. It returns the hand, and when to look again.
+// before this one. It returns the hand, and when to look again if nothing failed.
 func (w wheel) look(ctx context.Context, before hand, wake func(context.Context, due) error) (h hand, next time.Time, err error) {
 	now := time.Now()
 	next = now.Add(jitter.Of(ctx, lookEvery))
@@ -142,7 +170,7 @@ func (w wheel) look(ctx context.Context, before hand, wake func(context.Context,
 	}
 	h, items, err := w.read(ctx, before, now)
 	if err != nil {
-		return h, now.Add(tryAgain), err
+		return h, next, err
 	}
 	if h.minute < minuteOf(now) { // the service was away
 		next = now
@@ -151,27 +179,43 @@ func (w wheel) look(ctx context.Context, before hand, wake func(context.Context,
 	done := h.minute // those before the hand get no more times
 	for i, item := range items {
 		minute := h.done + int64(i)
-		left, err := w.fire(ctx, minute, item, now, wake)
-		switch {
-		case err != nil:
-			failures = append(failures, err)
-			left, next = now, now.Add(tryAgain)
-		case !left.IsZero() && left.Before(next):
-			next = left
+		empty, later, errs := w.fire(ctx, h, minute, item, now, wake)
+		failures = append(failures, errs...)
+		if !later.IsZero() && later.Before(next) {
+			next = later
 		}
-		if !left.IsZero() {
+		if !empty {
 			done = min(done, minute)
 		}
 	}
-	if len(failures) > 0 {
-		next = now.Add(tryAgain)
+	if n := len(failures) - mostTold; n > 0 {
+		failures = append(failures[:mostTold], fmt.Errorf("and %d more", n))
 	}
 	if done > h.done {
+		failures = append(failures, w.remove(ctx, items[:done-h.done]))
 		var err error
 		h, err = w.turn(ctx, func(h hand) hand { h.done = max(h.done, done); return h })
 		failures = append(failures, err)
 	}
 	return h, next, errors.Join(failures...)
+}
+
+// remove removes the records of minutes that are done. Whoever adds a time to one of them meanwhile
+// finds that the hand has passed it.
+func (w wheel) remove(ctx context.Context, items []driver.Item) error {
+	var writes []driver.Write
+	for _, item := range items {
+		if item.Found() {
+			writes = append(writes, driver.Write{Key: item.Key})
+		}
+	}
+	if len(writes) == 0 {
+		return nil
+	}
+	if err := w.state.Write(ctx, w.part, writes); err != nil {
+		return w.failed(err)
+	}
+	return nil
 }
 
 // read moves the hand if it is time, and then reads the minutes that are not done. If the hand is
@@ -225,36 +269,45 @@ func (w wheel) keys(h hand) []string {
 	return keys
 }
 
-// fire calls wake for the times of a minute that have come. It returns the first of those that are
-// left.
-func (w wheel) fire(ctx context.Context, minute int64, item driver.Item, now time.Time, wake func(context.Context, due) error) (left time.Time, err error) {
+// fire calls wake for the times of a minute that have come. It reports whether none is left, and
+// which of those that are left comes first.
+func (w wheel) fire(ctx context.Context, h hand, minute int64, item driver.Item, now time.Time, wake func(context.Context, due) error) (empty bool, later time.Time, failures []error) {
 	if item.Err != nil {
-		return left, w.failed(item.Err)
+		return false, later, []error{w.failed(item.Err)}
 	}
 	all, err := w.decode(item)
 	if err != nil {
-		return left, err
+		return false, later, []error{err}
 	}
-	var failures []error
-	var fired []due
+	var over, failed []due
 	for _, d := range all {
 		if d.at.After(now) {
-			if left.IsZero() || d.at.Before(left) {
-				left = d.at
+			if later.IsZero() || d.at.Before(later) {
+				later = d.at
 			}
 		} else if err := wake(ctx, d); err != nil {
 			failures = append(failures, fmt.Errorf("%s %q: %w", w.name, d.id, err))
+			failed = append(failed, d)
 		} else {
-			fired = append(fired, d)
+			over = append(over, d)
 		}
 	}
-	if len(fired) > 0 {
-		err := w.change(ctx, minute, func(all []due) []due {
-			return slices.DeleteFunc(all, func(d due) bool { return slices.Contains(fired, d) })
-		})
-		failures = append(failures, err)
+	// What fails goes along with the hand, so that the hand does not have to wait for it.
+	if len(failed) > 0 && minute < h.minute && ctx.Err() == nil {
+		if err := w.put(ctx, h.minute, failed...); err != nil {
+			failures = append(failures, err)
+		} else {
+			over = append(over, failed...)
+		}
 	}
-	return left, errors.Join(failures...)
+	if len(over) > 0 {
+		if err := w.change(ctx, minute, func(all []due) []due {
+			return slices.DeleteFunc(all, func(d due) bool { return slices.Contains(over, d) })
+		}); err != nil {
+			return false, later, append(failures, err)
+		}
+	}
+	return len(over) == len(all), later, failures
 }
 
 // turn changes the hand.
@@ -348,7 +401,7 @@ func (w wheel) decode(item driver.Item) (all []due, err error) {
 // update changes a record by a swap. change returns its next value, or nil to leave it.
 func (w wheel) update(ctx context.Context, key string, change func(driver.Item) ([]byte, error)) error {
 	for n := 0; ; n++ {
-		if n > 0 && !pause.For(ctx, jitter.Of(ctx, min(10*time.Millisecond<<min(n-1, 6), 500*time.Millisecond))) {
+		if n > 0 && !pause.Again(ctx, n) {
 			return w.failed(context.Cause(ctx))
 		}
 		item, err := w.state.Get(ctx, w.part, key)

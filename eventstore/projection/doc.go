@@ -55,6 +55,11 @@
 // beside the old one from the beginning of the feed. [Projection.Switch] makes every [View] read it
 // at once, and [Projection.Drop] deletes the old one.
 //
+// # In the transaction of an append
+//
+// [NewInline] makes documents that change in the transaction of the append, on stores that allow
+// it. They are never behind, and a handler can refuse an append.
+//
 // # Anything else than documents
 //
 // A read model in SQL, a search index or a map in memory is a [subscription.Subscription]. Store
@@ -64,4 +69,5 @@
 // # Examples
 //
 //   - example_test.go: balances, read after a write, and a new version
+//   - example_inline_test.go: a document in the transaction of an append, which keeps names unique
 package projection

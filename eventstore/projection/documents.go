@@ -9,8 +9,14 @@ import (
 // Documents are the documents that a handler may change for one item. What it does takes effect
 // when it returns nil, and only once for each document and item, however often the item is
 // delivered. It is not safe for concurrent use, and not after the handler has returned.
+//
+// The id of a document is not empty, valid UTF-8, and not too long for the keys of the store. Other
+// ids are an [eventstore.ArgumentError]. While the store does not answer, the methods return an
+// [eventstore.StorageError], which the handler passes on. The item is then tried again for as long
+// as that takes.
 type Documents[D any] struct {
 	stage   *stage[D]
+	inline  *inlineDocuments[D] // instead of stage, for an Inline
 	ctx     context.Context
 	at      place
 	stream  string
@@ -23,6 +29,13 @@ type change[D any] func(value D, exists bool) (D, bool, error)
 // Get returns a document, and whether it exists. Do not modify what it points to: use
 // [Documents.Update]. If the item was delivered before, the document may include it already.
 func (d *Documents[D]) Get(id string) (value D, exists bool, err error) {
+	if d.inline != nil {
+		doc, err := d.inline.get(d.ctx, id)
+		if err != nil {
+			return value, false, err
+		}
+		return doc.value, doc.exists, nil
+	}
 	doc, err := d.stage.document(d.ctx, id)
 	if err == nil && doc.assumed {
 		err = d.learn(doc)
@@ -56,6 +69,9 @@ func (d *Documents[D]) Delete(id string) error {
 }
 
 func (d *Documents[D]) change(id string, change change[D]) error {
+	if d.inline != nil {
+		return d.inline.change(d.ctx, id, change)
+	}
 	doc, err := d.stage.document(d.ctx, id)
 	if err != nil || doc.includes(d.stage.number, d.stream, d.at) {
 		return err

@@ -10,7 +10,6 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
-	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 )
 
@@ -58,7 +57,7 @@ func decodeList(partition string, data []byte) (l list, err error) {
 func (s *stage[D]) add(ctx context.Context, ids []string) error {
 	failures := 0
 	for n := 0; len(ids) > 0; n++ {
-		if n > 0 && failures > 0 && !pause.For(ctx, jitter.Of(ctx, backoff(n))) {
+		if n > 0 && failures > 0 && !pause.Again(ctx, n) {
 			return s.failed(listing, context.Cause(ctx))
 		}
 		rest, err := s.addOnce(ctx, ids)

@@ -21,7 +21,8 @@ const maxVersion = 1_000_000
 
 // WithVersion sets the version of the projection, from 1. Each version has documents and a position
 // of its own, so a new version begins at the beginning of the feed beside the one before. Raise it
-// when the handler or the documents change. The default is 1.
+// when the handler or the documents change. The default is 1. The subscription of a later version
+// is named after it, such as "balances@2", in metrics, logs and the command eventstores.
 func WithVersion(version int) Option {
 	return func(c *config) error {
 		if version < 1 || version > maxVersion {

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
@@ -21,7 +23,7 @@ import (
 // and the documents. An error leaves all documents as they were.
 type Handler[D any] func(ctx context.Context, docs *Documents[D], item feed.Item) error
 
-// Projection keeps documents of type D in the store. It is safe for concurrent use.
+// Projection keeps documents of type D in the store, as JSON. It is safe for concurrent use.
 type Projection[D any] struct {
 	feed         *feed.Feed
 	subscription *subscription.Subscription
@@ -32,13 +34,17 @@ type Projection[D any] struct {
 }
 
 // New returns a projection. Its name is the same in all instances of a service, and different from
-// those of other projections and subscriptions of the feed. New sends nothing.
+// those of other projections and subscriptions of the feed. New sends nothing. It returns an
+// [eventstore.ArgumentError] for a nil feed or handler, for a name that [subscription.New] refuses
+// or that ends in "@" and a number, and for a wrong option.
 func New[D any](f *feed.Feed, name string, apply Handler[D], options ...Option) (*Projection[D], error) {
 	switch {
 	case f == nil:
 		return nil, bad("feed", "it is nil: make one with feed.Open")
 	case apply == nil:
 		return nil, bad("handler", "it is nil")
+	case namesVersion(name):
+		return nil, bad("name", "%q ends like the name of a version: use WithVersion", name)
 	}
 	c := config{version: 1, state: f.Provider().Inside(permit.Permit{}).State()}
 	c.options = []subscription.Option{subscription.WithSaving(1000, time.Second)}
@@ -55,7 +61,11 @@ func New[D any](f *feed.Feed, name string, apply Handler[D], options ...Option) 
 	p.subscription, err = subscription.NewStaged(permit.Permit{}, f, subscriptionName(name, c.version), func(partition int) subscription.Stage {
 		return p.Stage(permit.Permit{}, partition)
 	}, c.options...)
-	return p, err
+	if err != nil {
+		return nil, err
+	}
+	p.subscription.Patient(permit.Permit{})
+	return p, nil
 }
 
 // Stage returns what applies the items of a partition. It is for the packages of this module.
@@ -68,7 +78,14 @@ func subscriptionName(name string, version int) string {
 	if version == 1 {
 		return name
 	}
-	return name + " v" + strconv.Itoa(version)
+	return name + "@" + strconv.Itoa(version)
+}
+
+// namesVersion reports whether a name is that of the subscription of a version.
+func namesVersion(name string) bool {
+	i := strings.LastIndexByte(name, '@')
+	_, err := strconv.Atoi(name[i+1:])
+	return i >= 0 && err == nil
 }
 
 // Subscription returns the subscription that reads the feed. Its positions tell how far this
@@ -82,7 +99,9 @@ func (p *Projection[D]) Version() int { return p.version }
 // returns what [subscription.Subscription.Run] returns.
 func (p *Projection[D]) Run(ctx context.Context) error { return p.subscription.Run(ctx) }
 
-// Get returns a document, and whether it exists.
+// Get returns a document, and whether it exists. It returns an [eventstore.ArgumentError] for an id
+// that no document can have, see [Documents], and an [eventstore.StorageError] if the store does
+// not answer.
 func (p *Projection[D]) Get(ctx context.Context, id string) (value D, exists bool, err error) {
 	stored, _, err := p.read(ctx, id)
 	if err != nil || stored.deleted {
@@ -242,8 +261,25 @@ func inParallel(count int, do func(i int)) {
 	all.Wait()
 }
 
+// check returns an error if no document can have an id.
+func (p *Projection[D]) check(id string) error {
+	limit, size := p.state.Capabilities().MaxKeyBytes, len(p.key(id))
+	switch {
+	case id == "":
+		return bad("id", "it is empty")
+	case !utf8.ValidString(id):
+		return bad("id", "%q is not valid UTF-8", id)
+	case limit > 0 && size > limit:
+		return bad("id", "%q makes a key of %d bytes, but the store takes at most %d", id, size, limit)
+	}
+	return nil
+}
+
 // read reads what the store has of a document, and its ETag.
 func (p *Projection[D]) read(ctx context.Context, id string) (record, string, error) {
+	if err := p.check(id); err != nil {
+		return record{}, "", err
+	}
 	item, err := p.state.Get(ctx, p.part(id), p.key(id))
 	if err != nil {
 		return record{}, "", p.failed("read a document", err)
@@ -266,8 +302,6 @@ func (p *Projection[D]) failed(operation string, cause error) error {
 func (p *Projection[D]) damaged(key string, cause error) error {
 	return &eventstore.DamagedError{Stream: p.stream(), Key: key, Cause: cause}
 }
-
-func backoff(n int) time.Duration { return min(10*time.Millisecond<<min(n-1, 6), 500*time.Millisecond) }
 
 // WaitFor waits until the documents include a version of a stream, as
 // [subscription.Subscription.WaitFor] does.

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -24,60 +24,6 @@ type moved struct{ Amount int }
 type account struct {
 	Balance int
 	Moves   int
-}
-
-// link loses requests and answers by chance.
-type link struct {
-	driver.State
-	mu     sync.Mutex
-	chance *rand.Rand
-	in     int // one in so many is lost; 0: none
-}
-
-var errLost = errors.New("no answer")
-
-func (l *link) lost() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.in > 0 && l.chance.IntN(l.in) == 0
-}
-
-func (l *link) Swap(ctx context.Context, part string, swap driver.Swap) error {
-	<-time.After(time.Millisecond)
-	if l.lost() {
-		return errLost
-	}
-	err := l.State.Swap(ctx, part, swap)
-	if l.lost() {
-		return errLost
-	}
-	return err
-}
-
-// SwapMany loses the request, a part of it, or the answer.
-func (l *link) SwapMany(ctx context.Context, part string, swaps []driver.Swap) error {
-	<-time.After(time.Millisecond)
-	if l.lost() {
-		return errLost
-	}
-	if l.lost() && !l.Capabilities().Atomic {
-		swaps = swaps[len(swaps)/2:]
-		_ = driver.SwapMany(ctx, l.State, part, swaps)
-		return errLost
-	}
-	err := driver.SwapMany(ctx, l.State, part, swaps)
-	if l.lost() {
-		return errLost
-	}
-	return err
-}
-
-func (l *link) Get(ctx context.Context, part, key string) (driver.Item, error) {
-	<-time.After(time.Millisecond)
-	if l.lost() {
-		return driver.Item{}, errLost
-	}
-	return l.State.Get(ctx, part, key)
 }
 
 func open(t *testing.T, state driver.State) (*eventstore.Provider, *feed.Feed) {
@@ -148,10 +94,10 @@ func project(t *testing.T, store *memstate.Store, seed uint64) {
 	p, f := open(t, store)
 	stopIndex := memstate.Start(t, f.Index)
 	want := map[string]account{}
-	var links []*link
+	var links []*memstate.Link
 	var stops []func()
 	start := func() {
-		l := &link{State: store, chance: rand.New(rand.NewPCG(seed, uint64(len(links)))), in: 15}
+		l := memstate.NewLink(store, 100*seed+uint64(len(links)), 15)
 		links = append(links, l)
 		_, f := open(t, l)
 		stops = append(stops, memstate.Start(t, copied(t, f, true, projection.With(subscription.WithLease(2*time.Second), subscription.WithPartitions(4), subscription.WithSaving(7, 100*time.Millisecond))).Run))
@@ -163,13 +109,9 @@ func project(t *testing.T, store *memstate.Store, seed uint64) {
 		}
 		if i%150 == 149 { // an instance is cut off for longer than its lease
 			l := links[random.IntN(len(links))]
-			l.mu.Lock()
-			l.in = 1
-			l.mu.Unlock()
+			l.Lose(1)
 			<-time.After(time.Duration(random.IntN(4000)) * time.Millisecond)
-			l.mu.Lock()
-			l.in = 15
-			l.mu.Unlock()
+			l.Lose(15)
 		}
 		id, amount := fmt.Sprintf("%d.%d", random.IntN(3), random.IntN(8)), random.IntN(100)
 		if _, err := p.Append(t.Context(), p.Stream("account", id), eventstore.ExpectAny(), moved{amount}); err != nil {
@@ -290,6 +232,73 @@ func TestADocumentOfAnotherPartitionIsSeen(t *testing.T) {
 			}
 		}
 		stop()
+		stopIndex()
+	})
+}
+
+// A store that does not answer is no fault of an item, so nothing is parked, left out or stopped.
+func TestAStoreThatIsAwayStopsNothing(t *testing.T) {
+	memstate.Each(t, func(t *testing.T, store *memstate.Store) {
+		memstate.GoOn(t)
+		p, f := open(t, store)
+		stopIndex := memstate.Start(t, f.Index)
+		elsewhere := memstate.NewLink(memstate.Transactional(), 1, 1)
+		b := balances(t, f, projection.WithStore(elsewhere))
+		stop := memstate.Start(t, b.Run)
+		s := p.Stream("account", "ada")
+		if _, err := p.Append(t.Context(), s, eventstore.ExpectAny(), moved{5}); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(10 * time.Minute)
+		elsewhere.Lose(0)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := b.WaitFor(ctx, s, 1); err != nil {
+			t.Error(err)
+		}
+		if a, _, err := b.Get(t.Context(), "bank"); a.Moves != 1 || err != nil {
+			t.Error(a, err)
+		}
+		stop()
+		stopIndex()
+	})
+}
+
+func TestIDsThatTheStoreCannotTakeAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memstate.GoOn(t)
+		store := memstate.Transactional()
+		store.Caps.MaxKeyBytes = 250
+		p, f := open(t, store)
+		stopIndex := memstate.Start(t, f.Index)
+		s := p.Stream("account", "ada")
+		for _, id := range []string{"", strings.Repeat("x", 240), strings.Repeat(" ", 80), "\xff"} {
+			ran := false
+			b, err := projection.New(f, fmt.Sprintf("b %x", id[:min(len(id), 1)]), func(_ context.Context, docs *projection.Documents[account], item feed.Item) error {
+				var arg *eventstore.ArgumentError
+				if err := docs.Put(id, account{}); !errors.As(err, &arg) {
+					t.Errorf("id %q: %v", id, err)
+				}
+				ran = true
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			stop := memstate.Start(t, b.Run)
+			version, err := p.Append(t.Context(), s, eventstore.ExpectAny(), moved{5})
+			if err == nil {
+				err = b.WaitFor(t.Context(), s, version)
+			}
+			if err != nil || !ran {
+				t.Error(ran, err)
+			}
+			var arg *eventstore.ArgumentError
+			if _, _, err := b.Get(t.Context(), id); !errors.As(err, &arg) {
+				t.Errorf("Get of id %q: %v", id, err)
+			}
+			stop()
+		}
 		stopIndex()
 	})
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
-	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 )
 
@@ -36,11 +35,11 @@ type stage[D any] struct {
 
 // document returns a document as the handler sees it.
 func (s *stage[D]) document(ctx context.Context, id string) (*document[D], error) {
-	if id == "" {
-		return nil, &eventstore.ArgumentError{Argument: "id", Reason: "it is empty"}
-	}
 	if doc := s.known[id]; doc != nil {
 		return doc, nil
+	}
+	if err := s.check(id); err != nil {
+		return nil, err
 	}
 	made, err := s.hasMade(ctx)
 	if err != nil {
@@ -83,11 +82,6 @@ func (s *stage[D]) learn(ctx context.Context, doc *document[D]) error {
 
 // Handle applies an item. After an error no document is changed.
 func (s *stage[D]) Handle(ctx context.Context, item feed.Item) error {
-	if len(s.dirty) >= mostDirty {
-		if err := s.Flush(ctx); err != nil {
-			return err
-		}
-	}
 	s.forget()
 	d := &Documents[D]{stage: s, ctx: ctx, at: placeOf(item), stream: item.Stream.String()}
 	applied := false
@@ -132,6 +126,9 @@ func (s *stage[D]) forget() {
 		}
 	}
 }
+
+// Full reports whether many documents wait for a flush.
+func (s *stage[D]) Full() bool { return len(s.dirty) >= mostDirty }
 
 // Flush writes all documents that were changed.
 func (s *stage[D]) Flush(ctx context.Context) error {
@@ -254,7 +251,7 @@ func (s *stage[D]) store(ctx context.Context, doc *document[D]) error {
 		if _, fails := errors.AsType[*eventstore.StorageError](err); !fails || n == flushTries {
 			return err
 		}
-		if !pause.For(ctx, jitter.Of(ctx, backoff(n+1))) {
+		if !pause.Again(ctx, n+1) {
 			return s.failed(saving, context.Cause(ctx))
 		}
 		item, err := s.state.Get(ctx, s.part(doc.id), s.key(doc.id))

@@ -2,7 +2,9 @@ package projection
 
 import (
 	"context"
+	"errors"
 	"iter"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -10,7 +12,6 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
-	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
 )
@@ -59,7 +60,7 @@ func (p *Projection[D]) Switch(ctx context.Context) error {
 		return err
 	}
 	for n := 0; ; n++ {
-		if n > 0 && !pause.For(ctx, jitter.Of(ctx, backoff(n))) {
+		if n > 0 && !pause.Again(ctx, n) {
 			return p.failed(switching, context.Cause(ctx))
 		}
 		version, etag, err := p.active(ctx)
@@ -98,10 +99,12 @@ func (p *Projection[D]) Drop(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			for _, id := range ids {
-				if err := p.state.Write(ctx, p.part(id), []driver.Write{{Key: p.key(id)}}); err != nil {
-					return p.failed(dropping, err)
-				}
+			errs := make([]error, len(ids))
+			inParallel(len(ids), func(i int) {
+				errs[i] = p.state.Write(ctx, p.part(ids[i]), []driver.Write{{Key: p.key(ids[i])}})
+			})
+			if err := errors.Join(errs...); err != nil {
+				return p.failed(dropping, err)
 			}
 		}
 		if err := p.dropList(ctx, number); err != nil {
@@ -166,26 +169,26 @@ func NewView[D any](versions ...*Projection[D]) (*View[D], error) {
 // Active returns the version that the view reads.
 func (v *View[D]) Active(ctx context.Context) (*Projection[D], error) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.now != nil && time.Since(v.looked) < lookAgain {
-		return v.now, nil
+	now, looked := v.now, v.looked
+	v.mu.Unlock()
+	if now != nil && time.Since(looked) < lookAgain {
+		return now, nil
 	}
+	looked = time.Now() // before the request, so that the answer is not older than that
 	version, err := v.versions[0].Active(ctx)
 	if err != nil {
 		return nil, err
 	}
-	v.looked = time.Now()
-	if version == 0 {
-		v.now = v.versions[0]
-		return v.now, nil
+	i := slices.IndexFunc(v.versions, func(p *Projection[D]) bool { return version == 0 || p.version == version })
+	if i < 0 {
+		return nil, bad("versions", "version %d is active, and was not given to the view", version)
 	}
-	for _, p := range v.versions {
-		if p.version == version {
-			v.now = p
-			return p, nil
-		}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if looked.After(v.looked) {
+		v.now, v.looked = v.versions[i], looked
 	}
-	return nil, bad("versions", "version %d is active, and was not given to the view", version)
+	return v.versions[i], nil
 }
 
 // Get returns a document of the active version, and whether it exists.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -74,6 +75,33 @@ func TestANewVersionTakesOverInOneSwitch(t *testing.T) {
 	})
 }
 
+// A reader whose request hangs holds up no other one.
+func TestReadersOfAViewDoNotWaitForEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memstate.GoOn(t)
+		store := memstate.Transactional()
+		_, f := open(t, store)
+		view, err := projection.NewView(balances(t, f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		store.Intervene(func(ctx context.Context, r *memstate.Request, next func() error) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		hanging, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		go func() { _, _, _ = view.Get(hanging, "bank") }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		if _, _, err := view.Get(ctx, "bank"); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > time.Second {
+			t.Errorf("it took %s: %v", time.Since(began), err)
+		}
+	})
+}
+
 // documents returns the keys of the documents of a version.
 func documents(t *testing.T, store *memstate.Store, p *projection.Projection[account]) (keys []string) {
 	t.Helper()
@@ -115,12 +143,28 @@ func TestDocumentsInAnotherStore(t *testing.T) {
 // An item may have had a part of its effects when an instance died. If it cannot be handled then,
 // the projection stops, because what is parked is handled again in full later.
 func TestAnItemThatWasHandledInPartIsNotParked(t *testing.T) {
+	for name, ids := range map[string][]string{
+		"of two documents":      {"a", "b"},
+		"of more than it keeps": idsUntil(1500), // so that they are written before it is time to
+	} {
+		t.Run(name, func(t *testing.T) { handledInPart(t, ids) })
+	}
+}
+
+func idsUntil(n int) (ids []string) {
+	for i := range n {
+		ids = append(ids, fmt.Sprint(i))
+	}
+	return append(ids, "a", "b")
+}
+
+func handledInPart(t *testing.T, ids []string) {
 	memstate.Each(t, func(t *testing.T, store *memstate.Store) {
 		memstate.GoOn(t)
 		p, f := open(t, store)
 		stopIndex := memstate.Start(t, f.Index)
 		s := p.Stream("account", "1")
-		if _, err := p.Append(t.Context(), s, eventstore.ExpectAny(), moved{5}); err != nil {
+		if _, err := p.Append(t.Context(), s, eventstore.ExpectAny(), moved{5}, moved{6}); err != nil {
 			t.Fatal(err)
 		}
 		errBad := errors.New("a new fault")
@@ -130,7 +174,7 @@ func TestAnItemThatWasHandledInPartIsNotParked(t *testing.T) {
 				if fails {
 					return errBad
 				}
-				for _, id := range []string{"a", "b"} {
+				for _, id := range ids {
 					if err := docs.Update(id, func(a *account) error { a.Moves++; return nil }); err != nil {
 						return err
 					}
@@ -144,7 +188,7 @@ func TestAnItemThatWasHandledInPartIsNotParked(t *testing.T) {
 			defer cancel()
 			return b.Run(ctx)
 		}
-		_ = run(&dying{Store: store, after: "a}:document"}, false)
+		_ = run(&dying{Store: store, after: ids[0] + "}:document"}, false)
 		var failed *subscription.HandlerError
 		if err := run(&dying{Store: store}, true); !errors.As(err, &failed) || !errors.Is(err, errBad) {
 			t.Errorf("it ends with %v", err)
@@ -153,9 +197,9 @@ func TestAnItemThatWasHandledInPartIsNotParked(t *testing.T) {
 			t.Error(err)
 		}
 		b := balances(t, f)
-		for _, id := range []string{"a", "b"} {
-			if a, _, err := b.Get(t.Context(), id); a.Moves != 1 || err != nil {
-				t.Errorf("document %s includes the item %d times, %v", id, a.Moves, err)
+		for _, id := range ids {
+			if a, _, err := b.Get(t.Context(), id); a.Moves != 2 || err != nil {
+				t.Fatalf("document %s includes %d items, %v, want 2", id, a.Moves, err)
 			}
 		}
 		stopIndex()

@@ -31,5 +31,6 @@
 //
 // # Examples
 //
+//   - example_publication_test.go: publish what others may know, and handle each message once
 //   - example_test.go: a broker within the process
 package publishing

@@ -13,7 +13,6 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/internal/frame"
-	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 )
 
@@ -57,9 +56,11 @@ func NewInbox(state driver.State, name string, keep time.Duration) (*Inbox, erro
 // the message when do returns nil. It returns the error of do as it is.
 //
 // If the process dies after do and before the message is remembered, or if Handle returns an
-// [eventstore.StorageError], the message is handled once more when it is delivered again. So what
-// must never happen twice is stored together with the id, or uses the id as an idempotency id of an
-// append.
+// [eventstore.StorageError], the message is handled once more when it is delivered again. If the
+// same message is delivered twice at the same moment, both calls may call do. So what must never
+// happen twice is stored together with the id, or uses the id as an idempotency id of an append.
+//
+// A message without an id is an [eventstore.ArgumentError].
 func (i *Inbox) Handle(ctx context.Context, message Message, do func(context.Context) error) error {
 	if message.ID == "" {
 		return bad("message", "it has no id")
@@ -88,7 +89,7 @@ func (i *Inbox) update(ctx context.Context, part string, change func([]seen) ([]
 	key := "{" + part + "}:ids"
 	failures := 0
 	for n := 0; ; n++ {
-		if n > 0 && !pause.For(ctx, jitter.Of(ctx, min(10*time.Millisecond<<min(n-1, 6), 500*time.Millisecond))) {
+		if n > 0 && !pause.Again(ctx, n) {
 			return i.failed(context.Cause(ctx))
 		}
 		item, err := i.state.Get(ctx, part, key)

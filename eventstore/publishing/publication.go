@@ -36,9 +36,10 @@ type config struct {
 	options []subscription.Option
 }
 
-// WithMapping sets what is published of an item. By default, events are published with the type and
-// the JSON under which they are registered. What tells of a closed or deleted stream has the type
-// of the aggregate, a dot, and "closed" or "deleted".
+// WithMapping sets what is published of an item. By default, events are published with the type
+// under which they are registered, and their data as JSON. That includes sealed data, in the clear:
+// map events that have some. What tells of a closed or deleted stream has the type of the
+// aggregate, a dot, and "closed" or "deleted".
 func WithMapping(mapping Mapping) Option {
 	return func(c *config) error {
 		if mapping == nil {
@@ -83,7 +84,9 @@ type Publication struct {
 }
 
 // New returns a publication. Its name is the same in all instances of a service, and different from
-// those of other subscriptions of the feed. New sends nothing.
+// those of other subscriptions of the feed. New sends nothing. It returns an
+// [eventstore.ArgumentError] for a nil feed or broker, an empty topic, a name that
+// [subscription.New] refuses, and a wrong option.
 func New(f *feed.Feed, name string, broker Broker, topic string, options ...Option) (*Publication, error) {
 	switch {
 	case f == nil:
@@ -91,7 +94,7 @@ func New(f *feed.Feed, name string, broker Broker, topic string, options ...Opti
 	case broker == nil:
 		return nil, bad("broker", "it is nil")
 	case topic == "":
-		return nil, bad("topic", "it is blank")
+		return nil, bad("topic", "it is empty")
 	}
 	p := &Publication{config: config{mapping: asStored, source: "eventstores/" + url.PathEscape(f.Name())}, gatherer: newGatherer(broker, topic)}
 	for _, option := range options {
@@ -103,8 +106,10 @@ func New(f *feed.Feed, name string, broker Broker, topic string, options ...Opti
 		}
 	}
 	var err error
-	p.Subscription, err = subscription.New(f, name, p.publish, p.options...)
-	return p, err
+	if p.Subscription, err = subscription.New(f, name, p.publish, p.options...); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // publish publishes one item. The subscription calls it for one item of a stream at a time.

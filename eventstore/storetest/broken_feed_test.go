@@ -41,6 +41,7 @@ var brokenFeeds = map[string]func(*memstate.Store) driver.State{
 	"projections: documents with awkward ids are listed once, read and deleted":                       spelling(func(key string) string { return strings.ReplaceAll(key, "%2525", "%25") }),
 	"projections: a write is read after waiting for it, by another process too":                       losing(after(1, swapsOf("}:document"))),
 	"projections: a new version takes over in one switch, and the old one is dropped":                 losing(swapsOf("}:active")),
+	"projections: documents in the transaction of an append include it once, or are refused":          by(unconditional),
 	"publishing: each event is published in the order of its stream, also after a crash":              losing(after(1, swapsOf("}:0"), swapsOf("}:1"))),
 	"publishing: an inbox handles a message once, in any process, and a failed one again":             losing(swapsOf("}:ids")),
 	"processes: a command takes effect once, also after a crash":                                      losing(headsOf("account:other")),

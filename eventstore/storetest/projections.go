@@ -20,6 +20,7 @@ var projectionRules = []rule[Target]{
 	{"projections: documents with awkward ids are listed once, read and deleted", "no id may reach into another record", testProjectionAwkwardIDs},
 	{"projections: a write is read after waiting for it, by another process too", "a page shows what its user just did", testProjectionWaits},
 	{"projections: a new version takes over in one switch, and the old one is dropped", "a read model changes while it is read", testProjectionSwitches},
+	{"projections: documents in the transaction of an append include it once, or are refused", "who relies on a transaction must have one", testInline},
 }
 
 // balances runs a projection of the balance of each account, and of all together. stop ends it.

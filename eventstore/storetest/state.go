@@ -21,6 +21,9 @@ func TestState(t *testing.T, s driver.State, limits Limits) {
 	if caps.Atomic {
 		rules = append(rules, commitRules...)
 	}
+	if caps.Conditions {
+		rules = append(rules, conditionRules...)
+	}
 	if caps.AnyPartition {
 		rules = append(rules, partitionRules...)
 	}

@@ -107,6 +107,20 @@ func (e *NotParkedError) Error() string {
 // Advice tells [eventstore.Advise] that the same call would fail again.
 func (e *NotParkedError) Advice() eventstore.Advice { return eventstore.AdviceGiveUp }
 
+// ParkedError says that an item cannot be waited for, because its stream is parked.
+type ParkedError struct {
+	Subscription string
+	Stream       eventstore.Stream
+	Version      int64 // of the item that could not be handled
+}
+
+func (e *ParkedError) Error() string {
+	return fmt.Sprintf("subscription %s has not handled %s from version %d on: the stream is parked, see Parked and Retry", e.Subscription, e.Stream, e.Version)
+}
+
+// Advice tells [eventstore.Advise] that the same call would fail again.
+func (e *ParkedError) Advice() eventstore.Advice { return eventstore.AdviceGiveUp }
+
 // The reasons for which a partition ends. They never leave the package.
 var (
 	errLost     = errors.New("another instance has the partition")
@@ -131,10 +145,3 @@ func isA[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
 }
-
-func (e *ParkedError) Error() string {
-	return fmt.Sprintf("subscription %q has not handled %s from version %d on: the stream is parked, see Parked and Retry", e.Subscription, e.Stream, e.Version)
-}
-
-// Advice tells [eventstore.Advise] that the same call would fail again.
-func (e *ParkedError) Advice() eventstore.Advice { return eventstore.AdviceGiveUp }

@@ -21,7 +21,7 @@ func (w *worker) try(ctx context.Context, item feed.Item) (int, error) {
 	if item.Err != nil {
 		return 0, w.unhandled(item, 0, item.Err)
 	}
-	wait := w.firstPause
+	wait, away := w.firstPause, false
 	for n := 1; ; n++ {
 		if err := w.mayGoOn(); err != nil {
 			return n - 1, err
@@ -38,7 +38,14 @@ func (w *worker) try(ctx context.Context, item feed.Item) (int, error) {
 		if p, ok := errors.AsType[*PanicError](err); ok {
 			w.log.WarnContext(ctx, "the handler panicked", w.about(item, "error", err, "stack", string(p.Stack))...)
 		}
-		if n > w.retries {
+		switch {
+		case w.waitsFor(err):
+			if !away {
+				w.log.WarnContext(ctx, "a subscription cannot use the store", w.about(item, "error", err)...)
+			}
+			away = true
+			n--
+		case n > w.retries:
 			return n, w.unhandled(item, n, err)
 		}
 		w.log.DebugContext(ctx, "the handler failed and is called again", w.about(item, "attempts", n, "error", err)...)

@@ -2,8 +2,10 @@ package subscription
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
 
+	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
 )
@@ -18,6 +20,9 @@ type Stage interface {
 	// Flush makes the effects of all items durable that were handled so far. Only then is the
 	// position saved. After an error it is called again, or the partition is lost.
 	Flush(ctx context.Context) error
+
+	// Full reports whether the stage keeps as much as it should, so that the position is saved now.
+	Full() bool
 }
 
 // Handle calls the handler.
@@ -25,6 +30,20 @@ func (h Handler) Handle(ctx context.Context, item feed.Item) error { return h(ct
 
 // Flush does nothing: the effects of a handler are its own.
 func (h Handler) Flush(context.Context) error { return nil }
+
+// Full returns false.
+func (h Handler) Full() bool { return false }
+
+// Patient makes Run try an item again for as long as the store does not answer its handler. Such a
+// try does not count. It is for handlers of this module, whose work is done in the store.
+func (s *Subscription) Patient(permit.Permit) { s.patient = true }
+
+// waitsFor reports whether an error says that the store does not answer, and not that the item
+// cannot be handled.
+func (s *Subscription) waitsFor(err error) bool {
+	away := isA[*eventstore.StorageError](err) || isA[*eventstore.OutcomeUnknownError](err)
+	return s.patient && away && !errors.Is(err, errHandlerTimeout)
+}
 
 // protect calls a function and sends what came of it, whatever the function does.
 func protect(call func() error, done chan<- error) {

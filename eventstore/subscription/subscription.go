@@ -33,6 +33,8 @@ type Subscription struct {
 	log    *slog.Logger
 	config
 
+	patient bool // see Patient
+
 	mu   sync.Mutex
 	runs map[*run]bool
 }

@@ -3,10 +3,8 @@ package subscription
 import (
 	"bytes"
 	"context"
-	"time"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
-	"github.com/hexalith/eventstores-go/eventstore/internal/jitter"
 	"github.com/hexalith/eventstores-go/eventstore/internal/pause"
 )
 
@@ -21,7 +19,7 @@ func (s *Subscription) update(ctx context.Context, operation, part, key string, 
 	state := s.inside.State()
 	failures := 0
 	for n := 0; ; n++ {
-		if n > 0 && !pause.For(ctx, jitter.Of(ctx, min(10*time.Millisecond<<min(n-1, 6), 500*time.Millisecond))) {
+		if n > 0 && !pause.Again(ctx, n) {
 			return s.failed(operation, context.Cause(ctx))
 		}
 		item, err := state.Get(ctx, part, key)

@@ -13,17 +13,14 @@ import (
 
 const waiting = "wait for a subscription"
 
-// ParkedError says that an item cannot be waited for, because its stream is parked.
-type ParkedError struct {
-	Subscription string
-	Stream       eventstore.Stream
-	Version      int64 // of the item that could not be handled
-}
-
 // WaitFor waits until the subscription has handled a version of a stream, and has saved that. So a
-// page can show what its user just did. It ends with the error of ctx, and with a [ParkedError] if
-// the stream is parked before that version. An instance in this process saves at once, and one in
+// page can show what its user just did. An instance in this process saves at once, and one in
 // another process as [WithSaving] says.
+//
+// It waits until ctx ends if no instance runs, or if nothing indexes the feed. So give it a limit,
+// after which the page shows what there is. It returns a [ParkedError] if the stream is parked
+// before that version, a [NotFoundError] if the subscription did not begin to run within two
+// seconds, and the errors of [Subscription.Positions].
 func (s *Subscription) WaitFor(ctx context.Context, stream eventstore.Stream, version int64) error {
 	position, err := s.feed.WaitFor(ctx, stream, version)
 	if err != nil {

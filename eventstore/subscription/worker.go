@@ -143,7 +143,7 @@ func (w *worker) loop() error {
 			w.waits = false
 			signal(w.asked)
 		}
-		if w.unsaved >= w.saveItems || !time.Now().Before(w.saveDue) {
+		if w.unsaved >= w.saveItems || w.stage.Full() || !time.Now().Before(w.saveDue) {
 			if err := w.saveInTime(); err != nil {
 				return err
 			}

@@ -32,7 +32,7 @@ func New() *State {
 	store := contrib.NewInMemoryStateStore(component.Logger()).(component.Store)
 	return &State{component.New(store, component.Config{
 		Package:      "memory",
-		Capabilities: driver.Capabilities{Store: "state.in-memory", Atomic: true, UniqueETags: true, AnyPartition: true},
+		Capabilities: driver.Capabilities{Store: "state.in-memory", Atomic: true, Conditions: true, UniqueETags: true, AnyPartition: true},
 	})}
 }
 

@@ -156,7 +156,7 @@ func startOnce(ctx context.Context, path string) (*component.State, error) {
 		"busyTimeout":      sqliteBusy.String(),
 	}, component.Config{
 		Package:      "sqlite",
-		Capabilities: driver.Capabilities{Store: "state.sqlite", Atomic: true, UniqueETags: true, BulkMisses: true, AnyPartition: true},
+		Capabilities: driver.Capabilities{Store: "state.sqlite", Atomic: true, Conditions: true, UniqueETags: true, BulkMisses: true, AnyPartition: true},
 		SendsOnce:    true,
 	})
 }

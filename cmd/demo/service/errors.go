@@ -106,6 +106,7 @@ var kinds = []kind{
 	always[*eventstore.TypeMismatchError](unreadable("type-mismatch", "The account's history does not fit this version of the service")),
 	always[*eventstore.TypeNotRegisteredError](unreadable("type-unknown", "The account's history has types that this version of the service does not know")),
 	always[*eventstore.NotOpenError](internalProblem()),
+	always[*eventstore.InlineError](internalProblem()), // the bank has no inline projection
 }
 
 // noAccountProblem is the answer for an account that does not exist.

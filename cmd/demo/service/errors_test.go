@@ -163,7 +163,7 @@ func TestAStatusFollowsTheAdvice(t *testing.T) {
 		&eventstore.IdempotencyIDUsedError{}, &eventstore.OpenTimeoutError{}, &eventstore.StreamNotFoundError{}, &eventstore.VersionNotFoundError{}, &eventstore.SnapshotNotFoundError{},
 		&eventstore.IdempotencyIDNotFoundError{}, &eventstore.StreamDeletedError{}, &eventstore.ArgumentError{}, &eventstore.BatchTooLargeError{},
 		&eventstore.StorageError{}, &eventstore.SessionExpiredError{}, &eventstore.OutcomeUnknownError{}, &eventstore.DamagedError{},
-		&eventstore.SchemaError{}, &eventstore.TypeNotRegisteredError{}, &eventstore.NotOpenError{},
+		&eventstore.SchemaError{}, &eventstore.TypeNotRegisteredError{}, &eventstore.NotOpenError{}, &eventstore.InlineError{},
 	} {
 		advice, p := eventstore.Advise(err), ProblemOf(err)
 		if !slices.Contains(statuses[advice], p.Status) {

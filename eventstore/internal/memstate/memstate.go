@@ -128,7 +128,7 @@ func (s *Store) remember(key string) {
 // Transactional returns a store like Dapr's in-memory, SQLite and PostgreSQL stores. A commit
 // applies all or nothing, and ETags have no meaning.
 func Transactional() *Store {
-	return &Store{Caps: driver.Capabilities{Store: "memstate.transactional", Atomic: true, UniqueETags: true, AnyPartition: true}, items: map[string]entry{}}
+	return &Store{Caps: driver.Capabilities{Store: "memstate.transactional", Atomic: true, Conditions: true, UniqueETags: true, AnyPartition: true}, items: map[string]entry{}}
 }
 
 // Redis returns a store like Dapr's Redis, including its oddities. ETags count. A swap of an absent
@@ -310,6 +310,8 @@ func (s *Store) Commit(ctx context.Context, partition string, swap driver.Swap, 
 		for _, w := range r.Writes {
 			if e, found := s.items[w.Key]; found && w.IfAbsent {
 				return fmt.Errorf("%w: %s has ETag %q", errCondition, w.Key, e.etag)
+			} else if w.ETag != "" && w.ETag != e.etag {
+				return fmt.Errorf("%w: %s has ETag %q, not %q", errCondition, w.Key, e.etag, w.ETag)
 			}
 		}
 		if err := s.swap(r.Swap); err != nil {

@@ -129,6 +129,9 @@ func (s *moving) pay(p *process) {
 					pass(time.Duration(rng.IntN(5000)) * time.Millisecond)
 				case 2: // so that times come meanwhile
 					pass(time.Duration(rng.IntN(100)) * time.Second)
+				case 3: // so that times are added while the hand moves
+					left := time.Until(time.Now().Truncate(time.Minute).Add(time.Minute))
+					pass(left - time.Duration(rng.IntN(2500))*time.Millisecond)
 				}
 			}
 		})

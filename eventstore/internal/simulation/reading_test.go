@@ -252,7 +252,7 @@ type runner interface {
 
 // options returns the options of an instance.
 func (r *reading) options(p *process) []subscription.Option {
-	lease := time.Duration(1+p.rng.IntN(3)) * time.Second
+	lease := time.Duration([...]int{1, 2, 3, 20}[p.rng.IntN(4)]) * time.Second
 	r.mu.Lock()
 	if r.resting {
 		lease = 10 * time.Second

@@ -249,20 +249,19 @@ func swapRequest(swap driver.Swap) state.SetRequest {
 	return request
 }
 
-// writeRequest returns the request of a write. A key is always written last-write, except for its
-// creation in a transaction that rolls back.
+// writeRequest returns the request of a write. It is first-write only if it has a condition, in a
+// transaction that rolls back.
 func writeRequest(w driver.Write) state.TransactionalStateOperation {
 	if w.Value == nil {
 		return state.DeleteRequest{Key: w.Key, Options: state.DeleteStateOption{Concurrency: state.LastWrite, Consistency: state.Strong}}
 	}
-	mode := state.LastWrite
-	if w.IfAbsent {
-		mode = state.FirstWrite
+	if w.IfAbsent || w.ETag != "" {
+		return swapRequest(driver.Swap{Key: w.Key, Value: w.Value, ETag: w.ETag})
 	}
 	return state.SetRequest{
 		Key:     w.Key,
 		Value:   bytes.Clone(w.Value),
-		Options: state.SetStateOption{Concurrency: mode, Consistency: state.Strong},
+		Options: state.SetStateOption{Concurrency: state.LastWrite, Consistency: state.Strong},
 	}
 }
 
