@@ -87,7 +87,15 @@ func newMoving(r *reading) effect {
 	}
 	s := &moving{r, map[string]int64{}, map[string]*move{}}
 	r.writer = s.pay
+	r.halts = s.straddles
 	return s
+}
+
+// straddles reports whether a sender pauses before it adds a time, so that the hand may move
+// meanwhile.
+func (s *moving) straddles(f *flight) bool {
+	return !s.resting && f.request.Op == "swap" && strings.Contains(f.request.Keys[0], "}:minute:") &&
+		time.Now().Second() >= 57 && s.rng.IntN(2) == 0
 }
 
 func (s *moving) name() string { return "transfer" }

@@ -82,6 +82,7 @@ type setting struct {
 	together   bool    // the goroutines of these processes also append, at whatever version the stream has
 
 	outage  func(*flight) bool // requests that do not get through now
+	halts   func(*flight) bool // requests before which their sender pauses
 	freezes bool               // a process that stands still does so as a whole
 	prompt  bool               // a request arrives before it is answered or given up, or never
 }
@@ -406,6 +407,11 @@ func (w *world) deliver(f *flight) {
 		w.take(f)
 		w.log("%s: lost in the outage", f)
 		f.answer <- errNetwork
+		return
+	}
+	if w.halts != nil && w.halts(f) {
+		f.paused = true
+		w.log("p%d pauses before sending #%d", f.from.id, f.number)
 		return
 	}
 	if f.request.Op == "getmany" && f.part == nil && w.rng.IntN(4) == 0 {
