@@ -240,7 +240,7 @@ func (b *gathered) settle(err error, counts commitCounts) (more bool) {
 	var used *IdempotencyIDUsedError
 	var unknown *OutcomeUnknownError
 	switch {
-	case isA[*InlineError](err) && b.flying != nil && slices.ContainsFunc(concerned, func(j *joined) bool { return j.returned }):
+	case err != nil && b.flying != nil && !errors.As(err, &unknown) && slices.ContainsFunc(concerned, func(j *joined) bool { return j.returned }):
 		unknown = &OutcomeUnknownError{Cause: err} // one that has left may send the commit again
 		err = unknown
 	case (isA[*BatchTooLargeError](err) || isA[*InlineError](err)) && len(concerned) > 1:

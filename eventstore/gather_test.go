@@ -323,6 +323,29 @@ func TestAnAppendThatGaveUpOnTheWayIsNotInALaterCommit(t *testing.T) {
 	})
 }
 
+// One that has left may send the commit again. So none of the others may be told that it is not
+// stored.
+func TestARefusedCommitThatMayBeSentAgainIsOfUnknownOutcome(t *testing.T) {
+	inBoth(t, func(t *testing.T, l *lab, a *appending) {
+		ctx, cancel := context.WithCancel(t.Context())
+		release := a.onTheWay(t, l, func() {
+			a.begin(ctx, "a", noted{"a"})
+			a.begin(t.Context(), "b", noted{"b"})
+		})
+		cancel()
+		synctest.Wait()
+		l.on(commits, 1, func(*memstate.Request, func() error) error { return driver.ErrRefused })
+		release()
+		for i, name := range []string{"a", "b"} {
+			unknown := want[*OutcomeUnknownError](t, a.of(name).err)
+			if version, err := l.shared().Retry(t.Context(), unknown); err != nil || version != int64(2+i) {
+				t.Errorf("Retry of %s: version %d, %v", name, version, err)
+			}
+		}
+		l.holds("0", "a", "b")
+	})
+}
+
 func TestAnAppendThatGivesUpBetweenCommitsIsNotOfUnknownOutcome(t *testing.T) {
 	inBoth(t, func(t *testing.T, l *lab, a *appending) {
 		ctx, cancel := context.WithCancel(t.Context())
