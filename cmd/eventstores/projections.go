@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/projection"
 	"github.com/hexalith/eventstores-go/eventstore/subscription"
@@ -104,7 +106,7 @@ type projected struct {
 }
 
 // versionInName matches the end of the name of a subscription that is a version of a projection.
-var versionInName = regexp.MustCompile(`^(?s)(.+) v([1-9][0-9]*)$`)
+var versionInName = regexp.MustCompile(`^(?s)(.+)@([1-9][0-9]*)$`)
 
 // versionOf returns the projection, and the version, that a subscription belongs to.
 func versionOf(subscription string) (name string, version int) {
@@ -121,7 +123,7 @@ func subscriptionOf(name string, version int) string {
 	if version == 1 {
 		return name
 	}
-	return fmt.Sprintf("%s v%d", name, version)
+	return fmt.Sprintf("%s@%d", name, version)
 }
 
 // versionOn returns a projection whose handler is not known, to operate it.
@@ -144,6 +146,10 @@ func projectionsOf(ctx context.Context, f *feed.Feed, options []projection.Optio
 	}
 	for i, p := range all {
 		version, err := versionOn(f, p.Name, p.Version, options)
+		if _, ok := errors.AsType[*eventstore.ArgumentError](err); ok { // it is no projection
+			all[i].Active = true
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
