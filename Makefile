@@ -184,7 +184,7 @@ python:
 lint: lint-prose ## Check the format, the prose, and go vet and staticcheck in all modules
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "these files are not formatted; run make fmt:"; echo "$$unformatted"; exit 1; fi
-	@set -e; for module in . integration bench examples; do \
+	@set -e; for module in . integration bench examples examples/shop; do \
 		echo "go vet and staticcheck in $$module"; \
 		(cd $$module && go vet ./... && go run $(STATICCHECK) ./...); \
 	done
@@ -206,7 +206,7 @@ lint-prose: ## Check the prose: long sentences, long lines, and words that plain
 	@go run ./tools/prose -check
 
 VULNDB ?= https://vuln.go.dev
-AUDIT ?= . integration bench examples tools/daprd tools/daprcli integration/kubernetes
+AUDIT ?= . integration bench examples examples/shop tools/daprd tools/daprcli integration/kubernetes
 
 # docs/releasing.md explains the exit statuses: 3 means vulnerable, 4 not checked. A small package
 # is tried first, because all packages take minutes.

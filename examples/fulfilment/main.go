@@ -1,4 +1,4 @@
-// Command shop is an example: a read model, a process and a publication on one store, which is a
+// Command fulfilment is an example: a read model, a process and a publication on one store, which is a
 // SQLite file in this process.
 //
 //   - shop.go has the three parts.
