@@ -72,7 +72,7 @@ compose: .env ## Run the bank, its sidecar and Redis in containers, at http://lo
 	grep -q '^BANK_KEYS=' .env || echo "BANK_KEYS=me admin $$(secret)" >>.env
 
 .PHONY: test
-test: test-unit daprd bin/dapr ## Test everything, with real sidecars and stores
+test: test-unit daprd bin/dapr curl ## Test everything, with real sidecars and stores
 	$(MAKE) sim SEEDS=20000 FEEDS=4000 READINGS=300
 	cd integration && go test -race -timeout 20m && go test -race ./servers/... ./browser
 	cd integration && go test -timeout 20m ./memory
@@ -179,6 +179,11 @@ gcc:
 .PHONY: python
 python:
 	$(call need,python3,python3,the reader in another language)
+
+# A test runs the commands of docs/tutorial.md.
+.PHONY: curl
+curl:
+	$(call need,curl,curl,the test of the tutorial)
 
 .PHONY: lint
 lint: lint-prose ## Check the format, the prose, and go vet and staticcheck in all modules
