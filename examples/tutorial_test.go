@@ -98,12 +98,13 @@ func TestTheTutorialShowsTheFiles(t *testing.T) {
 }
 
 // A reader who begins with an empty folder gets what the tutorial says, and the files of each step.
+// Beside a sidecar, the program of each step goes on with the same history.
 func TestTheTutorialCanBeFollowed(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
 	for _, p := range parts(t, read(t, tutorial)) {
-		if r.step != "" && p.step != r.step {
-			r.compare(r.step)
+		if p.step != r.step {
+			r.finish()
 		}
 		r.step = p.step
 		switch {
@@ -120,7 +121,7 @@ func TestTheTutorialCanBeFollowed(t *testing.T) {
 			}
 		}
 	}
-	r.compare(r.step)
+	r.finish()
 	r.shop.stop(t)
 }
 
@@ -132,7 +133,10 @@ type reader struct {
 	bin     string // of the programs
 	address string // of the shop
 	env     []string
-	shop    *shop // or nil
+	shop    *shop          // or nil
+	sidecar *servers.Daprd // or nil
+	asked   string         // the last question to the shop
+	told    string         // its answer
 }
 
 func newReader(t *testing.T) *reader {
@@ -187,7 +191,10 @@ func (r *reader) tidy() {
 // prints what it should, because the shop works on after it has answered.
 func (r *reader) compareOutput(command, prints string) {
 	r.t.Helper()
-	asks := strings.HasPrefix(command, "eventstores ") || strings.HasPrefix(command, "curl ") && !strings.Contains(command, " -X ")
+	asks := strings.HasPrefix(command, "eventstores ")
+	if strings.HasPrefix(command, "curl ") && !strings.Contains(command, " -X ") {
+		asks, r.asked, r.told = true, command, prints
+	}
 	line := strings.ReplaceAll(strings.ReplaceAll(command, "localhost:8080", r.address), "curl ", "curl -sS ")
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		run := exec.CommandContext(r.t.Context(), "bash", "-c", line)
@@ -237,31 +244,55 @@ func sources(t *testing.T, dir string) (all []string) {
 	return all
 }
 
-// start builds and starts the shop, alone or beside a sidecar, after it has stopped the one that
-// runs.
+// start builds the shop and starts it, in place of the one that runs.
 func (r *reader) start(besideSidecar bool, prints string) {
+	r.t.Helper()
+	build := exec.CommandContext(r.t.Context(), "go", "build", "-o", filepath.Join(r.bin, "shop"), ".")
+	build.Dir, build.Env = r.dir, r.env
+	if out, err := build.CombinedOutput(); err != nil {
+		r.t.Fatalf("%v: %s", err, out)
+	}
+	r.restart(besideSidecar, strings.ReplaceAll(prints, "localhost:8080", r.address))
+}
+
+// restart starts the shop, alone or beside a sidecar, in place of the one that runs.
+func (r *reader) restart(besideSidecar bool, prints string) {
 	r.t.Helper()
 	if r.shop != nil {
 		r.shop.stop(r.t)
 	}
 	env := r.env
 	if besideSidecar {
-		var components []string
-		for _, name := range sources(r.t, filepath.Join(r.dir, "components")) {
-			text := read(r.t, filepath.Join(r.dir, "components", name))
-			components = append(components, strings.ReplaceAll(text, "file:", "file:"+r.dir+"/"))
+		if r.sidecar == nil {
+			r.startSidecar()
 		}
-		sidecar := servers.StartDaprd(r.t, servers.DaprdConfig{AppID: "shop", Components: components, Folders: []string{r.dir}})
-		env = append(slices.Clip(env), fmt.Sprintf("DAPR_GRPC_PORT=%d", sidecar.GRPCPort))
+		env = append(slices.Clip(env), fmt.Sprintf("DAPR_GRPC_PORT=%d", r.sidecar.GRPCPort))
 	}
-	program := filepath.Join(r.bin, "shop")
-	build := exec.CommandContext(r.t.Context(), "go", "build", "-o", program, ".")
-	build.Dir, build.Env = r.dir, r.env
-	if out, err := build.CombinedOutput(); err != nil {
-		r.t.Fatalf("%v: %s", err, out)
+	r.shop = startShop(r.t, filepath.Join(r.bin, "shop"), r.dir, env)
+	r.shop.prints(r.t, prints)
+}
+
+// startSidecar starts a sidecar with the components of the last step, in the folder of the reader.
+func (r *reader) startSidecar() {
+	r.t.Helper()
+	var components []string
+	for _, name := range sources(r.t, "shop/step5/components") {
+		text := read(r.t, filepath.Join("shop/step5/components", name))
+		components = append(components, strings.ReplaceAll(text, "file:", "file:"+r.dir+"/"))
 	}
-	r.shop = startShop(r.t, program, r.dir, env)
-	r.shop.prints(r.t, strings.ReplaceAll(prints, "localhost:8080", r.address))
+	r.sidecar = servers.StartDaprd(r.t, servers.DaprdConfig{AppID: "shop", Components: components, Folders: []string{r.dir}})
+}
+
+// finish checks what the reader has at the end of a step.
+func (r *reader) finish() {
+	r.t.Helper()
+	if r.step != "" {
+		r.compare(r.step)
+	}
+	if r.shop != nil {
+		r.restart(true, "the shop is open at http://"+r.address)
+		r.compareOutput(r.asked, r.told)
+	}
 }
 
 // shop is a shop that runs.
