@@ -38,7 +38,9 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	order, err := orders.Update(ctx, "1", func(o Order) ([]any, error) { return o.Cancel("changed my mind") })
+	order, err := orders.Update(ctx, "1", func(o Order) ([]any, error) {
+		return o.Cancel("changed my mind")
+	})
 	if err != nil {
 		return err
 	}

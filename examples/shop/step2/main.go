@@ -30,7 +30,8 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	provider, err := eventstore.NewProvider(state, eventstore.WithRegistry(types), eventstore.WithFeed("all"))
+	provider, err := eventstore.NewProvider(state,
+		eventstore.WithRegistry(types), eventstore.WithFeed("all"))
 	if err != nil {
 		return err
 	}

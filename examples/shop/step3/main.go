@@ -35,7 +35,8 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	provider, err := eventstore.NewProvider(state, eventstore.WithRegistry(types), eventstore.WithFeed("all"))
+	provider, err := eventstore.NewProvider(state,
+		eventstore.WithRegistry(types), eventstore.WithFeed("all"))
 	if err != nil {
 		return err
 	}
@@ -48,7 +49,8 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	accounts, err := projection.New(all, "accounts", byCustomer, projection.With(subscription.OfType("Order")))
+	accounts, err := projection.New(all, "accounts", byCustomer,
+		projection.With(subscription.OfType("Order")))
 	if err != nil {
 		return err
 	}

@@ -13,10 +13,12 @@ import (
 
 // announce says what other services learn of an event.
 func announce(_ context.Context, item feed.Item) (string, any, error) {
-	if confirmed, ok := item.Event.Data.(OrderConfirmed); ok {
-		return "shop.order.confirmed", map[string]string{"order": item.Stream.ID, "customer": confirmed.Customer}, nil
+	confirmed, ok := item.Event.Data.(OrderConfirmed)
+	if !ok {
+		return "", nil, publishing.ErrLeaveOut
 	}
-	return "", nil, publishing.ErrLeaveOut
+	data := map[string]string{"order": item.Stream.ID, "customer": confirmed.Customer}
+	return "shop.order.confirmed", data, nil
 }
 
 // mail stands for another service, which receives the messages. It prints them.

@@ -38,7 +38,8 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	provider, err := eventstore.NewProvider(state, eventstore.WithRegistry(types), eventstore.WithFeed("all"))
+	provider, err := eventstore.NewProvider(state,
+		eventstore.WithRegistry(types), eventstore.WithFeed("all"))
 	if err != nil {
 		return err
 	}
@@ -55,11 +56,13 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	accounts, err := projection.New(all, "accounts", byCustomer, projection.With(subscription.OfType("Order")))
+	accounts, err := projection.New(all, "accounts", byCustomer,
+		projection.With(subscription.OfType("Order")))
 	if err != nil {
 		return err
 	}
-	sales, err := process.New(all, "Sale", saleRules(orders, stocks), subscription.OfType("Order", "Stock"), subscription.WithParking())
+	sales, err := process.New(all, "Sale", saleRules(orders, stocks),
+		subscription.OfType("Order", "Stock"), subscription.WithParking())
 	if err != nil {
 		return err
 	}
@@ -67,7 +70,8 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	announcements, err := publishing.New(all, "announcements", broker, "orders", publishing.WithMapping(announce),
+	announcements, err := publishing.New(all, "announcements", broker, "orders",
+		publishing.WithMapping(announce),
 		publishing.With(subscription.OfType("Order"), subscription.WithParking()))
 	if err != nil {
 		return err

@@ -86,33 +86,56 @@ const (
 )
 
 // saleRules returns the rules of the process.
-func saleRules(orders *aggregate.Repository[Order], stocks *aggregate.Repository[Stock]) process.Rules[Sale] {
-	tellOrder := func(s Sale, name Command, decide func(Order) ([]any, error)) process.Command {
-		return process.Do(func(ctx context.Context, call process.Call) error {
-			_, err := orders.Update(ctx, s.Order, decide, call.Options()...)
-			return err
-		}, refused).As(name)
+func saleRules(
+	orders *aggregate.Repository[Order], stocks *aggregate.Repository[Stock],
+) process.Rules[Sale] {
+	x := seller{orders, stocks}
+	return process.Rules[Sale]{Fold: Sale.Apply, Route: saleOf, Decide: decideSale, Act: x.act}
+}
+
+// seller sends the commands.
+type seller struct {
+	orders *aggregate.Repository[Order]
+	stocks *aggregate.Repository[Stock]
+}
+
+// act returns what is to be done after an event of the sale.
+func (x seller) act(s Sale, event eventstore.Event) []process.Command {
+	switch event.Data.(type) {
+	case SaleBegun:
+		return x.tellStock(Reserve, s, Stock.Reserve)
+	case SaleReady:
+		return x.tellOrder(Confirm, s, Order.Confirm)
+	case SaleRefused:
+		return x.tellOrder(Cancel, s, outOfStock)
+	case SaleUndone:
+		return x.tellStock(Release, s, Stock.Release)
 	}
-	tellStock := func(s Sale, name Command, decide func(Stock) ([]any, error)) process.Command {
-		return process.Do(func(ctx context.Context, call process.Call) error {
-			_, err := stocks.Update(ctx, s.Item, decide, call.Options()...)
-			return err
-		}, nil).As(name)
+	return nil
+}
+
+// tellStock returns the command that lets the stock of the item decide.
+func (x seller) tellStock(
+	name Command, s Sale, decide func(stock Stock, order string, count int) ([]any, error),
+) []process.Command {
+	do := func(ctx context.Context, call process.Call) error {
+		_, err := x.stocks.Update(ctx, s.Item, func(stock Stock) ([]any, error) {
+			return decide(stock, s.Order, s.Count)
+		}, call.Options()...)
+		return err
 	}
-	act := func(s Sale, event eventstore.Event) []process.Command {
-		switch event.Data.(type) {
-		case SaleBegun:
-			return []process.Command{tellStock(s, Reserve, func(stock Stock) ([]any, error) { return stock.Reserve(s.Order, s.Count) })}
-		case SaleReady:
-			return []process.Command{tellOrder(s, Confirm, Order.Confirm)}
-		case SaleRefused:
-			return []process.Command{tellOrder(s, Cancel, outOfStock)}
-		case SaleUndone:
-			return []process.Command{tellStock(s, Release, func(stock Stock) ([]any, error) { return stock.Release(s.Order, s.Count) })}
-		}
-		return nil
+	return []process.Command{process.Do(do, nil).As(name)}
+}
+
+// tellOrder returns the command that lets the order decide.
+func (x seller) tellOrder(
+	name Command, s Sale, decide func(Order) ([]any, error),
+) []process.Command {
+	do := func(ctx context.Context, call process.Call) error {
+		_, err := x.orders.Update(ctx, s.Order, decide, call.Options()...)
+		return err
 	}
-	return process.Rules[Sale]{Fold: Sale.Apply, Route: saleOf, Decide: decideSale, Act: act}
+	return []process.Command{process.Do(do, refused).As(name)}
 }
 
 // outOfStock cancels an order, unless the customer was faster.

@@ -22,5 +22,7 @@ func TestASaleConfirmsOrCancelsTheOrder(t *testing.T) {
 		Then("1", SaleRefused{}, eventtest.Sends{Command: Cancel})
 	begin().Answering(Confirm, Refusal("the customer was faster")).
 		When(reserved).
-		Then("1", SaleReady{}, eventtest.Sends{Command: Confirm}, SaleUndone{}, eventtest.Sends{Command: Release})
+		Then("1",
+			SaleReady{}, eventtest.Sends{Command: Confirm},
+			SaleUndone{}, eventtest.Sends{Command: Release})
 }

@@ -48,14 +48,18 @@ func (c Customer) Register(registered CustomerRegistered) ([]any, error) {
 }
 
 // customerRoutes adds the requests about customers.
-func customerRoutes(mux *http.ServeMux, customers *aggregate.Repository[Customer], keys *sealed.StateKeys) {
+func customerRoutes(
+	mux *http.ServeMux, customers *aggregate.Repository[Customer], keys *sealed.StateKeys,
+) {
 	mux.HandleFunc("PUT /customers/{id}", func(w http.ResponseWriter, r *http.Request) {
 		var registered CustomerRegistered
 		if !parse(w, r, &registered) {
 			return
 		}
 		registered.Customer = r.PathValue("id")
-		customer, err := customers.Update(r.Context(), registered.Customer, func(c Customer) ([]any, error) { return c.Register(registered) })
+		customer, err := customers.Update(r.Context(), registered.Customer, func(c Customer) ([]any, error) {
+			return c.Register(registered)
+		})
 		answer(w, customer.State, err)
 	})
 	mux.HandleFunc("GET /customers/{id}", func(w http.ResponseWriter, r *http.Request) {

@@ -22,11 +22,15 @@ func orderRoutes(mux *http.ServeMux, orders *aggregate.Repository[Order]) {
 		if !parse(w, r, &placed) {
 			return
 		}
-		order, err := orders.Update(r.Context(), r.PathValue("id"), func(o Order) ([]any, error) { return o.Place(placed) })
+		order, err := orders.Update(r.Context(), r.PathValue("id"), func(o Order) ([]any, error) {
+			return o.Place(placed)
+		})
 		answer(w, order.State, err)
 	})
 	mux.HandleFunc("DELETE /orders/{id}", func(w http.ResponseWriter, r *http.Request) {
-		order, err := orders.Update(r.Context(), r.PathValue("id"), func(o Order) ([]any, error) { return o.Cancel("by the customer") })
+		order, err := orders.Update(r.Context(), r.PathValue("id"), func(o Order) ([]any, error) {
+			return o.Cancel("by the customer")
+		})
 		answer(w, order.State, err)
 	})
 	mux.HandleFunc("GET /orders/{id}", func(w http.ResponseWriter, r *http.Request) {

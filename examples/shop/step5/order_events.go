@@ -36,7 +36,8 @@ type OrderCancelled struct {
 
 // orderTypes has the names under which the events are stored.
 var orderTypes = []eventstore.TypeDefinition{
-	eventstore.Type[OrderPlaced]("OrderPlaced", eventstore.WithSchemaVersion(2), eventstore.WithUpcastJSON(1, inCents)),
+	eventstore.Type[OrderPlaced]("OrderPlaced",
+		eventstore.WithSchemaVersion(2), eventstore.WithUpcastJSON(1, inCents)),
 	eventstore.Type[OrderConfirmed]("OrderConfirmed"),
 	eventstore.Type[OrderCancelled]("OrderCancelled"),
 }

@@ -31,8 +31,10 @@ func TestAnOldOrderIsReadInCents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := types.Decode(eventstore.Raw{Type: "OrderPlaced", SchemaVersion: 1, ContentType: "application/json",
-		Payload: []byte(`{"customer":"c-1","item":"book","count":2,"price":30}`)})
+	got, err := types.Decode(eventstore.Raw{
+		Type: "OrderPlaced", SchemaVersion: 1, ContentType: "application/json",
+		Payload: []byte(`{"customer":"c-1","item":"book","count":2,"price":30}`),
+	})
 	if err != nil || got != books {
 		t.Errorf("it reads as %+v, %v, want %+v", got, err, books)
 	}

@@ -21,7 +21,10 @@ var accountPage = template.Must(template.New("").Parse(`<!doctype html>
 func (o Order) Euros() string { return fmt.Sprintf("%d.%02d", o.Cents/100, o.Cents%100) }
 
 // accountRoutes adds the page of an account.
-func accountRoutes(mux *http.ServeMux, accounts *projection.Projection[Account], customers *aggregate.Repository[Customer]) {
+func accountRoutes(
+	mux *http.ServeMux, accounts *projection.Projection[Account],
+	customers *aggregate.Repository[Customer],
+) {
 	mux.HandleFunc("GET /accounts/{customer}", func(w http.ResponseWriter, r *http.Request) {
 		id := r.PathValue("customer")
 		account, exists, err := accounts.Get(r.Context(), id)
@@ -37,6 +40,7 @@ func accountRoutes(mux *http.ServeMux, accounts *projection.Projection[Account],
 			answer(w, nil, err)
 			return
 		}
-		_ = accountPage.Execute(w, map[string]any{"Name": cmp.Or(customer.State.Name, id), "Account": account})
+		name := cmp.Or(customer.State.Name, id)
+		_ = accountPage.Execute(w, map[string]any{"Name": name, "Account": account})
 	})
 }

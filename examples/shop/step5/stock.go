@@ -87,7 +87,9 @@ func stockRoutes(mux *http.ServeMux, stocks *aggregate.Repository[Stock]) {
 		if !parse(w, r, &received) {
 			return
 		}
-		stock, err := stocks.Update(r.Context(), r.PathValue("item"), func(s Stock) ([]any, error) { return s.Receive(received) })
+		stock, err := stocks.Update(r.Context(), r.PathValue("item"), func(s Stock) ([]any, error) {
+			return s.Receive(received)
+		})
 		answer(w, stock.State, err)
 	})
 	mux.HandleFunc("GET /stock/{item}", func(w http.ResponseWriter, r *http.Request) {
