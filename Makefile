@@ -72,7 +72,7 @@ compose: .env ## Run the bank, its sidecar and Redis in containers, at http://lo
 	grep -q '^BANK_KEYS=' .env || echo "BANK_KEYS=me admin $$(secret)" >>.env
 
 .PHONY: test
-test: test-unit daprd bin/dapr ## Test everything, with real sidecars and stores
+test: test-unit daprd bin/dapr curl ## Test everything, with real sidecars and stores
 	$(MAKE) sim SEEDS=20000 FEEDS=4000 READINGS=300
 	cd integration && go test -race -timeout 20m && go test -race ./servers/... ./browser
 	cd integration && go test -timeout 20m ./memory
@@ -180,11 +180,16 @@ gcc:
 python:
 	$(call need,python3,python3,the reader in another language)
 
+# A test runs the commands of docs/tutorial.md.
+.PHONY: curl
+curl:
+	$(call need,curl,curl,the test of the tutorial)
+
 .PHONY: lint
 lint: lint-prose ## Check the format, the prose, and go vet and staticcheck in all modules
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "these files are not formatted; run make fmt:"; echo "$$unformatted"; exit 1; fi
-	@set -e; for module in . integration bench examples; do \
+	@set -e; for module in . integration bench examples examples/shop; do \
 		echo "go vet and staticcheck in $$module"; \
 		(cd $$module && go vet ./... && go run $(STATICCHECK) ./...); \
 	done
@@ -206,7 +211,7 @@ lint-prose: ## Check the prose: long sentences, long lines, and words that plain
 	@go run ./tools/prose -check
 
 VULNDB ?= https://vuln.go.dev
-AUDIT ?= . integration bench examples tools/daprd tools/daprcli integration/kubernetes
+AUDIT ?= . integration bench examples examples/shop tools/daprd tools/daprcli integration/kubernetes
 
 # docs/releasing.md explains the exit statuses: 3 means vulnerable, 4 not checked. A small package
 # is tried first, because all packages take minutes.

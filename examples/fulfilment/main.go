@@ -1,5 +1,5 @@
-// Command shop is an example: a read model, a process and a publication on one store, which is a
-// SQLite file in this process.
+// Command fulfilment is an example: a read model, a process and a publication on one store, which
+// is a SQLite file in this process.
 //
 //   - shop.go has the three parts.
 //   - domain.go has the events, and the decisions of the aggregates.

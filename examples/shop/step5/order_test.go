@@ -1,0 +1,41 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/eventtest"
+)
+
+var books = OrderPlaced{Customer: "c-1", Item: "book", Count: 2, Cents: 30_00}
+
+func TestAnOrderIsPlacedOnce(t *testing.T) {
+	place := func(o Order) ([]any, error) { return o.Place(books) }
+
+	eventtest.Given(t, Order.Apply).
+		When(place).
+		Then(books)
+	eventtest.Given(t, Order.Apply, books).
+		When(place).
+		ThenError(Refusal("the order was placed before"))
+}
+
+func TestAConfirmedOrderIsNotCancelled(t *testing.T) {
+	eventtest.Given(t, Order.Apply, books, OrderConfirmed{"c-1"}).
+		When(func(o Order) ([]any, error) { return o.Cancel("too late") }).
+		ThenError(Refusal("only an order that is placed can be cancelled"))
+}
+
+func TestAnOldOrderIsReadInCents(t *testing.T) {
+	types, err := eventstore.NewRegistry(orderTypes...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := types.Decode(eventstore.Raw{
+		Type: "OrderPlaced", SchemaVersion: 1, ContentType: "application/json",
+		Payload: []byte(`{"customer":"c-1","item":"book","count":2,"price":30}`),
+	})
+	if err != nil || got != books {
+		t.Errorf("it reads as %+v, %v, want %+v", got, err, books)
+	}
+}
