@@ -1,0 +1,3 @@
+package console
+
+type live struct{}
