@@ -46,10 +46,14 @@ func TestTheStateOfStreamsIsShown(t *testing.T) {
 		closed, deleted := numbered("order", 1), numbered("order", 2)
 		l.append(closed, note("x"))
 		l.append(deleted, note("x"))
-		l.in(closed, func(ctx context.Context, s *eventstore.Session) error { return s.CloseStream(ctx, eventstore.ExpectAny()) })
+		l.in(closed, func(ctx context.Context, s *eventstore.Session) error {
+			return s.CloseStream(ctx, eventstore.ExpectAny())
+		})
 		l.index()
 		l.indexed(deleted, 1)
-		l.in(deleted, func(ctx context.Context, s *eventstore.Session) error { return s.DeleteStream(ctx, eventstore.ExpectAny()) })
+		l.in(deleted, func(ctx context.Context, s *eventstore.Session) error {
+			return s.DeleteStream(ctx, eventstore.ExpectAny())
+		})
 		h := l.console()
 		says(t, get(t, h, "/", http.StatusOK), ">closed<", ">deleted<", "!>open<")
 		says(t, get(t, h, pathOf(closed), http.StatusOK), "<dd>closed</dd>", "Note")
