@@ -18,6 +18,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/eventstore/projection"
 )
 
 //go:embed templates
@@ -46,6 +47,8 @@ type console struct {
 	changes bool
 	folds   map[string]fold // by aggregate type
 	checks  []check
+
+	projections []projection.Option
 }
 
 // Option configures the console.
@@ -113,10 +116,19 @@ func (c *console) handler() http.Handler {
 	get("/{$}", c.listStreams)
 	mux.Handle("GET "+c.prefix+"/streams", http.RedirectHandler(c.prefix+"/", http.StatusSeeOther))
 	get("/streams/{stream}", c.showStream)
+	get("/streams/{stream}/state", c.showState)
 	get("/streams/{stream}/events/{version}", c.download)
 	get("/streams/{stream}/snapshots/{version}", c.showSnapshot)
 	get("/streams/{stream}/snapshots/{version}/raw", c.downloadSnapshot)
+	get("/events", c.listEvents)
+	get("/correlation", c.showCorrelation)
+	get("/followers", c.listFollowers)
+	get("/health", c.showHealth)
 	get("/assets/{file}", serveAsset)
+	mux.HandleFunc("GET "+c.prefix+"/live", c.watch)
+	if c.changes {
+		mux.HandleFunc("POST "+c.prefix+"/followers/{what}", c.answer(c.unpark))
+	}
 	if c.guard.token != nil {
 		mux.HandleFunc("POST "+c.prefix+"/sign-in", c.signIn)
 		mux.HandleFunc("POST "+c.prefix+"/sign-out", c.signOut)
@@ -155,7 +167,7 @@ func parseViews() map[string]*template.Template {
 	views := map[string]*template.Template{}
 	shared := template.Must(template.New("").Funcs(template.FuncMap{"visible": visible, "when": when, "stamp": stamp}).
 		ParseFS(templateFiles, "templates/frame.html", "templates/parts.html"))
-	for _, name := range []string{"streams", "stream", "snapshot", "failure", "signin"} {
+	for _, name := range []string{"streams", "stream", "state", "snapshot", "events", "correlation", "followers", "health", "failure", "signin"} {
 		views[name] = template.Must(template.Must(shared.Clone()).ParseFS(templateFiles, "templates/"+name+".html"))
 	}
 	return views
@@ -208,6 +220,8 @@ var (
 	errNoVersion = errors.New("the stream has no such version")
 	errBadStream = errors.New("this is not the name of a stream; a name is database:type:id, with every byte except A-Z a-z 0-9 - _ . ~ as %XX")
 	errBadQuery  = errors.New("the address of this page has a parameter that cannot be used")
+	errBadForm   = errors.New("the form is incomplete; nothing was changed")
+	errTooMany   = errors.New("too many pages ask for live updates; close some of them")
 	errForeign   = errors.New("a page of another site sent this request; nothing was changed")
 	errHost      = errors.New("the console does not answer requests for this host, because a page of another site could have sent them")
 )

@@ -20,6 +20,8 @@ var failures = []struct {
 	{errNoVersion, http.StatusNotFound, "No such version"},
 	{errBadStream, http.StatusBadRequest, "Not a stream"},
 	{errBadQuery, http.StatusBadRequest, "Invalid address"},
+	{errBadForm, http.StatusBadRequest, "Invalid form"},
+	{errTooMany, http.StatusServiceUnavailable, "Too many live updates"},
 	{errForeign, http.StatusForbidden, "Request from another site"},
 	{errHost, http.StatusMisdirectedRequest, "Unknown host"},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout, "The store takes too long"},

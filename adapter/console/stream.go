@@ -85,6 +85,10 @@ func (c *console) showStream(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	_, v.HasFold = c.folds[stream.Type]
+	v.Seen = seen(v.Version, v.State)
+	if before == 0 && v.State != "deleted" {
+		v.Live = c.livePath(v.Full)
+	}
 	if v.State != "deleted" {
 		if err := c.timeline(r.Context(), reader, &v); err != nil {
 			return err

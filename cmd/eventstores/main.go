@@ -70,7 +70,7 @@ func (c *call) root() *cobra.Command {
 		Args: cobra.ArbitraryArgs, RunE: c.choose,
 	}
 	root.AddCommand(
-		listCommand(c), showCommand(c), tailCommand(c), findCommand(c), traceCommand(c), appendCommand(c), projectionsCommand(c), doctorCommand(c),
+		listCommand(c), showCommand(c), tailCommand(c), findCommand(c), traceCommand(c), appendCommand(c), projectionsCommand(c), doctorCommand(c), consoleCommand(c),
 		copyCommand(c), verifyCommand(c), rebuildCommand(c), feedCommand(c), checkCommand(c), versionCommand(c),
 	)
 	root.SetIn(c.stdin)
