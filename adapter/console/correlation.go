@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,10 +39,10 @@ type related struct {
 	eventView
 	By       *related // its cause, if that is one of them
 	ByOther  string   // the id of its cause, if that is not
-	Lines    []string // SVG paths of the diagram
+	Lines    []string // SVG paths of the diagram, beside the name of the event
 	Dot      string
+	Rest     []string // and below that, however high the event is
 	children []*related
-	lane     int
 }
 
 func (c *console) showCorrelation(w http.ResponseWriter, r *http.Request) error {
@@ -122,25 +123,23 @@ func (c *console) relatedPath(v *correlationView, after feed.Position) string {
 	return withQuery(c.prefix+"/correlation", url.Values{"id": {v.ID}, "after": {strconv.FormatInt(int64(after), 10)}})
 }
 
-// draw draws the diagram of causes: one piece for each event, 100 high. A line leads from each cause
-// to what it caused. A lane is taken from a cause to its effect. Draw returns the number of lanes.
+// draw draws the diagram of causes, a piece for each event. A line leads from each cause to what it
+// caused, in a lane that is theirs until then. Pieces are 100 high, and the page stretches them.
+// Draw returns the number of lanes.
 func draw(events []*related) (lanes int) {
-	var taken []*related // who each lane leads to
+	var taken []*related // what each lane leads to
 	free := func() int {
-		for i, to := range taken {
-			if to == nil {
-				return i
-			}
+		if i := slices.Index(taken, nil); i >= 0 {
+			return i
 		}
 		taken = append(taken, nil)
 		return len(taken) - 1
 	}
 	for _, e := range events {
-		lane := -1
+		lane := slices.Index(taken, e)
 		for i, to := range taken {
 			switch {
-			case to == e:
-				lane, taken[i] = i, nil
+			case i == lane:
 				e.Lines = append(e.Lines, fmt.Sprintf("M%s 0V50", across(i)))
 			case to != nil:
 				e.Lines = append(e.Lines, fmt.Sprintf("M%s 0V100", across(i)))
@@ -149,18 +148,23 @@ func draw(events []*related) (lanes int) {
 		if lane < 0 {
 			lane = free()
 		}
-		e.lane = lane
 		e.Dot = fmt.Sprintf("M%s 50h.01", across(lane))
-		for i, child := range e.children {
+		taken[lane] = nil
+		lanes = max(lanes, len(taken))
+		for _, child := range e.children {
 			to := lane
-			if i > 0 {
-				taken[lane] = e.children[0]
+			if taken[lane] != nil {
 				to = free()
 			}
 			taken[to] = child
 			e.Lines = append(e.Lines, fmt.Sprintf("M%s 50C%s 80 %s 70 %s 100", across(lane), across(lane), across(to), across(to)))
 		}
 		lanes = max(lanes, len(taken))
+		for i, to := range taken {
+			if to != nil {
+				e.Rest = append(e.Rest, fmt.Sprintf("M%s 0V100", across(i)))
+			}
+		}
 		for len(taken) > 0 && taken[len(taken)-1] == nil {
 			taken = taken[:len(taken)-1]
 		}

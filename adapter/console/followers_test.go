@@ -107,5 +107,5 @@ func TestHealthSaysWhatIsWrong(t *testing.T) {
 	says(t, get(t, h, "/health", http.StatusOK), "it evicts &lt;keys&gt;", "cannot be checked: no answer", "nothing was found", "does an indexer work?", "3 warnings")
 	l.index()
 	l.indexed(numbered("order", 1), 1)
-	says(t, get(t, l.console(), "/health", http.StatusOK), "Nothing is wrong", "1 streams")
+	says(t, get(t, l.console(), "/health", http.StatusOK), "Nothing is wrong", "1 stream<")
 }

@@ -70,7 +70,7 @@ func (c *console) showHealth(w http.ResponseWriter, r *http.Request) error {
 	if _, all, done, err := c.census.count(ctx, c.feed); err != nil {
 		v.say("failed", "Catalogue", "%v", err)
 	} else if done {
-		v.say("ok", "Catalogue", "%d streams", all)
+		v.say("ok", "Catalogue", "%s", counted(all, "stream", "streams"))
 	} else {
 		v.say("ok", "Catalogue", "more than %d streams", all)
 	}
@@ -88,9 +88,9 @@ func (c *console) feedHealth(ctx context.Context, v *healthView) {
 	case err != nil:
 		v.say("failed", "Feed", "%v", err)
 	case now.Waiting > 0 && now.End == first.End:
-		v.say("warning", "Feed", "%d entries wait, and none was taken over for %v: does an indexer work?", now.Waiting, lookAgain)
+		v.say("warning", "Feed", "%s, and none was taken over for %v: does an indexer work?", counted(now.Waiting, "entry waits", "entries wait"), lookAgain)
 	default:
-		v.say("ok", "Feed", "%s ends at position %d, has %d journals, and %d entries wait", c.feed.Name(), now.End, now.Journals, now.Waiting)
+		v.say("ok", "Feed", "%s ends at position %d, has %s, and %s", c.feed.Name(), now.End, counted(now.Journals, "journal", "journals"), counted(now.Waiting, "entry waits", "entries wait"))
 	}
 }
 
@@ -105,11 +105,11 @@ func (c *console) followersHealth(ctx context.Context, v *healthView) {
 		name := f.Subscription()
 		switch {
 		case f.Parked > 0:
-			v.say("warning", "Followers", "%s has parked %d streams", name, f.Parked)
+			v.say("warning", "Followers", "%s has parked %s", name, counted(f.Parked, "stream", "streams"))
 		case f.Running < f.Partitions && f.Lag > 0:
-			v.say("warning", "Followers", "%s is %d positions behind, and %d of its %d partitions run", name, f.Lag, f.Running, f.Partitions)
+			v.say("warning", "Followers", "%s is %s behind, and %d of its %s", name, counted(f.Lag, "position", "positions"), f.Running, counted(f.Partitions, "partition runs", "partitions run"))
 		default:
-			v.say("ok", "Followers", "%s is %d positions behind, and %d of its %d partitions run", name, f.Lag, f.Running, f.Partitions)
+			v.say("ok", "Followers", "%s is %s behind, and %d of its %s", name, counted(f.Lag, "position", "positions"), f.Running, counted(f.Partitions, "partition runs", "partitions run"))
 		}
 	}
 }

@@ -32,6 +32,14 @@ func visible(text string) string {
 	return b.String()
 }
 
+// counted returns a number with its noun.
+func counted[N int | int64](n N, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.FormatInt(int64(n), 10) + " " + several
+}
+
 // when returns a time for people, in UTC.
 func when(t time.Time) string {
 	if t.IsZero() {
