@@ -111,7 +111,7 @@ func TestEventsOfACorrelationAreShownWithTheirCauses(t *testing.T) {
 		if n := strings.Count(page, `caused by <a href="#i`); n != 3 {
 			t.Errorf("%d events have a cause among the others", n)
 		}
-		// e1 leads to e2 in its own lane and to e3 in another, which passes e2. Then e2 leads to e4.
+		// e1 leads to e2 in its own lane, and to e3 in another that passes e2. Then e2 leads to e4.
 		says(t, page, `d="M9 50C9 80 9 70 9 100"`, `d="M9 50C9 80 27 70 27 100"`, `d="M27 0V100"`, `d="M27 0V50"`)
 		at, _, _ := strings.Cut(page[strings.Index(page, `datetime="`)+len(`datetime="`):], `"`)
 		says(t, get(t, h, "/correlation?id=buy&near="+at, http.StatusOK), "5 events of 2 streams", "from an hour before", "Search the whole feed")

@@ -8,8 +8,8 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 )
 
-// failures lists errors with the status and the title of their pages. Others are those of the
-// store.
+// failures lists errors with the status and the title of their pages. [statusOf] knows the errors
+// of the store.
 var failures = []struct {
 	is     error
 	status int

@@ -43,8 +43,8 @@ func WithToken(token string) Option {
 	}
 }
 
-// WithHosts limits the console to requests for these hosts, without ports. That keeps pages of other
-// sites away from a console on a loopback address: such a site can let its name point there.
+// WithHosts limits the console to requests for these hosts, without ports. That keeps pages of
+// other sites away from a console on a loopback address: such a site can let its name point there.
 func WithHosts(hosts ...string) Option {
 	return func(c *console) error {
 		for _, host := range hosts {

@@ -138,8 +138,8 @@ func (c *console) nowOf(ctx context.Context, stream eventstore.Stream) (string, 
 	return seen(v.Version, v.State), err
 }
 
-// follow tells what happens in the feed until ctx ends. Only the latest news counts: after each, the
-// page looks for itself.
+// follow tells what happens in the feed until ctx ends. Only the latest news counts: after each,
+// the page looks for itself.
 func (c *console) follow(ctx context.Context, options []feed.ReadOption, told chan news) {
 	tell := func(n news) {
 		select {

@@ -15,8 +15,8 @@ import (
 type fold func(ctx context.Context, reader *eventstore.Reader, version int64) (state any, snapshot int64, err error)
 
 // WithFold makes the console show the state of streams of an aggregate type at any version. It
-// begins with the newest snapshot at or below the version, if that is an S, or with initial. Then it
-// calls apply with each event. The types of the events must be registered, see
+// begins with the newest snapshot at or below the version, if that is an S, or with initial. Then
+// it calls apply with each event. The types of the events must be registered, see
 // [eventstore.WithRegistry]. The state is shown as JSON.
 //
 // Apply is called by several requests at the same time, so it must not change initial. If it takes

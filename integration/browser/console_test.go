@@ -291,8 +291,8 @@ func TestTheConsoleShowsWhatHappensMeanwhile(t *testing.T) {
 	b.do("try again", chromedp.Click(".choices button"), chromedp.WaitVisible(".notice"))
 }
 
-// TestScreenshotOfTheConsole takes pictures of the console in light, in dark and on a phone. No page
-// may be wider than its screen.
+// TestScreenshotOfTheConsole takes pictures of the console in light, in dark and on a phone. No
+// page may be wider than its screen.
 func TestScreenshotOfTheConsole(t *testing.T) {
 	folder := os.Getenv(shotsVariable)
 	if folder == "" {
