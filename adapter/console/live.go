@@ -88,6 +88,9 @@ func (c *console) watch(w http.ResponseWriter, r *http.Request) {
 	defer func() { _ = sender.SetWriteDeadline(time.Now().Add(sendTimeout)) }() // for the end of the answer
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // for proxies that buffer answers
+	if r.Method == http.MethodHead {
+		return
+	}
 	for text := "retry: 2000\n\n"; ; {
 		_ = sender.SetWriteDeadline(time.Now().Add(sendTimeout)) // replaces the deadline for answers that end
 		if _, err := w.Write([]byte(text)); err != nil {

@@ -160,7 +160,8 @@ func (c *console) timeline(ctx context.Context, reader *eventstore.Reader, v *st
 
 // readDown adds events from version next down. If it comes to one that is damaged, it returns why.
 func (c *console) readDown(ctx context.Context, reader *eventstore.Reader, v *streamView, next *int64, size *int) (damaged, err error) {
-	for event, err := range reader.Read(ctx, eventstore.Backwards(), eventstore.ToVersion(*next), eventstore.AsRaw()) {
+	from := max(1, *next+1-int64(perPage-len(v.Events))) // so that the store is not asked for more than the page needs
+	for event, err := range reader.Read(ctx, eventstore.Backwards(), eventstore.FromVersion(from), eventstore.ToVersion(*next), eventstore.AsRaw()) {
 		if d, ok := errors.AsType[*eventstore.DamagedError](err); ok {
 			return d, nil
 		} else if err != nil {
