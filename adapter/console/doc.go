@@ -19,4 +19,8 @@
 // are. A search by prefix, and the number of streams of each type, read the catalogue: one request
 // for every 4,000 streams. The console remembers how far it has counted. A correlation reads a part
 // of the feed, at most 50,000 events for each page. Each live page reads the feed on its own.
+//
+// # Examples
+//
+//   - example_test.go: a console in a service, with the state of an aggregate at any version
 package console

@@ -25,7 +25,8 @@ type guard struct {
 
 // WithToken makes the console ask for a token of at least 16 bytes. Programs send it in the header
 // "Authorization: Bearer TOKEN", and browsers ask their user once. A browser stays signed in until
-// it is closed or until the console is created again.
+// it is closed or until the console is created again. It keeps the cookie only over TLS or on a
+// loopback address.
 func WithToken(token string) Option {
 	return func(c *console) error {
 		if len(token) < minToken {
@@ -127,16 +128,16 @@ func (c *console) signIn(w http.ResponseWriter, r *http.Request) {
 	if !c.isLocal(to) {
 		to = c.prefix + "/"
 	}
-	c.setSession(w, r, c.guard.cookie, 0)
+	c.setSession(w, c.guard.cookie, 0)
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
 func (c *console) signOut(w http.ResponseWriter, r *http.Request) {
-	c.setSession(w, r, "", -1)
+	c.setSession(w, "", -1)
 	http.Redirect(w, r, c.prefix+"/", http.StatusSeeOther)
 }
 
-func (c *console) setSession(w http.ResponseWriter, r *http.Request, value string, maxAge int) {
+func (c *console) setSession(w http.ResponseWriter, value string, maxAge int) {
 	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: value, Path: c.prefix + "/", MaxAge: maxAge,
-		Secure: r.TLS != nil, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 }

@@ -49,7 +49,7 @@ func TestATokenIsNeededWhereOneIsSet(t *testing.T) {
 	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != page || len(cookies) != 1 {
 		t.Fatalf("signing in: %d, %v", w.Code, w.Header())
 	}
-	if c := cookies[0]; !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/console/" || strings.Contains(c.Value, token) {
+	if c := cookies[0]; !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/console/" || strings.Contains(c.Value, token) {
 		t.Errorf("the cookie is %v", c)
 	}
 	r := httptest.NewRequest(http.MethodGet, page, nil)

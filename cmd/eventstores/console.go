@@ -22,7 +22,8 @@ what they have parked, and the health of the store. Pages follow what happens. I
 
 Pages show payloads and metadata as they are stored. So by default only users of this machine reach
 them. To listen on another address, name an environment variable with a token of at least 16 bytes with
---token-env. Browsers ask for it once. The connection is not encrypted: put a proxy with TLS before it.
+--token-env. Browsers ask for it once. The connection is not encrypted: put a proxy with TLS before it,
+because a browser stays signed in only over TLS or on a loopback address.
 
 The console changes nothing, unless --allow-changes is given. Then streams that a projection or another
 subscription has parked can be retried and skipped.

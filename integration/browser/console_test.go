@@ -13,9 +13,11 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/hexalith/eventstores-go/adapter/console"
 	"github.com/hexalith/eventstores-go/adapter/embedded/sqlite"
+	"github.com/hexalith/eventstores-go/adapter/sidecar"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
@@ -80,7 +82,7 @@ type shop struct {
 }
 
 // openShop fills the store of a shop, and serves its console.
-func openShop(t *testing.T, state driver.State, options ...eventstore.Option) *shop {
+func openShop(t *testing.T, state driver.State) *shop {
 	t.Helper()
 	types, err := eventstore.NewRegistry(
 		eventstore.Type[orderPlaced]("OrderPlaced"), eventstore.Type[stockReserved]("StockReserved"), eventstore.Type[paymentTaken]("PaymentTaken"),
@@ -88,7 +90,7 @@ func openShop(t *testing.T, state driver.State, options ...eventstore.Option) *s
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := eventstore.NewProvider(state, append(options, eventstore.WithFeed("shop"), eventstore.WithRegistry(types), eventstore.WithLogger(slog.New(slog.DiscardHandler)))...)
+	p, err := eventstore.NewProvider(state, eventstore.WithFeed("shop"), eventstore.WithRegistry(types), eventstore.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +141,16 @@ func onFile(t *testing.T) *shop {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = state.Close() })
+	return openShop(t, state)
+}
+
+func throughSidecar(t *testing.T) *shop {
+	t.Helper()
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "shop", Components: []string{servers.RedisState("statestore", servers.StartRedis(t))}})
+	state, err := sidecar.NewState(t.Context(), d.Client(t), "statestore")
+	if err != nil {
+		t.Fatal(err)
+	}
 	return openShop(t, state)
 }
 
@@ -263,32 +275,45 @@ func TestTheConsoleIsReadableAndOperableByAll(t *testing.T) {
 }
 
 func TestTheConsoleShowsWhatHappensMeanwhile(t *testing.T) {
-	t.Parallel()
-	s := onFile(t)
-	b := open(t, s.url)
-	b.visit("/streams/EventStores:order:2050")
-	b.until(`document.getElementById("live").textContent === "Live"`)
-	b.do("open details", chromedp.Click("#summary-e1"), chromedp.Focus("#e1 pre"))
-	s.happens(s.order(2050), "note-1", "", "ada", noteWritten{"<script>document.title = 'acted'</script>"})
-	b.until(`document.getElementById("e3") !== null`)
-	if !eval[bool](b, `document.getElementById("more-e1").open && document.activeElement === document.querySelector("#e1 pre")`) {
-		t.Error("the open details were closed, or the focus has moved")
-	}
-	if said := eval[string](b, `document.getElementById("announce").textContent`); said != "Version 3" {
-		t.Errorf("it announces %q", said)
-	}
-	b.do("open the note", chromedp.Click("#summary-e3"))
-	if title := eval[string](b, "document.title"); title != "order:2050 – Event store" {
-		t.Errorf("the title is %q", title)
-	}
+	for name, start := range map[string]func(*testing.T) *shop{"on a file": onFile, "through a sidecar on Redis": throughSidecar} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t)
+			b := open(t, s.url)
+			b.visit("/streams/EventStores:order:2050")
+			b.until(`document.getElementById("live").textContent === "Live"`)
+			b.do("open details", chromedp.Click("#summary-e1"), chromedp.Focus("#e1 pre"))
+			s.happens(s.order(2050), "note-1", "", "ada", noteWritten{"<script>document.title = 'acted'</script>"})
+			b.until(`document.getElementById("e3") !== null`)
+			if !eval[bool](b, `document.getElementById("more-e1").open && document.activeElement === document.querySelector("#e1 pre")`) {
+				t.Error("the open details were closed, or the focus has moved")
+			}
+			if said := eval[string](b, `document.getElementById("announce").textContent`); said != "Version 3" {
+				t.Errorf("it announces %q", said)
+			}
+			b.do("open the note", chromedp.Click("#summary-e3"))
+			if title := eval[string](b, "document.title"); title != "order:2050 – Event store" {
+				t.Errorf("the title is %q", title)
+			}
 
-	b.visit("/events")
-	b.until(`document.getElementById("live").textContent === "Live"`)
-	s.happens(s.order(2051), "note-2", "", "ada", noteWritten{"the newest of all"})
-	b.until(`document.querySelector(".timeline li").textContent.includes("the newest of all")`)
+			b.visit("/events")
+			b.until(`document.getElementById("live").textContent === "Live"`)
+			s.happens(s.order(2051), "note-2", "", "ada", noteWritten{"the newest of all"})
+			b.until(`document.querySelector(".timeline li").textContent.includes("the newest of all")`)
 
-	b.visit("/followers")
-	b.do("try again", chromedp.Click(".choices button"), chromedp.WaitVisible(".notice"))
+			b.visit("/")
+			b.do("search", chromedp.SendKeys("#search", "2043"+kb.Enter), chromedp.WaitVisible(`.list a[href$="order:2043"]`), chromedp.Click(`.list a[href$="order:2043"]`))
+			b.do("go to the correlation", chromedp.Click("#summary-e1"), chromedp.Click(`#e1 dd a`), chromedp.WaitVisible(".causes"))
+			if events := eval[int](b, `document.querySelectorAll(".causes li").length`); events != 6 {
+				t.Errorf("the correlation has %d events", events)
+			}
+			b.visit("/streams/EventStores:order:2043/state?version=1")
+			b.until(`document.querySelector("pre").textContent.includes('"status": "placed"')`)
+
+			b.visit("/followers")
+			b.do("try again", chromedp.Click(".choices button"), chromedp.WaitVisible(".notice"))
+		})
+	}
 }
 
 // TestScreenshotOfTheConsole takes pictures of the console in light, in dark and on a phone. No
