@@ -122,12 +122,12 @@ func (c *console) handler() http.Handler {
 	get("/streams/{stream}/snapshots/{version}/raw", c.downloadSnapshot)
 	get("/events", c.listEvents)
 	get("/correlation", c.showCorrelation)
-	get("/followers", c.listFollowers)
+	get("/projections", c.listFollowers)
 	get("/health", c.showHealth)
 	get("/assets/{file}", serveAsset)
 	mux.HandleFunc("GET "+c.prefix+"/live", c.watch)
 	if c.changes {
-		mux.HandleFunc("POST "+c.prefix+"/followers/{what}", c.answer(c.unpark))
+		mux.HandleFunc("POST "+c.prefix+"/projections/{what}", c.answer(c.unpark))
 	}
 	if c.guard.token != nil {
 		mux.HandleFunc("POST "+c.prefix+"/sign-in", c.signIn)

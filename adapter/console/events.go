@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"fmt"
 	"hash/fnv"
 	"net/http"
 	"net/url"
@@ -106,6 +107,7 @@ func (c *console) itemOf(item feed.Item) eventView {
 		e.Trouble = visible(item.Err.Error())
 	}
 	e.Stream = &name
+	e.Path = fmt.Sprintf("%s?before=%d#e%d", name.Path, item.Version+1, item.Version)
 	sum := fnv.New64a()
 	_, _ = sum.Write([]byte(item.ID()))
 	e.ID = "i" + strconv.FormatUint(sum.Sum64(), 36)

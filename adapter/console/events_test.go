@@ -59,6 +59,8 @@ func TestEventsOfAllStreamsComeNewestFirstAndInPages(t *testing.T) {
 				t.Errorf("%q came %d times", name, n)
 			}
 		}
+		place := link(t, get(t, h, "/events?type=customer", http.StatusOK), `<bdi>customer</bdi><span class="quiet">:</span><bdi class="id">0001</bdi>`)
+		says(t, get(t, h, place, http.StatusOK), `id="e1"`, "a customer", "data-live")
 		says(t, get(t, h, "/events?type=customer", http.StatusOK), "a customer", "!small")
 		says(t, get(t, h, "/events?type=none", http.StatusOK), "There are no events here")
 	})

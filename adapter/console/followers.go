@@ -116,7 +116,7 @@ func (c *console) unpark(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	c.log.InfoContext(r.Context(), "a person has asked through the console for another try of a parked stream", "subscription", s.Name(), "stream", c.feed.Provider().HashedStream(stream), "skip", what == "skip")
-	http.Redirect(w, r, withQuery(c.prefix+"/followers", url.Values{"asked": {what}}), http.StatusSeeOther)
+	http.Redirect(w, r, withQuery(c.prefix+"/projections", url.Values{"asked": {what}}), http.StatusSeeOther)
 	return nil
 }
 

@@ -73,28 +73,28 @@ func TestParkedStreamsAreShownAndCanBeRetriedAndSkipped(t *testing.T) {
 	well := l.parks("mails <i>")
 	readOnly, h := l.console(), l.console(console.WithChanges())
 
-	page := until(t, readOnly, "/followers", ">2<span class=\"unseen\"> parked")
+	page := until(t, readOnly, "/projections", ">2<span class=\"unseen\"> parked")
 	says(t, page, "mails &lt;i&gt;", "&lt;b&gt;a bad note", "at version 2", "!<button", "active", "Read-only")
 	form := url.Values{"follower": {"mails <i>"}, "stream": {first.String()}}
-	post(t, readOnly, "/followers/retry", form, http.StatusNotFound)
-	says(t, get(t, h, "/followers", http.StatusOK), "Try again", "Leave it out", "Changes are allowed")
+	post(t, readOnly, "/projections/retry", form, http.StatusNotFound)
+	says(t, get(t, h, "/projections", http.StatusOK), "Try again", "Leave it out", "Changes are allowed")
 	says(t, until(t, h, "/health", "has parked 2 streams"), "warning")
 
-	post(t, h, "/followers/other", form, http.StatusNotFound)
-	post(t, h, "/followers/retry", url.Values{"follower": {"mails <i>"}, "stream": {"x"}}, http.StatusBadRequest)
-	post(t, h, "/followers/retry", url.Values{"stream": {first.String()}}, http.StatusBadRequest)
-	foreign := httptest.NewRequest(http.MethodPost, "/followers/skip", strings.NewReader(form.Encode()))
+	post(t, h, "/projections/other", form, http.StatusNotFound)
+	post(t, h, "/projections/retry", url.Values{"follower": {"mails <i>"}, "stream": {"x"}}, http.StatusBadRequest)
+	post(t, h, "/projections/retry", url.Values{"stream": {first.String()}}, http.StatusBadRequest)
+	foreign := httptest.NewRequest(http.MethodPost, "/projections/skip", strings.NewReader(form.Encode()))
 	foreign.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	foreign.Header.Set("Sec-Fetch-Site", "cross-site")
 	send(t, h, foreign, http.StatusForbidden)
 
-	post(t, h, "/followers/skip", form, http.StatusSeeOther)
-	page = until(t, h, "/followers?asked=skip", ">1<span class=\"unseen\"> parked")
+	post(t, h, "/projections/skip", form, http.StatusSeeOther)
+	page = until(t, h, "/projections?asked=skip", ">1<span class=\"unseen\"> parked")
 	says(t, page, "The event will be left out", second.String())
 	well.Store(true)
-	post(t, h, "/followers/retry", url.Values{"follower": {"mails <i>"}, "stream": {second.String()}}, http.StatusSeeOther)
-	says(t, until(t, h, "/followers", "<td class=\"number\">0</td>\n</tr>"), "!Parked by")
-	post(t, h, "/followers/retry", form, http.StatusSeeOther) // which is not parked any more
+	post(t, h, "/projections/retry", url.Values{"follower": {"mails <i>"}, "stream": {second.String()}}, http.StatusSeeOther)
+	says(t, until(t, h, "/projections", "<td class=\"number\">0</td>\n</tr>"), "!Parked by")
+	post(t, h, "/projections/retry", form, http.StatusSeeOther) // which is not parked any more
 }
 
 func TestHealthSaysWhatIsWrong(t *testing.T) {

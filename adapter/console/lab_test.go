@@ -153,6 +153,7 @@ func caused(id, correlation, causation string) eventstore.Event {
 // get requests a page.
 func get(t *testing.T, h http.Handler, path string, wantStatus int) string {
 	t.Helper()
+	path, _, _ = strings.Cut(path, "#")
 	return send(t, h, httptest.NewRequest(http.MethodGet, path, nil), wantStatus)
 }
 
@@ -189,7 +190,7 @@ func pathOf(stream eventstore.Stream) string { return "/streams/" + url.PathEsca
 // link returns the address of the link with a text.
 func link(t *testing.T, page, text string) string {
 	t.Helper()
-	before, _, ok := strings.Cut(page, ">"+text+"<")
+	before, _, ok := strings.Cut(page, ">"+text+"</a>")
 	i := strings.LastIndex(before, `href="`)
 	if !ok || i < 0 {
 		t.Fatalf("there is no link %q:\n%s", text, page)

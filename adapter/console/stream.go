@@ -54,6 +54,7 @@ type eventView struct {
 	payload
 	Snapshot string // the path of the snapshot at this version, if there is one
 	Download string
+	Path     string // of the event on the page of its stream
 	Facts    []fact
 	Trouble  string // why it cannot be shown
 }
@@ -84,9 +85,12 @@ func (c *console) showStream(w http.ResponseWriter, r *http.Request) error {
 	if err := c.describe(r.Context(), reader, &v); err != nil {
 		return err
 	}
+	if v.Before > v.Version {
+		v.Before = 0
+	}
 	_, v.HasFold = c.folds[stream.Type]
 	v.Seen = seen(v.Version, v.State)
-	if before == 0 && v.State != "deleted" {
+	if v.Before == 0 && v.State != "deleted" {
 		v.Live = c.livePath(v.Full)
 	}
 	if v.State != "deleted" {
@@ -132,7 +136,7 @@ func (c *console) timeline(ctx context.Context, reader *eventstore.Reader, v *st
 		v.Snapshots = append(v.Snapshots, snapshotLink{snapshots[i], v.snapshotPath(snapshots[i])})
 	}
 	top := v.Version
-	if v.Before > 0 && v.Before <= top {
+	if v.Before > 0 {
 		top = v.Before - 1
 		v.Newest = v.Path
 	}

@@ -32,7 +32,9 @@ func served(t *testing.T, args ...string) string {
 	ctx, stop := context.WithCancel(context.Background())
 	out, code := &announcer{at: make(chan string, 1)}, make(chan int, 1)
 	var errs bytes.Buffer
-	go func() { code <- run(ctx, append([]string{"console", "--listen", "127.0.0.1:0"}, args...), nil, out, &errs) }()
+	go func() {
+		code <- run(ctx, append([]string{"console", "--listen", "127.0.0.1:0"}, args...), nil, out, &errs)
+	}()
 	t.Cleanup(func() {
 		stop()
 		if got := <-code; got != exitWell || errs.Len() > 0 {

@@ -82,7 +82,7 @@ type shop struct {
 }
 
 // openShop fills the store of a shop, and serves its console.
-func openShop(t *testing.T, state driver.State) *shop {
+func openShop(t *testing.T, state driver.State, options ...console.Option) *shop {
 	t.Helper()
 	types, err := eventstore.NewRegistry(
 		eventstore.Type[orderPlaced]("OrderPlaced"), eventstore.Type[stockReserved]("StockReserved"), eventstore.Type[paymentTaken]("PaymentTaken"),
@@ -121,7 +121,7 @@ func openShop(t *testing.T, state driver.State) *shop {
 	}
 	for listed := 0; listed < 60+2+60+3; listed = s.listed(ctx) { // the catalogue follows the feed
 	}
-	handler, err := console.New(f, console.WithTitle("sqlite:shop.db"), console.WithChanges(), console.WithFold("order", order{}, order.apply))
+	handler, err := console.New(f, append(options, console.WithTitle("sqlite:shop.db"), console.WithChanges(), console.WithFold("order", order{}, order.apply))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,24 +134,24 @@ func openShop(t *testing.T, state driver.State) *shop {
 	return s
 }
 
-func onFile(t *testing.T) *shop {
+func onFile(t *testing.T, options ...console.Option) *shop {
 	t.Helper()
 	state, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "shop.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = state.Close() })
-	return openShop(t, state)
+	return openShop(t, state, options...)
 }
 
-func throughSidecar(t *testing.T) *shop {
+func throughSidecar(t *testing.T, options ...console.Option) *shop {
 	t.Helper()
 	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "shop", Components: []string{servers.RedisState("statestore", servers.StartRedis(t))}})
 	state, err := sidecar.NewState(t.Context(), d.Client(t), "statestore")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return openShop(t, state)
+	return openShop(t, state, options...)
 }
 
 // run runs what works in the background until the test ends.
@@ -243,8 +243,8 @@ var consoleViews = []struct {
 		b.visit("/correlation?id=checkout-2043")
 		b.do("open details", chromedp.Click(".causes li:nth-child(2) summary"))
 	}},
-	{"followers", func(b *tab) {
-		b.visit("/followers")
+	{"projections", func(b *tab) {
+		b.visit("/projections")
 		b.do("open details", chromedp.Click(".choices summary"))
 	}},
 	{"health", func(b *tab) { b.visit("/health") }},
@@ -275,7 +275,7 @@ func TestTheConsoleIsReadableAndOperableByAll(t *testing.T) {
 }
 
 func TestTheConsoleShowsWhatHappensMeanwhile(t *testing.T) {
-	for name, start := range map[string]func(*testing.T) *shop{"on a file": onFile, "through a sidecar on Redis": throughSidecar} {
+	for name, start := range map[string]func(*testing.T, ...console.Option) *shop{"on a file": onFile, "through a sidecar on Redis": throughSidecar} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t)
@@ -310,10 +310,31 @@ func TestTheConsoleShowsWhatHappensMeanwhile(t *testing.T) {
 			b.visit("/streams/EventStores:order:2043/state?version=1")
 			b.until(`document.querySelector("pre").textContent.includes('"status": "placed"')`)
 
-			b.visit("/followers")
+			b.visit("/projections")
 			b.do("try again", chromedp.Click(".choices button"), chromedp.WaitVisible(".notice"))
 		})
 	}
+}
+
+func TestTheConsoleIsSignedInto(t *testing.T) {
+	t.Parallel()
+	const token = "a token of enough bytes"
+	b := open(t, onFile(t, console.WithToken(token)).url)
+	b.expect("401")
+	b.visit("/health")
+	b.do("inspect", chromedp.Evaluate(inspect, nil))
+	b.names("sign in")
+	for _, fault := range eval[[]string](b, "inspect.structure()") {
+		t.Errorf("sign in: %s", fault)
+	}
+	b.do("type a wrong token", chromedp.SendKeys("#token", "wrong"+kb.Enter), chromedp.WaitVisible("#sign-in-error"))
+	b.do("type the token", chromedp.SendKeys("#token", token+kb.Enter), chromedp.WaitVisible(`nav [aria-current="page"]`))
+	if title := eval[string](b, "document.title"); title != "Health – Event store" {
+		t.Errorf("signing in leads to %q", title)
+	}
+	b.visit("/streams/EventStores:order:2050")
+	b.until(`document.getElementById("live").textContent === "Live"`)
+	b.do("sign out", chromedp.Click("nav form button"), chromedp.WaitVisible("#token"))
 }
 
 // TestScreenshotOfTheConsole takes pictures of the console in light, in dark and on a phone. No
@@ -345,8 +366,8 @@ func TestScreenshotOfTheConsole(t *testing.T) {
 		{"console-correlation", "/correlation?id=checkout-2043", 1200, 720, "light", ""},
 		{"console-correlation-open", "/correlation?id=checkout-2043", 1200, 900, "dark", ".causes li:nth-child(2) summary"},
 		{"console-correlation-phone", "/correlation?id=checkout-2043", 360, 740, "light", ""},
-		{"console-followers", "/followers", 1200, 900, "light", ".choices summary"},
-		{"console-followers-phone", "/followers", 360, 740, "dark", ""},
+		{"console-projections", "/projections", 1200, 900, "light", ".choices summary"},
+		{"console-projections-phone", "/projections", 360, 740, "dark", ""},
 		{"console-health", "/health", 1200, 700, "light", ""},
 		{"console-failure", "/streams/EventStores:order:1", 1200, 700, "light", ""},
 	} {
