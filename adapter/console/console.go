@@ -181,13 +181,13 @@ type frame struct {
 	At      string // the view
 	Changes bool
 	Token   bool // signing out is possible
-	Out     bool // not signed in: no links to other pages
+	Out     bool // for anyone: it does not tell which store it is, and has no links to other pages
 }
 
 // render answers with a view. It renders the whole page before it sends anything, so that an error
 // never cuts a page short.
 func (c *console) render(w http.ResponseWriter, status int, view string, data any) error {
-	f := frame{View: data, Base: c.prefix, Title: c.title, At: view, Changes: c.changes, Token: c.guard.token != nil, Out: view == "signin"}
+	f := frame{View: data, Base: c.prefix, Title: c.title, At: view, Changes: c.changes, Token: c.guard.token != nil, Out: status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusMisdirectedRequest}
 	var out bytes.Buffer
 	if err := c.views[view].ExecuteTemplate(&out, "frame", f); err != nil {
 		return fmt.Errorf("cannot render the page %s: %w", view, err)

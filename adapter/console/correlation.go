@@ -87,7 +87,7 @@ func (c *console) relate(ctx context.Context, v *correlationView, after feed.Pos
 		if item.What != feed.Progress {
 			v.Read++
 		}
-		if item.What == feed.Appended && item.Event.Metadata.Context.CorrelationID == v.ID {
+		if item.What == feed.Appended && item.Event.Metadata.Context.CorrelationID == v.ID && known[item.ID()] == nil { // an event can come twice
 			v.Events = append(v.Events, c.relatedOf(item, known))
 			streams[item.Stream] = true
 		}
@@ -141,7 +141,7 @@ func draw(events []*related) (lanes int) {
 			switch {
 			case i == lane:
 				e.Lines = append(e.Lines, fmt.Sprintf("M%s 0V50", across(i)))
-			case to != nil:
+			case to != nil && i < maxLanes:
 				e.Lines = append(e.Lines, fmt.Sprintf("M%s 0V100", across(i)))
 			}
 		}
@@ -161,7 +161,7 @@ func draw(events []*related) (lanes int) {
 		}
 		lanes = max(lanes, len(taken))
 		for i, to := range taken {
-			if to != nil {
+			if to != nil && i < maxLanes {
 				e.Rest = append(e.Rest, fmt.Sprintf("M%s 0V100", across(i)))
 			}
 		}

@@ -61,14 +61,16 @@ func TestATokenIsNeededWhereOneIsSet(t *testing.T) {
 }
 
 func TestOnlyKnownHostsAreAnswered(t *testing.T) {
-	h := inMemory(t).console(console.WithHosts("localhost", "127.0.0.1", "::1"))
+	h := inMemory(t).console(console.WithHosts("localhost", "127.0.0.1", "::1"), console.WithTitle("a secret place"))
 	for host, status := range map[string]int{
 		"localhost": 200, "LOCALHOST:8099": 200, "127.0.0.1:80": 200, "[::1]:8099": 200, "localhost.": 200,
 		"evil.example": 421, "evil.example:8099": 421, "localhost.evil.example": 421, "": 421,
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Host = host
-		send(t, h, r, status)
+		if page := send(t, h, r, status); status != http.StatusOK {
+			says(t, page, "!a secret place", "!>Streams<")
+		}
 	}
 }
 

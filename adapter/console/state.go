@@ -22,6 +22,9 @@ type fold func(ctx context.Context, reader *eventstore.Reader, version int64) (s
 // Apply is called by several requests at the same time, so it must not change initial. If it takes
 // too long, 9 seconds in all, the page says so. Without a fold, the console shows the snapshot. A
 // type has one fold.
+//
+// The fold gets events as any reader does. So a state shows what package sealed has encrypted, if
+// the provider has its keys.
 func WithFold[S any](aggregateType string, initial S, apply func(state S, event eventstore.Event) (S, error)) Option {
 	return func(c *console) error {
 		if apply == nil {
