@@ -1,7 +1,7 @@
 // Command eventstores is for operators of event stores. It lists, shows and follows streams, finds
 // events, looks after projections, and shows all of that in a browser. It copies streams from one
-// store to another, verifies them, rebuilds a lost head, looks after the feed of a store, and checks
-// component files before they are used.
+// store to another, verifies them, rebuilds a lost head, looks after the feed of a store, and
+// checks component files before they are used.
 //
 //	eventstores streams --store sqlite:events.db --since 2h
 //	eventstores show --store sqlite:events.db "customer:Ada Lovelace"
