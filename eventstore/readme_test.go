@@ -17,6 +17,7 @@ func TestTheDocumentsCodeComesFromExamples(t *testing.T) {
 		"../docs/backup.md":    {"example_verify_test.go"},
 		"../docs/errors.md":    {"example_append_test.go"},
 		"../docs/following.md": {"../adapter/sidecar/example_feed_test.go", "../adapter/sidecar/example_bell_test.go"},
+		"../docs/looking.md":   {"../adapter/console/example_test.go"},
 		"../docs/modelling.md": {"example_append_test.go", "example_bound_test.go", "example_metadata_test.go", "eventtest/bank_test.go", "eventtest/example_test.go", "eventtest/history_test.go"},
 		"../docs/running.md":   {"../adapter/sidecar/example_test.go"},
 		"../docs/sessions.md":  {"example_test.go"},

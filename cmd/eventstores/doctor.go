@@ -12,6 +12,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/internal/followers"
 )
 
 const doctorUsage = `Usage: eventstores doctor --store <store> [--components folder] [--sample N] [--deep] [--strict]
@@ -235,13 +236,13 @@ func (d *doctor) indexing(ctx context.Context, f *feed.Feed) (now feed.Status, s
 
 // followers checks projections and subscriptions.
 func (d *doctor) followers(ctx context.Context, f *feed.Feed) {
-	followers, err := projectionsOf(ctx, f, nil)
+	all, err := followers.All(ctx, f, nil)
 	if err != nil {
 		d.say("failed", "followers", "%v", err)
 		return
 	}
-	for _, p := range followers {
-		name := subscriptionOf(p.Name, p.Version)
+	for _, p := range all {
+		name := p.Subscription()
 		switch {
 		case p.Parked > 0:
 			d.say("warning", "followers", "%s: %d streams are parked; see eventstores projections parked", name, p.Parked)

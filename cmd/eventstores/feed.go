@@ -12,7 +12,6 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
-	"github.com/hexalith/eventstores-go/eventstore/subscription"
 )
 
 func feedCommand(c *call) *cobra.Command {
@@ -95,26 +94,6 @@ func (f feedFlags) openOn(ctx context.Context, o opened, log *slog.Logger) (*fee
 		return nil, err
 	}
 	return feed.Open(provider)
-}
-
-// eachSubscription calls do with the partitions of each subscription of a feed.
-func eachSubscription(ctx context.Context, f *feed.Feed, do func(name string, partitions []subscription.Partition)) error {
-	names, err := subscription.Names(ctx, f)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		s, err := subscription.New(f, name, func(context.Context, feed.Item) error { return nil })
-		if err != nil {
-			return err
-		}
-		partitions, err := s.Positions(ctx)
-		if err != nil {
-			return err
-		}
-		do(name, partitions)
-	}
-	return nil
 }
 
 // checkAll returns what is wrong with the flag --all.

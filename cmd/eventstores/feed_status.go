@@ -8,6 +8,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/subscription"
+	"github.com/hexalith/eventstores-go/internal/followers"
 )
 
 const feedStatusUsage = `Usage: eventstores feed status --store <store> [--feed name]
@@ -49,8 +50,8 @@ func feedStatus(ctx context.Context, c *call, f *feed.Feed) error {
 		return err
 	}
 	fmt.Fprintf(c.stdout, "feed          %s end=%d journals=%d open=%d waiting=%d\n", f.Name(), now.End, now.Journals, now.Open, now.Waiting)
-	return eachSubscription(ctx, f, func(name string, partitions []subscription.Partition) {
-		p := sumOf(name, partitions)
+	return followers.Each(ctx, f, func(name string, partitions []subscription.Partition) {
+		p := followers.Sum(name, partitions)
 		fmt.Fprintf(c.stdout, "subscription  %s position=%d lag=%d running=%d/%d parked=%d\n", name, p.Position, p.Lag, p.Running, p.Partitions, p.Parked)
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/subscription"
+	"github.com/hexalith/eventstores-go/internal/followers"
 )
 
 const feedVerifyUsage = `Usage: eventstores feed verify --store <store> [--feed name] [--repair] [--all]
@@ -124,7 +125,7 @@ func tellMoved(ctx context.Context, c *call, f *feed.Feed, moved []feed.Range) e
 	for _, r := range moved {
 		fmt.Fprintf(c.stdout, "positions %d to %d were derived: a reader with a position in between begins again after %d\n", r.From, r.To, r.From-1)
 	}
-	return eachSubscription(ctx, f, func(name string, partitions []subscription.Partition) {
+	return followers.Each(ctx, f, func(name string, partitions []subscription.Partition) {
 		for _, p := range partitions {
 			for _, r := range moved {
 				if p.Position >= r.From && p.Position < r.To {

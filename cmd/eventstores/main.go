@@ -1,7 +1,7 @@
 // Command eventstores is for operators of event stores. It lists, shows and follows streams, finds
-// events, and looks after projections. It copies streams from one store to another, verifies them,
-// rebuilds a lost head, looks after the feed of a store, and checks component files before they are
-// used.
+// events, looks after projections, and shows all of that in a browser. It copies streams from one
+// store to another, verifies them, rebuilds a lost head, looks after the feed of a store, and
+// checks component files before they are used.
 //
 //	eventstores streams --store sqlite:events.db --since 2h
 //	eventstores show --store sqlite:events.db "customer:Ada Lovelace"
@@ -10,6 +10,7 @@
 //	eventstores trace --store sqlite:events.db 0199f3c2-7a51-7c11-9d0e-3a52b1a4c0de
 //	eventstores projections --store dapr:statestore@localhost:50001
 //	eventstores doctor --store dapr:statestore@localhost:50001
+//	eventstores console --store sqlite:events.db
 //	eventstores copy --from sqlite:events.db --to dapr:statestore@localhost:50001 --streams names.txt
 //	eventstores verify --store dapr:statestore@localhost:50001 BankAccount:123456000
 //	eventstores rebuild-head --store redis://localhost:6379/0 BankAccount:123456000
@@ -20,8 +21,7 @@
 //	eventstores version
 //
 // Each command explains itself with -h. Flags can stand before and after names, and begin with one
-// dash or two. See docs/looking.md, and docs/moving.md for a
-// complete move.
+// dash or two. See docs/looking.md, and docs/moving.md for a complete move.
 //
 // The exit code is 0 for success, 1 for a failure that the command describes, and 2 for wrong
 // arguments. It is 141 if whoever reads the output has stopped to read it.
@@ -70,7 +70,7 @@ func (c *call) root() *cobra.Command {
 		Args: cobra.ArbitraryArgs, RunE: c.choose,
 	}
 	root.AddCommand(
-		listCommand(c), showCommand(c), tailCommand(c), findCommand(c), traceCommand(c), appendCommand(c), projectionsCommand(c), doctorCommand(c),
+		listCommand(c), showCommand(c), tailCommand(c), findCommand(c), traceCommand(c), appendCommand(c), projectionsCommand(c), doctorCommand(c), consoleCommand(c),
 		copyCommand(c), verifyCommand(c), rebuildCommand(c), feedCommand(c), checkCommand(c), versionCommand(c),
 	)
 	root.SetIn(c.stdin)

@@ -2,19 +2,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
-	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/projection"
-	"github.com/hexalith/eventstores-go/eventstore/subscription"
+	"github.com/hexalith/eventstores-go/internal/followers"
 )
 
 const projectionsUsage = `Usage: eventstores projections --store <store> [--feed name]
@@ -93,94 +90,8 @@ func (what *projecting) with(ctx context.Context, c *call, as use, do func(conte
 	return do(ctx, f, options)
 }
 
-// projected is a version of a projection, or a subscription.
-type projected struct {
-	Name       string        `json:"name"`
-	Version    int           `json:"version"`
-	Active     bool          `json:"active"`
-	Position   feed.Position `json:"position"`
-	Lag        int64         `json:"lag"`
-	Running    int           `json:"running"`
-	Partitions int           `json:"partitions"`
-	Parked     int           `json:"parked"`
-}
-
-// versionInName matches the end of the name of a subscription that is a version of a projection.
-var versionInName = regexp.MustCompile(`^(?s)(.+)@([1-9][0-9]*)$`)
-
-// versionOf returns the projection, and the version, that a subscription belongs to.
-func versionOf(subscription string) (name string, version int) {
-	if m := versionInName.FindStringSubmatch(subscription); m != nil {
-		if version, err := strconv.Atoi(m[2]); err == nil && version > 1 {
-			return m[1], version
-		}
-	}
-	return subscription, 1
-}
-
-// subscriptionOf returns the name of the subscription of a version.
-func subscriptionOf(name string, version int) string {
-	if version == 1 {
-		return name
-	}
-	return fmt.Sprintf("%s@%d", name, version)
-}
-
-// versionOn returns a projection whose handler is not known, to operate it.
-func versionOn(f *feed.Feed, name string, version int, options []projection.Option) (*projection.Projection[any], error) {
-	return projection.New(f, name, func(context.Context, *projection.Documents[any], feed.Item) error { return nil },
-		append(options[:len(options):len(options)], projection.WithVersion(version))...)
-}
-
-// projectionsOf returns all projections and subscriptions of a feed, by their names and versions.
-func projectionsOf(ctx context.Context, f *feed.Feed, options []projection.Option) (all []projected, err error) {
-	err = eachSubscription(ctx, f, func(name string, partitions []subscription.Partition) {
-		all = append(all, sumOf(name, partitions))
-	})
-	if err != nil {
-		return nil, err
-	}
-	versions := map[string]int{}
-	for _, p := range all {
-		versions[p.Name]++
-	}
-	for i, p := range all {
-		version, err := versionOn(f, p.Name, p.Version, options)
-		if _, ok := errors.AsType[*eventstore.ArgumentError](err); ok { // it is no projection
-			all[i].Active = true
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		active, err := version.Active(ctx)
-		if err != nil {
-			return nil, err
-		}
-		all[i].Active = active == p.Version || active == 0 && (p.Version == 1 || versions[p.Name] == 1)
-	}
-	return all, nil
-}
-
-// sumOf adds up the partitions of a subscription.
-func sumOf(name string, partitions []subscription.Partition) (p projected) {
-	p.Name, p.Version = versionOf(name)
-	p.Partitions = len(partitions)
-	for i, part := range partitions {
-		if i == 0 || part.Position < p.Position {
-			p.Position = part.Position
-		}
-		p.Lag = max(p.Lag, part.Lag)
-		if part.Owner != "" {
-			p.Running++
-		}
-		p.Parked += part.Parked
-	}
-	return p
-}
-
 func (what *projecting) list(ctx context.Context, c *call, f *feed.Feed, options []projection.Option) error {
-	all, err := projectionsOf(ctx, f, options)
+	all, err := followers.All(ctx, f, options)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/projection"
 	"github.com/hexalith/eventstores-go/eventstore/subscription"
+	"github.com/hexalith/eventstores-go/internal/followers"
 )
 
 const projectionsParkedUsage = `Usage: eventstores projections parked --store <store> [--version V] <name>
@@ -73,7 +74,7 @@ func (what *unparking) run(ctx context.Context, c *call, args []string) error {
 		as = mending
 	}
 	return what.with(ctx, c, as, func(ctx context.Context, f *feed.Feed, _ []projection.Option) error {
-		s, err := subscription.New(f, subscriptionOf(args[0], what.version), func(context.Context, feed.Item) error { return nil })
+		s, err := followers.Subscription(f, followers.Name(args[0], what.version))
 		if err != nil {
 			return err
 		}

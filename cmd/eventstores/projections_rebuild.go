@@ -10,6 +10,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/projection"
+	"github.com/hexalith/eventstores-go/internal/followers"
 )
 
 const projectionsRebuildUsage = `Usage: eventstores projections rebuild --store <store> [--version V] [--drop] [--yes] <name>
@@ -58,11 +59,11 @@ func projectionsRebuildCommand(c *call) *cobra.Command {
 }
 
 func (what *rebuilding) rebuild(ctx context.Context, c *call, f *feed.Feed, name string, options []projection.Option) error {
-	all, err := projectionsOf(ctx, f, options)
+	all, err := followers.All(ctx, f, options)
 	if err != nil {
 		return err
 	}
-	var chosen projected
+	var chosen followers.Follower
 	for _, p := range all {
 		if p.Name == name && (p.Version == what.version || what.version == 0 && p.Version > chosen.Version) {
 			chosen = p
@@ -79,7 +80,7 @@ func (what *rebuilding) rebuild(ctx context.Context, c *call, f *feed.Feed, name
 			return err
 		}
 	}
-	version, err := versionOn(f, name, chosen.Version, options)
+	version, err := followers.Projection(f, name, chosen.Version, options)
 	if err != nil {
 		return err
 	}
@@ -91,7 +92,7 @@ func (what *rebuilding) rebuild(ctx context.Context, c *call, f *feed.Feed, name
 		if !what.drop || p.Name != name || p.Version >= chosen.Version {
 			continue
 		}
-		old, err := versionOn(f, name, p.Version, options)
+		old, err := followers.Projection(f, name, p.Version, options)
 		if err == nil {
 			err = old.Drop(ctx)
 		}
@@ -123,7 +124,7 @@ func follow(ctx context.Context, c *call, version *projection.Projection[any]) e
 		if err != nil {
 			continue // Switch has the same error, or overcomes it
 		}
-		p := sumOf("", partitions)
+		p := followers.Sum("", partitions)
 		m.reach(int64(p.Position), int64(p.Position)+p.Lag, "positions of the feed")
 	}
 }

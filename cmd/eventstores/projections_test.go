@@ -14,6 +14,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/projection"
 	"github.com/hexalith/eventstores-go/eventstore/subscription"
+	"github.com/hexalith/eventstores-go/internal/followers"
 )
 
 // counted is an event.
@@ -86,7 +87,7 @@ func TestProjectionsAreListedRetriedAndRebuilt(t *testing.T) {
 			return err
 		}
 		cli("", exitWell, []string{"projections"}, "NAME", "RUNNING", `counts\x1b[2J  1        active  `, "0/2      1\n")
-		var line projected
+		var line followers.Follower
 		if err := json.Unmarshal([]byte(cli("", exitWell, []string{"projections", "-o", "json"})), &line); err != nil || line.Name != hostileName || line.Version != 1 || line.Parked != 1 || !line.Active || line.Partitions != 2 {
 			t.Errorf("%v: %+v", err, line)
 		}

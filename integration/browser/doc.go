@@ -1,3 +1,3 @@
-// Package browser holds the tests of the demo's pages in a real browser, headless Chromium, over a
-// real store.
+// Package browser holds the tests of the demo's pages and of the console in a real browser,
+// headless Chromium, over a real store.
 package browser

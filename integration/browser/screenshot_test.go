@@ -14,7 +14,7 @@ import (
 	"github.com/hexalith/eventstores-go/integration/servers"
 )
 
-var write = flag.Bool("write", false, "write the screenshot docs/images/account.png again; with the font Inter installed it looks as it does there")
+var write = flag.Bool("write", false, "write the screenshots of docs/images again; with the font Inter installed, account.png looks as it does there")
 
 // shotsVariable names the folder for screenshots that a person can look at.
 const shotsVariable = "EVENTSTORES_SCREENSHOTS"
