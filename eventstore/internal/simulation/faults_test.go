@@ -215,6 +215,7 @@ var failing = regexp.MustCompile(`seed (\d+) fails`)
 func TestEveryRuleIsNeeded(t *testing.T) {
 	for _, p := range faults {
 		t.Run(p.rule+" "+p.fault, func(t *testing.T) {
+			t.Parallel()
 			test, seeds := "TestNothingIsLostTornOrDoubled", "100000"
 			if strings.HasPrefix(p.rule, "step") || p.rule == "together" {
 				test, seeds = "TestNothingIsLostByUpdates", "20000"

@@ -73,6 +73,7 @@ var feedFaults = []planted{
 func TestEveryRuleOfFollowingIsNeeded(t *testing.T) {
 	for _, p := range feedFaults {
 		t.Run(p.rule+" "+p.fault, func(t *testing.T) {
+			t.Parallel()
 			out, err := p.run(t, []string{"follower_test.go", "../..", "../../feed", "../journal"}, "-test.run=TestEveryCommitIsFollowed", "-feeds=20000", "-test.timeout=20m")
 			caught := failing.FindStringSubmatch(out)
 			if err == nil || caught == nil {

@@ -275,6 +275,7 @@ var inlineFaults = []planted{
 func TestEveryRuleOfInlineIsNeeded(t *testing.T) {
 	for _, p := range inlineFaults {
 		t.Run(p.fault, func(t *testing.T) {
+			t.Parallel()
 			out, err := p.run(t, []string{"../..", "../../projection"}, "-test.run=TestInlineDocumentsHoldWhatIsStored", "-seeds=20000")
 			caught := failing.FindStringSubmatch(out)
 			if err == nil || caught == nil {

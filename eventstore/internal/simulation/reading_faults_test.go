@@ -88,6 +88,7 @@ const (
 func TestEveryRuleOfReadingIsNeeded(t *testing.T) {
 	for _, p := range readingFaults {
 		t.Run(p.rule+" "+p.fault, func(t *testing.T) {
+			t.Parallel()
 			out, err := p.run(t, []string{"../../subscription", "../../projection", "../../publishing", "../../process"},
 				"-test.run="+p.test, "-readings=5000", "-test.timeout=20m")
 			caught := failing.FindStringSubmatch(out)
