@@ -130,7 +130,7 @@ func (s *inlining) apply(_ context.Context, docs *projection.Documents[taking], 
 
 // live is the life of a process. It ends with a crash, after which requests may still arrive.
 func (s *inlining) live(ctx context.Context, rng *rand.Rand) {
-	p, _ := s.provider(&lossy{s.store, s, rng})
+	p, _ := s.provider(&lossy{State: s.store, of: s, rng: rand.New(rand.NewPCG(rng.Uint64(), 0))})
 	for range 1 + rng.IntN(3) {
 		s.mu.Lock()
 		s.token++
@@ -206,20 +206,28 @@ func (s *inlining) verdict(ctx context.Context) error {
 // lossy loses, delays and repeats requests.
 type lossy struct {
 	driver.State
-	of  *inlining
+	of *inlining
+
+	mu  sync.Mutex // several requests may be on their way
 	rng *rand.Rand
+}
+
+func (l *lossy) chance(n int) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.rng.IntN(n)
 }
 
 var errGone = errors.New("no answer")
 
 // around sends a request. Each takes some time.
 func (l *lossy) around(ctx context.Context, send func(context.Context) error) error {
-	<-time.After(time.Duration(1+l.rng.IntN(6_000_000)) * time.Nanosecond)
+	<-time.After(time.Duration(1+l.chance(6_000_000)) * time.Nanosecond)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	ctx = context.WithoutCancel(ctx)
-	fate, delay := l.rng.IntN(12), time.Duration(1+l.rng.IntN(150_000_000))
+	fate, delay := l.chance(12), time.Duration(1+l.chance(150_000_000))
 	switch fate {
 	case 0:
 		return errGone
@@ -241,8 +249,8 @@ func (l *lossy) around(ctx context.Context, send func(context.Context) error) er
 }
 
 func (l *lossy) Get(ctx context.Context, partition, key string) (item driver.Item, err error) {
-	<-time.After(time.Duration(1 + l.rng.IntN(3_000_000)))
-	if l.rng.IntN(20) == 0 {
+	<-time.After(time.Duration(1 + l.chance(3_000_000)))
+	if l.chance(20) == 0 {
 		return driver.Item{}, errGone
 	}
 	return l.State.Get(ctx, partition, key)
