@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -15,7 +16,8 @@ import (
 // time. It is safe for concurrent use.
 type meter struct {
 	stdout, stderr io.Writer
-	bar            *bars // nil unless standard error is a terminal
+	level          slog.Leveler // of warnings
+	bar            *bars        // nil unless standard error is a terminal
 	began          time.Time
 
 	mu       sync.Mutex
@@ -47,7 +49,7 @@ const (
 
 func newMeter(c *call, streams int) *meter {
 	m := &meter{
-		stdout: c.stdout, stderr: c.stderr, began: time.Now(), streams: streams,
+		stdout: c.stdout, stderr: c.stderr, level: c, began: time.Now(), streams: streams,
 		at: map[eventstore.Stream]progress{}, events: map[string]int64{}, stop: make(chan struct{}),
 	}
 	every := sayAgain

@@ -132,11 +132,20 @@ func each(ctx context.Context, m *meter, streams iter.Seq2[eventstore.Stream, er
 }
 
 // logger returns a logger that prints warnings without disturbing the meter.
-func logger(m *meter) *slog.Logger { return warningsTo(m) }
+func logger(m *meter) *slog.Logger { return warningsTo(m, m.level) }
 
 // warnings returns a logger that prints warnings.
-func warnings(c *call) *slog.Logger { return warningsTo(c.stderr) }
+func warnings(c *call) *slog.Logger { return warningsTo(c.stderr, c) }
 
-func warningsTo(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
+func warningsTo(w io.Writer, level slog.Leveler) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+// Level implements [slog.Leveler]. Warnings count until the command is stopped. Those that come
+// later are about what was interrupted.
+func (c *call) Level() slog.Level {
+	if c.stopped != nil && c.stopped() {
+		return slog.LevelError
+	}
+	return slog.LevelWarn
 }
