@@ -86,6 +86,7 @@ func (d *doctor) say(level, check, format string, args ...any) {
 	result := diagnosis{level, check, fmt.Sprintf(format, args...)}
 	_ = d.m.around(func() error {
 		if d.format == asJSON {
+			result.About = d.c.hidden(result.About)
 			return d.c.json(result)
 		}
 		fmt.Fprintf(d.c.stdout, "%-8s %-11s %s\n", result.Level, result.Check, result.About)
