@@ -171,10 +171,10 @@ func TestCommandsForAllStreamsHoldOnlyAFew(t *testing.T) {
 				return len(p), nil
 			})
 			behind := 0
-			m := &manyStreams{State: memory.New(), count: 20_000, each: func(n int) { behind = max(behind, n-int(lines.Load())) }}
+			m := &manyStreams{State: memory.New(), count: 5_000, each: func(n int) { behind = max(behind, n-int(lines.Load())) }}
 			var errs bytes.Buffer
 			code := run(t.Context(), append(job{args: args}.of(t, "", lend(t, &manyStreams{State: memory.New()}), ""), lend(t, m)), nil, out, &errs)
-			if wants(t, code, exitNot, errs.String()); lines.Load() != 20_001 || behind > 1000 {
+			if wants(t, code, exitNot, errs.String()); lines.Load() != 5_001 || behind > 1000 {
 				t.Errorf("%d lines, up to %d streams held", lines.Load(), behind)
 			}
 		})
