@@ -27,7 +27,8 @@ It prints one finding per line, with file and line:
 
 The exit code is 0 if nothing is refused and, with --strict, there is no warning. Otherwise it is 1. It
 is 2 for wrong arguments or unreadable files.
-`
+
+` + aboutOutput
 
 // level is the severity of a finding.
 type level int
@@ -48,8 +49,25 @@ type finding struct {
 	text  string
 }
 
+// checkLine is a finding in JSON.
+type checkLine struct {
+	File  string `json:"file"`
+	Line  int    `json:"line"`
+	Level string `json:"level"`
+	Text  string `json:"text"`
+}
+
+// checkSum is the last line in JSON.
+type checkSum struct {
+	Components int `json:"components"`
+	Refused    int `json:"refused"`
+	Warnings   int `json:"warnings"`
+	Hints      int `json:"hints"`
+}
+
 // checking is what the command check is asked to do.
 type checking struct {
+	format
 	strict, offline bool
 	may             hosts
 }
@@ -59,6 +77,7 @@ func checkCommand(c *call) *cobra.Command {
 	cmd := newCommand("check", "check folders of Dapr component files", checkUsage, func(cmd *cobra.Command, folders []string) error {
 		return what.run(cmd.Context(), c, folders)
 	})
+	what.outputFlag(cmd)
 	flags := cmd.Flags()
 	flags.BoolVar(&what.strict, "strict", false, "exit with 1 for warnings, too")
 	flags.BoolVar(&what.offline, "offline", false, "ask no servers, and print no hint about it")
@@ -105,9 +124,11 @@ func (what checking) run(ctx context.Context, c *call, folders []string) error {
 	count := map[level]int{}
 	for _, f := range found {
 		count[f.level]++
-		fmt.Fprintf(c.stdout, "%s:%d: %s: %s\n", f.file, f.line, f.level, f.text)
+		c.say(what.format, fmt.Sprintf("%s:%d: %s: %s", f.file, f.line, f.level, f.text),
+			checkLine{c.hidden(f.file), f.line, f.level.String(), c.hidden(f.text)})
 	}
-	fmt.Fprintf(c.stdout, "%d components: %d refused, %d warnings, %d hints\n", len(all), count[refused], count[warning], count[hint])
+	c.say(what.format, fmt.Sprintf("%d components: %d refused, %d warnings, %d hints", len(all), count[refused], count[warning], count[hint]),
+		checkSum{len(all), count[refused], count[warning], count[hint]})
 	if count[refused] > 0 || what.strict && count[warning] > 0 {
 		return errSaid
 	}

@@ -36,12 +36,14 @@ It prints a line for each stream:
   stopped  …   the command was stopped
 
 The exit code is 0 if all were copied or deleted, otherwise 1. It is 2 for wrong arguments.
-`
+
+` + aboutOutput
 
 // copying is what the command copy is asked to do.
 type copying struct {
 	from, to string
 	selection
+	format
 }
 
 func copyCommand(c *call) *cobra.Command {
@@ -52,6 +54,7 @@ func copyCommand(c *call) *cobra.Command {
 	cmd.Flags().StringVar(&what.from, "from", "", "the `store` to copy from")
 	cmd.Flags().StringVar(&what.to, "to", "", "the `store` to copy to")
 	what.flags(cmd.Flags(), "copied")
+	what.outputFlag(cmd)
 	what.allFlags(cmd.Flags())
 	return cmd
 }
@@ -96,14 +99,27 @@ func (what copying) run(ctx context.Context, c *call, args []string) error {
 	}
 	defer closeTarget()
 
-	r := each(ctx, m, streams, what.parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
+	r := reporter{c, m, what.format}.each(ctx, streams, what.parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
 		result, err := transfer.Copy(ctx, fromStore, toStore, stream, transfer.WithProgress(func(p transfer.Progress) {
 			what := [...]string{"checked", "verified", "copied", "verified"}[p.Stage]
 			m.tell(stream, what, progress{stage: int(p.Stage), stages: 4, done: p.Done, of: p.Of})
 		}))
 		return copied(result, err)
 	})
-	return c.conclude(ctx, "copied", max(named, r.begun), r, "Run the same command again to continue.")
+	return c.conclude(ctx, what.format, "copied", max(named, r.begun), r, "Run the same command again to continue.")
+}
+
+// copiedLine is the result of one copy in JSON.
+type copiedLine struct {
+	resultLine
+	Version   int64   `json:"version"`
+	Before    int64   `json:"before"`
+	Copied    int64   `json:"copied"`
+	Bytes     int64   `json:"bytes"`
+	Verified  int64   `json:"verified"`
+	Snapshots int     `json:"snapshots"`
+	LeftOut   []int64 `json:"snapshotsLeftOut,omitempty"`
+	Closed    bool    `json:"closed"`
 }
 
 // copied describes the result of one copy.
@@ -116,20 +132,30 @@ func copied(r transfer.Result, err error) outcome {
 		slices.Sort(r.Unusable)
 		o.about += fmt.Sprintf(" snapshots-left-out=%v (unreadable in the source)", r.Unusable)
 	}
+	o.line = func(line resultLine) any {
+		return copiedLine{line, r.Version, r.Before, r.Copied, r.Bytes, r.Verified, r.Snapshots, r.Unusable, r.Closed}
+	}
 	switch {
 	case err != nil:
-		o.word, o.bad = "failed", true
+		o.word, o.bad, o.why = "failed", true, err.Error()
 		o.about += ": " + err.Error()
 	case r.Deleted:
 		o.word, o.about = "deleted", ""
 	case r.Version == 0:
-		o.word, o.about, o.bad = "empty", "the source has no such stream; check the name", true
+		return empty("the source has no such stream; check the name")
 	}
 	return o
 }
 
+// sumLine is what a command did with all streams in JSON.
+type sumLine struct {
+	Streams int `json:"streams"`
+	Done    int `json:"done"`
+	Failed  int `json:"failed"`
+}
+
 // conclude prints the last line about so many streams, and returns an error if not all went well.
-func (c *call) conclude(ctx context.Context, done string, streams int, r results, again string) error {
+func (c *call) conclude(ctx context.Context, as format, done string, streams int, r results, again string) error {
 	summary := fmt.Sprintf("%d of %d streams %s", r.well, streams, done)
 	switch {
 	case r.bad == streams && streams > 0:
@@ -137,7 +163,7 @@ func (c *call) conclude(ctx context.Context, done string, streams int, r results
 	case r.bad > 0:
 		summary += fmt.Sprintf(", %d failed", r.bad)
 	}
-	fmt.Fprintln(c.stdout, summary)
+	c.say(as, summary, sumLine{streams, r.well, r.bad})
 	switch {
 	case ctx.Err() != nil && outputError(ctx) == nil && (r.err != nil || r.well+r.bad < streams):
 		fmt.Fprintf(c.stderr, "Stopped early. %s\n", again)

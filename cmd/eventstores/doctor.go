@@ -86,11 +86,19 @@ func (d *doctor) say(level, check, format string, args ...any) {
 	result := diagnosis{level, check, fmt.Sprintf(format, args...)}
 	_ = d.m.around(func() error {
 		if d.format == asJSON {
+			result.About = d.c.hidden(result.About)
 			return d.c.json(result)
 		}
 		fmt.Fprintf(d.c.stdout, "%-8s %-11s %s\n", result.Level, result.Check, result.About)
 		return nil
 	})
+}
+
+// fail prints that a check has failed, unless it was interrupted.
+func (d *doctor) fail(ctx context.Context, check, format string, args ...any) {
+	if ctx.Err() == nil {
+		d.say("failed", check, format, args...)
+	}
 }
 
 func (d *doctor) run(ctx context.Context) error {
@@ -156,14 +164,14 @@ func (d *doctor) store(ctx context.Context, s store) {
 	log := logger(d.m)
 	o, err := s.openWith(ctx, log)
 	if err != nil {
-		d.say("failed", "store", "%v", err)
+		d.fail(ctx, "store", "%v", err)
 		return
 	}
 	defer o.close()
 	d.settings(ctx, s)
 	provider, err := o.provider(log)
 	if err != nil {
-		d.say("failed", "store", "%v", err)
+		d.fail(ctx, "store", "%v", err)
 		return
 	}
 	f, err := d.openOn(ctx, o, log)
@@ -171,7 +179,7 @@ func (d *doctor) store(ctx context.Context, s store) {
 	case errors.Is(err, errNoFeed):
 		d.say("warning", "feed", "the store has no feed, so that its streams can be neither listed nor followed")
 	case err != nil:
-		d.say("failed", "feed", "%v", err)
+		d.fail(ctx, "feed", "%v", err)
 	default:
 		defer closeProvider(ctx, f.Provider(), log)
 		d.feed(ctx, f)
@@ -190,6 +198,8 @@ func (d *doctor) settings(ctx context.Context, s store) {
 	}
 	flaws, err := s.flaws(ctx)
 	switch {
+	case ctx.Err() != nil:
+		return
 	case err != nil:
 		d.say("warning", "store", "%s can be opened, but its settings cannot be read: %v", s.name, err)
 	case len(flaws) == 0:
@@ -207,7 +217,7 @@ func (d *doctor) feed(ctx context.Context, f *feed.Feed) {
 	case ctx.Err() != nil:
 		return
 	case err != nil:
-		d.say("failed", "feed", "%s: %v", f.Name(), err)
+		d.fail(ctx, "feed", "%s: %v", f.Name(), err)
 		return
 	case stands:
 		d.say("warning", "feed", "%s: %d entries wait, and none was taken over for %v: does an indexer work?", f.Name(), status.Waiting, d.patience)
@@ -238,7 +248,7 @@ func (d *doctor) indexing(ctx context.Context, f *feed.Feed) (now feed.Status, s
 func (d *doctor) followers(ctx context.Context, f *feed.Feed) {
 	all, err := followers.All(ctx, f, nil)
 	if err != nil {
-		d.say("failed", "followers", "%v", err)
+		d.fail(ctx, "followers", "%v", err)
 		return
 	}
 	for _, p := range all {
@@ -259,7 +269,7 @@ func (d *doctor) streams(ctx context.Context, o opened, provider *eventstore.Pro
 	infos, done, err := d.catalogue(ctx, o, log, filter{})
 	if err != nil {
 		if !errors.Is(err, errNoFeed) { // which was said
-			d.say("failed", "catalogue", "%v", err)
+			d.fail(ctx, "catalogue", "%v", err)
 		}
 		return
 	}
@@ -268,9 +278,7 @@ func (d *doctor) streams(ctx context.Context, o opened, provider *eventstore.Pro
 	n := 0
 	for info, err := range infos {
 		if err != nil {
-			if ctx.Err() == nil {
-				d.say("failed", "catalogue", "%v", err)
-			}
+			d.fail(ctx, "catalogue", "%v", err)
 			return
 		}
 		// Each stream has the same chance to be among those that are chosen.
@@ -289,7 +297,7 @@ func (d *doctor) streams(ctx context.Context, o opened, provider *eventstore.Pro
 			return
 		}
 		if o := verified(found, err); o.bad {
-			d.say("failed", "streams", "%s: %s %s", stream, o.word, o.about)
+			d.fail(ctx, "streams", "%s: %s %s", stream, o.word, o.about)
 			continue
 		}
 		sound++
@@ -306,9 +314,9 @@ func (d *doctor) log(ctx context.Context, f *feed.Feed) {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		d.say("failed", "log", "%v", err)
+		d.fail(ctx, "log", "%v", err)
 	case !found.Sound():
-		d.say("failed", "log", "%d findings; run eventstores feed verify", found.Unrepaired)
+		d.fail(ctx, "log", "%d findings; run eventstores feed verify", found.Unrepaired)
 	default:
 		d.say("ok", "log", "%d entries of %d streams", found.Entries, found.Streams)
 	}

@@ -37,12 +37,14 @@ It prints a line for each stream that cannot be imported:
 and how many streams were added to the feed, were known to it, and were deleted. Deleted streams
 have no events any more, so they are left out. The exit code is 0 if all others are in the feed,
 otherwise 1. It is 2 for wrong arguments.
-`
+
+` + aboutOutput
 
 // importing is what the command feed import is asked to do.
 type importing struct {
 	feedFlags
 	names
+	format
 	all bool
 }
 
@@ -53,6 +55,7 @@ func feedImportCommand(c *call) *cobra.Command {
 	})
 	what.feedFlags.flags(cmd.Flags())
 	what.names.flags(cmd.Flags(), "")
+	what.outputFlag(cmd)
 	cmd.Flags().BoolVar(&what.all, "all", false, "find the streams by the keys of the store")
 	return cmd
 }
@@ -69,7 +72,7 @@ func (what importing) run(ctx context.Context, c *call, args []string) error {
 	if !what.all && !given {
 		return wrong(errors.New("no streams given; name them as arguments, or in a file with --streams, or give --all"))
 	}
-	wanted := imports{names: what.names}
+	wanted := imports{names: what.names, report: reporter{c: c, as: what.format}}
 	for _, name := range args {
 		stream, err := what.written(name)
 		if err != nil {
@@ -86,6 +89,7 @@ func (what importing) run(ctx context.Context, c *call, args []string) error {
 		wanted.lines = what.lines(file)
 	}
 	m := newMeter(c, 0)
+	wanted.report.m = m
 	f, o, closeFeed, err := what.openFeed(ctx, s, logger(m))
 	if err != nil {
 		m.end()
@@ -95,12 +99,13 @@ func (what importing) run(ctx context.Context, c *call, args []string) error {
 	if what.all {
 		wanted.stored = feed.Stored(ctx, o.state.(driver.Lister))
 	}
-	return wanted.run(ctx, c, m, f)
+	return wanted.run(ctx, f)
 }
 
 // imports is what one import is about, and what has become of it.
 type imports struct {
 	names
+	report reporter
 	given  []eventstore.Stream
 	lines  iter.Seq2[eventstore.Stream, error] // of a file; nil if there is none
 	stored iter.Seq2[eventstore.Stream, error] // by their keys; nil if they are named
@@ -110,7 +115,7 @@ type imports struct {
 }
 
 // streams returns the streams to import. It tells of lines that name none, and goes on.
-func (i *imports) streams(m *meter) iter.Seq2[eventstore.Stream, error] {
+func (i *imports) streams() iter.Seq2[eventstore.Stream, error] {
 	if i.stored != nil {
 		return i.stored
 	}
@@ -126,7 +131,7 @@ func (i *imports) streams(m *meter) iter.Seq2[eventstore.Stream, error] {
 		for stream, err := range i.lines {
 			if err != nil {
 				i.bad++
-				m.say("failed   " + err.Error())
+				i.say("failed   "+err.Error(), resultLine{Result: "failed", Error: err.Error()})
 				continue
 			}
 			if !yield(stream, nil) {
@@ -136,9 +141,27 @@ func (i *imports) streams(m *meter) iter.Seq2[eventstore.Stream, error] {
 	}
 }
 
-func (i *imports) run(ctx context.Context, c *call, m *meter, f *feed.Feed) error {
+// say prints a line about a stream.
+func (i *imports) say(text string, line resultLine) {
+	_ = i.report.m.around(func() error {
+		i.report.c.say(i.report.as, text, line)
+		return nil
+	})
+}
+
+// importSum is the last line in JSON.
+type importSum struct {
+	Added   int `json:"added"`
+	Known   int `json:"known"`
+	Deleted int `json:"deleted"`
+	Empty   int `json:"empty"`
+	Failed  int `json:"failed"`
+}
+
+func (i *imports) run(ctx context.Context, f *feed.Feed) error {
+	c, m := i.report.c, i.report.m
 	var failed error
-	for stream, err := range f.Import(ctx, i.streams(m)) {
+	for stream, err := range f.Import(ctx, i.streams()) {
 		if err != nil {
 			failed = err
 			break
@@ -147,15 +170,16 @@ func (i *imports) run(ctx context.Context, c *call, m *meter, f *feed.Feed) erro
 		m.count()
 		switch stream.Result {
 		case feed.ImportAbsent:
-			m.say(fmt.Sprintf("empty    %s the store has no such stream; check the name", stream.Stream))
+			const why = "the store has no such stream; check the name"
+			i.say(fmt.Sprintf("empty    %s %s", stream.Stream, why), resultLine{stream.Stream.String(), "empty", why})
 		case feed.ImportFailed:
-			m.say(fmt.Sprintf("failed   %s %s", stream.Stream, stream.Err))
+			i.say(fmt.Sprintf("failed   %s %s", stream.Stream, stream.Err), resultLine{stream.Stream.String(), "failed", c.hidden(stream.Err.Error())})
 		}
 	}
 	m.end()
 	bad := i.of[feed.ImportFailed] + i.bad
-	fmt.Fprintf(c.stdout, "%d added, %d known, %d deleted, %d empty, %d failed\n",
-		i.of[feed.ImportAdded], i.of[feed.ImportKnown], i.of[feed.ImportDeleted], i.of[feed.ImportAbsent], bad)
+	sum := importSum{i.of[feed.ImportAdded], i.of[feed.ImportKnown], i.of[feed.ImportDeleted], i.of[feed.ImportAbsent], bad}
+	c.say(i.report.as, fmt.Sprintf("%d added, %d known, %d deleted, %d empty, %d failed", sum.Added, sum.Known, sum.Deleted, sum.Empty, sum.Failed), sum)
 	switch {
 	case ctx.Err() != nil && failed != nil && outputError(ctx) == nil:
 		fmt.Fprintln(c.stderr, "Stopped early. Run the same command again to continue.")

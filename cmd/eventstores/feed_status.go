@@ -23,10 +23,14 @@ indexes. Then comes one line for each subscription: its lowest position, how man
 feed come after that, how many of its partitions an instance has, and how many streams are parked.
 
 The exit code is 0, or 1 if something cannot be read. It is 2 for wrong arguments.
-`
+
+` + aboutOutput
 
 func feedStatusCommand(c *call) *cobra.Command {
-	var flags feedFlags
+	var (
+		flags feedFlags
+		as    format
+	)
 	cmd := newCommand("status", "say how far the feed and its subscriptions are", feedStatusUsage, func(cmd *cobra.Command, _ []string) error {
 		s, err := flags.named(c, reading)
 		if err != nil {
@@ -37,21 +41,43 @@ func feedStatusCommand(c *call) *cobra.Command {
 			return err
 		}
 		defer closeFeed()
-		return feedStatus(cmd.Context(), c, f)
+		return feedStatus(cmd.Context(), c, as, f)
 	})
 	flags.flags(cmd.Flags())
+	as.outputFlag(cmd)
 	cmd.Args = noArguments
 	return cmd
 }
 
-func feedStatus(ctx context.Context, c *call, f *feed.Feed) error {
+// statusLine is the state of a feed in JSON.
+type statusLine struct {
+	Feed     string        `json:"feed"`
+	End      feed.Position `json:"end"`
+	Journals int           `json:"journals"`
+	Open     int           `json:"open"`
+	Waiting  int           `json:"waiting"`
+}
+
+// subscriptionLine is the state of a subscription in JSON.
+type subscriptionLine struct {
+	Subscription string        `json:"subscription"`
+	Position     feed.Position `json:"position"`
+	Lag          int64         `json:"lag"`
+	Running      int           `json:"running"`
+	Partitions   int           `json:"partitions"`
+	Parked       int           `json:"parked"`
+}
+
+func feedStatus(ctx context.Context, c *call, as format, f *feed.Feed) error {
 	now, err := f.Status(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.stdout, "feed          %s end=%d journals=%d open=%d waiting=%d\n", f.Name(), now.End, now.Journals, now.Open, now.Waiting)
+	c.say(as, fmt.Sprintf("feed          %s end=%d journals=%d open=%d waiting=%d", f.Name(), now.End, now.Journals, now.Open, now.Waiting),
+		statusLine{f.Name(), now.End, now.Journals, now.Open, now.Waiting})
 	return followers.Each(ctx, f, func(name string, partitions []subscription.Partition) {
 		p := followers.Sum(name, partitions)
-		fmt.Fprintf(c.stdout, "subscription  %s position=%d lag=%d running=%d/%d parked=%d\n", name, p.Position, p.Lag, p.Running, p.Partitions, p.Parked)
+		c.say(as, fmt.Sprintf("subscription  %s position=%d lag=%d running=%d/%d parked=%d", name, p.Position, p.Lag, p.Running, p.Partitions, p.Parked),
+			subscriptionLine{name, p.Position, p.Lag, p.Running, p.Partitions, p.Parked})
 	})
 }

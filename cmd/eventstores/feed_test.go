@@ -25,6 +25,12 @@ func inFeed(t *testing.T, file string, do func(ctx context.Context, state driver
 		t.Fatal(err)
 	}
 	defer state.Close()
+	inFeedOf(t, state, do, types...)
+}
+
+// inFeedOf does something with the feed "all" of a store, which is indexed meanwhile.
+func inFeedOf(t *testing.T, state driver.State, do func(ctx context.Context, state driver.State, f *feed.Feed) error, types ...eventstore.TypeDefinition) {
+	t.Helper()
 	registry, err := eventstore.NewRegistry(types...)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 	"github.com/hexalith/eventstores-go/eventstore/subscription"
@@ -39,12 +40,15 @@ It prints a line for each thing that is wrong:
 
 The exit code is 0 if nothing is wrong, or if everything was repaired, otherwise 1. It is 2 for wrong
 arguments.
+
+` + aboutOutput + `A finding says in which pass it was made, "repair" or "verify". The sums come last.
 `
 
 // feedVerifying is what the command feed verify is asked to do.
 type feedVerifying struct {
 	feedFlags
 	names
+	format
 	all, repair bool
 }
 
@@ -55,6 +59,7 @@ func feedVerifyCommand(c *call) *cobra.Command {
 	})
 	what.feedFlags.flags(cmd.Flags())
 	what.names.flags(cmd.Flags(), "")
+	what.outputFlag(cmd)
 	cmd.Flags().BoolVar(&what.all, "all", false, "look for streams that the feed does not know, by the keys of the store")
 	cmd.Flags().BoolVar(&what.repair, "repair", false, "repair what can be derived")
 	return cmd
@@ -91,15 +96,25 @@ func (what feedVerifying) run(ctx context.Context, c *call, args []string) error
 	if what.all {
 		streams = append(streams, feed.WithStreams(feed.Stored(ctx, o.state.(driver.Lister))))
 	}
-	options = append(options, feed.WithFindings(func(found feed.Finding) { m.say(found.String()) }),
+	pass := "verify"
+	say := func(text string, line any) {
+		_ = m.around(func() error {
+			c.say(what.format, text, line)
+			return nil
+		})
+	}
+	options = append(options, feed.WithFindings(func(found feed.Finding) { say(found.String(), foundInFeed(c, pass, found)) }),
 		feed.WithChecked(func(checked, of int64) { m.reach(checked, of, "batches of the log") }))
 	var repaired feed.Verification
 	if what.repair {
+		pass = "repair"
 		if repaired, err = f.Repair(ctx, append(options, streams...)...); err != nil {
 			m.end()
 			return err
 		}
-		m.say("repaired; verifying")
+		if pass = "verify"; what.format == asText {
+			say("repaired; verifying", nil)
+		}
 		streams = nil // what was imported waits for an indexer
 	}
 	found, err := f.Verify(ctx, append(options, streams...)...)
@@ -107,9 +122,14 @@ func (what feedVerifying) run(ctx context.Context, c *call, args []string) error
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.stdout, "feed %s: end=%d entries=%d streams=%d behind=%d wrong=%d\n", f.Name(), found.End, found.Entries, found.Streams, found.Behind, found.Unrepaired)
-	if err := tellMoved(ctx, c, f, repaired.Moved); err != nil {
+	if what.format == asText {
+		fmt.Fprintf(c.stdout, "feed %s: end=%d entries=%d streams=%d behind=%d wrong=%d\n", f.Name(), found.End, found.Entries, found.Streams, found.Behind, found.Unrepaired)
+	}
+	if err := tellMoved(ctx, c, what.format, f, repaired.Moved); err != nil {
 		return err
+	}
+	if what.format == asJSON {
+		_ = c.json(feedSum{f.Name(), found.End, found.Entries, found.Streams, found.Behind, found.Unrepaired})
 	}
 	if !found.Sound() || !repaired.Sound() {
 		return errSaid
@@ -117,19 +137,69 @@ func (what feedVerifying) run(ctx context.Context, c *call, args []string) error
 	return nil
 }
 
+// feedFinding is something that is wrong in a feed in JSON.
+type feedFinding struct {
+	Pass     string `json:"pass"`
+	Kind     string `json:"kind"`
+	Key      string `json:"key,omitempty"`
+	Stream   string `json:"stream,omitempty"`
+	From     int64  `json:"from,omitempty"`
+	To       int64  `json:"to,omitempty"`
+	Error    string `json:"error,omitempty"`
+	Repaired string `json:"repaired,omitempty"`
+}
+
+func foundInFeed(c *call, pass string, found feed.Finding) feedFinding {
+	line := feedFinding{Pass: pass, Kind: found.Kind.String(), Key: found.Key, From: found.From, To: found.To, Repaired: found.Repaired}
+	if found.Stream != (eventstore.Stream{}) {
+		line.Stream = found.Stream.String()
+	}
+	if found.Err != nil {
+		line.Error = c.hidden(found.Err.Error())
+	}
+	return line
+}
+
+// movedLine is a range of positions that were derived in JSON, and resetLine a subscription in it.
+type (
+	movedLine struct {
+		From  feed.Position `json:"movedFrom"`
+		To    feed.Position `json:"movedTo"`
+		After feed.Position `json:"beginAfter"`
+	}
+	resetLine struct {
+		Subscription string        `json:"subscription"`
+		Partition    int           `json:"partition"`
+		Position     feed.Position `json:"position"`
+		Reset        feed.Position `json:"resetTo"`
+	}
+)
+
+// feedSum is the last line in JSON.
+type feedSum struct {
+	Feed    string        `json:"feed"`
+	End     feed.Position `json:"end"`
+	Entries int64         `json:"entries"`
+	Streams int64         `json:"streams"`
+	Behind  int64         `json:"behind"`
+	Wrong   int64         `json:"wrong"`
+}
+
 // tellMoved prints which subscriptions have a position in a batch that was derived.
-func tellMoved(ctx context.Context, c *call, f *feed.Feed, moved []feed.Range) error {
+func tellMoved(ctx context.Context, c *call, as format, f *feed.Feed, moved []feed.Range) error {
 	if len(moved) == 0 {
 		return nil
 	}
 	for _, r := range moved {
-		fmt.Fprintf(c.stdout, "positions %d to %d were derived: a reader with a position in between begins again after %d\n", r.From, r.To, r.From-1)
+		c.say(as, fmt.Sprintf("positions %d to %d were derived: a reader with a position in between begins again after %d", r.From, r.To, r.From-1),
+			movedLine{r.From, r.To, r.From - 1})
 	}
 	return followers.Each(ctx, f, func(name string, partitions []subscription.Partition) {
 		for _, p := range partitions {
 			for _, r := range moved {
 				if p.Position >= r.From && p.Position < r.To {
-					fmt.Fprintf(c.stdout, "subscription %s partition %d is at %d: reset the subscription to %d\n", name, p.Number, p.Position, r.From-1)
+					c.say(as, fmt.Sprintf("subscription %s partition %d is at %d: reset the subscription to %d", name, p.Number, p.Position, r.From-1),
+						resetLine{name, p.Number, p.Position, r.From - 1})
 				}
 			}
 		}

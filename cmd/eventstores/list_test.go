@@ -8,6 +8,7 @@ import (
 	"iter"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -122,6 +123,19 @@ func (m *manyStreams) ListKeys(context.Context, string) iter.Seq2[string, error]
 	}
 }
 
+// Get and GetMany find nothing, faster than a real store.
+func (m *manyStreams) Get(_ context.Context, _, key string) (driver.Item, error) {
+	return driver.Item{Key: key}, nil
+}
+
+func (m *manyStreams) GetMany(_ context.Context, _ string, keys []string) ([]driver.Item, error) {
+	items := make([]driver.Item, len(keys))
+	for i, key := range keys {
+		items[i].Key = key
+	}
+	return items, nil
+}
+
 func TestManyStreamsAreListedOneAfterTheOther(t *testing.T) {
 	t.Parallel()
 	m := &manyStreams{State: memory.New(), count: 100_000}
@@ -143,6 +157,27 @@ func TestManyStreamsAreListedOneAfterTheOther(t *testing.T) {
 	c.stdout = &printer{w: &brokenPipe{after: 10, err: syscall.EPIPE}, failed: stop}
 	if err := what.list(ctx, c, opened{state: m}); err == nil || m.asked > 1000 {
 		t.Errorf("it went on to %d: %v", m.asked, err)
+	}
+}
+
+func TestCommandsForAllStreamsHoldOnlyAFew(t *testing.T) {
+	t.Parallel()
+	for _, args := range []string{"verify --all --store", "copy --all --to TO --from", "feed import --all --feed all --store"} {
+		t.Run(args, func(t *testing.T) {
+			t.Parallel()
+			var lines atomic.Int64
+			out := writerFunc(func(p []byte) (int, error) {
+				lines.Add(1)
+				return len(p), nil
+			})
+			behind := 0
+			m := &manyStreams{State: memory.New(), count: 5_000, each: func(n int) { behind = max(behind, n-int(lines.Load())) }}
+			var errs bytes.Buffer
+			code := run(t.Context(), append(job{args: args}.of(t, "", lend(t, &manyStreams{State: memory.New()}), ""), lend(t, m)), nil, out, &errs)
+			if wants(t, code, exitNot, errs.String()); lines.Load() != 5_001 || behind > 1000 {
+				t.Errorf("%d lines, up to %d streams held", lines.Load(), behind)
+			}
+		})
 	}
 }
 

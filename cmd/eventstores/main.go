@@ -50,13 +50,14 @@ func main() {
 type call struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	stopped        func() bool // nil: it is never stopped
 }
 
 // run is the program without the parts that belong to the process.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	c := &call{stdin: stdin, stdout: &printer{w: stdout, failed: stop}, stderr: &printer{w: stderr}}
+	c := &call{stdin: stdin, stdout: &printer{w: stdout, failed: stop}, stderr: &printer{w: stderr}, stopped: func() bool { return ctx.Err() != nil }}
 	root := c.root()
 	root.SetArgs(twoDashes(root, args))
 	command, err := root.ExecuteContextC(ctx)

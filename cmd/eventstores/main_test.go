@@ -270,7 +270,7 @@ func TestTheMeterShowsHowFarItIs(t *testing.T) {
 	m.tell(a, "copied", progress{stage: 2, stages: 4, done: 200, of: 200})
 	m.tell(a, "verified", progress{stage: 3, stages: 4, done: 150, of: 200})
 	m.tell(b, "copied", progress{stage: 2, stages: 4, done: 50, of: 100})
-	m.finish(a, "copied a", true)
+	m.finish(a, true, func() { fmt.Fprintln(&out, "copied a") })
 	m.end()
 	if got := out.String(); got != "copied a\n" {
 		t.Errorf("standard output is %q", got)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -14,9 +15,10 @@ import (
 // meter shows the progress of the work: as a bar on a terminal, otherwise as a line from time to
 // time. It is safe for concurrent use.
 type meter struct {
-	stdout, stderr io.Writer
-	bar            *bars // nil unless standard error is a terminal
-	began          time.Time
+	stderr io.Writer
+	level  slog.Leveler // of warnings
+	bar    *bars        // nil unless standard error is a terminal
+	began  time.Time
 
 	mu       sync.Mutex
 	streams  int    // the total; 0 if it is not known
@@ -47,7 +49,7 @@ const (
 
 func newMeter(c *call, streams int) *meter {
 	m := &meter{
-		stdout: c.stdout, stderr: c.stderr, began: time.Now(), streams: streams,
+		stderr: c.stderr, level: c, began: time.Now(), streams: streams,
 		at: map[eventstore.Stream]progress{}, events: map[string]int64{}, stop: make(chan struct{}),
 	}
 	every := sayAgain
@@ -93,8 +95,8 @@ func (m *meter) tell(stream eventstore.Stream, what string, now progress) {
 	m.at[stream] = now
 }
 
-// finish prints the last line of a stream.
-func (m *meter) finish(stream eventstore.Stream, line string, done bool) {
+// finish forgets a stream, and calls a function that prints its last line.
+func (m *meter) finish(stream eventstore.Stream, done bool, last func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.at, stream)
@@ -102,7 +104,7 @@ func (m *meter) finish(stream eventstore.Stream, line string, done bool) {
 		m.finished++
 	}
 	m.clear()
-	fmt.Fprintln(m.stdout, line)
+	last()
 	if m.bar != nil {
 		m.draw()
 	}
@@ -120,14 +122,6 @@ func (m *meter) reach(done, of int64, unit string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.finished, m.streams, m.unit = int(done), int(of), unit
-}
-
-// say prints a line about a stream in progress.
-func (m *meter) say(line string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.clear()
-	fmt.Fprintln(m.stdout, line)
 }
 
 // note prints a line about the work on standard error.

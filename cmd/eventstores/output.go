@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -56,6 +57,22 @@ func (c *call) json(value any) error {
 	}
 	c.bytes([]byte(harmlessJSON(strings.TrimSuffix(b.String(), "\n")) + "\n"))
 	return nil
+}
+
+// say prints a result: a line of text, or a value as a line of JSON.
+func (c *call) say(as format, text string, value any) {
+	if as == asJSON {
+		_ = c.json(value) // which has no values that cannot be encoded
+		return
+	}
+	fmt.Fprintln(c.stdout, text)
+}
+
+// resultLine is what came of a stream in JSON. Commands add what they have counted.
+type resultLine struct {
+	Stream string `json:"stream,omitempty"` // empty for a line of a file that names none
+	Result string `json:"result"`           // "copied", "sound", …
+	Error  string `json:"error,omitempty"`
 }
 
 // harmlessJSON does for JSON what [harmless] does for text. What it escapes can occur only in

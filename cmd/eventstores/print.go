@@ -105,6 +105,18 @@ func (c *call) hide(secrets ...string) {
 	}
 }
 
+// hidden replaces secrets in a text that is printed as part of JSON.
+func (c *call) hidden(text string) string {
+	if p, ok := c.stdout.(*printer); ok {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.hidden != nil {
+			return p.hidden.Replace(text)
+		}
+	}
+	return text
+}
+
 // harmless escapes all unprintable characters as Go does. It also escapes what build servers take
 // for commands: ##[ or ##vso[ anywhere, and :: at the start of a line.
 func harmless(text string) string {

@@ -131,17 +131,38 @@ func (what *unparking) ask(ctx context.Context, c *call, s *subscription.Subscri
 	}
 	bad := false
 	for _, stream := range streams {
-		word, about := "asked", ""
+		line := askedLine{Stream: stream.String(), Result: "asked"}
 		if err := tell(ctx, stream); ctx.Err() != nil {
 			return ctx.Err()
 		} else if err != nil {
-			word, about, bad = "failed", " "+err.Error(), true
+			line.Result, line.Error, bad = "failed", err.Error(), true
 		}
-		fmt.Fprintf(c.stdout, "%-8s %s%s\n", word, stream, about)
+		if err := line.print(c, what.format); err != nil {
+			return err
+		}
 	}
 	if bad {
 		return errSaid
 	}
+	return nil
+}
+
+// askedLine is the answer about a stream in JSON.
+type askedLine struct {
+	Stream string `json:"stream"`
+	Result string `json:"result"` // "asked" or "failed"
+	Error  string `json:"error,omitempty"`
+}
+
+func (line askedLine) print(c *call, as format) error {
+	if as == asJSON {
+		return c.json(line)
+	}
+	about := ""
+	if line.Error != "" {
+		about = " " + line.Error
+	}
+	fmt.Fprintf(c.stdout, "%-8s %s%s\n", line.Result, line.Stream, about)
 	return nil
 }
 

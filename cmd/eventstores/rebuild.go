@@ -20,21 +20,31 @@ afterwards.
 It prints a line for each stream: rebuilt, sound (the head was not changed), empty (there is no such
 stream; check the name), failed or stopped. The exit code is 0 if all are rebuilt or sound, otherwise
 1. It is 2 for wrong arguments.
-`
+
+` + aboutOutput
 
 func rebuildCommand(c *call) *cobra.Command {
 	return single{as: mending, done: "have a sound head", do: rebuild}.command(c, "rebuild-head", "rebuild the lost head of a stream", rebuildUsage)
 }
 
-func rebuild(ctx context.Context, _ *meter, p *eventstore.Provider, stream eventstore.Stream) outcome {
+func rebuild(ctx context.Context, _ reporter, p *eventstore.Provider, stream eventstore.Stream) outcome {
 	found, err := p.RebuildHead(ctx, stream, nil)
+	line := func(r resultLine) any { return rebuiltLine{r, found.Version, found.Events, found.IdempotencyKeys} }
 	switch {
 	case err != nil:
-		return outcome{word: "failed", about: err.Error(), bad: true}
+		return outcome{word: "failed", about: err.Error(), bad: true, why: err.Error()}
 	case found.Damage == nil && found.Version == 0:
-		return outcome{word: "empty", about: "the store has no such stream and no events of it; check the name", bad: true}
+		return empty("the store has no such stream and no events of it; check the name")
 	case found.Damage == nil:
-		return outcome{word: "sound", about: fmt.Sprintf("version=%d, not changed", found.Version)}
+		return outcome{word: "sound", about: fmt.Sprintf("version=%d, not changed", found.Version), line: line}
 	}
-	return outcome{word: "rebuilt", about: fmt.Sprintf("version=%d events=%d idempotency-keys=%d", found.Version, found.Events, found.IdempotencyKeys)}
+	return outcome{word: "rebuilt", about: fmt.Sprintf("version=%d events=%d idempotency-keys=%d", found.Version, found.Events, found.IdempotencyKeys), line: line}
+}
+
+// rebuiltLine is the result for one stream in JSON.
+type rebuiltLine struct {
+	resultLine
+	Version         int64 `json:"version"`
+	Events          int64 `json:"events"`
+	IdempotencyKeys int   `json:"idempotencyKeys"`
 }

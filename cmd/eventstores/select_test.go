@@ -49,12 +49,12 @@ func TestAllStreamsThatAreNotAllSaySo(t *testing.T) {
 	c := &call{stdout: &said2, stderr: &said2}
 	m := newMeter(c, 0)
 	broken := errors.New("the catalogue is damaged")
-	r := each(t.Context(), m, iter.Seq2[eventstore.Stream, error](func(yield func(eventstore.Stream, error) bool) {
+	r := reporter{c, m, asText}.each(t.Context(), iter.Seq2[eventstore.Stream, error](func(yield func(eventstore.Stream, error) bool) {
 		if yield(eventstore.Stream{Database: "d", Type: "t", ID: "1"}, nil) {
 			yield(eventstore.Stream{}, broken)
 		}
 	}), 4, func(context.Context, eventstore.Stream) outcome { return outcome{word: "sound"} })
-	if err := c.conclude(t.Context(), "sound", r.begun, r, "Again."); !errors.Is(err, broken) || !strings.Contains(said2.String(), "1 of 1 streams sound") {
+	if err := c.conclude(t.Context(), asText, "sound", r.begun, r, "Again."); !errors.Is(err, broken) || !strings.Contains(said2.String(), "1 of 1 streams sound") {
 		t.Errorf("it ends with %v:\n%s", err, &said2)
 	}
 }

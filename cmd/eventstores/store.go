@@ -69,6 +69,14 @@ const (
 	creating            // the store is changed, and created if it does not exist
 )
 
+// kinds parse the names of stores, by what stands before the colon.
+var kinds = map[string]func(rest string, as use) (store, error){
+	"sqlite": sqliteStore,
+	"redis":  func(rest string, _ use) (store, error) { return redisStore("redis:" + rest) },
+	"rediss": func(rest string, _ use) (store, error) { return redisStore("rediss:" + rest) },
+	"dapr":   func(rest string, _ use) (store, error) { return daprStore(rest) },
+}
+
 // parseStore parses the name of a store, without connecting. Its errors never quote the name,
 // because any part of it may be a password.
 func parseStore(spec string, as use) (store, error) {
@@ -76,20 +84,11 @@ func parseStore(spec string, as use) (store, error) {
 	if spec == "" || !ok {
 		return store{}, errors.New("not a store; use sqlite:FILE, redis://HOST:PORT/0 or dapr:COMPONENT@HOST:PORT")
 	}
-	var (
-		s   store
-		err error
-	)
-	switch kind {
-	case "sqlite":
-		s, err = sqliteStore(rest, as)
-	case "redis", "rediss":
-		s, err = redisStore(spec)
-	case "dapr":
-		s, err = daprStore(rest)
-	default:
+	parse, known := kinds[kind]
+	if !known {
 		return store{}, errors.New("not a store; want one that begins with dapr:, redis://, rediss:// or sqlite: (see help)")
 	}
+	s, err := parse(rest, as)
 	if err != nil {
 		return store{}, fmt.Errorf("%s store: %w", kind, err)
 	}

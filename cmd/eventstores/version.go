@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/hexalith/eventstores-go/internal/version"
@@ -11,13 +9,16 @@ import (
 const versionUsage = `Usage: eventstores version
 
 Prints the version of this program, the commit it was built from if known, and the version of Go.
-`
+
+` + aboutOutput
 
 func versionCommand(c *call) *cobra.Command {
+	var as format
 	cmd := newCommand("version", "print the version of this program", versionUsage, func(*cobra.Command, []string) error {
-		fmt.Fprintln(c.stdout, version.Of("eventstores"))
+		c.say(as, version.Of("eventstores"), version.Read())
 		return nil
 	})
+	as.outputFlag(cmd)
 	cmd.Args = noArguments
 	return cmd
 }

@@ -18,6 +18,21 @@ type outcome struct {
 	word  string // "copied", "sound", …
 	about string
 	bad   bool
+
+	why  string               // what is wrong, if it is bad; for JSON
+	line func(resultLine) any // adds what was counted; nil if nothing was
+}
+
+// empty describes a stream that is not there.
+func empty(about string) outcome { return outcome{word: "empty", about: about, bad: true, why: about} }
+
+// json returns the line of a stream in JSON.
+func (o outcome) json(c *call, stream eventstore.Stream) any {
+	line := resultLine{Stream: stream.String(), Result: o.word, Error: c.hidden(o.why)}
+	if o.line == nil {
+		return line
+	}
+	return o.line(line)
 }
 
 // single is a command that processes streams of one store.
@@ -26,7 +41,7 @@ type single struct {
 	as       use
 	done     string // what the last line says about successful streams
 	all      bool   // it can be about all streams of the store
-	do       func(ctx context.Context, m *meter, p *eventstore.Provider, stream eventstore.Stream) outcome
+	do       func(ctx context.Context, r reporter, p *eventstore.Provider, stream eventstore.Stream) outcome
 }
 
 // command returns the command.
@@ -34,12 +49,14 @@ func (w single) command(c *call, name, short, usage string) *cobra.Command {
 	var (
 		spec string
 		what selection
+		as   format
 	)
 	cmd := newCommand(name, short, usage, func(cmd *cobra.Command, args []string) error {
-		return w.run(cmd.Context(), c, spec, what, args)
+		return w.run(cmd.Context(), c, as, spec, what, args)
 	})
 	cmd.Flags().StringVar(&spec, "store", "", "the `store` that holds the streams")
 	what.flags(cmd.Flags(), w.parallel)
+	as.outputFlag(cmd)
 	if w.all {
 		what.allFlags(cmd.Flags())
 	}
@@ -47,7 +64,7 @@ func (w single) command(c *call, name, short, usage string) *cobra.Command {
 }
 
 // run opens the store and processes the streams.
-func (w single) run(ctx context.Context, c *call, spec string, what selection, args []string) error {
+func (w single) run(ctx context.Context, c *call, as format, spec string, what selection, args []string) error {
 	s, err := parseStore(spec, w.as)
 	if err != nil {
 		return wrong(fmt.Errorf("--store: %w", err))
@@ -73,10 +90,11 @@ func (w single) run(ctx context.Context, c *call, spec string, what selection, a
 		return err
 	}
 	defer done()
-	r := each(ctx, m, streams, what.parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
-		return w.do(ctx, m, provider, stream)
+	report := reporter{c, m, as}
+	r := report.each(ctx, streams, what.parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
+		return w.do(ctx, report, provider, stream)
 	})
-	return c.conclude(ctx, w.done, max(named, r.begun), r, "Run the same command again.")
+	return c.conclude(ctx, as, w.done, max(named, r.begun), r, "Run the same command again.")
 }
 
 // results is what became of streams. Those that were begun and neither succeeded nor failed were
@@ -86,8 +104,15 @@ type results struct {
 	err              error // why the rest was not begun
 }
 
+// reporter prints what comes of the work on streams.
+type reporter struct {
+	c  *call
+	m  *meter
+	as format
+}
+
 // each processes streams, up to parallel at a time, and prints a line for each.
-func each(ctx context.Context, m *meter, streams iter.Seq2[eventstore.Stream, error], parallel int, do func(context.Context, eventstore.Stream) outcome) (r results) {
+func (report reporter) each(ctx context.Context, streams iter.Seq2[eventstore.Stream, error], parallel int, do func(context.Context, eventstore.Stream) outcome) (r results) {
 	todo := make(chan eventstore.Stream)
 	var (
 		workers sync.WaitGroup
@@ -107,7 +132,9 @@ func each(ctx context.Context, m *meter, streams iter.Seq2[eventstore.Stream, er
 				default:
 					r.well++
 				}
-				m.finish(stream, fmt.Sprintf("%-8s %s %s", o.word, stream, o.about), !cut)
+				report.m.finish(stream, !cut, func() {
+					report.c.say(report.as, fmt.Sprintf("%-8s %s %s", o.word, stream, o.about), o.json(report.c, stream))
+				})
 				mu.Unlock()
 			}
 		})
@@ -127,16 +154,25 @@ func each(ctx context.Context, m *meter, streams iter.Seq2[eventstore.Stream, er
 	}
 	close(todo)
 	workers.Wait()
-	m.end()
+	report.m.end()
 	return r
 }
 
 // logger returns a logger that prints warnings without disturbing the meter.
-func logger(m *meter) *slog.Logger { return warningsTo(m) }
+func logger(m *meter) *slog.Logger { return warningsTo(m, m.level) }
 
 // warnings returns a logger that prints warnings.
-func warnings(c *call) *slog.Logger { return warningsTo(c.stderr) }
+func warnings(c *call) *slog.Logger { return warningsTo(c.stderr, c) }
 
-func warningsTo(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
+func warningsTo(w io.Writer, level slog.Leveler) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+// Level implements [slog.Leveler]. Warnings count until the command is stopped. Those that come
+// later are about what was interrupted.
+func (c *call) Level() slog.Level {
+	if c.stopped != nil && c.stopped() {
+		return slog.LevelError
+	}
+	return slog.LevelWarn
 }

@@ -28,7 +28,7 @@ func TestTheDescriptionHoldsWhatTheBuildRecorded(t *testing.T) {
 			"p v1.2.3+dirty, commit 4349d38 with uncommitted changes",
 		},
 	} {
-		if got := describe("p", &c.info); got != c.want+end {
+		if got := read(&c.info).describe("p"); got != c.want+end {
 			t.Errorf("%s: %q, want %q", name, got, c.want+end)
 		}
 	}
