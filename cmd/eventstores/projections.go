@@ -21,7 +21,8 @@ const projectionsUsage = `Usage: eventstores projections --store <store> [--feed
 Lists the projections of a feed, each version of them, and other subscriptions, which have one version:
 the lowest position of its partitions, how many positions of the feed come after that, how many of its
 partitions an instance has, and how many streams are parked. If several versions of a projection exist,
-or if one was chosen, "active" is the one that views read.
+or if one was chosen, "active" is the one that views read. A partition without events saves its position
+every 10 seconds, so a lag that is gone 10 seconds later is none.
 
 ` + aboutFeeds + `
 ` + aboutDocuments + `
