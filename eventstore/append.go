@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 )
 
@@ -245,12 +243,12 @@ func (s *Session) planCommit(ctx context.Context, expected Expected, drafts []dr
 	if err != nil {
 		return commit{}, s.writer.repeated(ctx, idempotencyIDs(drafts), err)
 	}
-	id, err := uuid.NewV7()
+	id, err := newCommitID()
 	if err != nil {
 		return commit{}, s.handle.failed("append", err)
 	}
 	base := w.head.version
-	c := commit{stream: s.handle.Stream, id: id.String(), base: base, after: w.head.commit, events: make([]record, len(drafts))}
+	c := commit{stream: s.handle.Stream, id: id, base: base, after: w.head.commit, events: make([]record, len(drafts))}
 	if err := w.giveNumber(ctx, &c, drafts); err != nil {
 		return commit{}, err
 	}

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
@@ -84,15 +81,6 @@ func (w *writer) ticketOf(c commit) journal.Ticket {
 func (h *streamHandle) entryOf(t journal.Ticket, commit string) journal.Entry {
 	return journal.Entry{Slot: t.Slot, What: journal.Appended, Stream: h.keys.partition,
 		From: t.From, To: t.To, After: t.After, Commit: commit, Time: timeOf(commit)}
-}
-
-// timeOf returns when a commit was made, to the millisecond, as its id tells.
-func timeOf(commit string) time.Time {
-	id, err := uuid.Parse(commit)
-	if err != nil || id.Version() != 7 {
-		return time.Time{}
-	}
-	return time.Unix(id.Time().UnixTime()).UTC()
 }
 
 // typesOf returns the types of drafts, each once.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 )
@@ -70,7 +69,7 @@ func (s *Session) deleteStream(ctx context.Context, o *observation, expected Exp
 	const operation = "delete the stream"
 	return s.endStream(ctx, operation, expected, func(ctx context.Context) error {
 		w := s.writer
-		id, err := uuid.NewV7()
+		id, err := newCommitID()
 		if err != nil {
 			return w.failed(operation, err)
 		}
@@ -82,7 +81,7 @@ func (s *Session) deleteStream(ctx context.Context, o *observation, expected Exp
 				return head{}, false, &ArgumentError{Argument: "provider", Reason: fmt.Sprintf("the stream %s is in a feed, so only a provider with that feed can delete it: see WithFeed", w.Stream)}
 			}
 			version := now.version + 1
-			return head{version: version, first: version + 1, commit: id.String(), closed: true, deleted: true, size: now.size}, now.deleted, nil
+			return head{version: version, first: version + 1, commit: id, closed: true, deleted: true, size: now.size}, now.deleted, nil
 		})
 		if err != nil {
 			return err

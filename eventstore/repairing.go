@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/internal/journal"
 )
@@ -98,16 +96,16 @@ func (in Inside) RewriteLog(ctx context.Context, operation string, version int64
 	if version < 1 || version > hd.version {
 		return h.failed(operation, fmt.Errorf("the log has no version %d", version))
 	}
-	id, err := uuid.NewV7()
+	id, err := newCommitID()
 	if err != nil {
 		return h.failed(operation, err)
 	}
-	commit := id.String()
+	commit := id
 	if version == hd.version {
 		commit = hd.commit
 	}
 	var m Metadata
-	m.Message.ID, m.Message.Created = id.String(), time.Now()
+	m.Message.ID, m.Message.Created = id, time.Now()
 	m.Context.SequenceNumber, m.Context.Timestamp = version, m.Message.Created
 	r := encodeEvent(h.keys.partition, commit, m, raw)
 	if err := h.state.Write(ctx, h.keys.partition, []driver.Write{{Key: h.keys.event(version), Value: r.data}}); err != nil {

@@ -33,7 +33,6 @@ func TestClocksOfInstancesNeedNotAgree(t *testing.T) {
 				})
 			})
 			memstate.SetBack(ahead)
-			defer memstate.SetBack(-10 * time.Hour) // the tests after it begin after all its commits
 			synctest.Test(t, func(t *testing.T) {
 				on(t, store, func(l *lab) {
 					p := l.process("p")

@@ -13,7 +13,6 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
-	"github.com/hexalith/eventstores-go/eventstore/internal/memstate"
 	"github.com/hexalith/eventstores-go/eventstore/subscription"
 	"github.com/hexalith/eventstores-go/internal/polling"
 )
@@ -167,7 +166,6 @@ func TestDeliveriesSayWhatBecomesOfThem(t *testing.T) {
 }
 
 func TestASubscriptionTellsHowFarItIs(t *testing.T) {
-	memstate.NotBefore(time.Now()) // since it compares times of commits with its clock
 	bench(t, func(l *lab) {
 		p, w := l.watched()
 		gate := make(chan struct{})

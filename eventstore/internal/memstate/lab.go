@@ -22,8 +22,8 @@ func Each(t *testing.T, test func(t *testing.T, s *Store)) {
 
 var newest atomic.Int64 // the time at which the last test ended, in nanoseconds since 1970
 
-// GoOn makes the fake time of a test begin where that of the tests before ended. The ids of commits
-// tell the time, and never go back within this process.
+// GoOn makes the fake time of a test begin where that of the tests before ended. So they can use
+// one store, like processes that run one after the other.
 func GoOn(t *testing.T) {
 	t.Helper()
 	<-time.After(time.Until(time.Unix(0, newest.Load())))
@@ -34,15 +34,6 @@ func GoOn(t *testing.T) {
 			}
 		}
 	})
-}
-
-// NotBefore makes the next test that calls GoOn begin at t or later. With the real time, it begins
-// after all commits of tests and examples in real time. Otherwise those may have brought the times
-// of commits years ahead of the fake clock.
-func NotBefore(t time.Time) {
-	if before := newest.Load(); before < t.UnixNano() {
-		newest.CompareAndSwap(before, t.UnixNano())
-	}
 }
 
 // SetBack makes the next test that calls GoOn begin by d earlier, as if its clock were set back.
