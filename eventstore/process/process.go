@@ -139,6 +139,7 @@ func New[S any](f *feed.Feed, name string, rules Rules[S], options ...subscripti
 		return nil, err
 	}
 	p.Subscription.Patient(permit.Permit{})
+	p.Subscription.Kind(permit.Permit{}, "process")
 	if p.instances, err = aggregate.NewRepository(p.provider, name, rules.Fold); err != nil {
 		return nil, err
 	}

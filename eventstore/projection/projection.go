@@ -65,6 +65,7 @@ func New[D any](f *feed.Feed, name string, apply Handler[D], options ...Option) 
 		return nil, err
 	}
 	p.subscription.Patient(permit.Permit{})
+	p.subscription.Kind(permit.Permit{}, "projection")
 	return p, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/eventstore/internal/permit"
 	"github.com/hexalith/eventstores-go/eventstore/subscription"
 )
 
@@ -109,6 +110,7 @@ func New(f *feed.Feed, name string, broker Broker, topic string, options ...Opti
 	if p.Subscription, err = subscription.New(f, name, p.publish, p.options...); err != nil {
 		return nil, err
 	}
+	p.Subscription.Kind(permit.Permit{}, "publication")
 	return p, nil
 }
 

@@ -25,6 +25,7 @@ type shared struct {
 	born       int64 // the epoch in which the subscription was created
 	epoch      int64 // grows whenever all partitions get another position
 	start      feed.Position
+	kind       string // empty if the subscription was created before kinds were stored
 	dropped    bool
 	instances  []member // sorted by id
 }
@@ -46,6 +47,7 @@ func (s shared) encode(partition string) []byte {
 	w.Number("born", s.born)
 	w.Number("epoch", s.epoch)
 	w.Number("start", int64(s.start))
+	w.Text("of", s.kind)
 	if s.dropped {
 		w.Text("dropped", "yes")
 	}
@@ -75,6 +77,8 @@ func decodeShared(partition string, data []byte) (s shared, err error) {
 			err := frame.ParseNumber(value, &n)
 			s.start = feed.Position(n)
 			return err
+		case "of":
+			s.kind = value
 		case "dropped":
 			s.dropped = true
 		case "instance":

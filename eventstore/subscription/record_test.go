@@ -40,6 +40,7 @@ func storedRecords() []storedRecord {
 		}}),
 		oneShared("subscription", shared{partitions: 16, born: 1, epoch: 3, start: 12, instances: []member{
 			{"host 1-2b", 17, 15 * time.Second}, {"host-1a", 1, 1500 * time.Millisecond}}}),
+		oneShared("subscription-of-a-projection", shared{partitions: 16, born: 1, epoch: 1, start: 12, kind: "projection"}),
 		oneShared("subscription-dropped", shared{partitions: 16, born: 1, epoch: 1, dropped: true}),
 		{"subscriptions", func() []byte { return encodeNames("a.b", []string{"mails", "models of ä\n"}) },
 			func(data []byte) (any, error) { return decodeNames("a.b", data) }, []string{"mails", "models of ä\n"}},

@@ -26,6 +26,8 @@ const running = "run a subscription"
 // to the other instances. It goes on after errors of the store, which it logs as warnings. It
 // returns a [HandlerError] if an item could not be handled, unless an option says otherwise, and an
 // [AheadError], a [NotFoundError] or an [eventstore.DamagedError] for what a person has to look at.
+// It returns an [eventstore.ArgumentError] if the subscription exists with another number of
+// partitions, or if its name is of something else, such as a projection.
 // No goroutine of it remains, except for a handler that does not return: then it is a [HungError].
 func (s *Subscription) Run(ctx context.Context) error {
 	if ctx.Err() != nil {
@@ -486,6 +488,9 @@ func (r *run) join(ctx context.Context) error {
 	}
 	sh, err := r.updateShared(ctx, running, func(sh *shared) (bool, error) {
 		if !sh.dropped {
+			if sh.kind != "" && sh.kind != r.kind {
+				return false, bad("name", "the subscription %s is of a %s: the %s needs another name, because each of them would handle only a part of the items", r.name, sh.kind, r.kind)
+			}
 			if r.partitions != 0 && r.partitions != sh.partitions {
 				return false, bad("WithPartitions", "subscription %s has %d partitions for ever, not %d", r.name, sh.partitions, r.partitions)
 			}
@@ -495,7 +500,7 @@ func (r *run) join(ctx context.Context) error {
 			return false, err
 		}
 		epoch := sh.epoch + 1
-		*sh = shared{partitions: r.partitions, born: epoch, epoch: epoch, start: position}
+		*sh = shared{partitions: r.partitions, born: epoch, epoch: epoch, start: position, kind: r.kind}
 		if r.partitions == 0 {
 			sh.partitions = defaultPartitions
 		}

@@ -38,6 +38,10 @@ func (h Handler) Full() bool { return false }
 // try does not count. It is for handlers of this module, whose work is done in the store.
 func (s *Subscription) Patient(permit.Permit) { s.patient = true }
 
+// Kind says what the subscription belongs to, such as "projection". Run refuses a subscription that
+// exists for another kind. It is for the packages of this module.
+func (s *Subscription) Kind(_ permit.Permit, kind string) { s.kind = kind }
+
 // waitsFor reports whether an error says that the store does not answer, and not that the item
 // cannot be handled.
 func (s *Subscription) waitsFor(err error) bool {

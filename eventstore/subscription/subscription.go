@@ -33,7 +33,8 @@ type Subscription struct {
 	log    *slog.Logger
 	config
 
-	patient bool // see Patient
+	kind    string // see Kind
+	patient bool   // see Patient
 
 	mu   sync.Mutex
 	runs map[*run]bool
@@ -69,7 +70,7 @@ func NewStaged(_ permit.Permit, f *feed.Feed, name string, stage func(partition 
 	}
 	provider := f.Provider()
 	s := &Subscription{
-		feed: f, inside: provider.Inside(permit.Permit{}), name: name, keys: keysOf(f.Name(), name), stage: stage, staged: true,
+		feed: f, inside: provider.Inside(permit.Permit{}), name: name, keys: keysOf(f.Name(), name), stage: stage, staged: true, kind: "handler",
 		log: provider.Logger().With("subscription", name), config: defaults, runs: map[*run]bool{},
 	}
 	if limit, size := s.inside.State().Capabilities().MaxKeyBytes, len(s.keys.shared()); limit > 0 && size > limit {
