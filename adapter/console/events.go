@@ -14,7 +14,7 @@ import (
 )
 
 // maxRows is how many events a page has at most. A page ends after a whole commit, so it can have
-// more than [perPage].
+// more than [perPage]. It leaves out the rest of a commit that is larger, such as an import.
 const maxRows = 200
 
 // eventsView is the page of what happened last, in all streams.
@@ -22,7 +22,7 @@ type eventsView struct {
 	Type    string
 	Types   []typeCount
 	Events  []eventView
-	Hidden  int // events of the last commit that are left out
+	Rest    string // address of the events of the last commit that are left out; empty if there are none
 	Newest  string
 	Older   string
 	Stopped bool // reading took too long
@@ -78,17 +78,19 @@ func (c *console) newest(ctx context.Context, v *eventsView, before feed.Positio
 		ends := item.Position < last || last == 0 // otherwise the commit goes on
 		last = item.Position
 		raw, _ := item.Event.Data.(eventstore.Raw)
-		if size += len(raw.Payload); len(v.Events) < maxRows {
-			v.Events = append(v.Events, c.itemOf(item))
-		} else {
-			v.Hidden++
+		size += len(raw.Payload)
+		v.Events = append(v.Events, c.itemOf(item))
+		switch {
+		case !ends && (len(v.Events) >= maxRows || size >= pageBytes):
+			v.Rest = fmt.Sprintf("%s?before=%d", c.nameOf(item.Stream).Path, item.Version)
+			last-- // the position of the commit
+		case !ends || len(v.Events) < perPage && size < pageBytes:
+			continue
 		}
-		if ends && (len(v.Events) >= perPage || size >= pageBytes) {
-			if last > 1 {
-				v.Older = c.eventsPath(v.Type, last)
-			}
-			break
+		if last > 1 {
+			v.Older = c.eventsPath(v.Type, last)
 		}
+		break
 	}
 	return nil
 }
