@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
@@ -111,6 +116,53 @@ func TestASearchThatIsStoppedSaysHowToGoOn(t *testing.T) {
 	code, said, _ := runs(t, "", "find", "--store", store, "--correlation", "c1", "--after", "3")
 	if wants(t, code, exitWell, said, "stock:bolt", "parcel:1"); strings.Contains(said, "stock:nut") {
 		t.Errorf("it does not go on:\n%s", said)
+	}
+}
+
+func TestASearchInOneTypeGoesOnAfterWhatItHasLeftOut(t *testing.T) {
+	t.Parallel()
+	state := memory.New()
+	const commits, looksAt = 10_500, 10_000 // entries that are left out are told of in such steps
+	inFeedOf(t, state, func(ctx context.Context, _ driver.State, f *feed.Feed) error {
+		p := f.Provider()
+		var writers sync.WaitGroup
+		for w := range 10 {
+			writers.Go(func() {
+				for range commits / 10 {
+					if _, err := p.Append(ctx, p.Stream("order", fmt.Sprint(w)), eventstore.ExpectAny(), counted{}); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		writers.Wait()
+		return untilIndexed(ctx, f)
+	}, countedType)
+	search := func(at int64) (said string, requests int64) {
+		synctest.Test(t, func(t *testing.T) {
+			var count atomic.Int64
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			stop := func() {
+				synctest.Wait() // until the command has done all that it can do without this request
+				cancel()
+			}
+			store := lend(t, &stopping{State: state, requests: &count, at: at, stop: stop})
+			var out, errs bytes.Buffer
+			run(ctx, []string{"find", "--store", store, "--user", "ada", "--type", "account"}, nil, &out, &errs)
+			said, requests = errs.String(), count.Load()
+		})
+		return said, requests
+	}
+	said, requests := search(never)
+	if !strings.Contains(said, "Nothing was found.") {
+		t.Error(said)
+	}
+	said, _ = search(requests)
+	var after int
+	if _, err := fmt.Sscanf(said[max(0, strings.Index(said, "Continue")):], "Continue with --after %d.", &after); err != nil || after < looksAt {
+		t.Errorf("%v: stopped at the last of %d requests: %s", err, requests, said)
 	}
 }
 
