@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -213,6 +214,40 @@ func TestCausesAreShownAsATree(t *testing.T) {
 	wants(t, code, exitNot, errs, "the feed has no event with this id")
 	code, _, errs = runs(t, "", "trace", "--store", store)
 	wants(t, code, exitUsage, errs, "name one event")
+}
+
+func TestALongChainOfCausesStaysReadable(t *testing.T) {
+	t.Parallel()
+	state := memory.New()
+	const events = 400
+	inFeedOf(t, state, func(ctx context.Context, _ driver.State, f *feed.Feed) error {
+		var all []any
+		for n := range events {
+			all = append(all, eventstore.Event{Data: eventstore.Raw{Type: "t"}, Metadata: eventstore.Metadata{
+				Message: eventstore.MessageMetadata{ID: fmt.Sprint("m", n)}, Context: eventstore.ContextMetadata{CausationID: fmt.Sprint("m", n-1)}}})
+		}
+		p := f.Provider()
+		if _, err := p.Append(ctx, p.Stream("t", "long"), eventstore.ExpectAny(), all...); err != nil {
+			return err
+		}
+		if err := untilIndexed(ctx, f); err != nil {
+			return err
+		}
+		for _, id := range []string{"m0", "m200", "m399"} {
+			full := newTracer(f, newMeter(&call{stderr: io.Discard}, 0), id)
+			full.most = 50
+			if err := full.trace(ctx); err != nil || full.size != 50 || len(full.chain)+len(full.byID) > 2*50+1 {
+				t.Errorf("%s: %v: the tree has %d events: %d and %d", id, err, full.size, len(full.chain), len(full.byID))
+			}
+			full.m.end()
+		}
+		return nil
+	})
+	code, out, errs := runs(t, "", "trace", "--store", lend(t, state), "m200")
+	wants(t, code, exitWell, out+errs, "m-1  (no event of the feed)", "(level 201) ", "(level 400) ", "id=m399\n")
+	if lines := strings.Count(out, "\n"); lines != events+1 || len(out) > 250*lines {
+		t.Errorf("%d lines of %d bytes:\n%s", lines, len(out), out)
+	}
 }
 
 // The order of a feed is not that of time: a cause may come after what it caused.
