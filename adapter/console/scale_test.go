@@ -6,9 +6,13 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
@@ -72,7 +76,7 @@ func TestALargeCommitFillsSeveralPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const events = 3000
+	const events = 6000
 	stream := numbered("imported", 1)
 	for n := 0; n < events; n += 500 {
 		some := make([]any, 500)
@@ -102,7 +106,7 @@ func TestALargeCommitFillsSeveralPages(t *testing.T) {
 		t.Helper()
 		before := state.keys.Load()
 		page = get(t, h, path, http.StatusOK)
-		if read := state.keys.Load() - before; read > 2900 || len(page) > 1<<20 {
+		if read := state.keys.Load() - before; read > 4500 || len(page) > 1<<20 {
 			t.Errorf("%s reads %d keys, and has %d bytes", path, read, len(page))
 		}
 		return page
@@ -132,6 +136,62 @@ func TestALargeCommitFillsSeveralPages(t *testing.T) {
 
 	page := read("/events")
 	says(t, page, "The last commit has more events", "Older events")
-	says(t, read(link(t, page, "The page of its stream has them.")), `id="e2801"`, `!id="e2802"`)
+	says(t, read(link(t, page, "The page of its stream has them.")), `id="e5801"`, `!id="e5802"`)
 	says(t, read(link(t, page, "Older events")), "before", "!"+pathOf(stream)+"?")
+}
+
+// slow is a store that needs long to read pages of the feed's log.
+type slow struct{ driver.State }
+
+func (s slow) GetMany(ctx context.Context, partition string, keys []string) ([]driver.Item, error) {
+	if !strings.Contains(keys[0], "}:page:") {
+		return s.State.GetMany(ctx, partition, keys)
+	}
+	select {
+	case <-time.After(2500 * time.Millisecond):
+		return s.State.GetMany(ctx, partition, keys)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func TestASearchForEventsOfATypeGoesOnWhereItsTimeWasOver(t *testing.T) {
+	l := inMemory(t)
+	rare := numbered("rare", 1)
+	l.append(rare, note("here it is"))
+	l.index()
+	l.indexed(rare, 1)
+	var writers sync.WaitGroup
+	const each = 2000
+	for i := range 10 {
+		writers.Go(func() {
+			for range each / 10 {
+				l.append(numbered("order", i), note("x"))
+			}
+		})
+	}
+	writers.Wait()
+	for i := range 10 {
+		l.indexed(numbered("order", i), each/10)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, slow{l.state})
+		h := l.console()
+		paths := []string{"/events?type=rare"}
+		for {
+			page := get(t, h, paths[len(paths)-1], http.StatusOK)
+			if strings.Contains(page, "here it is") {
+				break
+			}
+			says(t, page, "Nothing was found in time")
+			next := link(t, page, "Search on")
+			if slices.Contains(paths, next) {
+				t.Fatalf("%q lead to %s", paths, next)
+			}
+			paths = append(paths, next)
+		}
+		if len(paths) < 2 {
+			t.Errorf("the time was not over: %q", paths)
+		}
+	})
 }
