@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -32,6 +33,17 @@ type correlationView struct {
 	Read    int // events that were looked at
 	Whole   string
 	Next    string // address that goes on; empty if all was looked at
+
+	known   map[string]*related // by both ids under which an event can be a cause
+	streams map[eventstore.Stream]bool
+	started time.Time
+}
+
+// remainder is what a page has left out of a commit that is too large for it. An import, for
+// example, makes one commit of a whole stream.
+type remainder struct {
+	stream   eventstore.Stream
+	from, to int64 // versions; to is 0 if nothing was left out
 }
 
 // related is an event of a correlation.
@@ -47,8 +59,12 @@ type related struct {
 
 func (c *console) showCorrelation(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	v := correlationView{ID: q.Get("id")}
+	v := correlationView{ID: q.Get("id"), known: map[string]*related{}, streams: map[eventstore.Stream]bool{}, started: time.Now()}
 	after, err := numberOf(r, "after")
+	if err != nil {
+		return err
+	}
+	rest, err := remainderOf(r)
 	if err != nil {
 		return err
 	}
@@ -59,12 +75,68 @@ func (c *console) showCorrelation(w http.ResponseWriter, r *http.Request) error 
 		v.Whole = withQuery(c.prefix+"/correlation", url.Values{"id": {v.ID}})
 	}
 	if v.ID != "" {
-		if err := c.relate(r.Context(), &v, feed.Position(after)); err != nil {
+		if err := c.relateRest(r.Context(), &v, feed.Position(after), rest); err != nil {
 			return err
 		}
+		v.Streams = len(v.streams)
+		v.Width = draw(v.Events) * laneWidth
 	}
 	v.ID = visible(v.ID)
 	return c.render(w, http.StatusOK, "correlation", v)
+}
+
+// remainderOf returns what the page before has left out of its last commit.
+func remainderOf(r *http.Request) (rest remainder, err error) {
+	name := r.URL.Query().Get("stream")
+	if name == "" {
+		return rest, nil
+	}
+	if rest.stream, err = eventstore.ParseStream(name); err != nil {
+		return rest, errBadStream
+	}
+	if rest.from, err = numberOf(r, "from"); err != nil {
+		return rest, err
+	}
+	if rest.to, err = numberOf(r, "to"); err == nil && (rest.from < 1 || rest.to < rest.from) {
+		err = errBadQuery
+	}
+	return rest, err
+}
+
+// isFull reports whether a page has read or found enough.
+func (v *correlationView) isFull() bool {
+	return v.Read >= maxRead || len(v.Events) >= maxRelated || time.Since(v.started) > readFor
+}
+
+// relateRest finds what is left of a commit, and then goes on with the feed.
+func (c *console) relateRest(ctx context.Context, v *correlationView, after feed.Position, rest remainder) error {
+	reader := c.feed.Provider().Reader(rest.stream)
+	for damaged := rest.to > 0; damaged; {
+		damaged = false
+		for event, err := range reader.Read(ctx, eventstore.FromVersion(rest.from), eventstore.ToVersion(rest.to), eventstore.AsRaw()) {
+			if _, damaged = errors.AsType[*eventstore.DamagedError](err); damaged {
+				break // the page of the stream shows it
+			} else if _, deleted := errors.AsType[*eventstore.StreamDeletedError](err); deleted {
+				break
+			} else if err != nil {
+				return err
+			}
+			c.consider(v, feed.Item{Stream: rest.stream, Version: event.Version, Time: event.Metadata.Message.Created, Event: event})
+			if rest.from = event.Version + 1; v.isFull() {
+				v.Next = c.relatedPath(v, after, rest)
+				return nil
+			}
+		}
+		if damaged {
+			rest.from++
+			v.Read++
+		}
+		if damaged = damaged && rest.from <= rest.to; damaged && v.isFull() {
+			v.Next = c.relatedPath(v, after, rest)
+			return nil
+		}
+	}
+	return c.relate(ctx, v, after)
 }
 
 // relate finds the events of a correlation and what caused them.
@@ -76,30 +148,46 @@ func (c *console) relate(ctx context.Context, v *correlationView, after feed.Pos
 	case !v.Near.IsZero():
 		options = append(options, feed.Since(v.Near.Add(-around)))
 	}
-	known := map[string]*related{} // by both ids under which an event can be a cause
-	streams := map[eventstore.Stream]bool{}
 	whole := after // all up to here was looked at
-	started := time.Now()
 	for item, err := range c.feed.Read(ctx, options...) {
 		if err != nil {
 			return err
 		}
 		if item.What != feed.Progress {
-			v.Read++
+			c.consider(v, item)
 		}
-		if item.What == feed.Appended && item.Event.Metadata.Context.CorrelationID == v.ID && known[item.ID()] == nil { // an event can come twice
-			v.Events = append(v.Events, c.relatedOf(item, known))
-			streams[item.Stream] = true
+		goesOn := item.Position == whole && item.What != feed.Progress // the commit after whole
+		if whole = item.Position; !v.isFull() {
+			continue
 		}
-		ends := item.Position > whole // otherwise the commit goes on
-		if whole = item.Position; ends && (v.Read >= maxRead || len(v.Events) >= maxRelated || time.Since(started) > readFor) {
-			v.Next = c.relatedPath(v, whole)
+		if !goesOn {
+			v.Next = c.relatedPath(v, whole, remainder{})
 			break
 		}
+		last, err := c.lastOf(ctx, whole+1)
+		if err == nil {
+			v.Next = c.relatedPath(v, whole+1, remainder{item.Stream, item.Version + 1, last})
+		}
+		return err
 	}
-	v.Streams = len(streams)
-	v.Width = draw(v.Events) * laneWidth
 	return nil
+}
+
+// lastOf returns the last version of the commit at a position.
+func (c *console) lastOf(ctx context.Context, position feed.Position) (int64, error) {
+	for item, err := range c.feed.Read(ctx, feed.Backwards(), feed.Before(position+1), feed.AsRaw()) {
+		return item.Version, err
+	}
+	return 0, nil
+}
+
+// consider adds an item to a page if it belongs to the correlation.
+func (c *console) consider(v *correlationView, item feed.Item) {
+	v.Read++
+	if item.What == feed.Appended && item.Event.Metadata.Context.CorrelationID == v.ID && v.known[item.ID()] == nil { // an event can come twice
+		v.Events = append(v.Events, c.relatedOf(item, v.known))
+		v.streams[item.Stream] = true
+	}
 }
 
 // relatedOf returns an event with its cause, if that is known, and makes it known.
@@ -119,8 +207,14 @@ func (c *console) relatedOf(item feed.Item, known map[string]*related) *related 
 	return e
 }
 
-func (c *console) relatedPath(v *correlationView, after feed.Position) string {
-	return withQuery(c.prefix+"/correlation", url.Values{"id": {v.ID}, "after": {strconv.FormatInt(int64(after), 10)}})
+func (c *console) relatedPath(v *correlationView, after feed.Position, rest remainder) string {
+	q := url.Values{"id": {v.ID}, "after": {strconv.FormatInt(int64(after), 10)}}
+	if rest.from <= rest.to && rest.to > 0 {
+		q.Set("stream", rest.stream.String())
+		q.Set("from", strconv.FormatInt(rest.from, 10))
+		q.Set("to", strconv.FormatInt(rest.to, 10))
+	}
+	return withQuery(c.prefix+"/correlation", q)
 }
 
 // draw draws the diagram of causes, a piece for each event. A line leads from each cause to what it

@@ -14,7 +14,7 @@ import (
 )
 
 // maxRows is how many events a page has at most. A page ends after a whole commit, so it can have
-// more than [perPage].
+// more than [perPage]. It leaves out the rest of a commit that is larger, such as an import.
 const maxRows = 200
 
 // eventsView is the page of what happened last, in all streams.
@@ -22,7 +22,7 @@ type eventsView struct {
 	Type    string
 	Types   []typeCount
 	Events  []eventView
-	Hidden  int // events of the last commit that are left out
+	Rest    string // address of the events of the last commit that are left out; empty if there are none
 	Newest  string
 	Older   string
 	Stopped bool // reading took too long
@@ -37,10 +37,12 @@ func (c *console) listEvents(w http.ResponseWriter, r *http.Request) error {
 	}
 	v := eventsView{Type: r.URL.Query().Get("type")}
 	if before == 0 {
-		if v.Seen, err = c.now(r.Context()); err != nil {
+		end, err := c.feed.End(r.Context())
+		if err != nil {
 			return err
 		}
-		v.Live = c.livePath("")
+		before = int64(end) + 1
+		v.Seen, v.Live = seenAt(end), c.livePath("")
 	} else {
 		v.Newest = c.eventsPath(v.Type, 0)
 	}
@@ -53,44 +55,66 @@ func (c *console) listEvents(w http.ResponseWriter, r *http.Request) error {
 	return c.render(w, http.StatusOK, "events", v)
 }
 
+// How many positions of the feed are looked through at a time. The number grows, and a page whose
+// time is over goes on where the last look ended.
+const (
+	firstWindow = 1000
+	maxWindow   = 50_000
+)
+
 // newest reads the events of a page, the newest first.
 func (c *console) newest(ctx context.Context, v *eventsView, before feed.Position) error {
-	options := []feed.ReadOption{feed.Backwards(), feed.AsRaw()}
-	if before > 0 {
-		options = append(options, feed.Before(before))
-	}
-	if v.Type != "" {
-		options = append(options, feed.OfType(v.Type))
-	}
 	reading, stop := context.WithTimeout(ctx, readFor)
 	defer stop()
 	last, size := before, 0
-	for item, err := range c.feed.Read(reading, options...) {
+	for window := feed.Position(firstWindow); before > 1; window = min(2*window, maxWindow) {
+		after := max(0, before-1-window)
+		full, err := c.newestIn(reading, v, after, before, &last, &size)
 		if err != nil && reading.Err() != nil && ctx.Err() == nil {
 			v.Stopped = true
-			if len(v.Events) > 0 {
-				v.Older = c.eventsPath(v.Type, last)
-			}
+			v.Older = c.eventsPath(v.Type, last)
 			return nil
 		} else if err != nil {
 			return err
 		}
-		ends := item.Position < last || last == 0 // otherwise the commit goes on
-		last = item.Position
-		raw, _ := item.Event.Data.(eventstore.Raw)
-		if size += len(raw.Payload); len(v.Events) < maxRows {
-			v.Events = append(v.Events, c.itemOf(item))
-		} else {
-			v.Hidden++
-		}
-		if ends && (len(v.Events) >= perPage || size >= pageBytes) {
-			if last > 1 {
-				v.Older = c.eventsPath(v.Type, last)
-			}
+		if full {
 			break
 		}
+		before = after + 1
+		last = min(last, before)
+	}
+	if last > 1 {
+		v.Older = c.eventsPath(v.Type, last)
 	}
 	return nil
+}
+
+// newestIn reads the events between two positions of the feed, until the page is full. It updates
+// the position before which the page goes on, and how many bytes were read.
+func (c *console) newestIn(ctx context.Context, v *eventsView, after, before feed.Position, last *feed.Position, size *int) (full bool, err error) {
+	options := []feed.ReadOption{feed.Backwards(), feed.AsRaw(), feed.Before(before), feed.After(after)}
+	if v.Type != "" {
+		options = append(options, feed.OfType(v.Type))
+	}
+	for item, err := range c.feed.Read(ctx, options...) {
+		if err != nil {
+			return false, err
+		}
+		ends := item.Position < *last // otherwise the commit goes on
+		*last = item.Position
+		raw, _ := item.Event.Data.(eventstore.Raw)
+		*size += len(raw.Payload)
+		v.Events = append(v.Events, c.itemOf(item))
+		switch {
+		case !ends && (len(v.Events) >= maxRows || *size >= pageBytes):
+			v.Rest = fmt.Sprintf("%s?before=%d", c.nameOf(item.Stream).Path, item.Version)
+			*last-- // the position of the commit
+			return true, nil
+		case ends && (len(v.Events) >= perPage || *size >= pageBytes):
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // itemOf returns an item of the feed that was read with AsRaw.

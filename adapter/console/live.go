@@ -131,8 +131,11 @@ func (c *console) textOf(ctx context.Context, n news, now func(context.Context) 
 // now returns what the page about all streams shows.
 func (c *console) now(ctx context.Context) (string, error) {
 	end, err := c.feed.End(ctx)
-	return strconv.FormatInt(int64(end), 10), err
+	return seenAt(end), err
 }
+
+// seenAt returns what the page about all streams shows when the feed has this end.
+func seenAt(end feed.Position) string { return strconv.FormatInt(int64(end), 10) }
 
 // nowOf returns what the page about a stream shows.
 func (c *console) nowOf(ctx context.Context, stream eventstore.Stream) (string, error) {

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
@@ -96,4 +100,58 @@ func TestADoctorWarnsOfAFeedThatNothingIndexes(t *testing.T) {
 	wants(t, code, exitWell, out+errs)
 	code, out, errs = runs(t, "", "doctor", "--store", "sqlite:"+file, "--patience", "50ms")
 	wants(t, code, exitWell, out+errs, "warning  feed        all: ", " entries wait, and none was taken over for 50ms: does an indexer work?", "0 failed, 1 warnings")
+}
+
+// keysRead is a store that counts the keys that are read in bulk.
+type keysRead struct {
+	*memory.State
+	keys atomic.Int64
+}
+
+func (k *keysRead) GetMany(ctx context.Context, partition string, keys []string) ([]driver.Item, error) {
+	k.keys.Add(int64(len(keys)))
+	return k.State.GetMany(ctx, partition, keys)
+}
+
+func TestADoctorReadsNoLongStream(t *testing.T) {
+	t.Parallel()
+	state := &keysRead{State: memory.New()}
+	const events = 2000
+	inFeedOf(t, state, func(ctx context.Context, _ driver.State, f *feed.Feed) error {
+		p := f.Provider()
+		for id, n := range map[string]int{"long": events, "1": 3, "2": 3} {
+			all := make([]any, n)
+			for i := range all {
+				all[i] = counted{}
+			}
+			if _, err := p.Append(ctx, p.Stream("account", id), eventstore.ExpectAny(), all...); err != nil {
+				return err
+			}
+		}
+		return untilIndexed(ctx, f)
+	}, countedType)
+	examine := func(most int64) (out string, keys int64) {
+		t.Helper()
+		s, err := parseStore(lend(t, state), reading)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said bytes.Buffer
+		c := &call{stdout: &said, stderr: io.Discard}
+		d := &doctor{format: asText, sample: 20, most: most, c: c, m: newMeter(c, 0)}
+		defer d.m.end()
+		before := state.keys.Load()
+		d.store(t.Context(), s)
+		return said.String(), state.keys.Load() - before
+	}
+	out, keys := examine(events + 6)
+	wants(t, exitWell, exitWell, out, "3 of 3 that were chosen at random are sound")
+	if keys < events {
+		t.Errorf("it reads %d keys", keys)
+	}
+	out, keys = examine(events - 1)
+	wants(t, exitWell, exitWell, out, "2 of 3 that were chosen at random are sound", "1 of 3 were left out, because they have too many events")
+	if keys > events/4 {
+		t.Errorf("it reads %d keys", keys)
+	}
 }

@@ -97,7 +97,7 @@ func (what searching) run(ctx context.Context, c *call, args []string) error {
 
 // options returns which part of the feed to read, and where it begins.
 func (what searching) options(ctx context.Context, f *feed.Feed) (options []feed.ReadOption, begin feed.Position, err error) {
-	options = append(filter{types: what.types}.options(), feed.AsRaw())
+	options = append(filter{types: what.types}.options(), feed.AsRaw(), feed.WithProgress())
 	if len(what.events) > 0 {
 		options = append(options, feed.OfEventType(what.events...))
 	}

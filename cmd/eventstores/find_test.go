@@ -4,11 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
@@ -114,6 +120,53 @@ func TestASearchThatIsStoppedSaysHowToGoOn(t *testing.T) {
 	}
 }
 
+func TestASearchInOneTypeGoesOnAfterWhatItHasLeftOut(t *testing.T) {
+	t.Parallel()
+	state := memory.New()
+	const commits, looksAt = 10_500, 10_000 // entries that are left out are told of in such steps
+	inFeedOf(t, state, func(ctx context.Context, _ driver.State, f *feed.Feed) error {
+		p := f.Provider()
+		var writers sync.WaitGroup
+		for w := range 10 {
+			writers.Go(func() {
+				for range commits / 10 {
+					if _, err := p.Append(ctx, p.Stream("order", fmt.Sprint(w)), eventstore.ExpectAny(), counted{}); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		writers.Wait()
+		return untilIndexed(ctx, f)
+	}, countedType)
+	search := func(at int64) (said string, requests int64) {
+		synctest.Test(t, func(t *testing.T) {
+			var count atomic.Int64
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			stop := func() {
+				synctest.Wait() // until the command has done all that it can do without this request
+				cancel()
+			}
+			store := lend(t, &stopping{State: state, requests: &count, at: at, stop: stop})
+			var out, errs bytes.Buffer
+			run(ctx, []string{"find", "--store", store, "--user", "ada", "--type", "account"}, nil, &out, &errs)
+			said, requests = errs.String(), count.Load()
+		})
+		return said, requests
+	}
+	said, requests := search(never)
+	if !strings.Contains(said, "Nothing was found.") {
+		t.Error(said)
+	}
+	said, _ = search(requests)
+	var after int
+	if _, err := fmt.Sscanf(said[max(0, strings.Index(said, "Continue")):], "Continue with --after %d.", &after); err != nil || after < looksAt {
+		t.Errorf("%v: stopped at the last of %d requests: %s", err, requests, said)
+	}
+}
+
 func TestCausesAreShownAsATree(t *testing.T) {
 	t.Parallel()
 	store := withCauses(t)
@@ -161,6 +214,40 @@ func TestCausesAreShownAsATree(t *testing.T) {
 	wants(t, code, exitNot, errs, "the feed has no event with this id")
 	code, _, errs = runs(t, "", "trace", "--store", store)
 	wants(t, code, exitUsage, errs, "name one event")
+}
+
+func TestALongChainOfCausesStaysReadable(t *testing.T) {
+	t.Parallel()
+	state := memory.New()
+	const events = 400
+	inFeedOf(t, state, func(ctx context.Context, _ driver.State, f *feed.Feed) error {
+		var all []any
+		for n := range events {
+			all = append(all, eventstore.Event{Data: eventstore.Raw{Type: "t"}, Metadata: eventstore.Metadata{
+				Message: eventstore.MessageMetadata{ID: fmt.Sprint("m", n)}, Context: eventstore.ContextMetadata{CausationID: fmt.Sprint("m", n-1)}}})
+		}
+		p := f.Provider()
+		if _, err := p.Append(ctx, p.Stream("t", "long"), eventstore.ExpectAny(), all...); err != nil {
+			return err
+		}
+		if err := untilIndexed(ctx, f); err != nil {
+			return err
+		}
+		for _, id := range []string{"m0", "m200", "m399"} {
+			full := newTracer(f, newMeter(&call{stderr: io.Discard}, 0), id)
+			full.most = 50
+			if err := full.trace(ctx); err != nil || full.size != 50 || len(full.chain)+len(full.byID) > 2*50+1 {
+				t.Errorf("%s: %v: the tree has %d events: %d and %d", id, err, full.size, len(full.chain), len(full.byID))
+			}
+			full.m.end()
+		}
+		return nil
+	})
+	code, out, errs := runs(t, "", "trace", "--store", lend(t, state), "m200")
+	wants(t, code, exitWell, out+errs, "m-1  (no event of the feed)", "(level 201) ", "(level 400) ", "id=m399\n")
+	if lines := strings.Count(out, "\n"); lines != events+1 || len(out) > 250*lines {
+		t.Errorf("%d lines of %d bytes:\n%s", lines, len(out), out)
+	}
 }
 
 // The order of a feed is not that of time: a cause may come after what it caused.

@@ -23,6 +23,9 @@ above at a cause that is no event, such as a request.
 A store has no index of metadata, so the command reads the feed: from its end back to the event and its
 causes, and from the time of the event to the end. It first says how much that is. Ctrl+C stops it.
 
+The tree holds up to 100,000 events. From level 20 on, lines begin with their level instead of more
+space.
+
 ` + aboutFeeds + `
 ` + aboutStores + `
 With --output json it prints one JSON object for each event, with its depth in the tree, from which
@@ -67,12 +70,15 @@ func (what tracing) run(ctx context.Context, c *call, args []string) error {
 		return err
 	}
 	m.note(fmt.Sprintf("The command reads up to %d commits of the feed, some of them twice. Ctrl+C stops it.", end))
-	t := tracer{f: f, m: m, want: args[0], byID: map[string]*cause{}}
+	t := newTracer(f, m, args[0])
 	if err := t.trace(ctx); err != nil {
 		return err
 	}
+	if t.isFull() {
+		m.note(fmt.Sprintf("The tree is full with %d events. There may be more.", t.most))
+	}
 	m.end()
-	return what.print(c, &t)
+	return what.print(c, t)
 }
 
 // cause is an event in the tree of causes.
@@ -88,9 +94,22 @@ type tracer struct {
 
 	want   string            // the id of an event to find: the last cause that is known
 	chain  []*cause          // the event, and what caused it, and what caused that, …
+	causes map[string]bool   // the ids of the events of the chain
 	byID   map[string]*cause // the event and what it caused, by both ids
+	size   int               // how many events are known
+	most   int               // how many may be
 	passed int64
 }
+
+// maxTree is how many events a tree holds.
+const maxTree = 100_000
+
+func newTracer(f *feed.Feed, m *meter, id string) *tracer {
+	return &tracer{f: f, m: m, want: id, causes: map[string]bool{}, byID: map[string]*cause{}, most: maxTree}
+}
+
+// isFull reports whether the tree holds no more events.
+func (t *tracer) isFull() bool { return t.size >= t.most }
 
 // ids returns the names under which an event can be a cause: its own id, and its place.
 func (c *cause) ids() []string { return []string{c.item.Event.Metadata.Message.ID, c.item.ID()} }
@@ -121,7 +140,7 @@ func (t *tracer) back(ctx context.Context) error {
 			return err
 		}
 		t.tick()
-		if t.climb(item); t.want == "" {
+		if t.climb(item); t.want == "" || t.isFull() {
 			break
 		}
 	}
@@ -130,7 +149,7 @@ func (t *tracer) back(ctx context.Context) error {
 
 // climb adds an item to the chain if it is the next cause.
 func (t *tracer) climb(item feed.Item) {
-	if item.What != feed.Appended || t.want == "" {
+	if item.What != feed.Appended || t.want == "" || t.isFull() {
 		return
 	}
 	found := newCause(item)
@@ -138,6 +157,10 @@ func (t *tracer) climb(item feed.Item) {
 		return
 	}
 	t.chain = append(t.chain, found)
+	t.size++
+	for _, id := range found.ids() {
+		t.causes[id] = id != ""
+	}
 	if t.want = found.causation(); t.isKnown(t.want) {
 		t.want = "" // events that name each other as their cause
 	}
@@ -147,14 +170,12 @@ func (t *tracer) climb(item feed.Item) {
 }
 
 // isKnown reports whether an id is one of the events of the chain.
-func (t *tracer) isKnown(id string) bool {
-	return id != "" && slices.ContainsFunc(t.chain, func(c *cause) bool { return slices.Contains(c.ids(), id) })
-}
+func (t *tracer) isKnown(id string) bool { return t.causes[id] }
 
 // forward looks for what the event caused, and for causes that come later in the feed, whose order
 // is not that of time. It looks again as long as it finds something.
 func (t *tracer) forward(ctx context.Context, options ...feed.ReadOption) error {
-	for {
+	for !t.isFull() {
 		caused, causes := len(t.byID), len(t.chain)
 		for item, err := range t.f.Read(ctx, append(options, feed.AsRaw())...) {
 			if err != nil {
@@ -169,6 +190,9 @@ func (t *tracer) forward(ctx context.Context, options ...feed.ReadOption) error 
 				found := newCause(item)
 				by.caused = append(by.caused, found)
 				t.learn(found)
+				if t.size++; t.isFull() {
+					return nil
+				}
 			}
 		}
 		if len(t.chain) > causes && t.want != "" {
@@ -180,6 +204,7 @@ func (t *tracer) forward(ctx context.Context, options ...feed.ReadOption) error 
 			return nil
 		}
 	}
+	return nil
 }
 
 func (t *tracer) learn(c *cause) {
@@ -213,7 +238,11 @@ func (what tracing) print(c *call, t *tracer) error {
 	depth := 0
 	if t.want != "" {
 		if what.format == asText {
-			c.data(t.want + "  (no event of the feed)")
+			why := "no event of the feed"
+			if t.isFull() {
+				why = "not looked for"
+			}
+			c.data(t.want + "  (" + why + ")")
 		}
 		depth++
 	}
@@ -223,15 +252,26 @@ func (what tracing) print(c *call, t *tracer) error {
 		}
 		depth++
 	}
-	return what.printTree(c, t.chain[0], strings.Repeat("   ", depth), branch(depth), depth, true)
+	return what.printTree(c, t.chain[0], strings.Repeat("   ", min(depth, maxIndent)), branch(depth), depth, true)
 }
+
+// maxIndent is from which level on lines are not indented more. They tell their level instead.
+const maxIndent = 20
 
 // branch returns what stands before an event that is the only one that its cause has.
 func branch(depth int) string {
 	if depth == 0 {
 		return ""
 	}
-	return strings.Repeat("   ", depth-1) + "└─ "
+	return strings.Repeat("   ", min(depth, maxIndent)-1) + "└─ " + atLevel(depth)
+}
+
+// atLevel returns what a line says about its level, if its indentation does not.
+func atLevel(depth int) string {
+	if depth < maxIndent {
+		return ""
+	}
+	return fmt.Sprintf("(level %d) ", depth)
 }
 
 // printTree prints an event and what it caused. The argument first stands before its own line,
@@ -245,7 +285,10 @@ func (what tracing) printTree(c *call, at *cause, indent, first string, depth in
 		if i == len(at.caused)-1 {
 			line, below = "└─ ", "   "
 		}
-		if err := what.printTree(c, next, indent+below, indent+line, depth+1, false); err != nil {
+		if depth >= maxIndent {
+			below = ""
+		}
+		if err := what.printTree(c, next, indent+below, indent+line+atLevel(depth+1), depth+1, false); err != nil {
 			return err
 		}
 	}
