@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/internal/legible"
 )
 
 const appendUsage = `Usage: eventstores append --store <store> --type T --data <data> --expect <version> [--yes] <stream>
@@ -133,7 +134,7 @@ func (what *appending) check(c *call) (err error) {
 	if err != nil {
 		return err
 	}
-	if what.event.ContentType == jsonType && !isJSON(what.event.Payload) {
+	if what.event.ContentType == jsonType && !legible.IsJSON(what.event.Payload) {
 		return errors.New("the data is not JSON; say what it is with --content-type")
 	}
 	if what.about.UserID == "" {
