@@ -175,7 +175,9 @@ func (what *appending) append(ctx context.Context, c *call, provider *eventstore
 	version, err := provider.Append(ctx, what.stream, what.expected, eventstore.Event{Data: what.event, Metadata: eventstore.Metadata{
 		Message: eventstore.MessageMetadata{ID: id}, Context: what.about, Custom: map[string]string{"appendedBy": "eventstores append"},
 	}})
-	if err != nil {
+	if unknown, ok := errors.AsType[*eventstore.OutcomeUnknownError](err); ok { // a command that was stopped says so, too
+		return fmt.Errorf("the event may or may not have been appended (%v); see whether eventstores show prints one with id %s", unknown.Cause, id)
+	} else if err != nil {
 		return err
 	}
 	if what.format == asJSON {

@@ -57,7 +57,7 @@ type call struct {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	c := &call{stdin: stdin, stdout: &printer{w: stdout, failed: stop}, stderr: &printer{w: stderr}, stopped: func() bool { return ctx.Err() != nil }}
+	c := &call{stdin: interruptible{ctx, stdin}, stdout: &printer{w: stdout, failed: stop}, stderr: &printer{w: stderr}, stopped: func() bool { return ctx.Err() != nil }}
 	root := c.root()
 	root.SetArgs(twoDashes(root, args))
 	command, err := root.ExecuteContextC(ctx)
