@@ -31,6 +31,27 @@ func TestFlagsStandBeforeAndAfterNamesWithOneDashOrTwo(t *testing.T) {
 	wants(t, code, exitNot, out+errs, "empty    -none:account:1")
 }
 
+func TestAWrongArgumentSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		says string
+		args []string
+	}{
+		{`eventstores: unknown command "strems"; did you mean streams?`, []string{"strems", "--store", "sqlite:x"}},
+		{`eventstores feed: unknown command "verfy"; did you mean verify?`, []string{"feed", "verfy", "--repair"}},
+		{"unknown command\n", []string{"p@ss:word", "--store", "x"}},
+		{"unknown flag --nosuch", []string{"projections", "--nosuch"}},
+		{"invalid flag; put -- before names that begin with a dash", []string{"show", "--store", "sqlite:x", "-a:b"}},
+	} {
+		code, _, errs := runs(t, "", c.args...)
+		if wants(t, code, exitUsage, errs, c.says); strings.Contains(errs, "p@ss") {
+			t.Errorf("it prints what may be a password: %s", errs)
+		}
+	}
+	code, out, errs := runs(t, "", "version", "-o=json")
+	wants(t, code, exitWell, out+errs, `{"`)
+}
+
 func TestEachCommandExplainsItself(t *testing.T) {
 	t.Parallel()
 	for _, cmd := range (&call{}).root().Commands() {

@@ -62,10 +62,13 @@ func TestEventsAreFoundInAllStreams(t *testing.T) {
 		{[]string{"--user", "bob\n::error::"}, 2, `  paid\x1b[2J  `},
 		{[]string{"--event-id", "m4"}, 1, "EventStores:order:1  2"},
 		{[]string{"--event-id", "EventStores:order:1/2"}, 1, "EventStores:order:1  2"},
+		{[]string{"--event-id", "order:1/2"}, 1, "EventStores:order:1  2"},
 		{[]string{"--causation", "m1"}, 1, "EventStores:stock:nut"},
 		{[]string{"--between", "1h", "2126-01-01"}, 7, "EventStores:other:1"},
 		{[]string{"--between", "1h", "2126-01-01", "--count", "2"}, 2, "EventStores:other:1"},
 		{[]string{"--user", "nobody"}, 0, "Nothing was found."},
+		{[]string{"--between", "2126-01-01", "2127-01-01"}, 0, "The command reads about 0 commits"},
+		{[]string{"--user", "ada", "--after", "1000"}, 0, "The command reads about 0 commits"},
 		{[]string{"--between", "2h", "1h"}, 0, "Nothing was found."},
 	} {
 		code, out, errs := runs(t, "", append([]string{"find", "--store", store}, c.args...)...)
@@ -134,6 +137,7 @@ func TestCausesAreShownAsATree(t *testing.T) {
 	}{
 		{"m4", []string{`request \x1b[2J 1  (no event of the feed)`, "└─ m1", "   └─ m2", "      └─ m4  ◀", "         └─ m5"}},
 		{"EventStores:order:1/2", []string{`request \x1b[2J 1  (no event of the feed)`, "└─ m1", "   └─ m2", "      └─ m4  ◀", "         └─ m5"}},
+		{"order:1/1", []string{`request \x1b[2J 1  (no event of the feed)`, "└─ m1  ◀", "   ├─ m2", "   │  └─ m4", "   │     └─ m5", "   └─ m3"}},
 		{"m1", []string{`request \x1b[2J 1  (no event of the feed)`, "└─ m1  ◀", "   ├─ m2", "   │  └─ m4", "   │     └─ m5", "   └─ m3"}},
 		{"n1", []string{"n1  ◀", "└─ n2"}},
 		{"n2", []string{"n1", "└─ n2  ◀"}},

@@ -22,7 +22,7 @@ func twoDashes(root *cobra.Command, args []string) []string {
 		case arg == "--":
 			return append(all, args[i:]...)
 		case len(arg) > 1 && arg[0] == '-':
-			if len(arg) > 2 && arg[1] != '-' {
+			if len(arg) > 2 && arg[1] != '-' && arg[2] != '=' { // -o=json is a letter
 				arg = "-" + arg
 			}
 			value = takesValue(root, strings.TrimLeft(arg, "-"))
@@ -52,6 +52,15 @@ func takesValue(cmd *cobra.Command, name string) bool {
 	return false
 }
 
+// badFlag returns the error of a command's flags. A flag of a command that does not exist is unknown,
+// too, but that is not what is wrong.
+func badFlag(cmd *cobra.Command, err error) error {
+	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 && words[0] != "help" {
+		return unknown(cmd, words[0])
+	}
+	return wrong(flagError(err))
+}
+
 // flagError returns an error of a flag without the user's text, which may be a password.
 func flagError(err error) error {
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
@@ -65,5 +74,5 @@ func flagError(err error) error {
 			return fmt.Errorf("unknown flag --%s", name)
 		}
 	}
-	return errors.New("invalid flag")
+	return errors.New("invalid flag; put -- before names that begin with a dash")
 }

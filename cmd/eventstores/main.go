@@ -77,7 +77,7 @@ func (c *call) root() *cobra.Command {
 	root.SetIn(c.stdin)
 	root.SetOut(raw(c.stdout)) // only scripts for shells
 	root.SetErr(raw(c.stderr))
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrong(flagError(err)) })
+	root.SetFlagErrorFunc(badFlag)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { c.help(cmd) })
 	root.SetHelpCommand(helpCommand(c))
 	root.InitDefaultHelpCmd()

@@ -51,23 +51,17 @@ func (what tracing) run(ctx context.Context, c *call, args []string) error {
 	if len(args) != 1 || args[0] == "" {
 		return wrong(errors.New("name one event by its id"))
 	}
-	s, err := what.named(c, reading)
+	f, m, done, err := what.openToSearch(ctx, c)
 	if err != nil {
 		return err
 	}
-	m := newMeter(c, 0)
-	defer m.end()
-	f, _, closeFeed, err := what.openFeed(ctx, s, logger(m))
-	if err != nil {
-		return err
-	}
-	defer closeFeed()
+	defer done()
 	end, err := f.End(ctx)
 	if err != nil {
 		return err
 	}
 	m.note(fmt.Sprintf("The command reads up to %d commits of the feed, some of them twice. Ctrl+C stops it.", end))
-	t := tracer{f: f, m: m, want: args[0], byID: map[string]*cause{}}
+	t := tracer{f: f, m: m, want: args[0], place: placeOf(args[0]), byID: map[string]*cause{}}
 	if err := t.trace(ctx); err != nil {
 		return err
 	}
@@ -87,6 +81,7 @@ type tracer struct {
 	m *meter
 
 	want   string            // the id of an event to find: the last cause that is known
+	place  string            // the event that was asked for, if its id is a place
 	chain  []*cause          // the event, and what caused it, and what caused that, …
 	byID   map[string]*cause // the event and what it caused, by both ids
 	passed int64
@@ -134,7 +129,7 @@ func (t *tracer) climb(item feed.Item) {
 		return
 	}
 	found := newCause(item)
-	if !slices.Contains(found.ids(), t.want) {
+	if !slices.Contains(found.ids(), t.want) && (len(t.chain) > 0 || item.ID() != t.place) {
 		return
 	}
 	t.chain = append(t.chain, found)
