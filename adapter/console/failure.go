@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/internal/followers"
 )
 
 // failures lists errors with the status and the title of their pages. [statusOf] knows the errors
@@ -36,6 +37,9 @@ func statusOf(err error) (status int, title string) {
 	}
 	if _, ok := errors.AsType[*eventstore.DamagedError](err); ok {
 		return http.StatusInternalServerError, "Something is damaged"
+	}
+	if _, ok := errors.AsType[*followers.ChangedError](err); ok {
+		return http.StatusConflict, "Another event is parked now"
 	}
 	if _, ok := errors.AsType[*eventstore.StorageError](err); ok {
 		return http.StatusServiceUnavailable, "The store does not answer"

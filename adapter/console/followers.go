@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -106,11 +107,13 @@ func (c *console) unpark(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return errBadForm
 	}
-	ask := s.Retry
-	if what == "skip" {
-		ask = s.Skip
+	if what == "retry" {
+		err = s.Retry(r.Context(), stream)
+	} else if version, no := strconv.ParseInt(r.PostFormValue("version"), 10, 64); no != nil {
+		return errBadForm
+	} else { // the page may be an old one, that shows another event
+		err = followers.Skip(r.Context(), s, stream, version)
 	}
-	err = ask(r.Context(), stream)
 	var gone *subscription.NotParkedError
 	if err != nil && !errors.As(err, &gone) { // another try has come already
 		return err

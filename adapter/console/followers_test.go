@@ -88,6 +88,11 @@ func TestParkedStreamsAreShownAndCanBeRetriedAndSkipped(t *testing.T) {
 	foreign.Header.Set("Sec-Fetch-Site", "cross-site")
 	send(t, h, foreign, http.StatusForbidden)
 
+	post(t, h, "/projections/skip", form, http.StatusBadRequest)
+	form.Set("version", "1")
+	says(t, post(t, h, "/projections/skip", form, http.StatusConflict), "parked at another version now")
+	says(t, get(t, h, "/projections", http.StatusOK), ">2<span class=\"unseen\"> parked", `name="version" value="2"`)
+	form.Set("version", "2")
 	post(t, h, "/projections/skip", form, http.StatusSeeOther)
 	page = until(t, h, "/projections?asked=skip", ">1<span class=\"unseen\"> parked")
 	says(t, page, "The event will be left out", second.String())
