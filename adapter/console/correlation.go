@@ -60,7 +60,7 @@ func (c *console) showCorrelation(w http.ResponseWriter, r *http.Request) error 
 	}
 	if v.ID != "" {
 		if err := c.relate(r.Context(), &v, feed.Position(after)); err != nil {
-			return err
+			return positioned(err, after)
 		}
 	}
 	v.ID = visible(v.ID)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/subscription"
 	"github.com/hexalith/eventstores-go/internal/followers"
 )
 
@@ -19,6 +20,7 @@ var failures = []struct {
 	{errNoPage, http.StatusNotFound, "Page not found"},
 	{errNoStream, http.StatusNotFound, "No such stream"},
 	{errNoVersion, http.StatusNotFound, "No such version"},
+	{errNoPosition, http.StatusNotFound, "No such position"},
 	{errBadStream, http.StatusBadRequest, "Not a stream"},
 	{errBadQuery, http.StatusBadRequest, "Invalid address"},
 	{errBadForm, http.StatusBadRequest, "Invalid form"},
@@ -40,6 +42,9 @@ func statusOf(err error) (status int, title string) {
 	}
 	if _, ok := errors.AsType[*followers.ChangedError](err); ok {
 		return http.StatusConflict, "Another event is parked now"
+	}
+	if _, ok := errors.AsType[*subscription.NotFoundError](err); ok {
+		return http.StatusNotFound, "No such projection"
 	}
 	if _, ok := errors.AsType[*eventstore.StorageError](err); ok {
 		return http.StatusServiceUnavailable, "The store does not answer"
