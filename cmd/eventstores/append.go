@@ -42,6 +42,7 @@ type appending struct {
 	format
 	event       eventstore.Raw
 	data        string
+	hasData     bool // even if it is empty
 	expect      string
 	yes         bool
 	about       eventstore.ContextMetadata
@@ -53,6 +54,7 @@ type appending struct {
 func appendCommand(c *call) *cobra.Command {
 	var what appending
 	cmd := newCommand("append", "append one event by hand", appendUsage, func(cmd *cobra.Command, args []string) error {
+		what.hasData = cmd.Flags().Changed("data")
 		return what.run(cmd.Context(), c, args)
 	})
 	flags := cmd.Flags()
@@ -112,6 +114,8 @@ func (what *appending) check(c *call) (err error) {
 		return errors.New("--schema-version must be positive")
 	case what.expect == "":
 		return errors.New("--expect is missing: give the version that the stream must have, or any")
+	case !what.hasData:
+		return errors.New("--data is missing")
 	case what.data == "@-" && !what.yes:
 		return errors.New("--data @- needs --yes, because the answer cannot come from standard input, too")
 	}

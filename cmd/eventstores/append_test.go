@@ -62,6 +62,7 @@ func TestAnEventIsAppendedByHand(t *testing.T) {
 	}{
 		{"name one stream", []string{"append", "--store", store, "--type", "t", "--data", "1", "--expect", "1"}},
 		{"--type is missing", []string{"append", "--store", store, "account:1", "--data", "1", "--expect", "1"}},
+		{"--data is missing", []string{"append", "--store", store, "account:1", "--type", "t", "--content-type", "text/plain", "--expect", "1", "--yes"}},
 		{"--expect is missing", with()},
 		{"--expect must be a version", with("--expect", "-1")},
 		{"--schema-version must be positive", with("--expect", "4", "--schema-version", "0")},
