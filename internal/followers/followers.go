@@ -95,7 +95,9 @@ func Each(ctx context.Context, f *feed.Feed, do func(subscription string, partit
 			return err
 		}
 		partitions, err := s.Positions(ctx)
-		if err != nil {
+		if _, ok := errors.AsType[*subscription.NotFoundError](err); ok {
+			continue // it does not exist yet, or it is being dropped
+		} else if err != nil {
 			return err
 		}
 		do(name, partitions)
