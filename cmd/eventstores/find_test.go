@@ -95,7 +95,7 @@ func TestEventsAreFoundInAllStreams(t *testing.T) {
 		{"say what to find", nil},
 		{"takes two times", []string{"--between", "2h"}},
 		{"must be before", []string{"--between", "1h", "2h"}},
-		{"the second time of --between: not a time", []string{"--between", "2h", "then"}},
+		{"the second time of --between: it must be a time", []string{"--between", "2h", "then"}},
 		{"unexpected arguments", []string{"--user", "ada", "bob"}},
 		{"must not be negative", []string{"--user", "ada", "--count", "-1"}},
 	} {

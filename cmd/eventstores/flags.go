@@ -64,7 +64,7 @@ func badFlag(cmd *cobra.Command, err error) error {
 // flagError returns an error of a flag without the user's text, which may be a password.
 func flagError(err error) error {
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		return fmt.Errorf("invalid value for flag --%s", e.GetFlag().Name)
+		return fmt.Errorf("invalid value for flag --%s: %s", e.GetFlag().Name, wanted(e))
 	}
 	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
 		return fmt.Errorf("flag --%s needs a value", e.GetFlag().Name)
@@ -75,4 +75,19 @@ func flagError(err error) error {
 		}
 	}
 	return errors.New("invalid flag; put -- before names that begin with a dash")
+}
+
+// wanted returns what a flag accepts. The errors of the library quote the value.
+func wanted(e *pflag.InvalidValueError) string {
+	switch e.GetFlag().Value.(type) {
+	case *when, *format, *hosts: // whose errors do not
+		return errors.Unwrap(e).Error()
+	}
+	switch e.GetFlag().Value.Type() {
+	case "duration":
+		return "it must be a duration such as 5s"
+	case "bool":
+		return "it must be true or false"
+	}
+	return "it must be a whole number"
 }
