@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -198,6 +199,43 @@ func TestACauseThatComesLaterIsFound(t *testing.T) {
 		}
 		if code != exitWell || got != want {
 			t.Errorf("%s: exit code %d\n%s%s", id, code, out, errs)
+		}
+	}
+}
+
+func TestALongChainOfCausesStaysReadableAndCanBeStopped(t *testing.T) {
+	t.Parallel()
+	const long = 1000
+	file := filepath.Join(t.TempDir(), "events.db")
+	inFeed(t, file, func(ctx context.Context, _ driver.State, f *feed.Feed) error {
+		for from := 0; from < long; from += 100 {
+			var events []any
+			for i := from; i < from+100; i++ {
+				events = append(events, eventstore.Event{Data: eventstore.Raw{Type: "t"}, Metadata: eventstore.Metadata{
+					Message: eventstore.MessageMetadata{ID: fmt.Sprint("m", i)}, Context: eventstore.ContextMetadata{CausationID: fmt.Sprint("m", i-1)}}})
+			}
+			if _, err := f.Provider().Append(ctx, f.Provider().Stream("loop", "1"), eventstore.ExpectAny(), events...); err != nil {
+				return err
+			}
+		}
+		_, err := upTo(ctx, f, long)
+		return err
+	})
+	for _, id := range []string{"m0", "m999"} {
+		code, out, errs := runs(t, "", "trace", "--store", "sqlite:"+file, id)
+		wants(t, code, exitWell, out+errs, "id=m0", "id=m999")
+		for line := range strings.Lines(out) {
+			if len(line) > 400 {
+				t.Fatalf("a line has %d bytes", len(line))
+			}
+		}
+	}
+	for _, id := range []string{"m0", "m999"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		out, errs := &stopper{at: "id=m5", stop: cancel}, &bytes.Buffer{}
+		code := run(ctx, []string{"trace", "--store", "sqlite:" + file, id}, nil, out, errs)
+		if wants(t, code, exitNot, errs.String(), "eventstores trace: stopped"); strings.Count(out.String(), "\n") > 10 {
+			t.Errorf("it prints %d lines", strings.Count(out.String(), "\n"))
 		}
 	}
 }

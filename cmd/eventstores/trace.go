@@ -61,12 +61,12 @@ func (what tracing) run(ctx context.Context, c *call, args []string) error {
 		return err
 	}
 	m.note(fmt.Sprintf("The command reads up to %d commits of the feed, some of them twice. Ctrl+C stops it.", end))
-	t := tracer{f: f, m: m, want: args[0], place: placeOf(args[0]), byID: map[string]*cause{}}
+	t := tracer{f: f, m: m, want: args[0], place: placeOf(args[0]), byID: map[string]*cause{}, inChain: map[string]bool{}}
 	if err := t.trace(ctx); err != nil {
 		return err
 	}
 	m.end()
-	return what.print(c, &t)
+	return what.print(ctx, c, &t)
 }
 
 // cause is an event in the tree of causes.
@@ -85,6 +85,8 @@ type tracer struct {
 	chain  []*cause          // the event, and what caused it, and what caused that, …
 	byID   map[string]*cause // the event and what it caused, by both ids
 	passed int64
+
+	inChain map[string]bool // both ids of the events of the chain
 }
 
 // ids returns the names under which an event can be a cause: its own id, and its place.
@@ -133,6 +135,9 @@ func (t *tracer) climb(item feed.Item) {
 		return
 	}
 	t.chain = append(t.chain, found)
+	for _, id := range found.ids() {
+		t.inChain[id] = true
+	}
 	if t.want = found.causation(); t.isKnown(t.want) {
 		t.want = "" // events that name each other as their cause
 	}
@@ -143,7 +148,7 @@ func (t *tracer) climb(item feed.Item) {
 
 // isKnown reports whether an id is one of the events of the chain.
 func (t *tracer) isKnown(id string) bool {
-	return id != "" && slices.ContainsFunc(t.chain, func(c *cause) bool { return slices.Contains(c.ids(), id) })
+	return id != "" && t.inChain[id]
 }
 
 // forward looks for what the event caused, and for causes that come later in the feed, whose order
@@ -204,7 +209,7 @@ type tracedLine struct {
 	eventLine
 }
 
-func (what tracing) print(c *call, t *tracer) error {
+func (what tracing) print(ctx context.Context, c *call, t *tracer) error {
 	depth := 0
 	if t.want != "" {
 		if what.format == asText {
@@ -213,12 +218,15 @@ func (what tracing) print(c *call, t *tracer) error {
 		depth++
 	}
 	for i := len(t.chain) - 1; i > 0; i-- {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err := what.printCause(c, t.chain[i], branch(depth), depth, false); err != nil {
 			return err
 		}
 		depth++
 	}
-	return what.printTree(c, t.chain[0], strings.Repeat("   ", depth), branch(depth), depth, true)
+	return what.printTree(ctx, c, t.chain[0], strings.Repeat("   ", min(depth, deepest)), branch(depth), depth, true)
 }
 
 // branch returns what stands before an event that is the only one that its cause has.
@@ -226,21 +234,30 @@ func branch(depth int) string {
 	if depth == 0 {
 		return ""
 	}
-	return strings.Repeat("   ", depth-1) + "└─ "
+	return strings.Repeat("   ", min(depth, deepest)-1) + "└─ "
 }
+
+// deepest is down to which depth lines are indented. A chain of events can be as long as a stream.
+const deepest = 40
 
 // printTree prints an event and what it caused. The argument first stands before its own line,
 // indent before the lines of what it caused.
-func (what tracing) printTree(c *call, at *cause, indent, first string, depth int, asked bool) error {
+func (what tracing) printTree(ctx context.Context, c *call, at *cause, indent, first string, depth int, asked bool) error {
 	if err := what.printCause(c, at, first, depth, asked); err != nil {
 		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	for i, next := range at.caused {
 		line, below := "├─ ", "│  "
 		if i == len(at.caused)-1 {
 			line, below = "└─ ", "   "
 		}
-		if err := what.printTree(c, next, indent+below, indent+line, depth+1, false); err != nil {
+		if depth >= deepest {
+			below = ""
+		}
+		if err := what.printTree(ctx, c, next, indent+below, indent+line, depth+1, false); err != nil {
 			return err
 		}
 	}
