@@ -52,8 +52,8 @@ func takesValue(cmd *cobra.Command, name string) bool {
 	return false
 }
 
-// badFlag returns the error of a command's flags. A flag of a command that does not exist is unknown,
-// too, but that is not what is wrong.
+// badFlag returns the error of a command's flags. A flag of a command that does not exist is
+// unknown, too, but that is not what is wrong.
 func badFlag(cmd *cobra.Command, err error) error {
 	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 && words[0] != "help" {
 		return unknown(cmd, words[0])

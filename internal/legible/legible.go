@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Text returns a text in which all that cannot be printed is escaped as Go does, except the
-// characters of stays: control characters, invalid UTF-8, and marks that turn the direction of text.
+// Text returns a text in which Go's escapes stand for what cannot be printed: control characters,
+// invalid UTF-8, and marks that turn the direction of text. The characters of stays are left.
 func Text(text, stays string) string {
 	plain := func(r rune) bool { return strconv.IsPrint(r) || strings.ContainsRune(stays, r) }
 	if utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
