@@ -215,13 +215,14 @@ func serveAsset(w http.ResponseWriter, r *http.Request) error {
 
 // The errors that only pages have.
 var (
-	errNoPage    = errors.New("this page does not exist")
-	errNoStream  = errors.New("the store has no such stream")
-	errNoVersion = errors.New("the stream has no such version")
-	errBadStream = errors.New("this is not the name of a stream; a name is database:type:id, with every byte except A-Z a-z 0-9 - _ . ~ as %XX")
-	errBadQuery  = errors.New("the address of this page has a parameter that cannot be used")
-	errBadForm   = errors.New("the form is incomplete; nothing was changed")
-	errTooMany   = errors.New("too many pages ask for live updates; close some of them")
-	errForeign   = errors.New("a page of another site sent this request; nothing was changed")
-	errHost      = errors.New("the console does not answer requests for this host, because a page of another site could have sent them")
+	errNoPage     = errors.New("this page does not exist")
+	errNoStream   = errors.New("the store has no such stream")
+	errNoVersion  = errors.New("the stream has no such version")
+	errNoPosition = errors.New("the feed does not have the position of this page")
+	errBadStream  = errors.New("this is not the name of a stream; a name is database:type:id, with every byte except A-Z a-z 0-9 - _ . ~ as %XX")
+	errBadQuery   = errors.New("the address of this page has a parameter that cannot be used")
+	errBadForm    = errors.New("the form is incomplete; nothing was changed")
+	errTooMany    = errors.New("too many pages ask for live updates; close some of them")
+	errForeign    = errors.New("a page of another site sent this request; nothing was changed")
+	errHost       = errors.New("the console does not answer requests for this host, because a page of another site could have sent them")
 )

@@ -76,7 +76,7 @@ func (c *console) showCorrelation(w http.ResponseWriter, r *http.Request) error 
 	}
 	if v.ID != "" {
 		if err := c.relateRest(r.Context(), &v, feed.Position(after), rest); err != nil {
-			return err
+			return positioned(err, after)
 		}
 		v.Streams = len(v.streams)
 		v.Width = draw(v.Events) * laneWidth

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"net/http"
@@ -47,7 +48,7 @@ func (c *console) listEvents(w http.ResponseWriter, r *http.Request) error {
 		v.Newest = c.eventsPath(v.Type, 0)
 	}
 	if err := c.newest(r.Context(), &v, feed.Position(before)); err != nil {
-		return err
+		return positioned(err, before)
 	}
 	if v.Types, _, _, err = c.census.count(r.Context(), c.feed); err != nil {
 		return err
@@ -61,6 +62,15 @@ const (
 	firstWindow = 1000
 	maxWindow   = 50_000
 )
+
+// positioned returns the error of reading from a position that the address of a page has, if any.
+// It may be an old address, of a feed that has lost its end.
+func positioned(err error, position int64) error {
+	if _, ok := errors.AsType[*eventstore.ArgumentError](err); ok && position > 0 {
+		return fmt.Errorf("%w: %w", errNoPosition, err)
+	}
+	return err
+}
 
 // newest reads the events of a page, the newest first.
 func (c *console) newest(ctx context.Context, v *eventsView, before feed.Position) error {

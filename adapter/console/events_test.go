@@ -121,5 +121,8 @@ func TestEventsOfACorrelationAreShownWithTheirCauses(t *testing.T) {
 		says(t, get(t, h, "/correlation?id=nothing", http.StatusOK), "No event has this correlation id.")
 		says(t, get(t, h, "/correlation", http.StatusOK), "!No event")
 		get(t, h, "/correlation?id=buy&near=yesterday", http.StatusBadRequest)
+		for _, path := range []string{"/correlation?id=buy&after=1000", "/events?before=1000"} {
+			says(t, get(t, h, path, http.StatusNotFound), "No such position", "beyond the end of the feed")
+		}
 	})
 }

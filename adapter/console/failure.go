@@ -6,6 +6,8 @@ import (
 	"net/http"
 
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/eventstore/subscription"
+	"github.com/hexalith/eventstores-go/internal/followers"
 )
 
 // failures lists errors with the status and the title of their pages. [statusOf] knows the errors
@@ -18,6 +20,7 @@ var failures = []struct {
 	{errNoPage, http.StatusNotFound, "Page not found"},
 	{errNoStream, http.StatusNotFound, "No such stream"},
 	{errNoVersion, http.StatusNotFound, "No such version"},
+	{errNoPosition, http.StatusNotFound, "No such position"},
 	{errBadStream, http.StatusBadRequest, "Not a stream"},
 	{errBadQuery, http.StatusBadRequest, "Invalid address"},
 	{errBadForm, http.StatusBadRequest, "Invalid form"},
@@ -36,6 +39,12 @@ func statusOf(err error) (status int, title string) {
 	}
 	if _, ok := errors.AsType[*eventstore.DamagedError](err); ok {
 		return http.StatusInternalServerError, "Something is damaged"
+	}
+	if _, ok := errors.AsType[*followers.ChangedError](err); ok {
+		return http.StatusConflict, "Another event is parked now"
+	}
+	if _, ok := errors.AsType[*subscription.NotFoundError](err); ok {
+		return http.StatusNotFound, "No such projection"
 	}
 	if _, ok := errors.AsType[*eventstore.StorageError](err); ok {
 		return http.StatusServiceUnavailable, "The store does not answer"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ func WithDocuments(state driver.State) Option {
 type followersView struct {
 	Followers []follower
 	Changes   bool
-	Asked     string // "retry" or "skip", if a form has just asked for it
+	Asked     string // "retry" or "skip", if a form has just asked for it; "late" if the stream was not parked any more
 }
 
 // follower is a projection or a subscription.
@@ -106,13 +107,17 @@ func (c *console) unpark(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return errBadForm
 	}
-	ask := s.Retry
-	if what == "skip" {
-		ask = s.Skip
+	if what == "retry" {
+		err = s.Retry(r.Context(), stream)
+	} else if version, no := strconv.ParseInt(r.PostFormValue("version"), 10, 64); no != nil {
+		return errBadForm
+	} else { // the page may be an old one, that shows another event
+		err = followers.Skip(r.Context(), s, stream, version)
 	}
-	err = ask(r.Context(), stream)
-	var gone *subscription.NotParkedError
-	if err != nil && !errors.As(err, &gone) { // another try has come already
+	if _, gone := errors.AsType[*subscription.NotParkedError](err); gone { // another try has come already
+		http.Redirect(w, r, withQuery(c.prefix+"/projections", url.Values{"asked": {"late"}}), http.StatusSeeOther)
+		return nil
+	} else if err != nil {
 		return err
 	}
 	c.log.InfoContext(r.Context(), "a person has asked through the console for another try of a parked stream", "subscription", s.Name(), "stream", c.feed.Provider().HashedStream(stream), "skip", what == "skip")

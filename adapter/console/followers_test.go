@@ -88,13 +88,26 @@ func TestParkedStreamsAreShownAndCanBeRetriedAndSkipped(t *testing.T) {
 	foreign.Header.Set("Sec-Fetch-Site", "cross-site")
 	send(t, h, foreign, http.StatusForbidden)
 
+	post(t, h, "/projections/skip", form, http.StatusBadRequest)
+	form.Set("version", "1")
+	says(t, post(t, h, "/projections/skip", form, http.StatusConflict), "parked at another version now")
+	says(t, get(t, h, "/projections", http.StatusOK), ">2<span class=\"unseen\"> parked", `name="version" value="2"`)
+	form.Set("version", "2")
 	post(t, h, "/projections/skip", form, http.StatusSeeOther)
 	page = until(t, h, "/projections?asked=skip", ">1<span class=\"unseen\"> parked")
 	says(t, page, "The event will be left out", second.String())
 	well.Store(true)
 	post(t, h, "/projections/retry", url.Values{"follower": {"mails <i>"}, "stream": {second.String()}}, http.StatusSeeOther)
 	says(t, until(t, h, "/projections", "<td class=\"number\">0</td>\n</tr>"), "!Parked by")
-	post(t, h, "/projections/retry", form, http.StatusSeeOther) // which is not parked any more
+	for _, what := range []string{"retry", "skip"} { // which is not parked any more
+		r := httptest.NewRequest(http.MethodPost, "/projections/"+what, strings.NewReader(form.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		says(t, get(t, h, w.Header().Get("Location"), http.StatusOK), "The stream is not parked any more.", "!will be left out", "!was asked for")
+	}
+	form.Set("follower", "nosuch")
+	says(t, post(t, h, "/projections/retry", form, http.StatusNotFound), "No such projection")
 }
 
 func TestHealthSaysWhatIsWrong(t *testing.T) {

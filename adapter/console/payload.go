@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/internal/legible"
 )
 
 const (
@@ -43,11 +44,10 @@ func payloadOf(data any) payload {
 	case len(shown) == 0:
 		p.Kind = "bytes"
 		return p
-	case !p.Cut && utf8.Valid(shown) && json.Valid(shown):
-		var line, text bytes.Buffer
+	case !p.Cut && legible.IsJSON(shown):
+		var line bytes.Buffer
 		_ = json.Compact(&line, shown)
-		_ = json.Indent(&text, shown, "", "  ")
-		p.Kind, p.Line, p.Text = "JSON", line.String(), text.String()
+		p.Kind, p.Line, p.Text = "JSON", line.String(), legible.Indent(shown)
 	case utf8.Valid(shown) && !bytes.ContainsRune(shown, 0):
 		p.Kind, p.Line, p.Text = "text", string(shown), string(shown)
 	default:

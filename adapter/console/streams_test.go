@@ -150,3 +150,13 @@ func TestADamagedEventDoesNotHideTheOthers(t *testing.T) {
 		says(t, get(t, h, pathOf(stream)+"/events/2", http.StatusInternalServerError), "Something is damaged")
 	})
 }
+
+func TestVeryDeepJSONMakesNoHugePage(t *testing.T) {
+	t.Parallel()
+	l := inMemory(t)
+	stream := numbered("deep", 1)
+	l.append(stream, note(strings.Repeat("[", 8000)+strings.Repeat("]", 8000)))
+	if page := get(t, l.console(), pathOf(stream), http.StatusOK); len(page) > 1<<20 {
+		t.Errorf("the page of an event of 16 KB has %d bytes", len(page))
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hexalith/eventstores-go/eventstore"
+	"github.com/hexalith/eventstores-go/internal/legible"
 )
 
 const appendUsage = `Usage: eventstores append --store <store> --type T --data <data> --expect <version> [--yes] <stream>
@@ -41,6 +42,7 @@ type appending struct {
 	format
 	event       eventstore.Raw
 	data        string
+	hasData     bool // even if it is empty
 	expect      string
 	yes         bool
 	about       eventstore.ContextMetadata
@@ -52,6 +54,7 @@ type appending struct {
 func appendCommand(c *call) *cobra.Command {
 	var what appending
 	cmd := newCommand("append", "append one event by hand", appendUsage, func(cmd *cobra.Command, args []string) error {
+		what.hasData = cmd.Flags().Changed("data")
 		return what.run(cmd.Context(), c, args)
 	})
 	flags := cmd.Flags()
@@ -111,6 +114,8 @@ func (what *appending) check(c *call) (err error) {
 		return errors.New("--schema-version must be positive")
 	case what.expect == "":
 		return errors.New("--expect is missing: give the version that the stream must have, or any")
+	case !what.hasData:
+		return errors.New("--data is missing")
 	case what.data == "@-" && !what.yes:
 		return errors.New("--data @- needs --yes, because the answer cannot come from standard input, too")
 	}
@@ -133,7 +138,7 @@ func (what *appending) check(c *call) (err error) {
 	if err != nil {
 		return err
 	}
-	if what.event.ContentType == jsonType && !isJSON(what.event.Payload) {
+	if what.event.ContentType == jsonType && !legible.IsJSON(what.event.Payload) {
 		return errors.New("the data is not JSON; say what it is with --content-type")
 	}
 	if what.about.UserID == "" {
@@ -174,7 +179,9 @@ func (what *appending) append(ctx context.Context, c *call, provider *eventstore
 	version, err := provider.Append(ctx, what.stream, what.expected, eventstore.Event{Data: what.event, Metadata: eventstore.Metadata{
 		Message: eventstore.MessageMetadata{ID: id}, Context: what.about, Custom: map[string]string{"appendedBy": "eventstores append"},
 	}})
-	if err != nil {
+	if unknown, ok := errors.AsType[*eventstore.OutcomeUnknownError](err); ok { // a command that was stopped says so, too
+		return fmt.Errorf("the event may or may not have been appended (%v); see whether eventstores show prints one with id %s", unknown.Cause, id)
+	} else if err != nil {
 		return err
 	}
 	if what.format == asJSON {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hexalith/eventstores-go/adapter/embedded/memory"
 	"github.com/hexalith/eventstores-go/eventstore/driver"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 )
@@ -36,7 +37,7 @@ func TestAnEventIsAppendedByHand(t *testing.T) {
 		args  []string
 	}{
 		{"n\n", "not confirmed: nothing was done", with("--expect", "4")},
-		{"", "not confirmed: nothing was done", with("--expect", "4")},
+		{"", "not confirmed: nothing was done; give --yes", with("--expect", "4")},
 		{"y\n", "version", with("--expect", "3")},
 		{"", "version", with("--expect", "3", "--yes")},
 	} {
@@ -61,6 +62,7 @@ func TestAnEventIsAppendedByHand(t *testing.T) {
 	}{
 		{"name one stream", []string{"append", "--store", store, "--type", "t", "--data", "1", "--expect", "1"}},
 		{"--type is missing", []string{"append", "--store", store, "account:1", "--data", "1", "--expect", "1"}},
+		{"--data is missing", []string{"append", "--store", store, "account:1", "--type", "t", "--content-type", "text/plain", "--expect", "1", "--yes"}},
 		{"--expect is missing", with()},
 		{"--expect must be a version", with("--expect", "-1")},
 		{"--schema-version must be positive", with("--expect", "4", "--schema-version", "0")},
@@ -85,6 +87,62 @@ func TestAnAppendThatWaitsForAnAnswerCanBeStopped(t *testing.T) {
 	wants(t, code, exitNot, errs.String(), "eventstores append: stopped")
 	_, said, _ := runs(t, "", "verify", "--store", "sqlite:"+file, "account:1")
 	wants(t, 0, 0, said, "version=1 ")
+}
+
+// silent is an input from which nothing comes. It calls asked when it is read.
+type silent struct {
+	ctx   context.Context
+	asked func()
+}
+
+func (s silent) Read([]byte) (int, error) {
+	s.asked()
+	<-s.ctx.Done()
+	return 0, io.EOF
+}
+
+func TestACommandThatWaitsForItsInputCanBeStopped(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "events.db")
+	fill(t, file, 1, "1")
+	for _, args := range [][]string{
+		{"append", "account:1", "--type", "t", "--data", "@-", "--expect", "1", "--yes"},
+		{"verify", "--streams", "-"},
+		{"feed", "import", "--feed", "all", "--streams", "-"},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		out, errs := &bytes.Buffer{}, &bytes.Buffer{}
+		code := run(ctx, append(args, "--store", "sqlite:"+file), silent{t.Context(), cancel}, out, errs)
+		if wants(t, code, exitNot, errs.String(), "topped"); strings.Contains(out.String(), "failed ") {
+			t.Errorf("%q: it says %s", args, out)
+		}
+	}
+}
+
+// uncertain is a store that commits, and then calls stop and does not answer.
+type uncertain struct {
+	*memory.State
+	stop func()
+}
+
+func (u uncertain) Commit(ctx context.Context, partition string, swap driver.Swap, writes []driver.Write) error {
+	if err := u.State.Commit(ctx, partition, swap, writes); err != nil {
+		return err
+	}
+	u.stop()
+	return context.Canceled
+}
+
+func TestAnAppendThatIsStoppedSaysThatItMayHaveTakenEffect(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	out, errs := &bytes.Buffer{}, &bytes.Buffer{}
+	store := lend(t, uncertain{memory.New(), cancel})
+	code := run(ctx, []string{"append", "--store", store, "account:1", "--type", "t", "--data", "1", "--expect", "0", "--yes"}, nil, out, errs)
+	wants(t, code, exitNot, errs.String(), "the event may or may not have been appended (", "; see whether eventstores show prints one with id ")
+	_, said, _ := runs(t, "", "show", "--store", store, "account:1")
+	_, id, _ := strings.Cut(strings.TrimSpace(errs.String()), "with id ")
+	wants(t, 0, 0, said, "    id           "+id+"\n")
 }
 
 func TestAnEventThatIsAppendedByHandEntersTheFeed(t *testing.T) {

@@ -31,6 +31,33 @@ func TestFlagsStandBeforeAndAfterNamesWithOneDashOrTwo(t *testing.T) {
 	wants(t, code, exitNot, out+errs, "empty    -none:account:1")
 }
 
+func TestAWrongArgumentSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		says string
+		args []string
+	}{
+		{`eventstores: unknown command "strems"; did you mean streams?`, []string{"strems", "--store", "sqlite:x"}},
+		{`eventstores feed: unknown command "verfy"; did you mean verify?`, []string{"feed", "verfy", "--repair"}},
+		{"unknown command\n", []string{"p@ss:word", "--store", "x"}},
+		{"invalid value for flag --since: it must be a time such as 2h, 3d, ", []string{"streams", "--since", "p@ss:word"}},
+		{"invalid value for flag --output: it must be text or json", []string{"streams", "-o", "p@ss:word"}},
+		{"invalid value for flag --count: it must be a whole number", []string{"tail", "--count", "p@ss:word"}},
+		{"invalid value for flag --patience: it must be a duration such as 5s", []string{"doctor", "--patience", "p@ss:word"}},
+		{"invalid value for flag --raw: it must be true or false", []string{"show", "--raw=p@ss:word"}},
+		{"invalid value for flag --ask: it must be a host or host:port", []string{"check", "--ask", "u:p@ss"}},
+		{"unknown flag --nosuch", []string{"projections", "--nosuch"}},
+		{"invalid flag; put -- before names that begin with a dash", []string{"show", "--store", "sqlite:x", "-a:b"}},
+	} {
+		code, _, errs := runs(t, "", c.args...)
+		if wants(t, code, exitUsage, errs, c.says); strings.Contains(errs, "p@ss") {
+			t.Errorf("it prints what may be a password: %s", errs)
+		}
+	}
+	code, out, errs := runs(t, "", "version", "-o=json")
+	wants(t, code, exitWell, out+errs, `{"`)
+}
+
 func TestEachCommandExplainsItself(t *testing.T) {
 	t.Parallel()
 	for _, cmd := range (&call{}).root().Commands() {

@@ -102,7 +102,7 @@ func (what serving) run(ctx context.Context, c *call) error {
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", what.listen)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; name another address with --listen", err)
 	}
 	fmt.Fprintf(c.stdout, "console  http://%s/ shows %s; stop it with Ctrl+C\n", listener.Addr(), s.name)
 	return serve(ctx, c, listener, handler)

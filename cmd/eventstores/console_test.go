@@ -134,5 +134,5 @@ func TestTheConsoleRefusesWhatWouldOpenTheStoreToAll(t *testing.T) {
 	}
 	defer taken.Close()
 	code, _, errs := runs(t, "", "console", "--store", store, "--listen", taken.Addr().String())
-	wants(t, code, exitNot, errs, "address already in use")
+	wants(t, code, exitNot, errs, "address already in use; name another address with --listen")
 }

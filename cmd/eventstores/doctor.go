@@ -107,8 +107,8 @@ func (d *doctor) fail(ctx context.Context, check, format string, args ...any) {
 }
 
 func (d *doctor) run(ctx context.Context) error {
-	if d.sample < 0 {
-		return wrong(errors.New("--sample must not be negative"))
+	if d.sample < 0 || d.patience < 0 {
+		return wrong(errors.New("--sample and --patience must not be negative"))
 	}
 	s, err := d.named(d.c, reading)
 	if err != nil {

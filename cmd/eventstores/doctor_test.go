@@ -39,7 +39,9 @@ func TestADoctorSaysWhatIsWell(t *testing.T) {
 		}
 	}
 	code, _, errs = runs(t, "", "doctor", "--store", store, "--sample", "-1")
-	wants(t, code, exitUsage, errs, "--sample must not be negative")
+	wants(t, code, exitUsage, errs, "--sample and --patience must not be negative")
+	code, _, errs = runs(t, "", "doctor", "--store", store, "--patience", "-1s")
+	wants(t, code, exitUsage, errs, "--sample and --patience must not be negative")
 }
 
 func TestADoctorSaysWhatIsNot(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
+	"github.com/hexalith/eventstores-go/internal/legible"
 )
 
 // eventLine is an event, or another thing that happened to a stream, in JSON. One of Payload, Text
@@ -44,7 +45,7 @@ func lineOf(stream eventstore.Stream, event eventstore.Event) eventLine {
 func (line *eventLine) hold(raw eventstore.Raw) {
 	line.Type, line.SchemaVersion, line.ContentType = raw.Type, raw.SchemaVersion, raw.ContentType
 	switch {
-	case isJSON(raw.Payload):
+	case legible.IsJSON(raw.Payload):
 		line.Payload = raw.Payload
 	case utf8.Valid(raw.Payload):
 		text := string(raw.Payload)
@@ -61,9 +62,6 @@ func rawOf(data any) eventstore.Raw {
 	return raw
 }
 
-// isJSON reports whether a payload is JSON that comes out of an encoder as it is.
-func isJSON(payload []byte) bool { return utf8.Valid(payload) && json.Valid(payload) }
-
 // oneLine returns a payload on one line, shortened.
 func oneLine(raw eventstore.Raw) string {
 	const most = 160
@@ -71,7 +69,7 @@ func oneLine(raw eventstore.Raw) string {
 	switch {
 	case len(raw.Payload) == 0:
 		return ""
-	case isJSON(raw.Payload):
+	case legible.IsJSON(raw.Payload):
 		var b bytes.Buffer
 		_ = json.Compact(&b, raw.Payload)
 		text = b.String()
@@ -100,10 +98,8 @@ func (c *call) printPayload(raw eventstore.Raw) {
 	switch {
 	case len(raw.Payload) == 0:
 		return
-	case isJSON(raw.Payload):
-		var b bytes.Buffer
-		_ = json.Indent(&b, raw.Payload, "", "  ")
-		text = b.String()
+	case legible.IsJSON(raw.Payload):
+		text = legible.Indent(raw.Payload)
 	case utf8.Valid(raw.Payload):
 		text = string(raw.Payload)
 	default:

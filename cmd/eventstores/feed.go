@@ -61,6 +61,21 @@ func (f feedFlags) openFeed(ctx context.Context, s store, log *slog.Logger) (*fe
 	}, nil
 }
 
+// openToSearch opens the feed that the flags name, for a command that reads much of it.
+func (f *feedFlags) openToSearch(ctx context.Context, c *call) (*feed.Feed, *meter, func(), error) {
+	s, err := f.named(c, reading)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	m := newMeter(c, 0)
+	all, _, closeFeed, err := f.openFeed(ctx, s, logger(m))
+	if err != nil {
+		m.end()
+		return nil, nil, nil, err
+	}
+	return all, m, func() { closeFeed(); m.end() }, nil
+}
+
 // closeProvider writes what the feed was not told yet.
 func closeProvider(ctx context.Context, provider *eventstore.Provider, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)

@@ -129,7 +129,10 @@ func (i *imports) streams() iter.Seq2[eventstore.Stream, error] {
 			return
 		}
 		for stream, err := range i.lines {
-			if err != nil {
+			if errors.Is(err, context.Canceled) {
+				yield(stream, err)
+				return
+			} else if err != nil {
 				i.bad++
 				i.say("failed   "+err.Error(), resultLine{Result: "failed", Error: err.Error()})
 				continue

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/hexalith/eventstores-go/eventstore"
 	"github.com/hexalith/eventstores-go/eventstore/feed"
 )
 
@@ -35,6 +37,7 @@ type searching struct {
 	feedFlags
 	format
 	correlation, causation, user, eventID string
+	place                                 string // the event with the id, if that is a stream and a version
 	from, to                              when
 	types, events                         []string
 	after                                 int64
@@ -81,33 +84,29 @@ func (what searching) run(ctx context.Context, c *call, args []string) error {
 	if what.after < 0 || what.count < 0 {
 		return wrong(errors.New("--after and --count must not be negative"))
 	}
-	s, err := what.named(c, reading)
+	what.place = placeOf(what.eventID)
+	f, m, done, err := what.openToSearch(ctx, c)
 	if err != nil {
 		return err
 	}
-	m := newMeter(c, 0)
-	defer m.end()
-	f, _, closeFeed, err := what.openFeed(ctx, s, logger(m))
-	if err != nil {
-		return err
-	}
-	defer closeFeed()
+	defer done()
 	return what.search(ctx, c, m, f)
 }
 
 // options returns which part of the feed to read, and where it begins.
-func (what searching) options(ctx context.Context, f *feed.Feed) (options []feed.ReadOption, begin feed.Position, err error) {
+func (what searching) options(ctx context.Context, f *feed.Feed, end feed.Position) (options []feed.ReadOption, begin feed.Position, err error) {
 	options = append(filter{types: what.types}.options(), feed.AsRaw(), feed.WithProgress())
 	if len(what.events) > 0 {
 		options = append(options, feed.OfEventType(what.events...))
 	}
-	begin = feed.Position(what.after)
 	switch {
 	case what.after > 0:
+		begin = feed.Position(what.after)
 		return append(options, feed.After(begin)), begin, nil
 	case what.from.IsZero():
 		return options, 0, nil
 	}
+	begin = end // unless something was committed since
 	for item, err := range f.Read(ctx, feed.Since(what.from.Time), feed.AsRaw()) {
 		if err != nil {
 			return nil, 0, err
@@ -119,15 +118,15 @@ func (what searching) options(ctx context.Context, f *feed.Feed) (options []feed
 }
 
 func (what searching) search(ctx context.Context, c *call, m *meter, f *feed.Feed) error {
-	options, begin, err := what.options(ctx, f)
-	if err != nil {
-		return err
-	}
 	end, err := f.End(ctx)
 	if err != nil {
 		return err
 	}
-	m.note(fmt.Sprintf("The command reads about %d commits of the feed. Ctrl+C stops it.", end-begin))
+	options, begin, err := what.options(ctx, f, end)
+	if err != nil {
+		return err
+	}
+	m.note(fmt.Sprintf("The command reads about %d commits of the feed. Ctrl+C stops it.", max(0, end-begin)))
 	found, at := 0, begin
 	for item, err := range f.Read(ctx, options...) {
 		if err != nil && ctx.Err() != nil {
@@ -173,10 +172,24 @@ func (what searching) wants(item feed.Item) bool {
 			return false
 		}
 	}
-	if what.eventID != "" && what.eventID != message.ID && what.eventID != item.ID() {
+	if what.eventID != "" && what.eventID != message.ID && what.place != item.ID() {
 		return false
 	}
 	return what.from.IsZero() || isBetween(timeOf(item), what.from.Time, what.to.Time)
+}
+
+// placeOf returns the id of an event, if it is a stream and a version, in the form of
+// [feed.Item.ID]. The name of the stream is as a person writes it.
+func placeOf(id string) string {
+	i := strings.LastIndex(id, "/")
+	if i < 0 {
+		return id
+	}
+	stream, err := (&names{database: eventstore.DefaultSettings().DefaultDatabase}).written(id[:i])
+	if err != nil {
+		return id
+	}
+	return stream.String() + id[i:]
 }
 
 // timeOf returns when an item was committed, as far as it is known.

@@ -68,10 +68,13 @@ func TestEventsAreFoundInAllStreams(t *testing.T) {
 		{[]string{"--user", "bob\n::error::"}, 2, `  paid\x1b[2J  `},
 		{[]string{"--event-id", "m4"}, 1, "EventStores:order:1  2"},
 		{[]string{"--event-id", "EventStores:order:1/2"}, 1, "EventStores:order:1  2"},
+		{[]string{"--event-id", "order:1/2"}, 1, "EventStores:order:1  2"},
 		{[]string{"--causation", "m1"}, 1, "EventStores:stock:nut"},
 		{[]string{"--between", "1h", "2126-01-01"}, 7, "EventStores:other:1"},
 		{[]string{"--between", "1h", "2126-01-01", "--count", "2"}, 2, "EventStores:other:1"},
 		{[]string{"--user", "nobody"}, 0, "Nothing was found."},
+		{[]string{"--between", "2126-01-01", "2127-01-01"}, 0, "The command reads about 0 commits"},
+		{[]string{"--user", "ada", "--after", "1000"}, 0, "The command reads about 0 commits"},
 		{[]string{"--between", "2h", "1h"}, 0, "Nothing was found."},
 	} {
 		code, out, errs := runs(t, "", append([]string{"find", "--store", store}, c.args...)...)
@@ -98,7 +101,7 @@ func TestEventsAreFoundInAllStreams(t *testing.T) {
 		{"say what to find", nil},
 		{"takes two times", []string{"--between", "2h"}},
 		{"must be before", []string{"--between", "1h", "2h"}},
-		{"the second time of --between: not a time", []string{"--between", "2h", "then"}},
+		{"the second time of --between: it must be a time", []string{"--between", "2h", "then"}},
 		{"unexpected arguments", []string{"--user", "ada", "bob"}},
 		{"must not be negative", []string{"--user", "ada", "--count", "-1"}},
 	} {
@@ -187,6 +190,7 @@ func TestCausesAreShownAsATree(t *testing.T) {
 	}{
 		{"m4", []string{`request \x1b[2J 1  (no event of the feed)`, "└─ m1", "   └─ m2", "      └─ m4  ◀", "         └─ m5"}},
 		{"EventStores:order:1/2", []string{`request \x1b[2J 1  (no event of the feed)`, "└─ m1", "   └─ m2", "      └─ m4  ◀", "         └─ m5"}},
+		{"order:1/1", []string{`request \x1b[2J 1  (no event of the feed)`, "└─ m1  ◀", "   ├─ m2", "   │  └─ m4", "   │     └─ m5", "   └─ m3"}},
 		{"m1", []string{`request \x1b[2J 1  (no event of the feed)`, "└─ m1  ◀", "   ├─ m2", "   │  └─ m4", "   │     └─ m5", "   └─ m3"}},
 		{"n1", []string{"n1  ◀", "└─ n2"}},
 		{"n2", []string{"n1", "└─ n2  ◀"}},
@@ -281,6 +285,43 @@ func TestACauseThatComesLaterIsFound(t *testing.T) {
 		}
 		if code != exitWell || got != want {
 			t.Errorf("%s: exit code %d\n%s%s", id, code, out, errs)
+		}
+	}
+}
+
+func TestALongChainOfCausesStaysReadableAndCanBeStopped(t *testing.T) {
+	t.Parallel()
+	const long = 1000
+	file := filepath.Join(t.TempDir(), "events.db")
+	inFeed(t, file, func(ctx context.Context, _ driver.State, f *feed.Feed) error {
+		for from := 0; from < long; from += 100 {
+			var events []any
+			for i := from; i < from+100; i++ {
+				events = append(events, eventstore.Event{Data: eventstore.Raw{Type: "t"}, Metadata: eventstore.Metadata{
+					Message: eventstore.MessageMetadata{ID: fmt.Sprint("m", i)}, Context: eventstore.ContextMetadata{CausationID: fmt.Sprint("m", i-1)}}})
+			}
+			if _, err := f.Provider().Append(ctx, f.Provider().Stream("loop", "1"), eventstore.ExpectAny(), events...); err != nil {
+				return err
+			}
+		}
+		_, err := upTo(ctx, f, long)
+		return err
+	})
+	for _, id := range []string{"m0", "m999"} {
+		code, out, errs := runs(t, "", "trace", "--store", "sqlite:"+file, id)
+		wants(t, code, exitWell, out+errs, "id=m0", "id=m999")
+		for line := range strings.Lines(out) {
+			if len(line) > 400 {
+				t.Fatalf("a line has %d bytes", len(line))
+			}
+		}
+	}
+	for _, id := range []string{"m0", "m999"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		out, errs := &stopper{at: "id=m5", stop: cancel}, &bytes.Buffer{}
+		code := run(ctx, []string{"trace", "--store", "sqlite:" + file, id}, nil, out, errs)
+		if wants(t, code, exitNot, errs.String(), "eventstores trace: stopped"); strings.Count(out.String(), "\n") > 10 {
+			t.Errorf("it prints %d lines", strings.Count(out.String(), "\n"))
 		}
 	}
 }

@@ -22,7 +22,7 @@ func twoDashes(root *cobra.Command, args []string) []string {
 		case arg == "--":
 			return append(all, args[i:]...)
 		case len(arg) > 1 && arg[0] == '-':
-			if len(arg) > 2 && arg[1] != '-' {
+			if len(arg) > 2 && arg[1] != '-' && arg[2] != '=' { // -o=json is a letter
 				arg = "-" + arg
 			}
 			value = takesValue(root, strings.TrimLeft(arg, "-"))
@@ -52,10 +52,19 @@ func takesValue(cmd *cobra.Command, name string) bool {
 	return false
 }
 
+// badFlag returns the error of a command's flags. A flag of a command that does not exist is
+// unknown, too, but that is not what is wrong.
+func badFlag(cmd *cobra.Command, err error) error {
+	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 && words[0] != "help" {
+		return unknown(cmd, words[0])
+	}
+	return wrong(flagError(err))
+}
+
 // flagError returns an error of a flag without the user's text, which may be a password.
 func flagError(err error) error {
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		return fmt.Errorf("invalid value for flag --%s", e.GetFlag().Name)
+		return fmt.Errorf("invalid value for flag --%s: %s", e.GetFlag().Name, wanted(e))
 	}
 	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
 		return fmt.Errorf("flag --%s needs a value", e.GetFlag().Name)
@@ -65,5 +74,20 @@ func flagError(err error) error {
 			return fmt.Errorf("unknown flag --%s", name)
 		}
 	}
-	return errors.New("invalid flag")
+	return errors.New("invalid flag; put -- before names that begin with a dash")
+}
+
+// wanted returns what a flag accepts. The errors of the library quote the value.
+func wanted(e *pflag.InvalidValueError) string {
+	switch e.GetFlag().Value.(type) {
+	case *when, *format, *hosts: // whose errors do not
+		return errors.Unwrap(e).Error()
+	}
+	switch e.GetFlag().Value.Type() {
+	case "duration":
+		return "it must be a duration such as 5s"
+	case "bool":
+		return "it must be true or false"
+	}
+	return "it must be a whole number"
 }

@@ -57,7 +57,7 @@ type call struct {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	c := &call{stdin: stdin, stdout: &printer{w: stdout, failed: stop}, stderr: &printer{w: stderr}, stopped: func() bool { return ctx.Err() != nil }}
+	c := &call{stdin: interruptible{ctx, stdin}, stdout: &printer{w: stdout, failed: stop}, stderr: &printer{w: stderr}, stopped: func() bool { return ctx.Err() != nil }}
 	root := c.root()
 	root.SetArgs(twoDashes(root, args))
 	command, err := root.ExecuteContextC(ctx)
@@ -77,7 +77,7 @@ func (c *call) root() *cobra.Command {
 	root.SetIn(c.stdin)
 	root.SetOut(raw(c.stdout)) // only scripts for shells
 	root.SetErr(raw(c.stderr))
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrong(flagError(err)) })
+	root.SetFlagErrorFunc(badFlag)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { c.help(cmd) })
 	root.SetHelpCommand(helpCommand(c))
 	root.InitDefaultHelpCmd()

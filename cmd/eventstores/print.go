@@ -7,7 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"unicode/utf8"
+
+	"github.com/hexalith/eventstores-go/internal/legible"
 )
 
 // printer filters all output. Printed text also comes from outside: stored data, component files,
@@ -120,21 +121,12 @@ func (c *call) hidden(text string) string {
 // harmless escapes all unprintable characters as Go does. It also escapes what build servers take
 // for commands: ##[ or ##vso[ anywhere, and :: at the start of a line.
 func harmless(text string) string {
-	var b strings.Builder
-	for i := 0; i < len(text); {
-		r, size := utf8.DecodeRuneInString(text[i:])
-		switch {
-		case r == utf8.RuneError && size == 1:
-			b.WriteString(`\x` + strconv.FormatUint(uint64(text[i])|0x100, 16)[1:])
-		case !strconv.IsPrint(r):
-			quoted := strconv.QuoteRune(r)
-			b.WriteString(quoted[1 : len(quoted)-1])
-		case r == '#' && strings.HasPrefix(text[i:], "##"), r == ':' && strings.HasPrefix(text[i:], "::") && strings.TrimSpace(text[:i]) == "":
-			b.WriteString(`\x` + strconv.FormatUint(uint64(r), 16))
-		default:
-			b.WriteString(text[i : i+size])
-		}
-		i += size
+	text = legible.Text(text, "")
+	for strings.Contains(text, "##") {
+		text = strings.ReplaceAll(text, "##", `\x23#`)
 	}
-	return b.String()
+	if command := strings.TrimLeft(text, " "); strings.HasPrefix(command, "::") {
+		text = text[:len(text)-len(command)] + `\x3a` + command[1:]
+	}
+	return text
 }

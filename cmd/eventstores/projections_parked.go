@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -124,6 +125,13 @@ func (what *unparking) ask(ctx context.Context, c *call, s *subscription.Subscri
 	if do == "skip" {
 		tell = s.Skip
 		if !what.yes {
+			seen, err := what.show(ctx, c, s, streams)
+			if err != nil {
+				return err
+			}
+			tell = func(ctx context.Context, stream eventstore.Stream) error {
+				return followers.Skip(ctx, s, stream, seen[stream])
+			}
 			if err := c.confirm(ctx, fmt.Sprintf("Leave out one event of each of %d streams for ever?", len(streams))); err != nil {
 				return err
 			}
@@ -145,6 +153,22 @@ func (what *unparking) ask(ctx context.Context, c *call, s *subscription.Subscri
 		return errSaid
 	}
 	return nil
+}
+
+// show prints at which events streams are parked, and returns their versions.
+func (what *unparking) show(ctx context.Context, c *call, s *subscription.Subscription, streams []eventstore.Stream) (map[eventstore.Stream]int64, error) {
+	parked, err := s.Parked(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[eventstore.Stream]int64{}
+	for _, p := range parked {
+		if slices.Contains(streams, p.Stream) {
+			seen[p.Stream] = p.From
+			fmt.Fprintf(c.stderr, "event    %s, version %d: %s\n", readable(p.Stream), p.From, p.Reason)
+		}
+	}
+	return seen, nil
 }
 
 // askedLine is the answer about a stream in JSON.

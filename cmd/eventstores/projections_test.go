@@ -102,7 +102,7 @@ func TestProjectionsAreListedRetriedAndRebuilt(t *testing.T) {
 		cli("", exitNot, append(parked, "retry", "account:1"), "failed   EventStores:account:1 ")
 		cli("", exitWell, append(parked, "retry", "--all"), "asked    EventStores:account:bad%20one\n")
 		cli("", exitWell, parked, "(asked for another try) ")
-		cli("n\n", exitNot, append(parked, "skip", "account:bad one"), "Leave out one event of each of 1 streams for ever?", "nothing was done")
+		cli("n\n", exitNot, append(parked, "skip", "account:bad one"), "event    EventStores:account:bad one, version 1: ", "Leave out one event of each of 1 streams for ever?", "nothing was done")
 		cli("y\n", exitWell, append(parked, "skip", "account:bad one"), "asked    EventStores:account:bad%20one\n")
 		if first, err = counts(f, 1, false); err != nil {
 			return err

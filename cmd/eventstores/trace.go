@@ -54,17 +54,11 @@ func (what tracing) run(ctx context.Context, c *call, args []string) error {
 	if len(args) != 1 || args[0] == "" {
 		return wrong(errors.New("name one event by its id"))
 	}
-	s, err := what.named(c, reading)
+	f, m, done, err := what.openToSearch(ctx, c)
 	if err != nil {
 		return err
 	}
-	m := newMeter(c, 0)
-	defer m.end()
-	f, _, closeFeed, err := what.openFeed(ctx, s, logger(m))
-	if err != nil {
-		return err
-	}
-	defer closeFeed()
+	defer done()
 	end, err := f.End(ctx)
 	if err != nil {
 		return err
@@ -78,7 +72,7 @@ func (what tracing) run(ctx context.Context, c *call, args []string) error {
 		m.note(fmt.Sprintf("The tree is full with %d events. There may be more.", t.most))
 	}
 	m.end()
-	return what.print(c, t)
+	return what.print(ctx, c, t)
 }
 
 // cause is an event in the tree of causes.
@@ -93,6 +87,7 @@ type tracer struct {
 	m *meter
 
 	want   string            // the id of an event to find: the last cause that is known
+	place  string            // the event that was asked for, if its id is a place
 	chain  []*cause          // the event, and what caused it, and what caused that, …
 	causes map[string]bool   // the ids of the events of the chain
 	byID   map[string]*cause // the event and what it caused, by both ids
@@ -105,7 +100,7 @@ type tracer struct {
 const maxTree = 100_000
 
 func newTracer(f *feed.Feed, m *meter, id string) *tracer {
-	return &tracer{f: f, m: m, want: id, causes: map[string]bool{}, byID: map[string]*cause{}, most: maxTree}
+	return &tracer{f: f, m: m, want: id, place: placeOf(id), causes: map[string]bool{}, byID: map[string]*cause{}, most: maxTree}
 }
 
 // isFull reports whether the tree holds no more events.
@@ -153,7 +148,7 @@ func (t *tracer) climb(item feed.Item) {
 		return
 	}
 	found := newCause(item)
-	if !slices.Contains(found.ids(), t.want) {
+	if !slices.Contains(found.ids(), t.want) && (len(t.chain) > 0 || item.ID() != t.place) {
 		return
 	}
 	t.chain = append(t.chain, found)
@@ -234,7 +229,7 @@ type tracedLine struct {
 	eventLine
 }
 
-func (what tracing) print(c *call, t *tracer) error {
+func (what tracing) print(ctx context.Context, c *call, t *tracer) error {
 	depth := 0
 	if t.want != "" {
 		if what.format == asText {
@@ -247,12 +242,15 @@ func (what tracing) print(c *call, t *tracer) error {
 		depth++
 	}
 	for i := len(t.chain) - 1; i > 0; i-- {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err := what.printCause(c, t.chain[i], branch(depth), depth, false); err != nil {
 			return err
 		}
 		depth++
 	}
-	return what.printTree(c, t.chain[0], strings.Repeat("   ", min(depth, maxIndent)), branch(depth), depth, true)
+	return what.printTree(ctx, c, t.chain[0], strings.Repeat("   ", min(depth, maxIndent)), branch(depth), depth, true)
 }
 
 // maxIndent is from which level on lines are not indented more. They tell their level instead.
@@ -276,9 +274,12 @@ func atLevel(depth int) string {
 
 // printTree prints an event and what it caused. The argument first stands before its own line,
 // indent before the lines of what it caused.
-func (what tracing) printTree(c *call, at *cause, indent, first string, depth int, asked bool) error {
+func (what tracing) printTree(ctx context.Context, c *call, at *cause, indent, first string, depth int, asked bool) error {
 	if err := what.printCause(c, at, first, depth, asked); err != nil {
 		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	for i, next := range at.caused {
 		line, below := "├─ ", "│  "
@@ -288,7 +289,7 @@ func (what tracing) printTree(c *call, at *cause, indent, first string, depth in
 		if depth >= maxIndent {
 			below = ""
 		}
-		if err := what.printTree(c, next, indent+below, indent+line+atLevel(depth+1), depth+1, false); err != nil {
+		if err := what.printTree(ctx, c, next, indent+below, indent+line+atLevel(depth+1), depth+1, false); err != nil {
 			return err
 		}
 	}

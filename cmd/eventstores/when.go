@@ -15,7 +15,7 @@ const aboutTimes = `A time is 2026-11-26T18:00:00Z, or 2026-11-26 or "2026-11-26
 it was: 90s, 15m, 2h, 3d.
 `
 
-var layouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"}
+var layouts = []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"}
 
 // String implements [pflag.Value].
 func (w *when) String() string {
@@ -40,7 +40,7 @@ func (w *when) Set(value string) error {
 			return nil
 		}
 	}
-	return errors.New("not a time such as 2h, 3d, 2026-11-26 or 2026-11-26T18:00:00Z")
+	return errors.New("it must be a time such as 2h, 3d, 2026-11-26 or 2026-11-26T18:00:00Z")
 }
 
 // parseAgo parses a duration, which may be a number of days.

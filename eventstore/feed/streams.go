@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 
@@ -22,8 +23,10 @@ type StreamInfo struct {
 	Version         int64     // of the stream
 	Changed         time.Time // when the stream was last appended to, closed or deleted
 	Closed, Deleted bool      // a deleted stream is closed too
-	Err             error     // an eventstore.DamagedError if the head cannot be read
+	Err             error     // an eventstore.DamagedError if the head cannot be read or is missing
 }
+
+var errHeadLost = errors.New("the head is missing but the stream has begun: did the store evict or expire it?")
 
 const (
 	namePagesAtOnce = 8   // pages of names in one request
@@ -162,6 +165,9 @@ func (l *listing) send(ctx context.Context, part []StreamInfo, send func([]Strea
 		for i, h := range heads {
 			s := &some[i]
 			s.Version, s.Changed, s.Closed, s.Deleted, s.Err = h.Version, h.Time, h.Closed || h.Deleted, h.Deleted, errs[i]
+			if s.Err == nil && s.Version == 0 {
+				s.Err = &eventstore.DamagedError{Stream: s.Stream, Key: "{" + names[i] + "}:head", Cause: errHeadLost}
+			}
 		}
 		if err := send(some); err != nil {
 			return err

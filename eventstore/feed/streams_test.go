@@ -123,8 +123,9 @@ func TestADamagedHeadIsInTheDetailsOfItsStream(t *testing.T) {
 		l.settle()
 		l.stop()
 		l.store.Set("{EventStores:account:b}:head", []byte("nonsense"))
+		l.store.Set("{EventStores:account:c}:head", nil)
 		for _, s := range l.streams(feed.WithDetails()) {
-			if bad := s.Err != nil; bad != (s.Stream.ID == "b") {
+			if bad := isA[*eventstore.DamagedError](s.Err); bad != (s.Stream.ID != "a") {
 				l.Errorf("%s: %v", s.Stream.ID, s.Err)
 			}
 		}

@@ -61,6 +61,28 @@ func Subscription(f *feed.Feed, name string) (*subscription.Subscription, error)
 	return subscription.New(f, name, func(context.Context, feed.Item) error { return nil })
 }
 
+// ChangedError says that another event than the one that someone saw is now the first that a
+// subscription could not handle. Nothing was done.
+type ChangedError struct{ Stream eventstore.Stream }
+
+func (e *ChangedError) Error() string {
+	return fmt.Sprintf("stream %s is parked at another version now; nothing was left out: look again", e.Stream)
+}
+
+// Skip leaves out the event at which a stream is parked, if that still has the version.
+func Skip(ctx context.Context, s *subscription.Subscription, stream eventstore.Stream, version int64) error {
+	parked, err := s.Parked(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range parked {
+		if p.Stream == stream && p.From != version {
+			return &ChangedError{stream}
+		}
+	}
+	return s.Skip(ctx, stream)
+}
+
 // Each calls do with the partitions of each subscription of a feed.
 func Each(ctx context.Context, f *feed.Feed, do func(subscription string, partitions []subscription.Partition)) error {
 	names, err := subscription.Names(ctx, f)
@@ -73,7 +95,9 @@ func Each(ctx context.Context, f *feed.Feed, do func(subscription string, partit
 			return err
 		}
 		partitions, err := s.Positions(ctx)
-		if err != nil {
+		if _, ok := errors.AsType[*subscription.NotFoundError](err); ok {
+			continue // it does not exist yet, or it is being dropped
+		} else if err != nil {
 			return err
 		}
 		do(name, partitions)
