@@ -289,6 +289,12 @@ func (d *doctor) streams(ctx context.Context, o opened, provider *eventstore.Pro
 		}
 		d.m.reach(int64(n), 0, "streams listed")
 	}
+	if n == 0 {
+		if advice := o.elsewhere(ctx, anyHead); advice != "" {
+			d.fail(ctx, "catalogue", "no stream is found: %s", advice)
+			return
+		}
+	}
 	d.say("ok", "catalogue", "%d streams", n)
 	sound := 0
 	for _, stream := range chosen {
