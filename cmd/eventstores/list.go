@@ -130,7 +130,7 @@ func (what listing) print(c *call, info feed.StreamInfo) error {
 			line.State = stateOf(info)
 		}
 		if info.Err != nil {
-			line.Error = info.Err.Error()
+			line.Error = c.hidden(info.Err.Error())
 		}
 		return c.json(line)
 	}
@@ -140,7 +140,7 @@ func (what listing) print(c *call, info feed.StreamInfo) error {
 	}
 	line := fmt.Sprintf("%8d  %s  %-7s  %s", info.Version, shownTime(info.Changed), stateOf(info), readable(info.Stream))
 	if info.Err != nil {
-		line += "  " + info.Err.Error()
+		line += "  " + c.hidden(info.Err.Error())
 	}
 	c.data(line)
 	return nil
