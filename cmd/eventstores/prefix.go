@@ -157,7 +157,7 @@ func (o opened) elsewhere(ctx context.Context, end string) (advice string) {
 	case bare:
 		return "the keys of the store have no prefix; leave out ?prefix="
 	case len(found) > 0:
-		return fmt.Sprintf("a sidecar wrote with a prefix before its keys; add %s to the name of the store", strings.Join(slices.Sorted(maps.Keys(found)), " or "))
+		return fmt.Sprintf("a sidecar wrote with a prefix before its keys; name the store with %s at its end", strings.Join(slices.Sorted(maps.Keys(found)), " or "))
 	}
 	return ""
 }

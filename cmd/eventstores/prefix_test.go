@@ -61,7 +61,7 @@ func TestAStoreUnderAnotherPrefixIsRecognized(t *testing.T) {
 	for _, args := range []string{"streams", "streams --names", "streams --type account", "show account:2", "show --at 1 account:2", "tail", "find --user u", "trace x",
 		"projections", "projections rebuild p", "projections parked p", "doctor", "feed status", "feed verify"} {
 		code, out, errs := runs(t, "", append(strings.Fields(args), "--store", bank)...)
-		wants(t, code, exitNot, out+errs, "a sidecar wrote with a prefix before its keys; add ?prefix=bank to the name of the store")
+		wants(t, code, exitNot, out+errs, "name the store with ?prefix=bank at its end")
 	}
 	for _, args := range []string{"streams", "show account:1", "doctor"} {
 		code, out, errs := runs(t, "", append(strings.Fields(args), "--store", bare+"?prefix=bank")...)
