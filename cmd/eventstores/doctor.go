@@ -18,7 +18,7 @@ import (
 const doctorUsage = `Usage: eventstores doctor --store <store> [--components folder] [--sample N] [--deep] [--strict]
 
 Checks what an operator would check, and prints a line for each thing, which begins with ok, warning or
-failed. It changes nothing.
+failed. It changes no stream. It tries a Redis or a sidecar out with keys that no stream can have.
 
   store        it can be opened, and a Redis neither evicts keys nor forgets to persist
   components   the Dapr component files of a folder, as eventstores check does; needs --components
@@ -105,7 +105,7 @@ func (d *doctor) run(ctx context.Context) error {
 	if d.sample < 0 {
 		return wrong(errors.New("--sample must not be negative"))
 	}
-	s, err := d.named(d.c, reading)
+	s, err := d.named(d.c, examining)
 	if err != nil {
 		return err
 	}

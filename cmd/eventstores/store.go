@@ -68,17 +68,18 @@ type opened struct {
 type use int
 
 const (
-	reading  use = iota // the store exists and is not changed
-	mending             // the store exists and is changed
-	creating            // the store is changed, and created if it does not exist
+	reading   use = iota // the store exists, and nothing is written
+	examining            // the same, but a server is tried out with keys that no stream can have
+	mending              // the store exists and is changed
+	creating             // the store is changed, and created if it does not exist
 )
 
 // kinds parse the names of stores, by what stands before the colon.
 var kinds = map[string]func(rest string, as use) (store, error){
 	"sqlite": sqliteStore,
-	"redis":  func(rest string, _ use) (store, error) { return redisStore("redis:" + rest) },
-	"rediss": func(rest string, _ use) (store, error) { return redisStore("rediss:" + rest) },
-	"dapr":   func(rest string, _ use) (store, error) { return daprStore(rest) },
+	"redis":  func(rest string, as use) (store, error) { return redisStore("redis:"+rest, as) },
+	"rediss": func(rest string, as use) (store, error) { return redisStore("rediss:"+rest, as) },
+	"dapr":   daprStore,
 }
 
 // parseStore parses the name of a store, without connecting. Its errors never quote the name,
@@ -151,7 +152,7 @@ func openSQLite(ctx context.Context, path string, as use) (*sqlite.State, error)
 		return sqlite.Open(ctx, path)
 	}
 	state, err := sqlite.Open(ctx, path, sqlite.WithReadOnly())
-	if err != nil || as == reading {
+	if err != nil || as < mending {
 		return state, err
 	}
 	if err := state.Close(); err != nil {
@@ -193,7 +194,7 @@ func secret(named, usual string) (string, error) {
 
 var errPasswordInArguments = errors.New("other users of this machine can read a password in arguments; put it into the environment variable REDIS_PASSWORD, or one that ?password-env names")
 
-func redisStore(spec string) (store, error) {
+func redisStore(spec string, as use) (store, error) {
 	u, err := url.Parse(spec)
 	if err != nil {
 		return store{}, errors.New("not a URL like redis://user@localhost:6379/0") // the error may quote a password
@@ -229,6 +230,9 @@ func redisStore(spec string) (store, error) {
 		}
 	}
 	options := []redis.Option{redis.WithDB(number)}
+	if as == reading {
+		options = append(options, redis.WithoutProbe())
+	}
 	if u.Scheme == "rediss" {
 		options = append(options, redis.WithTLS())
 	}
@@ -261,7 +265,7 @@ func redisStore(spec string) (store, error) {
 	}}, nil
 }
 
-func daprStore(rest string) (store, error) {
+func daprStore(rest string, as use) (store, error) {
 	rest, parameters, _ := strings.Cut(rest, "?")
 	values, err := url.ParseQuery(parameters)
 	if err != nil {
@@ -294,6 +298,9 @@ func daprStore(rest string) (store, error) {
 		options []sidecar.Option
 		dial    []grpc.DialOption
 	)
+	if as == reading {
+		options = append(options, sidecar.WithoutProbe())
+	}
 	if given, ok := q["max-request-bytes"]; ok {
 		n, err := strconv.Atoi(given)
 		if err != nil || n < 1 || n > math.MaxInt32 {
