@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -59,7 +60,7 @@ func TestAStoreUnderAnotherPrefixIsRecognized(t *testing.T) {
 	fill(t, bare, 1, "1")
 	bare, bank := "sqlite:"+bare, "sqlite:"+fromSidecar(t, world(t, []byte(`{}`)), "bank")
 	for _, args := range []string{"streams", "streams --names", "streams --type account", "show account:2", "show --at 1 account:2", "tail", "find --user u", "trace x",
-		"projections", "projections rebuild p", "projections parked p", "doctor", "feed status", "feed verify"} {
+		"projections", "projections rebuild p", "projections parked p", "doctor", "feed status", "feed verify", "verify account:2", "rebuild-head account:2", "verify -o json account:2"} {
 		code, out, errs := runs(t, "", append(strings.Fields(args), "--store", bank)...)
 		wants(t, code, exitNot, out+errs, "name the store with ?prefix=bank at its end")
 	}
@@ -71,6 +72,18 @@ func TestAStoreUnderAnotherPrefixIsRecognized(t *testing.T) {
 	wants(t, code, exitWell, out+errs) // it has other streams
 	if errs != "" {
 		t.Errorf("it says %q", errs)
+	}
+}
+
+func TestAStoreThatCannotListItsKeysAdvisesToComparePrefixes(t *testing.T) {
+	t.Parallel()
+	state := memory.New()
+	defer state.Close()
+	if err := noFeed(t.Context(), store{}, opened{state: struct{ driver.State }{state}}); !errors.Is(err, errNoFeed) || !strings.Contains(err.Error(), "compare keyPrefix and app id") {
+		t.Error(err)
+	}
+	if err := noFeed(t.Context(), store{lists: true}, opened{state: state}); err != errNoFeed {
+		t.Error(err)
 	}
 }
 
