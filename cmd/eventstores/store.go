@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
 	"net"
@@ -134,6 +135,8 @@ func sqliteStore(path string, as use) (store, error) {
 	}
 	if real, err := filepath.EvalSymlinks(same); err == nil {
 		same = real
+	} else if as != creating && errors.Is(err, fs.ErrNotExist) {
+		return store{}, fmt.Errorf("no such file: %s", same)
 	} else if as != creating {
 		return store{}, fmt.Errorf("no such file: %w", err)
 	}
