@@ -2,6 +2,7 @@ package integration
 
 import (
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -72,5 +73,46 @@ func TestTheDocumentsQueriesFindRecordsOnPostgreSQL(t *testing.T) {
 				t.Errorf("%s finds %q", query, got)
 			}
 		})
+	}
+}
+
+func TestTheDocumentsQueriesFindRecordsOnMariaDB(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile("../docs/format.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := regexp.MustCompile("(?m)^mysql (-N events .+)$").FindAllStringSubmatch(string(document), -1)
+	if len(commands) != 2 {
+		t.Fatalf("the document has %d commands", len(commands))
+	}
+	client, err := servers.Installed("mariadb", "mariadb-client")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := servers.StartMariaDB(t, "events")
+	component := servers.Component("statestore", "state.mysql", "v1", map[string]string{
+		"connectionString": m.ConnString, "keyPrefix": "name", "schemaName": "events",
+	})
+	d := servers.StartDaprd(t, servers.DaprdConfig{AppID: "bank", Components: []string{component}})
+	provider, err := eventstore.NewProvider(state(t, d))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream := eventstore.Stream{Database: "EventStores", Type: "Account", ID: "Ada/1"}
+	if _, err := provider.Append(t.Context(), stream, eventstore.ExpectAny(), eventstore.Raw{Type: "opened", Payload: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"eventstore/1 head ", "statestore||{EventStores:Account:Ada%2F1}:head\n"} {
+		command := exec.CommandContext(t.Context(), "sh", "-c", `"$CLIENT" --no-defaults -h "$HOST" -P "$PORT" -u "$USER" `+commands[i][1])
+		command.Env = append(command.Environ(), append(m.Login(), "CLIENT="+client)...)
+		if got, err := command.CombinedOutput(); err != nil || !strings.HasPrefix(string(got), want) {
+			t.Errorf("%s prints %q: %v", commands[i][0], got, err)
+		}
+	}
+	query := exec.CommandContext(t.Context(), "sh", "-c", `"$CLIENT" --no-defaults -h "$HOST" -P "$PORT" -u "$USER" -N events -e "SELECT DISTINCT isbinary, LENGTH(eTag) FROM state"`)
+	query.Env = append(query.Environ(), append(m.Login(), "CLIENT="+client)...)
+	if got, err := query.CombinedOutput(); err != nil || string(got) != "1\t36\n" {
+		t.Errorf("isbinary and the length of eTag are %q: %v", got, err)
 	}
 }

@@ -18,7 +18,7 @@ import (
 const doctorUsage = `Usage: eventstores doctor --store <store> [--components folder] [--sample N] [--deep] [--strict]
 
 Checks what an operator would check, and prints a line for each thing, which begins with ok, warning or
-failed. It changes nothing.
+failed. It changes no stream. It tries a Redis or a sidecar out with keys that no stream can have.
 
   store        it can be opened, and a Redis neither evicts keys nor forgets to persist
   components   the Dapr component files of a folder, as eventstores check does; needs --components
@@ -110,7 +110,7 @@ func (d *doctor) run(ctx context.Context) error {
 	if d.sample < 0 || d.patience < 0 {
 		return wrong(errors.New("--sample and --patience must not be negative"))
 	}
-	s, err := d.named(d.c, reading)
+	s, err := d.named(d.c, examining)
 	if err != nil {
 		return err
 	}
@@ -293,6 +293,12 @@ func (d *doctor) streams(ctx context.Context, o opened, provider *eventstore.Pro
 			chosen[i] = info.Stream
 		}
 		d.m.reach(int64(n), 0, "streams listed")
+	}
+	if n == 0 {
+		if advice := o.elsewhere(ctx, anyHead); advice != "" {
+			d.fail(ctx, "catalogue", "no stream is found: %s", advice)
+			return
+		}
 	}
 	d.say("ok", "catalogue", "%d streams", n)
 	sound, long := 0, 0

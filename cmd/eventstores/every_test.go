@@ -50,7 +50,7 @@ var jobs = []job{
 	{args: "projections parked --store FROM", more: []string{hostileName, "retry", "account:bad one", "account:closed"}, json: true, code: exitNot},
 	{args: "projections parked --store FROM", more: []string{hostileName, "retry", "--all"}, json: true},
 	{args: "projections parked --store FROM", more: []string{hostileName, "skip", "account:bad one"}, stdin: "y\n", json: true},
-	{args: "projections rebuild --store FROM --drop", more: []string{hostileName}, stdin: "y\n"},
+	{args: "projections rebuild --store FROM --drop", more: []string{hostileName}, stdin: "y\n", json: true},
 	{args: "append --store FROM --expect any --type", more: []string{evil, "--user", evil, "--content-type", evil, "--data", evil, evilStream}, stdin: "y\n", json: true},
 	{args: "append --store FROM --expect 0 --type t --data {} account:before%20the%20feed --yes", json: true, code: exitNot},
 	{args: "doctor --store FROM --deep --components FOLDER", json: true, code: exitNot},

@@ -52,6 +52,9 @@ func (f feedFlags) openFeed(ctx context.Context, s store, log *slog.Logger) (*fe
 	}
 	all, err := f.openOn(ctx, o, log)
 	if err != nil {
+		if errors.Is(err, errNoFeed) {
+			err = noFeed(ctx, s, o)
+		}
 		o.close()
 		return nil, opened{}, nil, err
 	}
@@ -87,6 +90,17 @@ func closeProvider(ctx context.Context, provider *eventstore.Provider, log *slog
 
 // errNoFeed says that a store has no feed, so that it knows no streams.
 var errNoFeed = errors.New("the store has no feed yet; give its name with --feed, the same as the services do with WithFeed")
+
+// noFeed returns errNoFeed, or why a store that has a feed seems to have none.
+func noFeed(ctx context.Context, s store, o opened) error {
+	if advice := o.elsewhere(ctx, anyFeed); advice != "" {
+		return errors.New("the feed is not found: " + advice)
+	}
+	if !s.lists {
+		return fmt.Errorf("%w; if they have one, compare keyPrefix and app id of this sidecar with those of theirs", errNoFeed)
+	}
+	return errNoFeed
+}
 
 // closeTimeout is how long a command may take to end, also if it was stopped.
 const closeTimeout = 10 * time.Second

@@ -19,7 +19,7 @@ func (c *call) printItem(as format, item feed.Item) error {
 			line.Time = timeOrNil(item.Time)
 		}
 		if item.Err != nil {
-			line.Error = item.Err.Error()
+			line.Error = c.hidden(item.Err.Error())
 		}
 		return c.json(line)
 	}
@@ -28,7 +28,7 @@ func (c *call) printItem(as format, item feed.Item) error {
 	case item.What != feed.Appended && item.Err == nil:
 		line += "(" + item.What.String() + ")"
 	case item.Err != nil:
-		line += "(" + item.What.String() + ": " + item.Err.Error() + ")"
+		line += "(" + item.What.String() + ": " + c.hidden(item.Err.Error()) + ")"
 	default:
 		raw := rawOf(item.Event.Data)
 		line += typeOf(raw) + "  " + oneLine(raw)

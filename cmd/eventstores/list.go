@@ -78,11 +78,12 @@ func (what listing) list(ctx context.Context, c *call, o opened) error {
 		return err
 	}
 	defer closeFeed()
-	unreadable := false
+	unreadable, some := false, false
 	if what.format == asText && what.details {
 		c.data(fmt.Sprintf("%8s  %-24s  %-7s  %s", "VERSION", "CHANGED", "STATE", "STREAM"))
 	}
 	for info, err := range streams {
+		some = true
 		switch {
 		case err != nil:
 			return err
@@ -99,6 +100,11 @@ func (what listing) list(ctx context.Context, c *call, o opened) error {
 	}
 	if unreadable {
 		return errSaid
+	}
+	if !some {
+		if advice := o.elsewhere(ctx, anyHead); advice != "" {
+			return errors.New("no stream is found: " + advice)
+		}
 	}
 	return nil
 }
@@ -124,7 +130,7 @@ func (what listing) print(c *call, info feed.StreamInfo) error {
 			line.State = stateOf(info)
 		}
 		if info.Err != nil {
-			line.Error = info.Err.Error()
+			line.Error = c.hidden(info.Err.Error())
 		}
 		return c.json(line)
 	}
@@ -134,7 +140,7 @@ func (what listing) print(c *call, info feed.StreamInfo) error {
 	}
 	line := fmt.Sprintf("%8d  %s  %-7s  %s", info.Version, shownTime(info.Changed), stateOf(info), readable(info.Stream))
 	if info.Err != nil {
-		line += "  " + info.Err.Error()
+		line += "  " + c.hidden(info.Err.Error())
 	}
 	c.data(line)
 	return nil

@@ -143,7 +143,7 @@ func (what *unparking) ask(ctx context.Context, c *call, s *subscription.Subscri
 		if err := tell(ctx, stream); ctx.Err() != nil {
 			return ctx.Err()
 		} else if err != nil {
-			line.Result, line.Error, bad = "failed", err.Error(), true
+			line.Result, line.Error, bad = "failed", c.hidden(err.Error()), true
 		}
 		if err := line.print(c, what.format); err != nil {
 			return err
@@ -206,6 +206,7 @@ type parkedLine struct {
 func (what *unparking) list(c *call, parked []subscription.Parked) error {
 	rows := [][]string{{"STREAM", "VERSIONS", "SINCE", "ATTEMPTS", "REASON"}}
 	for _, p := range parked {
+		p.Reason = c.hidden(p.Reason) // an error of a handler, which may quote what the store said
 		if what.format == asJSON {
 			if err := c.json(parkedLine{p.Stream.String(), p.Partition, p.Position, p.From, p.To, p.Since.UTC(), p.Attempts, p.Reason, p.Asked}); err != nil {
 				return err

@@ -13,7 +13,8 @@ import (
 	"github.com/hexalith/eventstores-go/internal/followers"
 )
 
-const projectionsRebuildUsage = `Usage: eventstores projections rebuild --store <store> [--version V] [--drop] [--yes] <name>
+const projectionsRebuildUsage = `Usage: eventstores projections rebuild --store <store> [--version V] [--drop] [--yes]
+                                       [--output json] <name>
 
 Completes the rebuild of a projection. What builds the documents is the handler of the service. So first
 deploy the service with a projection of the next version beside the present one, see
@@ -27,6 +28,7 @@ no instance may run any more. It asks before it does that, unless --yes is given
 ` + aboutFeeds + `
 ` + aboutDocuments + `
 ` + aboutStores + `
+` + aboutOutput + `
 The exit code is 0 if views read the version, otherwise 1. It is 2 for wrong arguments.
 `
 
@@ -52,6 +54,7 @@ func projectionsRebuildCommand(c *call) *cobra.Command {
 	})
 	what.flags(cmd.Flags())
 	what.documentsFlag(cmd)
+	what.outputFlag(cmd)
 	cmd.Flags().IntVar(&what.version, "version", 0, "the `version` that views are to read; by default the newest one")
 	cmd.Flags().BoolVar(&what.drop, "drop", false, "delete the versions before it")
 	cmd.Flags().BoolVar(&what.yes, "yes", false, "do not ask")
@@ -87,7 +90,7 @@ func (what *rebuilding) rebuild(ctx context.Context, c *call, f *feed.Feed, name
 	if err := follow(ctx, c, version); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.stdout, "active   %s version=%d\n", name, chosen.Version)
+	what.say(c, "active", chosen)
 	for _, p := range all {
 		if !what.drop || p.Name != name || p.Version >= chosen.Version {
 			continue
@@ -99,9 +102,21 @@ func (what *rebuilding) rebuild(ctx context.Context, c *call, f *feed.Feed, name
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(c.stdout, "dropped  %s version=%d\n", name, p.Version)
+		what.say(c, "dropped", p)
 	}
 	return nil
+}
+
+// rebuiltVersion is what became of a version of a projection in JSON.
+type rebuiltVersion struct {
+	Name    string `json:"name"`
+	Version int    `json:"version"`
+	Result  string `json:"result"` // "active" or "dropped"
+}
+
+// say prints what became of a version.
+func (what *rebuilding) say(c *call, result string, p followers.Follower) {
+	c.say(what.format, fmt.Sprintf("%-8s %s version=%d", result, p.Name, p.Version), rebuiltVersion{p.Name, p.Version, result})
 }
 
 // follow switches to a version, and shows meanwhile how far it is.

@@ -143,6 +143,7 @@ func TestProjectionsAreListedRetriedAndRebuilt(t *testing.T) {
 			if out := cli("", exitWell, []string{"projections"}, `counts\x1b[2J  2        active  `); strings.Contains(out, "beside") {
 				t.Errorf("the old version is still there:\n%s", out)
 			}
+			cli("", exitWell, []string{"projections", "rebuild", "--version", "2", "-o", "json", hostileName}, `{"name":"counts\u001b[2J","version":2,"result":"active"}`)
 			if n, _, err := view.Get(ctx, "bad one"); n != 2 || err != nil {
 				t.Errorf("the view reads %d, %v", n, err)
 			}

@@ -75,15 +75,26 @@ func (what showing) run(ctx context.Context, c *call, snapshot bool, args []stri
 	if err != nil {
 		return err
 	}
-	provider, closeStore, err := s.provide(ctx, warnings(c))
+	o, err := s.openWith(ctx, warnings(c))
 	if err != nil {
 		return err
 	}
-	defer closeStore()
-	if snapshot {
-		return what.snapshot(ctx, c, provider.Reader(stream))
+	defer o.close()
+	provider, err := o.provider(warnings(c))
+	if err != nil {
+		return err
 	}
-	return what.events(ctx, c, provider.Reader(stream))
+	if snapshot {
+		err = what.snapshot(ctx, c, provider.Reader(stream))
+	} else {
+		err = what.events(ctx, c, provider.Reader(stream))
+	}
+	if _, unknown := errors.AsType[*eventstore.StreamNotFoundError](err); unknown {
+		if advice := o.elsewhere(ctx, headOf(stream)); advice != "" {
+			return fmt.Errorf("stream %s is not found: %s", stream, advice)
+		}
+	}
+	return err
 }
 
 func (what showing) events(ctx context.Context, c *call, reader *eventstore.Reader) error {

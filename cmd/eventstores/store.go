@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
 	"net"
@@ -37,6 +38,9 @@ const aboutStores = `A store is one of
                                     lock component. ?max-request-bytes=16777216 is the sidecar's
                                     --max-body-size, if it has one
 
+If a sidecar has written to a file or a Redis, ?prefix=statestore after its name says which prefix its
+keys have: the app id, or what keyPrefix in the component file says.
+
 Passwords and tokens come from the environment variables REDIS_PASSWORD and DAPR_API_TOKEN, or from
 those that ?password-env=NAME and ?token-env=NAME name.
 `
@@ -47,6 +51,7 @@ type store struct {
 	// same is equal for two specs that certainly name the same store.
 	same   string
 	secret string // password or token
+	prefix string // of all keys, if a sidecar writes them
 	lists  bool   // it can list its keys
 	// flaws returns which settings of its server may lose events. It is nil if none can be asked.
 	flaws func(ctx context.Context) ([]string, error)
@@ -64,17 +69,18 @@ type opened struct {
 type use int
 
 const (
-	reading  use = iota // the store exists and is not changed
-	mending             // the store exists and is changed
-	creating            // the store is changed, and created if it does not exist
+	reading   use = iota // the store exists, and nothing is written
+	examining            // the same, but a server is tried out with keys that no stream can have
+	mending              // the store exists and is changed
+	creating             // the store is changed, and created if it does not exist
 )
 
 // kinds parse the names of stores, by what stands before the colon.
 var kinds = map[string]func(rest string, as use) (store, error){
 	"sqlite": sqliteStore,
-	"redis":  func(rest string, _ use) (store, error) { return redisStore("redis:" + rest) },
-	"rediss": func(rest string, _ use) (store, error) { return redisStore("rediss:" + rest) },
-	"dapr":   func(rest string, _ use) (store, error) { return daprStore(rest) },
+	"redis":  func(rest string, as use) (store, error) { return redisStore("redis:"+rest, as) },
+	"rediss": func(rest string, as use) (store, error) { return redisStore("rediss:"+rest, as) },
+	"dapr":   daprStore,
 }
 
 // parseStore parses the name of a store, without connecting. Its errors never quote the name,
@@ -92,10 +98,26 @@ func parseStore(spec string, as use) (store, error) {
 	if err != nil {
 		return store{}, fmt.Errorf("%s store: %w", kind, err)
 	}
+	if s.prefix != "" {
+		s.name += "?prefix=" + s.prefix
+		s.same += " " + s.prefix
+	}
 	return s, nil
 }
 
+// checkPrefix refuses what cannot be the prefix of a sidecar. Its error does not quote it.
+func checkPrefix(prefix string, given bool) error {
+	if given && !isComponent(prefix) {
+		return errors.New("?prefix= must be what keyPrefix stands for: the app id, the name of the component, or another name, without ||")
+	}
+	return nil
+}
+
 func sqliteStore(path string, as use) (store, error) {
+	prefix, given := "", false
+	if before, after, ok := strings.Cut(path, "?prefix="); ok && !isFile(path) {
+		path, prefix, given = before, after, true
+	}
 	switch {
 	case path == "":
 		return store{}, errors.New("no file name")
@@ -104,16 +126,21 @@ func sqliteStore(path string, as use) (store, error) {
 	case mayHoldPassword(path) && !isFile(path):
 		return store{}, errors.New("no such file; the name is not shown because it may contain a password; use the plain path of a file")
 	}
+	if err := checkPrefix(prefix, given); err != nil {
+		return store{}, err
+	}
 	same, err := filepath.Abs(path)
 	if err != nil {
 		return store{}, err
 	}
 	if real, err := filepath.EvalSymlinks(same); err == nil {
 		same = real
+	} else if as != creating && errors.Is(err, fs.ErrNotExist) {
+		return store{}, fmt.Errorf("no such file: %s", same)
 	} else if as != creating {
 		return store{}, fmt.Errorf("no such file: %w", err)
 	}
-	return store{name: "sqlite:" + path, same: "sqlite " + same, lists: true, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
+	return store{name: "sqlite:" + path, same: "sqlite " + same, prefix: prefix, lists: true, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
 		state, err := openSQLite(ctx, path, as)
 		if err != nil {
 			return opened{}, err
@@ -128,7 +155,7 @@ func openSQLite(ctx context.Context, path string, as use) (*sqlite.State, error)
 		return sqlite.Open(ctx, path)
 	}
 	state, err := sqlite.Open(ctx, path, sqlite.WithReadOnly())
-	if err != nil || as == reading {
+	if err != nil || as < mending {
 		return state, err
 	}
 	if err := state.Close(); err != nil {
@@ -170,15 +197,15 @@ func secret(named, usual string) (string, error) {
 
 var errPasswordInArguments = errors.New("other users of this machine can read a password in arguments; put it into the environment variable REDIS_PASSWORD, or one that ?password-env names")
 
-func redisStore(spec string) (store, error) {
+func redisStore(spec string, as use) (store, error) {
 	u, err := url.Parse(spec)
 	if err != nil {
 		return store{}, errors.New("not a URL like redis://user@localhost:6379/0") // the error may quote a password
 	}
-	_, given := u.User.Password()
+	_, hasPassword := u.User.Password()
 	_, after, _ := strings.Cut(spec, "://")
 	switch {
-	case given:
+	case hasPassword:
 		return store{}, errPasswordInArguments
 	case strings.Count(after, "@") > 1, u.User == nil && strings.ContainsAny(after, "@#"), u.Fragment != "":
 		// A password with / ? or # in it ends the part of the URL that may contain a password.
@@ -188,8 +215,12 @@ func redisStore(spec string) (store, error) {
 	case !isHost(u.Host):
 		return store{}, errors.New("invalid host; use a URL like redis://user@localhost:6379/0")
 	}
-	q, err := query(u.Query(), "cluster", "password-env")
+	q, err := query(u.Query(), "cluster", "password-env", "prefix")
 	if err != nil {
+		return store{}, err
+	}
+	prefix, given := q["prefix"]
+	if err := checkPrefix(prefix, given); err != nil {
 		return store{}, err
 	}
 	address, number := u.Host, 0
@@ -202,6 +233,9 @@ func redisStore(spec string) (store, error) {
 		}
 	}
 	options := []redis.Option{redis.WithDB(number)}
+	if as == reading {
+		options = append(options, redis.WithoutProbe())
+	}
 	if u.Scheme == "rediss" {
 		options = append(options, redis.WithTLS())
 	}
@@ -225,7 +259,7 @@ func redisStore(spec string) (store, error) {
 		})
 		return settings.Flaws(), err
 	}
-	return store{name: name, same: fmt.Sprintf("redis %s/%d", address, number), secret: password, lists: true, flaws: flaws, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
+	return store{name: name, same: fmt.Sprintf("redis %s/%d", address, number), secret: password, prefix: prefix, lists: true, flaws: flaws, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
 		state, err := redis.Open(ctx, address, options...)
 		if err != nil {
 			return opened{}, err
@@ -234,7 +268,7 @@ func redisStore(spec string) (store, error) {
 	}}, nil
 }
 
-func daprStore(rest string) (store, error) {
+func daprStore(rest string, as use) (store, error) {
 	rest, parameters, _ := strings.Cut(rest, "?")
 	values, err := url.ParseQuery(parameters)
 	if err != nil {
@@ -267,6 +301,9 @@ func daprStore(rest string) (store, error) {
 		options []sidecar.Option
 		dial    []grpc.DialOption
 	)
+	if as == reading {
+		options = append(options, sidecar.WithoutProbe())
+	}
 	if given, ok := q["max-request-bytes"]; ok {
 		n, err := strconv.Atoi(given)
 		if err != nil || n < 1 || n > math.MaxInt32 {
@@ -312,6 +349,9 @@ func (s store) openWith(ctx context.Context, log *slog.Logger) (opened, error) {
 	o, err := s.open(ctx, log)
 	if err != nil {
 		return opened{}, fmt.Errorf("store %s: %w", s.name, err)
+	}
+	if s.prefix != "" {
+		o.state = withPrefix(o.state, s.prefix)
 	}
 	return o, nil
 }

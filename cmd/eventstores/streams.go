@@ -140,7 +140,11 @@ func (n *names) parse(name string) (eventstore.Stream, error) {
 	if strings.ContainsAny(name, "@/?#=&;") || mayHoldPassword(name) {
 		return eventstore.Stream{}, errors.New("invalid name of a stream; it is not shown because it may contain a password; write database:type:id with every byte except A-Z a-z 0-9 - _ . ~ as %XX, and name a store with --store, --from or --to")
 	}
-	if strings.Count(name, ":") != 1 {
+	switch strings.Count(name, ":") {
+	case 0:
+		return eventstore.Stream{}, fmt.Errorf("%q is not the name of a stream; write type:id or database:type:id", name)
+	case 1:
+	default:
 		return eventstore.ParseStream(name)
 	}
 	// The escaped database.

@@ -91,8 +91,17 @@ func (w single) run(ctx context.Context, c *call, as format, spec string, what s
 	}
 	defer done()
 	report := reporter{c, m, as}
+	var look sync.Once // because it may read all keys
 	r := report.each(ctx, streams, what.parallel, func(ctx context.Context, stream eventstore.Stream) outcome {
-		return w.do(ctx, report, provider, stream)
+		did := w.do(ctx, report, provider, stream)
+		if did.word == "empty" {
+			look.Do(func() {
+				if advice := o.elsewhere(ctx, headOf(stream)); advice != "" {
+					did = empty("the store has no such stream: " + advice)
+				}
+			})
+		}
+		return did
 	})
 	return c.conclude(ctx, as, w.done, max(named, r.begun), r, "Run the same command again.")
 }

@@ -27,11 +27,15 @@ func init() {
 		if !ok {
 			return store{}, errors.New("no such store")
 		}
+		secret := ""
+		if s, ok := state.(interface{ password() string }); ok {
+			secret = s.password()
+		}
 		flaws := func(ctx context.Context) ([]string, error) {
 			_, err := state.(driver.State).Get(ctx, "x", "x")
 			return []string{evil}, err
 		}
-		return store{name: "lent:" + name, same: "lent " + name, lists: true, flaws: flaws, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
+		return store{name: "lent:" + name, same: "lent " + name, secret: secret, lists: true, flaws: flaws, open: func(ctx context.Context, _ *slog.Logger) (opened, error) {
 			return opened{state: state.(driver.State), close: func() {}}, ctx.Err()
 		}}, nil
 	}

@@ -64,6 +64,13 @@ func StartMariaDB(t testing.TB, database string, arguments ...string) *MariaDB {
 	return m
 }
 
+// Login returns the environment with which a client reaches the server: HOST, PORT and USER, and
+// the password where a client finds it.
+func (m *MariaDB) Login() []string {
+	host, port, _ := net.SplitHostPort(m.Addr)
+	return []string{"HOST=" + host, "PORT=" + port, "USER=" + mariaUser, "MYSQL_PWD=" + mariaPassword}
+}
+
 // mariaGreets connects and reads the server's greeting, which contains the version. The server
 // listens only after it has executed the init file.
 func mariaGreets(ctx context.Context, addr string) (version string, err error) {
