@@ -70,11 +70,11 @@ func TestEachCommandExplainsItself(t *testing.T) {
 		}
 		for _, name := range names {
 			code, out, errs := runs(t, "", append([]string{"help"}, name...)...)
-			if wants(t, code, exitWell, errs, "Usage: eventstores "+strings.Join(name, " ")); out != "" {
-				t.Errorf("%q: it prints %q", name, out)
+			if wants(t, code, exitWell, out, "Usage: eventstores "+strings.Join(name, " ")); errs != "" {
+				t.Errorf("%q: it prints %q", name, errs)
 			}
-			if _, _, flagged := runs(t, "", append(name, "-h")...); flagged != errs && cmd.Name() != "help" {
-				t.Errorf("%q: -h says\n%s, help says\n%s", name, flagged, errs)
+			if _, flagged, _ := runs(t, "", append(name, "-h")...); flagged != out && cmd.Name() != "help" {
+				t.Errorf("%q: -h says\n%s, help says\n%s", name, flagged, out)
 			}
 		}
 	}

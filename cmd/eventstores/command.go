@@ -73,7 +73,7 @@ var errNoCommand = errors.New("no command")
 func (c *call) choose(cmd *cobra.Command, args []string) error {
 	switch {
 	case len(args) == 0:
-		c.help(cmd)
+		help(c.stderr, cmd)
 		return errNoCommand
 	case args[0] == "help":
 		return c.explain(cmd, args[1:])

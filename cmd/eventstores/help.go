@@ -2,28 +2,29 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 )
 
-// help prints how to use a command.
-func (c *call) help(cmd *cobra.Command) {
+// help prints how to use a command: on standard output if someone asked for it.
+func help(to io.Writer, cmd *cobra.Command) {
 	program := cmd.CommandPath()
 	if about := cmd.Long; !cmd.HasAvailableSubCommands() || strings.HasPrefix(about, "Usage:") {
 		if !strings.HasPrefix(about, "Usage:") { // a command that the library adds
 			about = "Usage: " + cmd.UseLine() + "\n\n" + about + "\n"
 		}
-		text(c.stderr, about+"\n"+cmd.LocalFlags().FlagUsagesWrapped(helpWidth))
+		text(to, about+"\n"+cmd.LocalFlags().FlagUsagesWrapped(helpWidth))
 		return
 	}
-	text(c.stderr, "Usage: "+program+" <command> …\n\n")
+	text(to, "Usage: "+program+" <command> …\n\n")
 	for _, sub := range cmd.Commands() {
 		if sub.IsAvailableCommand() {
-			fmt.Fprintf(c.stderr, "  %-13s %s\n", sub.Name(), sub.Short)
+			fmt.Fprintf(to, "  %-13s %s\n", sub.Name(), sub.Short)
 		}
 	}
-	text(c.stderr, "\nRun \""+program+" <command> -h\" for more about a command.\n")
+	text(to, "\nRun \""+program+" <command> -h\" for more about a command.\n")
 }
 
 const helpWidth = 100
@@ -55,7 +56,7 @@ func (c *call) explain(cmd *cobra.Command, words []string) error {
 		return unknown(about, rest[0])
 	}
 	about.InitDefaultHelpFlag()
-	c.help(about)
+	help(c.stdout, about)
 	return nil
 }
 

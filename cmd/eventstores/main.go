@@ -78,7 +78,7 @@ func (c *call) root() *cobra.Command {
 	root.SetOut(raw(c.stdout)) // only scripts for shells
 	root.SetErr(raw(c.stderr))
 	root.SetFlagErrorFunc(badFlag)
-	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { c.help(cmd) })
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { help(c.stdout, cmd) })
 	root.SetHelpCommand(helpCommand(c))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

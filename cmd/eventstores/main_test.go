@@ -239,7 +239,7 @@ func TestWrongArgumentsSaySo(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{{"-h"}, {"help"}, {"copy", "-h"}, {"verify", "-h"}, {"rebuild-head", "-h"}, {"check", "-h"}, {"version", "-h"}} {
-		if code, out, errs := runs(t, "", args...); code != 0 || out != "" || !strings.Contains(errs, "Usage: eventstores") {
+		if code, out, errs := runs(t, "", args...); code != 0 || errs != "" || !strings.Contains(out, "Usage: eventstores") {
 			t.Errorf("%q: exit code %d\n%s%s", args, code, out, errs)
 		}
 	}
