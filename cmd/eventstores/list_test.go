@@ -113,8 +113,12 @@ type manyStreams struct {
 	each         func(n int)
 }
 
-func (m *manyStreams) ListKeys(context.Context, string) iter.Seq2[string, error] {
+func (m *manyStreams) ListKeys(_ context.Context, suffix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
+		if suffix != anyHead { // of one stream
+			yield(suffix, nil)
+			return
+		}
 		for m.asked = range m.count {
 			if m.each(m.asked); !yield(fmt.Sprintf("{EventStores:account:%d}:head", m.asked), nil) {
 				return
